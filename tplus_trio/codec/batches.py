@@ -1,0 +1,129 @@
+"""Many frames of a busy feed at once, where they are of the usual kind.
+
+A batch decoder gives the items of all the frames, in order, or None if anything about any of them is unusual: then
+each is for the feed's frame decoder, which tells what it is. It never gives other items than that would.
+
+The frames are decoded as lines of one text. msgspec does not hold a line to one value, but as many values as lines
+are one on each: a value cannot go on in the next line, since after the bracket that ends a line JSON allows no bracket
+to open, and no line break within a string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, Final, TypeAlias, TypeVar
+
+import msgspec
+
+from tplus_trio.codec.books import PLAIN, has_short_numbers, is_plain
+from tplus_trio.codec.numbers import check_bars, check_trades, check_user_trades
+from tplus_trio.codec.orders import read_event
+from tplus_trio.codec.text import MALFORMED, quick_hook
+from tplus_trio.models import AssetIdentifier, KlineUpdate, OrderBookDiff, OrderEvent, Trade, UserTrade
+
+__all__ = [
+    "BatchDecoder",
+    "decode_depth_batch",
+    "decode_order_event_batch",
+    "decode_trade_batch",
+    "decode_user_trade_batch",
+    "kline_batch_decoder",
+]
+
+T = TypeVar("T")
+
+#: Takes messages; gives their items, or None if they are to be decoded one by one.
+BatchDecoder: TypeAlias = Callable[[Sequence[bytes | str]], Sequence[T] | None]
+
+_OBJECT: Final = (ord("{"), ord("}"))
+_LIST: Final = (ord("["), ord("]"))
+_PLAIN_LINES: Final = PLAIN + b"\n"
+
+_diffs: Final = msgspec.json.Decoder(OrderBookDiff, strict=False).decode_lines
+_trades: Final = msgspec.json.Decoder(Trade, strict=False, dec_hook=quick_hook).decode_lines
+_user_trades: Final = msgspec.json.Decoder(UserTrade, strict=False, dec_hook=quick_hook).decode_lines
+_candles: Final = msgspec.json.Decoder(list[KlineUpdate], strict=False, dec_hook=quick_hook).decode_lines
+
+
+def _lines(frames: Sequence[bytes | str], brackets: tuple[int, int]) -> bytes | None:
+    """The frames as lines, or None if that would not be one for each: see the top."""
+    first, last = brackets
+    for frame in frames:
+        # A binary message is bytes too, but of a class of its own.
+        if type(frame) is not bytes or not frame or frame[0] != first or frame[-1] != last:
+            return None
+    lines = b"\n".join(frames)  # type: ignore[arg-type]  # bytes all, as was just seen
+    return lines if lines.isascii() and lines.count(b"\n") == len(frames) - 1 else None
+
+
+def _batch_decoder(decode_lines: Callable[[bytes], list[T]], check: Callable[[Sequence[T]], None]) -> BatchDecoder[T]:
+    """A batch decoder of frames that are one record each."""
+
+    def decode_batch(frames: Sequence[bytes | str]) -> Sequence[T] | None:
+        lines = _lines(frames, _OBJECT)
+        if lines is None or b'"type"' in lines:
+            return None
+        try:
+            items = decode_lines(lines)
+            check(items)
+        except MALFORMED:
+            return None
+        return items if len(items) == len(frames) else None
+
+    return decode_batch
+
+
+#: As :data:`~tplus_trio.codec.decode_trade_frame`.
+decode_trade_batch: Final[BatchDecoder[Trade]] = _batch_decoder(_trades, check_trades)
+#: As :data:`~tplus_trio.codec.decode_user_trade_frame`.
+decode_user_trade_batch: Final[BatchDecoder[UserTrade]] = _batch_decoder(_user_trades, check_user_trades)
+
+
+def decode_depth_batch(frames: Sequence[bytes | str]) -> Sequence[OrderBookDiff] | None:
+    """As :func:`~tplus_trio.codec.decode_depth_frame`."""
+    lines = _lines(frames, _OBJECT)
+    if lines is None:
+        return None
+    rest = lines.translate(None, _PLAIN_LINES)
+    keys = rest[: len(rest) // len(frames)]
+    if not is_plain(keys) or rest != keys * len(frames) or not has_short_numbers(lines):
+        return None
+    try:
+        diffs = _diffs(lines)
+    except MALFORMED:
+        return None
+    return diffs if len(diffs) == len(frames) else None
+
+
+def kline_batch_decoder(asset_id: AssetIdentifier) -> BatchDecoder[KlineUpdate]:
+    """As :func:`~tplus_trio.codec.kline_frame_decoder`."""
+    begin = b'{"asset_id":' + msgspec.json.encode(str(asset_id)) + b","
+
+    def decode_batch(frames: Sequence[bytes | str]) -> Sequence[KlineUpdate] | None:
+        lines = _lines(frames, _LIST)
+        # The asset is written into every candle, which must have said nothing of one itself, escaped or not.
+        if lines is None or b"asset_id" in lines or b"\\" in lines:
+            return None
+        try:
+            lists = _candles(lines.replace(b"{", begin))
+            candles = list(chain.from_iterable(lists))
+            check_bars(candles)
+        except MALFORMED:
+            return None
+        # As many braces as candles: none of them stood anywhere else, such as in a string.
+        usual = len(lists) == len(frames) and len(candles) == lines.count(b"{")
+        return candles if usual else None
+
+    return decode_batch
+
+
+def decode_order_event_batch(frames: Sequence[bytes | str]) -> Sequence[OrderEvent] | None:
+    """As :data:`~tplus_trio.codec.decode_order_event_frame`."""
+    events: list[Any] = []
+    for frame in frames:
+        event = read_event(frame) if type(frame) is bytes else None
+        if event is None:
+            return None
+        events.append(event)
+    return events

@@ -1,0 +1,128 @@
+"""What every decoder does with its bytes: make them JSON, know a control message, say what was wrong."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from tplus_trio.errors import DecodeError
+from tplus_trio.models import AssetIdentifier
+from tplus_trio.models.numbers import check_decimal
+
+__all__ = ["MALFORMED", "as_json", "decode_hook", "exact", "failure", "holds_control", "parse", "quick_hook"]
+
+#: What decoding raises over input that is not as promised: msgspec over shapes, models over values, attribute
+#: and key look-ups over other people's structures, and the stack over nesting without end.
+MALFORMED: Final = (
+    msgspec.MsgspecError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+
+_EXCERPT: Final = 120
+_CONTROL: Final = frozenset({"subscriptions", "ping", "pong"})
+#: A value whose key says that nobody else should read it, as far as it goes: the text may be cut or broken.
+_SECRET: Final = re.compile(
+    r'("[^"]*(?:signature|token|secret|password|private)[^"]*"\s*:\s*)(?:\[[^\]]*\]?|"(?:[^"\\]|\\.)*"?)',
+    re.IGNORECASE,
+)
+
+
+class _Head(msgspec.Struct):
+    """The one key that tells a control message."""
+
+    type: Any = None
+
+
+_head: Final = msgspec.json.Decoder(_Head)
+
+
+def as_json(text: bytes | str) -> bytes:
+    """The input as UTF-8 bytes.
+
+    Raises:
+        UnicodeError: If it is not UTF-8. msgspec does not look into what it skips, so it has to be asked.
+    """
+    data = text.encode() if isinstance(text, str) else text
+    if not data.isascii():
+        data.decode()
+    return data
+
+
+def holds_control(text: bytes | str) -> bool:
+    """Whether this is a control message, which every stream may carry between its data."""
+    if not (b'"type"' in text if isinstance(text, bytes) else '"type"' in text):
+        return False
+    try:
+        kind = _head.decode(as_json(text)).type
+    except MALFORMED:
+        return False
+    return isinstance(kind, str) and kind in _CONTROL
+
+
+def decode_hook(kind: type, value: object) -> object:
+    """How msgspec makes the one type of ours that it does not know."""
+    if kind is AssetIdentifier:
+        return AssetIdentifier(value)  # type: ignore[arg-type]  # anything at all, and it says what it refuses
+    raise TypeError(f"no way to make a {kind.__name__}")
+
+
+#: The same for the text of an asset, which the busy feeds repeat; refuses the older forms, which have no hash.
+quick_hook: Final = lru_cache(maxsize=4096, typed=True)(decode_hook)
+
+
+def exact(text: str) -> Decimal:
+    """A JSON number as what it says.
+
+    Raises:
+        ValueError: If it has too many digits or too large an exponent.
+    """
+    number = Decimal(text)
+    check_decimal(number, "a number", signed=True)
+    return number
+
+
+_untyped: Final = msgspec.json.Decoder(float_hook=exact)
+
+
+def parse(data: bytes) -> Any:
+    """JSON as plain objects, with every number exact."""
+    return _untyped.decode(data)
+
+
+def failure(what: str, text: bytes | str, error: Exception, *, secret: bool = False) -> DecodeError:
+    """The error to raise over a piece of input.
+
+    Args:
+        what: What it should have been.
+        text: The input.
+        error: What was raised over it.
+        secret: Whether no part of the input may be shown.
+    """
+    match error:
+        case RecursionError():
+            reason = "nested too deeply"
+        case UnicodeError():
+            reason = "not UTF-8"
+        case KeyError():
+            reason = f"{error.args[0]!r} is missing" if error.args else "a key is missing"
+        case _:
+            reason = str(error) or type(error).__name__
+    if secret:
+        return DecodeError(f"not {what}: {_cut(reason)}")
+    beginning = text[: 20 * _EXCERPT]
+    shown = beginning.decode(errors="replace") if isinstance(beginning, bytes) else beginning
+    excerpt = _SECRET.sub(r"\1…", shown)
+    return DecodeError(f"not {what}: {_cut(reason)}: {_cut(excerpt)}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…"

@@ -1,0 +1,256 @@
+"""What goes wrong, as types: every error of this package is a :class:`TplusError`.
+
+An error carries its parts as attributes and as positional ``args``, so that it survives copying and pickling.
+None carries a secret: no key, token, password or signature is ever given to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+__all__ = [
+    "ApiError",
+    "AuthError",
+    "BookNotSynced",
+    "CertificateRefused",
+    "ConnectionFailed",
+    "DecodeError",
+    "HandshakeRejected",
+    "KeyfileError",
+    "MissingUserError",
+    "NotFoundError",
+    "OrderRejected",
+    "RateLimitError",
+    "RestartLimitExceeded",
+    "SequenceGap",
+    "ServerError",
+    "SlowConsumer",
+    "TplusError",
+    "api_error",
+]
+
+
+class TplusError(Exception):
+    """The base of every error that this package raises on its own account."""
+
+
+class ConnectionFailed(TplusError):
+    """A connection could not be made, or was lost: refused, reset, timed out, closed, or silent.
+
+    The cause (``__cause__``) is the error of the network underneath, where there was one.
+    """
+
+
+class CertificateRefused(ConnectionFailed):
+    """The server's TLS certificate did not verify. Trying again would not help."""
+
+
+class HandshakeRejected(TplusError):
+    """The server answered a WebSocket handshake with something other than ``101``."""
+
+    def __init__(self, status: int, body: str = "", retry_after: float | None = None) -> None:
+        super().__init__(status, body, retry_after)
+        #: The HTTP status code.
+        self.status = status
+        #: The beginning of the answer's body, as text.
+        self.body = body
+        #: Seconds to wait before the next attempt, where the server named them (``Retry-After``).
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"WebSocket handshake rejected with status {self.status}" + (f": {self.body}" if self.body else "")
+
+
+class DecodeError(TplusError, ValueError):
+    """Bytes from the server are not what the protocol says they are.
+
+    The message holds a short excerpt, never a whole frame.
+    """
+
+
+class KeyfileError(TplusError, ValueError):
+    """A stored user cannot be read: a wrong password, or a file that is not the keyfile it should be."""
+
+
+class MissingUserError(TplusError):
+    """The call needs a user, and neither the call nor its client has one."""
+
+    def __init__(self, message: str = "a user is required: pass user=… or give the client a default_user=…") -> None:
+        super().__init__(message)
+
+
+class RestartLimitExceeded(TplusError):
+    """A stream failed more often than its :class:`~tplus_trio.RestartPolicy` allows.
+
+    The cause (``__cause__``) is the last failure.
+    """
+
+    def __init__(self, failures: int, within: float) -> None:
+        super().__init__(failures, within)
+        self.failures = failures
+        #: The policy's window, in seconds.
+        self.within = within
+
+    def __str__(self) -> str:
+        return f"{self.failures} failures within {self.within:g} s"
+
+
+class SlowConsumer(TplusError):
+    """The stream's buffer was full and its policy is ``overflow="error"``."""
+
+    def __init__(self, buffer: int) -> None:
+        super().__init__(buffer)
+        #: How many items the buffer holds.
+        self.buffer = buffer
+
+    def __str__(self) -> str:
+        return f"the consumer is slower than the stream: its buffer of {self.buffer} items is full"
+
+
+class SequenceGap(TplusError):
+    """A diff does not follow the book that it was to be applied to."""
+
+    def __init__(self, expected: int, received: int) -> None:
+        super().__init__(expected, received)
+        #: The sequence number that would have followed.
+        self.expected = expected
+        #: The one that came.
+        self.received = received
+
+    def __str__(self) -> str:
+        return f"sequence number {self.received} does not follow: expected {self.expected}"
+
+
+class BookNotSynced(TplusError):
+    """A price was read from a live book that is not in step with the exchange."""
+
+    def __init__(self, asset_id: str, state: str) -> None:
+        super().__init__(asset_id, state)
+        self.asset_id = asset_id
+        self.state = state
+
+    def __str__(self) -> str:
+        return f"the book of {self.asset_id} is not in sync ({self.state}); wait with `await book.wait_synced()`"
+
+
+class ApiError(TplusError):
+    """The server answered a request with an error."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        status: int,
+        details: Mapping[str, Any] | None = None,
+        retryable: bool | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(code, message, status, details, retryable, retry_after)
+        #: The server's own code, ``"UNKNOWN"`` where it gave none.
+        self.code = code
+        self.message = message
+        #: The HTTP status code.
+        self.status = status
+        #: Whatever the server added, as it came.
+        self.details = details
+        #: Whether the server says that the same request may succeed later; None where it says nothing.
+        self.retryable = retryable
+        #: Seconds to wait before the next attempt, where the server named them (``Retry-After``).
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"[{self.code}] {self.message} (HTTP {self.status})"
+
+
+class OrderRejected(ApiError):
+    """An order was refused: for its margin, price, size, time in force, or because it would have met its own user's."""
+
+    @property
+    def order_id(self) -> str | None:
+        """The refused order, where the server named it."""
+        order_id = self.details.get("order_id") if self.details else None
+        return order_id if isinstance(order_id, str) else None
+
+
+class AuthError(ApiError):
+    """The sign-in, its token or a signature was refused."""
+
+
+class RateLimitError(ApiError):
+    """Too many requests (HTTP 429)."""
+
+
+class NotFoundError(ApiError):
+    """There is no such thing (HTTP 404)."""
+
+
+class ServerError(ApiError):
+    """The fault is the server's (HTTP 5xx)."""
+
+
+_BY_CODE: Final[Mapping[str, type[ApiError]]] = {
+    "UNAUTHORIZED": AuthError,
+    "INVALID_SIGNATURE": AuthError,
+    "RATE_LIMITED": RateLimitError,
+    "INTERNAL_ERROR": ServerError,
+    "CE_COMMUNICATION_ERROR": ServerError,
+    "TIMEOUT": ServerError,
+    "TIMEOUT_UNKNOWN_STATE": ServerError,
+}
+_AUTH_PREFIXES: Final = ("SIGNER_", "NONCE_")
+_ORDER_PREFIXES: Final = (
+    "INSUFFICIENT_MARGIN",
+    "INVALID_ORDER",
+    "ORDER_REJECTED",
+    "DUPLICATE_ORDER",
+    "SELF_TRADE",
+    "REDUCE_ONLY",
+    "POST_ONLY",
+    "FOK_",
+    "IOC_",
+)
+
+
+def _class_of(code: str, status: int) -> type[ApiError]:
+    """The most specific error for a server's code, else for its HTTP status."""
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if code.startswith(_AUTH_PREFIXES):
+        return AuthError
+    if code.endswith("_NOT_FOUND"):
+        return NotFoundError
+    if code.startswith(_ORDER_PREFIXES):
+        return OrderRejected
+    if status in {401, 403}:
+        return AuthError
+    return {404: NotFoundError, 429: RateLimitError}.get(status, ServerError if status >= 500 else ApiError)
+
+
+def api_error(
+    status: int,
+    body: object,
+    *,
+    retry_after: float | None = None,
+) -> ApiError:
+    """Build the error that an answer stands for.
+
+    Args:
+        status: The HTTP status code, 4xx or 5xx.
+        body: The decoded JSON body, or the text where it was not JSON: the envelope ``{"error": {"code", "message",
+            "details"?, "retryable"?}}``, the flat ``{"error": "text"}``, or plain text.
+        retry_after: The ``Retry-After`` header in seconds.
+    """
+    code, message = "UNKNOWN", ""
+    details: Mapping[str, Any] | None = None
+    retryable: bool | None = None
+    error: Any = cast("dict[str, Any]", body).get("error") if isinstance(body, dict) else body
+    if isinstance(error, dict):
+        fields = cast("dict[str, Any]", error)
+        code = str(fields.get("code") or code)
+        message = str(fields.get("message") or "")
+        details = fields["details"] if isinstance(fields.get("details"), dict) else None
+        retryable = fields["retryable"] if isinstance(fields.get("retryable"), bool) else None
+    elif isinstance(error, str):
+        message = error
+    return _class_of(code, status)(code, message[:500], status, details, retryable, retry_after)

@@ -1,0 +1,189 @@
+"""What the exchange speaks of: one file per noun, no I/O.
+
+Every model is frozen; sequences are tuples, money is :class:`~decimal.Decimal`, times are integer
+nanoseconds since the Unix epoch. A model that cannot be is refused when it is made.
+"""
+
+from __future__ import annotations
+
+from tplus_trio.models.asset import (
+    AssetIdentifier,
+)
+from tplus_trio.models.auth import (
+    AuthToken,
+    Nonce,
+)
+from tplus_trio.models.book import (
+    LinkedDiff,
+    OrderBook,
+    OrderBookDiff,
+    PriceLevel,
+)
+from tplus_trio.models.gap import (
+    Gap,
+)
+from tplus_trio.models.intent import (
+    IntentAggregateUpdate,
+)
+from tplus_trio.models.kline import (
+    Interval,
+    KlinesPage,
+    KlineUpdate,
+    Timebar,
+)
+from tplus_trio.models.market import (
+    Market,
+)
+from tplus_trio.models.order import (
+    GTC,
+    GTD,
+    IOC,
+    CancelOrder,
+    CancelOrderRequest,
+    CreateOrderRequest,
+    LimitOrderDetails,
+    MarketBaseQuantity,
+    MarketOrderDetails,
+    MarketQuantity,
+    MarketQuoteQuantity,
+    Order,
+    OrderDetails,
+    OrderTrigger,
+    Side,
+    TimeInForce,
+    TradeTarget,
+    TriggerAbove,
+    TriggerBelow,
+    TriggerCondition,
+    new_order_id,
+    validate_order_id,
+)
+from tplus_trio.models.order_change import (
+    AmendOrder,
+    AmendOrderRequest,
+    ReplaceOrderDetails,
+    ReplaceOrderRequestPayload,
+)
+from tplus_trio.models.order_event import (
+    OrderAmendedEvent,
+    OrderAmendFailedEvent,
+    OrderCancelFailedEvent,
+    OrderCancelledEvent,
+    OrderCreatedEvent,
+    OrderCreateFailedEvent,
+    OrderEvent,
+    OrderRemovedEvent,
+    OrderReplacedEvent,
+    OrderReplaceFailedEvent,
+    OrderTriggeredEvent,
+    OrderUpdatedEvent,
+    UnknownOrderEvent,
+)
+from tplus_trio.models.order_response import (
+    OperationStatus,
+    OrderOperationResponse,
+    OrderResponse,
+    OrdersSnapshot,
+    UserOrders,
+)
+from tplus_trio.models.position import (
+    Position,
+    PositionSide,
+    PositionUpdate,
+)
+from tplus_trio.models.ticker import (
+    BookLevel,
+    Ticker,
+    TickerOpenInterest,
+)
+from tplus_trio.models.trade import (
+    Trade,
+    TradeStatus,
+    UserTrade,
+)
+from tplus_trio.models.user_event import (
+    CalledVenue,
+    DepositLanded,
+    MarginCallUpdated,
+    PositionCleared,
+    SubAccountAssetTransferred,
+    UserActivityEvent,
+    WithdrawalCompleted,
+)
+
+__all__ = [
+    "GTC",
+    "GTD",
+    "IOC",
+    "AmendOrder",
+    "AmendOrderRequest",
+    "AssetIdentifier",
+    "AuthToken",
+    "BookLevel",
+    "CalledVenue",
+    "CancelOrder",
+    "CancelOrderRequest",
+    "CreateOrderRequest",
+    "DepositLanded",
+    "Gap",
+    "IntentAggregateUpdate",
+    "Interval",
+    "KlineUpdate",
+    "KlinesPage",
+    "LimitOrderDetails",
+    "LinkedDiff",
+    "MarginCallUpdated",
+    "Market",
+    "MarketBaseQuantity",
+    "MarketOrderDetails",
+    "MarketQuantity",
+    "MarketQuoteQuantity",
+    "Nonce",
+    "OperationStatus",
+    "Order",
+    "OrderAmendFailedEvent",
+    "OrderAmendedEvent",
+    "OrderBook",
+    "OrderBookDiff",
+    "OrderCancelFailedEvent",
+    "OrderCancelledEvent",
+    "OrderCreateFailedEvent",
+    "OrderCreatedEvent",
+    "OrderDetails",
+    "OrderEvent",
+    "OrderOperationResponse",
+    "OrderRemovedEvent",
+    "OrderReplaceFailedEvent",
+    "OrderReplacedEvent",
+    "OrderResponse",
+    "OrderTrigger",
+    "OrderTriggeredEvent",
+    "OrderUpdatedEvent",
+    "OrdersSnapshot",
+    "Position",
+    "PositionCleared",
+    "PositionSide",
+    "PositionUpdate",
+    "PriceLevel",
+    "ReplaceOrderDetails",
+    "ReplaceOrderRequestPayload",
+    "Side",
+    "SubAccountAssetTransferred",
+    "Ticker",
+    "TickerOpenInterest",
+    "TimeInForce",
+    "Timebar",
+    "Trade",
+    "TradeStatus",
+    "TradeTarget",
+    "TriggerAbove",
+    "TriggerBelow",
+    "TriggerCondition",
+    "UnknownOrderEvent",
+    "UserActivityEvent",
+    "UserOrders",
+    "UserTrade",
+    "WithdrawalCompleted",
+    "new_order_id",
+    "validate_order_id",
+]

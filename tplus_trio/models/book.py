@@ -1,0 +1,76 @@
+"""An order book and its changes, as the exchange sends them.
+
+These are built a hundred thousand times a second, so nothing here runs when one is decoded: the codec
+checks the numbers of a whole frame at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+import attrs
+
+from tplus_trio.models.numbers import to_decimal
+
+__all__ = ["LinkedDiff", "OrderBook", "OrderBookDiff", "PriceLevel"]
+
+
+class PriceLevel(NamedTuple):
+    """What rests at one price."""
+
+    price: Decimal
+    #: The total at this price; in a diff the new total, where 0 removes the level.
+    quantity: Decimal
+
+
+def _levels(levels: Iterable[PriceLevel | Sequence[Decimal | int | str]]) -> tuple[PriceLevel, ...]:
+    """Levels from plain pairs, for books that are written by hand; decoding does not come through here."""
+    return tuple(PriceLevel(to_decimal(price), to_decimal(quantity)) for price, quantity in levels)
+
+
+@attrs.frozen
+class OrderBook:
+    """A whole book at one moment; levels are best first.
+
+    The constructor takes any pairs of exact numbers as levels: ``OrderBook(asks=[("10.5", 2)])``.
+    """
+
+    asks: tuple[PriceLevel, ...] = attrs.field(default=(), converter=_levels)
+    bids: tuple[PriceLevel, ...] = attrs.field(default=(), converter=_levels)
+    #: The number of the last change that this book contains.
+    sequence_number: int = 0
+
+
+@attrs.frozen
+class OrderBookDiff:
+    """One change of a book: the new total at each price named; 0 removes the level.
+
+    The constructor takes any pairs of exact numbers as levels.
+    """
+
+    bids: tuple[PriceLevel, ...] = attrs.field(converter=_levels)
+    asks: tuple[PriceLevel, ...] = attrs.field(converter=_levels)
+    #: The number of this change, counted per asset.
+    sequence_number: int
+
+    @property
+    def previous_sequence_number(self) -> int:
+        """The sequence number of the book that this change applies to."""
+        return self.sequence_number - 1
+
+
+@attrs.frozen
+class LinkedDiff(OrderBookDiff):
+    """A change that says which one is before it.
+
+    A stream makes these where it merged changes, and where a service's numbers are not contiguous.
+    """
+
+    follows: int
+
+    @property
+    def previous_sequence_number(self) -> int:
+        """The sequence number of the book that this change applies to."""
+        return self.follows

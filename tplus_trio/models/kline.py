@@ -1,0 +1,104 @@
+"""Candles."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from decimal import Decimal
+from enum import StrEnum
+
+import attrs
+
+from tplus_trio.models.asset import AssetIdentifier
+from tplus_trio.models.numbers import unsigned_number
+
+__all__ = ["Interval", "KlineUpdate", "KlinesPage", "Timebar"]
+
+
+class Interval(StrEnum):
+    """The width of a candle, as the server spells it: digits alone are minutes, ``1M`` is a month."""
+
+    SEC_1 = "1S"
+    SEC_5 = "5S"
+    SEC_15 = "15S"
+    SEC_30 = "30S"
+    MIN_1 = "1"
+    MIN_3 = "3"
+    MIN_5 = "5"
+    MIN_15 = "15"
+    MIN_30 = "30"
+    HOUR_1 = "60"
+    HOUR_2 = "120"
+    HOUR_4 = "240"
+    HOUR_6 = "360"
+    HOUR_8 = "480"
+    HOUR_12 = "720"
+    DAY_1 = "1D"
+    DAY_3 = "3D"
+    WEEK_1 = "1W"
+    MONTH_1 = "1M"
+
+
+def _utc(timestamp_ns: int) -> dt.datetime:
+    """A nanosecond time, cut to the microseconds that a datetime can hold."""
+    epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    return epoch + dt.timedelta(microseconds=timestamp_ns // 1000)
+
+
+@attrs.frozen
+class Timebar:
+    """One candle. Times are nanoseconds since the Unix epoch, UTC."""
+
+    open: Decimal = attrs.field(converter=unsigned_number)
+    close: Decimal = attrs.field(converter=unsigned_number)
+    low: Decimal = attrs.field(converter=unsigned_number)
+    high: Decimal = attrs.field(converter=unsigned_number)
+    volume: Decimal = attrs.field(converter=unsigned_number)
+    open_timestamp_ns: int
+    close_timestamp_ns: int
+
+    @property
+    def open_datetime(self) -> dt.datetime:
+        """When the candle opened, in UTC, to the microsecond."""
+        return _utc(self.open_timestamp_ns)
+
+    @property
+    def close_datetime(self) -> dt.datetime:
+        """When the candle closes, in UTC, to the microsecond."""
+        return _utc(self.close_timestamp_ns)
+
+
+@attrs.frozen(kw_only=True)
+class KlineUpdate(Timebar):
+    """A candle with its asset, which the wire leaves to the path of the stream."""
+
+    asset_id: AssetIdentifier = attrs.field(converter=AssetIdentifier)
+
+    @classmethod
+    def of(cls, asset_id: AssetIdentifier, bar: Timebar) -> KlineUpdate:
+        """The same candle, with its asset."""
+        return cls(
+            bar.open,
+            bar.close,
+            bar.low,
+            bar.high,
+            bar.volume,
+            bar.open_timestamp_ns,
+            bar.close_timestamp_ns,
+            asset_id=asset_id,
+        )
+
+
+def _timebars(timebars: Iterable[Timebar]) -> tuple[Timebar, ...]:
+    return tuple(timebars)
+
+
+@attrs.frozen
+class KlinesPage:
+    """A page of candles, newest first."""
+
+    items: tuple[Timebar, ...] = attrs.field(converter=_timebars)
+    has_next_page: bool = False
+    next_page: int | None = None
+    #: History before this time (ns) is not kept; None where the server does not say.
+    truncated_before_ns: int | None = None
