@@ -1,0 +1,1 @@
+"""Bytes in and out: the connector, REST over it, WebSockets over it."""

@@ -1,0 +1,197 @@
+"""How a byte stream to a host is opened: the one place where this package touches the network.
+
+REST and WebSockets both go through a :class:`Connector`, so that a client runs unchanged over TCP, over memory, or over
+whatever a test puts in their place.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import warnings
+from ipaddress import IPv6Address
+from typing import Final, Protocol
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+import trio
+
+from tplus_trio.errors import CertificateRefused, ConnectionFailed
+
+__all__ = ["Connector", "Endpoint", "TcpConnector", "open_stream", "tls_context"]
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?")
+_PATH: Final = re.compile(r"[\w.~!$&'()*+,;=:%/-]*", re.ASCII)
+
+
+class Connector(Protocol):
+    """Opens byte streams. Give one of your own to a client as ``connector=``."""
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        """Open a byte stream to ``host``:``port``, without TLS (the client adds that on top).
+
+        Raises:
+            OSError: the connection could not be made.
+        """
+        ...
+
+
+class TcpConnector:
+    """Opens TCP connections, trying a host's addresses as RFC 8305 has it. The default."""
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        """Open a TCP connection.
+
+        Raises:
+            OSError: no address of the host answered.
+        """
+        return await trio.open_tcp_stream(host, port)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+@attrs.frozen
+class Endpoint:
+    """Where a service lives: a base URL, taken apart and checked."""
+
+    scheme: str
+    host: str
+    port: int
+    #: What every path begins with, ``""`` for most services.
+    prefix: str = ""
+
+    @classmethod
+    def from_url(cls, url: str) -> Endpoint:
+        """Take a base URL apart.
+
+        Raises:
+            TypeError: ``url`` is not a string.
+            ValueError: it is not of the form ``http(s)://host[:port][/prefix]``. The message does not repeat the URL,
+                as that may hold a password.
+        """
+        if not isinstance(url, str):
+            msg = f"a base URL is a string, not {type(url).__name__}"
+            raise TypeError(msg)
+        legal = "legal is http(s)://host[:port][/prefix]"
+        if any(character.isspace() or not character.isprintable() for character in url):
+            msg = f"a base URL holds no white space or control characters; {legal}"
+            raise ValueError(msg)
+        # None of these repeats the URL, which may hold a password in ways that are not foreseen.
+        if "@" in url:
+            msg = f"a base URL holds no user name or password; {legal}"
+            raise ValueError(msg)
+        if "?" in url or "#" in url:
+            msg = f"a base URL holds no query or fragment; {legal}"
+            raise ValueError(msg)
+        scheme = url.partition(":")[0].lower()
+        if scheme not in _DEFAULT_PORTS:
+            msg = f"a base URL's scheme is http or https; {legal}"
+            raise ValueError(msg)
+        try:
+            parts: SplitResult = urlsplit(url)
+            port = _DEFAULT_PORTS[scheme] if parts.port is None else parts.port
+            host = (parts.hostname or "").encode("idna").decode()
+        except ValueError:
+            port, host, parts = 0, "", SplitResult(scheme, "", "", "", "")
+        if not (_is_ipv6(host) or (_HOST.fullmatch(host) and len(host) < 255)) or not port:
+            msg = f"a base URL names a host, and a port from 1 to 65535 or none; {legal}"
+            raise ValueError(msg)
+        if not _PATH.fullmatch(parts.path) or ".." in parts.path.split("/"):
+            msg = f"a base URL's path is quoted, and goes nowhere up; {legal}"
+            raise ValueError(msg)
+        return cls(scheme, host, port, parts.path.rstrip("/"))
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is spoken."""
+        return self.scheme == "https"
+
+    @property
+    def netloc(self) -> str:
+        """``host[:port]`` as a ``Host`` header has it: an IPv6 address in brackets, a default port left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """``scheme://host[:port]``, as an ``Origin`` header has it."""
+        return f"{self.scheme}://{self.netloc}"
+
+    def __str__(self) -> str:
+        return f"{self.origin}{self.prefix}"
+
+
+def tls_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
+    """The TLS settings that a client's ``verify=`` stands for.
+
+    Args:
+        verify: True verifies against the system's certificate authorities, False verifies nothing (and warns), a
+            context is used as it is.
+    """
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    context = ssl.create_default_context()
+    if not verify:
+        warnings.warn("TLS certificates are not verified (verify=False)", RuntimeWarning, stacklevel=4)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    # A WebSocket handshake is HTTP/1.1; a server must not pick HTTP/2.
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def open_stream(
+    connector: Connector,
+    host: str,
+    port: int,
+    *,
+    tls: ssl.SSLContext | None = None,
+) -> trio.abc.Stream:
+    """Open a byte stream, with TLS on top where ``tls`` is given.
+
+    Cancelled in the middle, it leaves no socket behind.
+
+    Raises:
+        ConnectionFailed: it could not be opened.
+        CertificateRefused: the server's certificate did not verify.
+    """
+    try:
+        stream = await connector.connect(host, port)
+    except (OSError, trio.BrokenResourceError) as exc:
+        msg = f"could not connect to {host}:{port}: {exc}"
+        raise ConnectionFailed(msg) from exc
+    return stream if tls is None else await start_tls(stream, tls, host)
+
+
+async def start_tls(stream: trio.abc.Stream, tls: ssl.SSLContext, host: str) -> trio.abc.Stream:
+    """Speak TLS over an open stream, which is closed if the handshake fails or is cancelled.
+
+    Raises:
+        ConnectionFailed: the handshake failed.
+        CertificateRefused: it failed because the certificate did not verify.
+    """
+    secured = trio.SSLStream(stream, tls, server_hostname=host, https_compatible=True)
+    try:
+        await secured.do_handshake()
+    except trio.BrokenResourceError as exc:
+        await trio.aclose_forcefully(stream)
+        raise _handshake_failure(host, exc) from exc
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return secured
+
+
+def _handshake_failure(host: str, failure: trio.BrokenResourceError) -> ConnectionFailed:
+    """Say why TLS could not be spoken."""
+    cause = failure.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return CertificateRefused(f"the certificate of {host} was refused: {cause.verify_message}")
+    return ConnectionFailed(f"TLS handshake with {host} failed: {cause or failure}")

@@ -1,0 +1,172 @@
+"""Cuts the frames that nearly all are out of a WebSocket's bytes, and names the rest. Pure: no I/O.
+
+A frame head (RFC 6455, section 5.2) is two bytes, then up to eight bytes of length and four of mask. What a server
+sends of data is whole, unmasked text nearly always, and its head is quickly read. Whatever else comes is left to a full
+implementation, byte for byte and in its place among the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+__all__ = ["FrameCutter", "Other"]
+
+_FIN: Final = 0x80
+_WHOLE_TEXT: Final = 0x81
+_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+_MASKED: Final = 0x80
+_LENGTH_16, _LENGTH_64 = 126, 127
+#: The least size that may be written with so many bytes of length.
+_SHORTEST: Final = {0: 0, 2: _LENGTH_16, 8: 1 << 16}
+#: More bytes than this are worth waiting for without looking.
+_MUCH: Final = 4096
+#: How many messages are handed out at a time: they are decoded in one go, and neighbours want their turn. With many
+#: more, what is decoded and not yet taken is enough to set off the garbage collector at each batch, which costs more
+#: than the hops that are saved.
+_BATCH: Final = 32
+
+
+@attrs.frozen
+class Other:
+    """Bytes that are not for the cutter."""
+
+    data: bytes
+    #: Whether they complete a message.
+    completes: bool
+    #: Whether everything after them is not for the cutter either.
+    final: bool
+
+
+class FrameCutter:
+    """Takes bytes as they come, gives messages and whatever else there was, in order.
+
+    Args:
+        max_size: The longest message, in bytes; a longer one is not cut.
+    """
+
+    def __init__(self, max_size: int) -> None:
+        self._max_size = max_size
+        #: From here on, the second byte of a head is not the size of a message to cut.
+        self._not_short = min(_LENGTH_16, max_size + 1)
+        self._data = b""
+        self._position = 0
+        #: What came of a frame that is not complete yet, when that is much.
+        self._parts: list[bytes] = []
+        self._missing = 0
+        #: Bytes of a frame that is being passed on, still to come, and whether they complete a message.
+        self._passing = 0
+        self._completes = False
+        self._fragmented = False
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes from the network."""
+        if self._parts:
+            # A long frame is put together once, not at each read.
+            self._parts.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data, self._parts = b"".join(self._parts), []
+        elif self._position < len(self._data):
+            data = self._data[self._position :] + data
+        self._data = data
+        self._position = 0
+
+    def messages(self) -> Sequence[bytes]:
+        """The text messages that are next, as UTF-8, a batch at most; none if something else is next, or nothing."""
+        data, position, end = self._data, self._position, len(self._data)
+        if self._passing or self._fragmented:
+            return ()
+        messages: list[bytes] = []
+        missing, not_short = 0, self._not_short
+        while position + 2 <= end and data[position] == _WHOLE_TEXT and len(messages) < _BATCH:
+            start, size = position + 2, data[position + 1]
+            if size >= not_short:
+                start, size = self._long(position)
+                if not start:
+                    break
+            stop = start + size
+            if stop > end:
+                missing = stop - end
+                break
+            message = data[start:stop]
+            if not message.isascii() and not _is_utf8(message):
+                break
+            messages.append(message)
+            position = stop
+        self._position = position
+        if missing > _MUCH:
+            # The rest of a long message is waited for without a look at each part of it.
+            self._parts, self._missing = [data[position:]], missing
+            self._data, self._position = b"", 0
+        return messages
+
+    def _long(self, position: int) -> tuple[int, int]:
+        """Where the message of a longer frame starts, and its size; 0, 0 if it is not for `messages` to cut, or yet."""
+        width = {_LENGTH_16: 2, _LENGTH_64: 8}.get(self._data[position + 1], 0)
+        start = position + 2 + width
+        if not width or start > len(self._data):
+            return 0, 0
+        size = int.from_bytes(self._data[position + 2 : start])
+        return (start, size) if _SHORTEST[width] <= size <= self._max_size else (0, 0)
+
+    def other(self) -> Other | None:
+        """What is next and is no whole text message, as far as it is there; None if more bytes are needed first."""
+        if self._passing:
+            return self._pass_on()
+        data, position = self._data, self._position
+        head = data[position : position + 10]
+        if len(head) < 2:
+            return None
+        opcode, fin = head[0] & ~_FIN, bool(head[0] & _FIN)
+        is_control = opcode in {_PING, _PONG} and fin and head[1] < _LENGTH_16
+        is_first = opcode in {_TEXT, _BINARY} and not self._fragmented
+        is_next = opcode == _CONTINUATION and self._fragmented
+        if head[1] & _MASKED or not (is_control or is_first or is_next):
+            # A close frame, or what breaks the protocol: the full implementation answers, and goes on alone.
+            return Other(self.rest(), completes=False, final=True)
+        size = head[1]
+        width = {_LENGTH_16: 2, _LENGTH_64: 8}.get(size, 0)
+        start = 2 + width
+        if width:
+            if len(head) < start:
+                return None
+            size = int.from_bytes(head[2:start])
+        if is_control:
+            return self._take(start + size, completes=False) if len(data) - position >= start + size else None
+        if size < _SHORTEST[width] or size >= 1 << 63:
+            return Other(self.rest(), completes=False, final=True)  # a length that nobody may write like this
+        if opcode == _TEXT and fin and size <= self._max_size and len(data) - position < start + size:
+            return None  # a message for `messages`, once it is complete
+        self._passing = start + size
+        self._completes = fin
+        self._fragmented = not fin
+        return self._pass_on()
+
+    def _pass_on(self) -> Other | None:
+        available = min(self._passing, len(self._data) - self._position)
+        if not available:
+            return None
+        self._passing -= available
+        return self._take(available, completes=self._completes and not self._passing)
+
+    def _take(self, size: int, *, completes: bool) -> Other:
+        start, self._position = self._position, self._position + size
+        return Other(self._data[start : self._position], completes, final=False)
+
+    def rest(self) -> bytes:
+        """Everything that was fed and not given out; the cutter is done."""
+        rest = b"".join(self._parts) if self._parts else self._data[self._position :]
+        self._parts, self._data, self._position = [], b"", 0
+        return rest
+
+
+def _is_utf8(message: bytes) -> bool:
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,161 @@
+"""The byte stream between a socket and trio-websocket: watched, and from the handshake on read by somebody else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+
+__all__ = ["Tap"]
+
+#: A handshake's answer is a head and, for a refusal, a short body.
+_MAX_HANDSHAKE: Final = 256 * 1024
+#: Bytes asked of the network at once.
+_READ: Final = 64 * 1024
+_SWITCHING: Final = (b"HTTP/1.1 101", b"HTTP/1.0 101")
+_HEAD_END: Final = b"\r\n\r\n"
+
+
+class Tap(trio.abc.Stream):
+    """The byte stream under trio-websocket, watched, and from the handshake on read by somebody else.
+
+    It remembers how the stream ended, which trio-websocket does not tell. It knows when nobody reads: while a slow
+    consumer holds the reader up, a pong may be waiting unread, and its absence proves nothing. And it splits the bytes:
+    up to the end of the handshake, trio-websocket reads them; then `WebSocket` does, and hands over what it does not
+    understand, until it leaves the stream to trio-websocket for good.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, *, divert: bool) -> None:
+        self._stream = stream
+        self._divert = divert
+        self._diverted = False
+        self._reading = False
+        self._patience: trio.CancelScope | None = None
+        self._patience_left = 0.0
+        #: What trio-websocket reads next, and the two tasks that may be waiting for each other.
+        self._handed = b""
+        self._has_bytes = trio.lowlevel.ParkingLot()
+        self._is_hungry = trio.lowlevel.ParkingLot()
+        self._hungry = False
+        #: What came until the handshake was done: its answer, and the beginning of a refusal's body.
+        self.head: bytes = b""
+        #: What came behind the handshake together with it.
+        self.early: bytes = b""
+        self.received: int = 0
+        self.limit: float = _MAX_HANDSHAKE
+        self.ended: trio.Event = trio.Event()
+        self.cause: Exception | None = None
+
+    @contextmanager
+    def patience(self, seconds: float) -> Generator[trio.CancelScope]:
+        """A scope that is cancelled when bytes have been waited for ``seconds`` in all."""
+        with trio.CancelScope() as scope:
+            self._patience, self._patience_left = scope, seconds
+            if self._reading:
+                scope.deadline = trio.current_time() + seconds
+            try:
+                yield scope
+            finally:
+                self._patience = None
+
+    def _set_reading(self, reading: bool) -> None:
+        self._reading = reading
+        if (scope := self._patience) is not None:
+            if reading:
+                scope.deadline = trio.current_time() + self._patience_left
+            else:
+                self._patience_left = scope.deadline - trio.current_time()
+                scope.deadline = math.inf
+
+    async def read(self) -> bytes:
+        """Read from the network; nothing, if that has ended."""
+        self._set_reading(True)
+        try:
+            data = bytes(await self._stream.receive_some(_READ))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            self._end(exc)
+            raise
+        finally:
+            self._set_reading(False)
+        self.received += len(data)
+        if self.received > self.limit:
+            self._end(ValueError(f"more than {self.limit} bytes, and no handshake"))
+            return b""
+        if not data:
+            self._end(None)
+        return data
+
+    def _end(self, cause: Exception | None) -> None:
+        if not self.ended.is_set():
+            self.cause = cause
+            self.ended.set()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002 - the amount is ours to choose
+        """What trio-websocket reads: the handshake, what is handed over, and everything once it is left to it."""
+        if not self._diverted:
+            return self._take() if self._handed else self._split(await self.read())
+        self._hungry = True
+        self._is_hungry.unpark_all()
+        while not self._handed and self._diverted:
+            await self._has_bytes.park()
+        self._hungry = False
+        return self._take() if self._handed else await self.read()
+
+    def _take(self) -> bytes:
+        handed, self._handed = self._handed, b""
+        return handed
+
+    def _split(self, data: bytes) -> bytes:
+        """Find the end of the handshake; what is behind it is not for trio-websocket."""
+        if self.limit is math.inf:
+            return data
+        before = len(self.head)
+        self.head += data
+        if not self._divert or not self.head.startswith(_SWITCHING):
+            return data
+        end = self.head.find(_HEAD_END)
+        if end < 0:
+            return data
+        end += len(_HEAD_END)
+        self.early = self.head[end:]
+        self._diverted = True
+        return data[: end - before]
+
+    def opened(self) -> None:
+        """The handshake is done."""
+        self.limit = math.inf
+        self.head = b""
+
+    async def hand_over(self, data: bytes) -> None:
+        """Give bytes to trio-websocket, and wait until it wants more, which is when it has done with them."""
+        self._handed += data
+        self._hungry = False
+        self._has_bytes.unpark_all()
+        while not self._hungry and not self.ended.is_set():
+            await self._is_hungry.park()
+
+    def leave(self, data: bytes = b"") -> None:
+        """Leave the stream to trio-websocket from here on, beginning with these bytes."""
+        self._handed += data
+        self._diverted = False
+        self._has_bytes.unpark_all()
+
+    def finish(self) -> None:
+        """Whatever happens: trio-websocket reads no more."""
+        self._end(None)
+        self._is_hungry.unpark_all()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send, as the stream does."""
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait, as the stream does."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._stream.aclose()

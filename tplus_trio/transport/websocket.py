@@ -1,0 +1,293 @@
+"""One WebSocket connection that is read: messages come in, in batches; only control frames go out.
+
+trio-websocket does the handshake, the control frames and the close. This room adds what it leaves open: every wait is
+bounded, every failure is one of our types with its cause, and a peer that no longer answers is noticed.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+import attrs
+import trio
+import trio_websocket
+
+from tplus_trio.errors import ConnectionFailed, HandshakeRejected
+from tplus_trio.scopes import open_plain_nursery
+from tplus_trio.transport.connector import Connector, Endpoint, open_stream
+from tplus_trio.transport.frames import FrameCutter
+from tplus_trio.transport.http import retry_after
+from tplus_trio.transport.tap import Tap
+
+__all__ = ["BinaryMessage", "WebSocket", "WebSocketLimits", "open_websocket"]
+
+#: How much of a refusal's body is worth keeping.
+_EXCERPT: Final = 200
+_NO_STATUS: Final = 1006  # RFC 6455: no close frame was received
+
+
+@attrs.frozen(kw_only=True)
+class WebSocketLimits:
+    """The bounds that a connection is held to; times in seconds, sizes in bytes."""
+
+    #: For the TCP connection, TLS and the handshake together.
+    connect_timeout: float = 10.0
+    ping_interval: float = 10.0
+    ping_timeout: float = 10.0
+    close_timeout: float = 1.0
+    #: How long a connection may bring no message; None is for ever.
+    idle_timeout: float | None = None
+    max_message_size: int = 16 * 1024 * 1024
+    #: Whether plain frames are cut out in bulk. Without, trio-websocket reads every frame: slower, and the same.
+    fast: bool = True
+
+
+class BinaryMessage(bytes):
+    """A message that came as binary, which no feed's do."""
+
+
+class WebSocket:
+    """An open connection, as :func:`open_websocket` yields it."""
+
+    def __init__(self, tap: Tap, limits: WebSocketLimits, token: str = "") -> None:
+        self._tap = tap
+        self._limits = limits
+        self._connection: trio_websocket.WebSocketConnection
+        self._cutter: FrameCutter | None = None
+        self._failure: ConnectionFailed | None = None
+        self._token = token
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes read from the network, handshake and frame heads included."""
+        return self._tap.received
+
+    async def receive(self) -> Sequence[str | bytes]:
+        """Wait for the next messages: one or more, whole and in order.
+
+        A text message comes as text or as its UTF-8, whichever was at hand; a binary one as `BinaryMessage`.
+        Cancelled, it has taken nothing.
+
+        Raises:
+            ConnectionFailed: the connection was closed or lost, or brought nothing for ``idle_timeout``.
+        """
+        limit = self._limits.idle_timeout
+        try:
+            if limit is None:
+                return await self._receive()
+            with trio.fail_after(limit):
+                return await self._receive()
+        except trio.TooSlowError:
+            msg = f"no message for {limit:g} s"
+            raise ConnectionFailed(msg) from None
+        except trio_websocket.ConnectionClosed as exc:
+            raise self._failure or _closed(exc.reason, self._tap.cause, self._token) from self._tap.cause
+
+    async def _receive(self) -> Sequence[str | bytes]:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        has_read = False
+        while (cutter := self._cutter) is not None:
+            if messages := cutter.messages():
+                if not has_read:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                return messages
+            if (other := cutter.other()) is not None:
+                if other.final:
+                    self._stop_cutting(other.data)
+                    continue
+                await self._tap.hand_over(other.data)
+                if self._connection.closed is not None or self._tap.ended.is_set():
+                    self._stop_cutting()  # over that, trio-websocket has broken off
+                elif not other.completes:
+                    continue
+            else:
+                try:
+                    data = await self._tap.read()
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    data = b""
+                if data:
+                    cutter.feed(data)
+                    has_read = True
+                else:
+                    self._stop_cutting()  # trio-websocket will find the same, and say what it means
+                continue
+            return (await self._message(),)
+        return (await self._message(),)
+
+    async def _message(self) -> str | bytes:
+        """The next message from trio-websocket."""
+        message = await self._connection.get_message()
+        return BinaryMessage(message) if isinstance(message, bytes) else message
+
+    def _stop_cutting(self, data: bytes = b"") -> None:
+        """Leave the rest of the connection to trio-websocket."""
+        if self._cutter is not None:
+            self._tap.leave(self._cutter.rest() + data)
+            self._cutter = None
+
+    async def aclose(self) -> None:
+        """Send a close frame and wait for the answer."""
+        self._stop_cutting()
+        await self._connection.aclose()
+
+    async def keep_alive(self) -> None:
+        """Ping until the connection ends. A ping that is not answered in time ends it."""
+        while True:
+            await trio.sleep(self._limits.ping_interval)
+            with self._tap.patience(self._limits.ping_timeout) as scope:
+                try:
+                    await self._connection.ping()
+                except trio_websocket.ConnectionClosed:
+                    return
+            if scope.cancelled_caught:
+                self._failure = ConnectionFailed(f"no pong within {self._limits.ping_timeout:g} s")
+                await trio.aclose_forcefully(self._tap)
+                return
+
+    async def run(
+        self,
+        endpoint: Endpoint,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        """Shake hands, say so, and read for trio-websocket until the connection ends.
+
+        Raises:
+            ConnectionFailed: the handshake broke off.
+            HandshakeRejected: the server answered, and said no.
+        """
+        opening = trio.CancelScope()
+        try:
+            async with trio.open_nursery() as nursery:
+                # trio-websocket would wait for ever for a handshake whose connection is gone.
+                nursery.start_soon(self._fail_when_ended, opening)
+                self._connection = await trio_websocket.wrap_client_stream(
+                    nursery,
+                    self._tap,  # type: ignore[arg-type]  # any trio.abc.Stream serves; its annotation is too narrow
+                    endpoint.netloc,
+                    endpoint.prefix + path,
+                    extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
+                    max_message_size=self._limits.max_message_size,
+                    receive_buffer_size=65536,
+                )
+                opening.cancel()
+                self._tap.opened()
+                if self._limits.fast:
+                    self._cutter = FrameCutter(self._limits.max_message_size)
+                    self._cutter.feed(self._tap.early)
+                task_status.started()
+        except ExceptionGroup as group:
+            failure = _handshake_failure(group, self._token)
+            if not opening.cancel_called:
+                raise failure from failure.__cause__
+            # The protocol engine broke on what it was sent; whoever receives is told.
+            self._failure = ConnectionFailed(f"the connection broke: {failure}")
+        finally:
+            self._tap.finish()
+
+    async def _fail_when_ended(self, opening: trio.CancelScope) -> None:
+        with opening:
+            await self._tap.ended.wait()
+            if not opening.cancel_called:
+                raise _unanswered(self._tap, self._token) from self._tap.cause
+
+
+def _without(text: str, token: str) -> str:
+    """What a server said. It may repeat what it was told; an error must not."""
+    return text.replace(token, "[token]") if token else text
+
+
+def _closed(reason: trio_websocket.CloseReason | None, cause: Exception | None, token: str) -> ConnectionFailed:
+    """Say how an open connection came to its end."""
+    if reason is None or reason.code == _NO_STATUS:
+        return ConnectionFailed(f"the connection was lost: {cause}" if cause else "the connection was lost")
+    text = f": {_without(reason.reason, token)}" if reason.reason else ""
+    return ConnectionFailed(f"the connection was closed with code {reason.code} ({reason.name}){text}")
+
+
+def _unanswered(tap: Tap, token: str) -> Exception:
+    """Say how a connection came to its end before the handshake did."""
+    reason = str(tap.cause or "closed by the server")
+    broken = ConnectionFailed(f"the connection ended before the WebSocket handshake was done: {reason}")
+    return _refusal(tap, token) or broken
+
+
+def _refusal(tap: Tap, token: str) -> HandshakeRejected | None:
+    """A refusal as far as it came: trio-websocket tells of none whose body ends with the connection, or never."""
+    head, _, body = tap.head.partition(b"\r\n\r\n")
+    status = re.match(rb"HTTP/1\.[01] (?!101)([1-9]\d\d)\b", head)
+    if status is None:
+        return None
+    after = re.search(rb"^retry-after:[ \t]*([^\r\n]*)", head, re.IGNORECASE | re.MULTILINE)
+    return _rejected(int(status[1]), body, None if after is None else after[1], token)
+
+
+def _rejected(status: int, body: bytes, after: bytes | None, token: str) -> HandshakeRejected:
+    text = _without(body.decode(errors="replace"), token)[:_EXCERPT]
+    return HandshakeRejected(status, text, None if after is None else retry_after(after.decode("latin-1")))
+
+
+def _handshake_failure(group: BaseExceptionGroup[Exception], token: str) -> Exception:
+    """What a handshake's failure stands for, in our terms."""
+    failure: BaseException = group
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    match failure:
+        case trio_websocket.ConnectionRejected():
+            after = next((value for name, value in failure.headers if name.lower() == b"retry-after"), None)
+            return _rejected(failure.status_code, failure.body or b"", after, token)
+        case ConnectionFailed() | HandshakeRejected():
+            return failure
+        case _:
+            broken = ConnectionFailed(f"not a WebSocket connection: {failure}")
+            broken.__cause__ = failure
+            return broken
+
+
+@asynccontextmanager
+async def open_websocket(
+    connector: Connector,
+    endpoint: Endpoint,
+    path: str,
+    *,
+    tls: ssl.SSLContext | None = None,
+    headers: Mapping[str, str] | None = None,
+    limits: WebSocketLimits | None = None,
+) -> AsyncGenerator[WebSocket]:
+    """Open a WebSocket connection for as long as the context lasts.
+
+    Left in order, it sends a close frame and waits at most ``close_timeout`` for the answer. Left by cancellation or an
+    exception, it closes the socket at once.
+
+    Raises:
+        ConnectionFailed: the connection could not be made within ``connect_timeout``.
+        CertificateRefused: the server's certificate did not verify.
+        HandshakeRejected: the server answered, and said no.
+    """
+    limits = limits or WebSocketLimits()
+    # In lower case, so that none is sent twice.
+    sent = {"origin": endpoint.origin} | {name.lower(): value for name, value in (headers or {}).items()}
+    token = sent.get("authorization", "").rpartition(" ")[2]
+    tap: Tap | None = None
+    async with open_plain_nursery() as nursery, AsyncExitStack() as stack:
+        try:
+            with trio.fail_after(limits.connect_timeout):
+                stream = await open_stream(connector, endpoint.host, endpoint.port, tls=tls)
+                tap = Tap(stream, divert=limits.fast)
+                stack.push_async_callback(trio.aclose_forcefully, tap)
+                websocket = WebSocket(tap, limits, token)
+                await nursery.start(websocket.run, endpoint, path, sent)
+        except trio.TooSlowError:
+            msg = f"no connection to {endpoint.origin}{endpoint.prefix}{path} within {limits.connect_timeout:g} s"
+            refusal = None if tap is None else _refusal(tap, token)
+            raise refusal or ConnectionFailed(msg) from None
+        nursery.start_soon(websocket.keep_alive)
+        yield websocket
+        with trio.move_on_after(limits.close_timeout):
+            await websocket.aclose()
