@@ -1,0 +1,323 @@
+"""Order books: one that changes are applied to by hand, and one that keeps itself in step with the exchange."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import ClassVar, Final
+
+import attrs
+import trio
+
+from tplus_trio.arguments import check_count
+from tplus_trio.auth import Service
+from tplus_trio.errors import BookNotSynced, SequenceGap
+from tplus_trio.models import AssetIdentifier, OrderBook, OrderBookDiff, PriceLevel, Side
+from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.policy import RestartPolicy
+from tplus_trio.streams.recovery import Depth
+from tplus_trio.streams.stats import StreamState, StreamStats
+from tplus_trio.streams.stream import Home, Supervised
+from tplus_trio.streams.supervisor import Supervisor
+from tplus_trio.transport.websocket import WebSocketLimits
+
+__all__ = ["BookChange", "BookReader", "LiveBook", "LocalBook", "open_live_book"]
+
+_NOTHING: Final = Decimal(0)
+
+
+class BookReader:
+    """What can be read off a book. Prices and quantities are exact; levels come best first.
+
+    Nothing here waits, so what several reads in a row say belongs together.
+    """
+
+    def _current(self) -> LocalBook:
+        """The book to read."""
+        raise NotImplementedError
+
+    @property
+    def sequence_number(self) -> int:
+        """The number of the last change in the book."""
+        return self._current()._sequence_number
+
+    @property
+    def best_bid(self) -> PriceLevel | None:
+        """The highest bid, None if there is none."""
+        book = self._current()
+        if not book._bid_prices:
+            return None
+        price = book._bid_prices[-1]
+        return PriceLevel(price, book._bids[price])
+
+    @property
+    def best_ask(self) -> PriceLevel | None:
+        """The lowest ask, None if there is none."""
+        book = self._current()
+        if not book._ask_prices:
+            return None
+        price = book._ask_prices[0]
+        return PriceLevel(price, book._asks[price])
+
+    @property
+    def spread(self) -> Decimal | None:
+        """Best ask minus best bid, None if a side is empty."""
+        bid, ask = self.best_bid, self.best_ask
+        return None if bid is None or ask is None else ask.price - bid.price
+
+    @property
+    def mid(self) -> Decimal | None:
+        """The middle between best bid and best ask, None if a side is empty."""
+        bid, ask = self.best_bid, self.best_ask
+        return None if bid is None or ask is None else (bid.price + ask.price) / 2
+
+    def bids(self, n: int | None = None) -> tuple[PriceLevel, ...]:
+        """The ``n`` highest bids, or all of them."""
+        book = self._current()
+        prices = book._bid_prices
+        chosen = prices[::-1] if n is None else prices[: -check_count("n", n, least=0) - 1 : -1]
+        return tuple(PriceLevel(price, book._bids[price]) for price in chosen)
+
+    def asks(self, n: int | None = None) -> tuple[PriceLevel, ...]:
+        """The ``n`` lowest asks, or all of them."""
+        book = self._current()
+        prices = book._ask_prices
+        chosen = prices if n is None else prices[: check_count("n", n, least=0)]
+        return tuple(PriceLevel(price, book._asks[price]) for price in chosen)
+
+    def quantity_at(self, side: Side | str, price: Decimal | int | str) -> Decimal:
+        """What rests at a price; 0 if nothing does.
+
+        Args:
+            side: Whose orders: ``Side.BUY`` (or ``"bid"``) for the bids, ``Side.SELL`` (or ``"ask"``) for the asks.
+            price: The price, exact: a float is refused.
+        """
+        book = self._current()
+        levels = book._bids if Side(side) is Side.BUY else book._asks
+        return levels.get(_exact("price", price), _NOTHING)
+
+    def vwap(self, side: Side | str, quantity: Decimal | int | str) -> Decimal | None:
+        """The average price at which an order of this size would trade now, weighted by quantity.
+
+        Args:
+            side: The order's side: a buy order takes asks, a sell order takes bids.
+            quantity: The order's size, more than 0.
+
+        Returns:
+            The price, or None if the book does not hold that much.
+        """
+        wanted = left = _exact("quantity", quantity)
+        if wanted <= 0:
+            msg = f"quantity is more than 0, not {wanted}"
+            raise ValueError(msg)
+        book = self._current()
+        if Side(side) is Side.BUY:
+            levels, prices = book._asks, iter(book._ask_prices)
+        else:
+            levels, prices = book._bids, reversed(book._bid_prices)
+        cost = _NOTHING
+        for price in prices:
+            taken = min(left, levels[price])
+            cost += taken * price
+            left -= taken
+            if not left:
+                return cost / wanted
+        return None
+
+    def snapshot(self) -> OrderBook:
+        """The whole book, as it is now."""
+        return OrderBook(asks=self.asks(), bids=self.bids(), sequence_number=self.sequence_number)
+
+
+class LocalBook(BookReader):
+    """A book in memory, and nothing more: it is made of a snapshot, and diffs are applied to it.
+
+    Reading the best levels looks at nothing else, and a change of a level moves no others but by memory.
+    """
+
+    def __init__(self, snapshot: OrderBook) -> None:
+        self._bids = {level.price: level.quantity for level in snapshot.bids if level.quantity}
+        self._asks = {level.price: level.quantity for level in snapshot.asks if level.quantity}
+        #: Both ascending: the best bid is the last, the best ask the first.
+        self._bid_prices = sorted(self._bids)
+        self._ask_prices = sorted(self._asks)
+        self._sequence_number = snapshot.sequence_number
+
+    def _current(self) -> LocalBook:
+        return self
+
+    def apply(self, diff: OrderBookDiff) -> None:
+        """Apply the change that follows.
+
+        Raises:
+            SequenceGap: the diff does not follow. The book is as it was.
+        """
+        if diff.previous_sequence_number != self._sequence_number:
+            raise SequenceGap(self._sequence_number + 1, diff.sequence_number)
+        if diff.bids:
+            _update(self._bids, self._bid_prices, diff.bids)
+        if diff.asks:
+            _update(self._asks, self._ask_prices, diff.asks)
+        self._sequence_number = diff.sequence_number
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LocalBook):
+            return NotImplemented
+        return (self._sequence_number, self._bids, self._asks) == (
+            other._sequence_number,
+            other._bids,
+            other._asks,
+        )
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        return f"<LocalBook {self._sequence_number}: {self.best_bid} / {self.best_ask}>"
+
+
+def _update(levels: dict[Decimal, Decimal], prices: list[Decimal], changes: Sequence[PriceLevel]) -> None:
+    for price, quantity in changes:
+        if quantity:
+            if price not in levels:
+                insort(prices, price)
+            levels[price] = quantity
+        elif levels.pop(price, None) is not None:
+            del prices[bisect_left(prices, price)]
+
+
+def _exact(name: str, value: Decimal | int | str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
+        msg = f"{name} is a Decimal, an int or text, not {type(value).__name__}"
+        raise TypeError(msg)
+    try:
+        number = Decimal(value)
+    except ArithmeticError:
+        number = Decimal("nan")
+    if not number.is_finite():
+        msg = f"{name} is a finite number, not {value!r}"
+        raise ValueError(msg)
+    return number
+
+
+@attrs.frozen
+class BookChange:
+    """A book's best levels after a change."""
+
+    sequence_number: int
+    best_bid: PriceLevel | None
+    best_ask: PriceLevel | None
+
+
+class _Keeper:
+    """Where a live book's task delivers: it applies what comes, at once."""
+
+    def __init__(self) -> None:
+        self.book: LocalBook | None = None
+        self.closed: Exception | None = None
+        self.changed: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
+
+    async def put(self, items: Sequence[Depth]) -> None:
+        self.put_nowait(items)
+
+    def put_nowait(self, items: Sequence[Depth]) -> None:
+        for item in items:
+            if isinstance(item, OrderBookDiff):
+                assert self.book is not None  # noqa: S101 - for the type checker: a snapshot comes first
+                self.book.apply(item)
+            elif isinstance(item, OrderBook):
+                self.book = LocalBook(item)
+        self.changed.unpark_all()
+
+    def close(self, error: Exception) -> None:
+        self.closed = error
+        self.changed.unpark_all()
+
+
+class LiveBook(Supervised, BookReader):
+    """A market's order book, kept in step with the exchange while its context lasts.
+
+    Every read is of a book that is in sync. Where it is not (before the first snapshot, from the moment that a loss is
+    noticed until it is made good, and after the end), every read raises `BookNotSynced`.
+    """
+
+    def __init__(self, asset_id: AssetIdentifier, keeper: _Keeper, supervisor: Supervisor[Depth], home: Home) -> None:
+        super().__init__(supervisor, home)
+        self.asset_id = asset_id
+        self._keeper = keeper
+
+    @asynccontextmanager
+    async def _scope(self) -> AsyncGenerator[None]:
+        async with self._home.running(self._supervisor):
+            yield
+
+    def _current(self) -> LocalBook:
+        book = self._keeper.book
+        if self._supervisor.state is not StreamState.LIVE or book is None:
+            raise BookNotSynced(self.asset_id, self._supervisor.state.value)
+        return book
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether the book can be read."""
+        return self._supervisor.state is StreamState.LIVE
+
+    async def wait_synced(self) -> None:
+        """Wait until the book can be read.
+
+        Raises:
+            TplusError: its stream failed for good.
+            trio.ClosedResourceError: it was closed.
+        """
+        await self._supervisor.wait_for(StreamState.LIVE)
+
+    def changes(self) -> AsyncIterator[BookChange]:
+        """Iterate over the book's states: the one now, and then the newest whenever there is a newer one.
+
+        A slow consumer misses states in between, never the latest; while the book is out of sync, nothing comes. The
+        iteration raises what ended the book's stream.
+        """
+        return _Changes(self, self._keeper)
+
+    def __repr__(self) -> str:
+        return f"<LiveBook {self.asset_id} {self.state.value}>"
+
+
+class _Changes(AsyncIterator[BookChange]):
+    def __init__(self, book: LiveBook, keeper: _Keeper) -> None:
+        self._book = book
+        self._keeper = keeper
+        self._shown: tuple[LocalBook, int] | None = None
+
+    async def __anext__(self) -> BookChange:
+        await trio.lowlevel.checkpoint()
+        keeper, book = self._keeper, self._book
+        while True:
+            if keeper.closed is not None:
+                raise keeper.closed
+            current = keeper.book
+            if book.is_synced and current is not None:
+                number = current.sequence_number
+                if self._shown is None or self._shown[0] is not current or self._shown[1] != number:
+                    self._shown = (current, number)
+                    return BookChange(number, current.best_bid, current.best_ask)
+            await keeper.changed.park()
+
+
+def open_live_book(
+    asset_id: AssetIdentifier,
+    feed: Feed[Depth],
+    service: Service,
+    home: Home,
+    *,
+    restart: RestartPolicy | None,
+    limits: WebSocketLimits,
+    draw: Callable[[], float],
+) -> LiveBook:
+    """Put a live book together. Nothing is started."""
+    keeper = _Keeper()
+    supervisor: Supervisor[Depth] = Supervisor(
+        feed, service, keeper, restart=restart, limits=limits, stats=StreamStats(), draw=draw
+    )
+    return LiveBook(asset_id, keeper, supervisor, home)

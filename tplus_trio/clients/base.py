@@ -1,0 +1,309 @@
+"""What every client has: a service, a default user, a nursery for bare streams, and checked arguments."""
+
+from __future__ import annotations
+
+import random
+import re
+import ssl
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypedDict, TypeVar, Unpack
+
+import attrs
+import trio
+
+from tplus_trio.arguments import check_count, check_instance, check_number
+from tplus_trio.auth import Service
+from tplus_trio.book import LiveBook, open_live_book
+from tplus_trio.errors import MissingUserError
+from tplus_trio.models import AssetIdentifier
+from tplus_trio.scopes import Scoped, open_plain_nursery
+from tplus_trio.streams.buffer import Overflow, check_overflow
+from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.policy import RestartPolicy
+from tplus_trio.streams.recovery import Depth
+from tplus_trio.streams.stream import Home, Stream, open_stream
+from tplus_trio.transport.connector import Connector, Endpoint, TcpConnector, tls_context
+from tplus_trio.transport.websocket import WebSocketLimits
+from tplus_trio.users import User
+
+__all__ = ["BookOptions", "Client", "ClientOptions", "StreamOptions", "asset", "page_params"]
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., object])
+
+_DEFAULT_RESTART: Final = RestartPolicy()
+#: Seconds that closing idle connections may take.
+_CLOSE: Final = 1.0
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
+
+
+class BookOptions(TypedDict, total=False):
+    """What a live book takes besides its own arguments; what is left out is the client's."""
+
+    #: How a failed stream is started again; None means not at all.
+    restart: RestartPolicy | None
+    #: Seconds without a message after which a connection counts as lost; None means never.
+    idle_timeout: float | None
+
+
+class StreamOptions(BookOptions, total=False):
+    """What every ``stream_…`` method takes besides its own arguments; what is left out is the client's."""
+
+    #: How many items may wait for the consumer.
+    buffer: int
+    #: What happens when more do: ``"block"``, ``"drop_oldest"``, ``"error"``, or on some feeds ``"conflate"``.
+    overflow: Overflow
+
+
+class ClientOptions(StreamOptions, total=False):
+    """What every client takes besides its URL and its user."""
+
+    connector: Connector
+    verify: bool | ssl.SSLContext
+    timeout: float
+    ping_interval: float
+    ping_timeout: float
+    close_timeout: float
+    max_message_size: int
+    headers: Mapping[str, str]
+    auth_path_prefix: str
+    now_ns: Callable[[], int]
+    jitter: Callable[[], float]
+
+
+class Client(Scoped):
+    """A client of one T+ service.
+
+    ``async with`` gives it its nursery; leaving it ends every stream that it opened and closes every connection. REST
+    calls also work outside, on a client that is closed with `aclose`.
+
+    Args:
+        base_url: ``http(s)://host[:port][/prefix]``.
+        default_user: Whom calls sign in and sign as that name no user of their own.
+        connector: Opens byte streams, for REST and WebSockets; TCP by default.
+        verify: True verifies TLS certificates, False does not, an `ssl.SSLContext` is used as it is.
+        timeout: Seconds for one REST call, and for one connection with its handshake.
+        ping_interval: Seconds between pings on a WebSocket.
+        ping_timeout: Seconds without a pong after which a connection counts as lost.
+        close_timeout: Seconds to wait for the answer to a close frame.
+        idle_timeout: Seconds without a message after which a connection counts as lost; None means never.
+        max_message_size: Bytes of the largest message or answer accepted.
+        headers: Sent with every request and handshake.
+        auth_path_prefix: What the paths of signing in begin with: ``"/market-data"`` at a gateway.
+        restart: How a failed stream is started again; None means not at all.
+        buffer: How many items of a stream may wait for its consumer.
+        overflow: What happens when more do.
+        now_ns: Says what time it is, in nanoseconds since the Unix epoch.
+        jitter: Draws from [0, 1) for the delays before restarts.
+
+    Raises:
+        TypeError, ValueError: an argument is not legal. Nothing is connected until a call needs it.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        default_user: User | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        _no_others(options, ClientOptions)
+        if default_user is not None and not isinstance(default_user, User):
+            msg = f"default_user is a User or None, not {type(default_user).__name__}"
+            raise TypeError(msg)
+        endpoint = Endpoint.from_url(base_url)
+        timeout = check_number("timeout", options.get("timeout", 10.0), more=True)
+        limits = WebSocketLimits(
+            connect_timeout=timeout,
+            ping_interval=check_number("ping_interval", options.get("ping_interval", 10.0), more=True),
+            ping_timeout=check_number("ping_timeout", options.get("ping_timeout", 10.0), more=True),
+            close_timeout=check_number("close_timeout", options.get("close_timeout", 1.0)),
+            idle_timeout=_idle(options.get("idle_timeout")),
+            max_message_size=check_count("max_message_size", options.get("max_message_size", 16 * 1024 * 1024)),
+        )
+        verify = options.get("verify", True)
+        if not isinstance(verify, bool | ssl.SSLContext):
+            msg = f"verify is True, False or an ssl.SSLContext, not {type(verify).__name__}"
+            raise TypeError(msg)
+        self._default_user = default_user
+        self._restart = _policy(options.get("restart", _DEFAULT_RESTART))
+        self._buffer = options.get("buffer", 1024)
+        self._overflow: Overflow = options.get("overflow", "block")
+        check_overflow(self._overflow, self._buffer, can_conflate=True)
+        self._jitter = _callable("jitter", options.get("jitter", random.random))
+        self._service = Service(
+            endpoint,
+            _connector(options.get("connector")),
+            tls=tls_context(verify) if endpoint.secure else None,
+            timeout=timeout,
+            limits=limits,
+            headers=_headers(options.get("headers", {})),
+            auth_prefix=_prefix(options.get("auth_path_prefix", "")),
+            now_ns=_callable("now_ns", options.get("now_ns", time.time_ns)),
+        )
+        self._home = Home()
+
+    def __repr__(self) -> str:
+        user = "" if self._default_user is None else f" as {self._default_user.public_key}"
+        return f"<{type(self).__name__} {self._service.endpoint}{user}>"
+
+    # Lifetime.
+
+    @asynccontextmanager
+    async def _scope(self) -> AsyncGenerator[None]:
+        home = self._home
+        try:
+            async with open_plain_nursery() as nursery:
+                home.nursery = nursery
+                try:
+                    yield
+                    await home.close()
+                finally:
+                    await home.leave()  # noqa: ASYNC102 - it bounds itself
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE):
+                await self._service.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections of a client that was not entered. A client that is entered closes itself."""
+        await self._service.aclose()
+        await trio.lowlevel.checkpoint()
+
+    # For the methods of clients.
+
+    def _stream(self, feed: Feed[T], options: StreamOptions) -> Stream[T]:
+        """Put a stream together out of the client's defaults and a call's options."""
+        restart, limits = self._supervision(options, StreamOptions)
+        overflow: Overflow = options.get("overflow", self._overflow)
+        if overflow == "conflate" and "overflow" not in options and feed.conflate is None:
+            overflow = "block"  # the client's wish, where a feed can follow it
+        return open_stream(
+            feed,
+            self._service,
+            self._home,
+            restart=restart,
+            limits=limits,
+            buffer=options.get("buffer", self._buffer),
+            overflow=overflow,
+            draw=self._jitter,
+        )
+
+    def _book(self, feed: Feed[Depth], asset_id: AssetIdentifier, options: BookOptions) -> LiveBook:
+        """Put a live book together, likewise."""
+        restart, limits = self._supervision(options, BookOptions)
+        return open_live_book(
+            asset_id, feed, self._service, self._home, restart=restart, limits=limits, draw=self._jitter
+        )
+
+    def _supervision(
+        self, options: BookOptions, legal: type[BookOptions]
+    ) -> tuple[RestartPolicy | None, WebSocketLimits]:
+        _no_others(options, legal)
+        restart = _policy(options.get("restart", self._restart))
+        limits = self._service.limits
+        if "idle_timeout" in options:
+            limits = attrs.evolve(limits, idle_timeout=_idle(options["idle_timeout"]))
+        return restart, limits
+
+    def _user(self, user: User | None) -> User:
+        """The user of a call that needs one.
+
+        Raises:
+            MissingUserError: there is none.
+            TypeError: it is not a `User`.
+        """
+        chosen = user if user is not None else self._default_user
+        if chosen is None:
+            raise MissingUserError
+        if not isinstance(chosen, User):
+            msg = f"user is a User, not {type(chosen).__name__}; load one with load_user(name)"
+            raise TypeError(msg)
+        return chosen
+
+    async def _get(self, path: str, *, user: User | None = None, required: bool = False, **params: Any) -> bytes:
+        """Ask for something; parameters that are None are left out."""
+        given = {name: value for name, value in params.items() if value is not None}
+        return await self._service.request("GET", path, params=given or None, user=user, required=required)
+
+
+def page_params(page: int | None, limit: int | None) -> dict[str, int | None]:
+    """Check the two parameters of a page.
+
+    Raises:
+        TypeError, ValueError: one is neither None nor a whole number in range.
+    """
+    if page is not None:
+        check_count("page", page, least=0)
+    if limit is not None:
+        check_count("limit", limit)
+    return {"page": page, "limit": limit}
+
+
+def asset(asset_id: AssetIdentifier | str | int) -> AssetIdentifier:
+    """The asset that an argument names.
+
+    Raises:
+        TypeError, ValueError: it names none.
+    """
+    return asset_id if isinstance(asset_id, AssetIdentifier) else AssetIdentifier(asset_id)
+
+
+def _no_others(options: Mapping[str, object], legal: Any) -> None:
+    """Refuse arguments that nobody asked for, as a function with a plain signature would."""
+    unknown = options.keys() - legal.__optional_keys__
+    if unknown:
+        names = ", ".join(sorted(legal.__optional_keys__))
+        msg = f"unknown arguments: {', '.join(sorted(unknown))}; legal are {names}"
+        raise TypeError(msg)
+
+
+def _idle(value: float | None) -> float | None:
+    return None if value is None else check_number("idle_timeout", value, more=True)
+
+
+def _policy(restart: RestartPolicy | None) -> RestartPolicy | None:
+    return None if restart is None else check_instance("restart", restart, RestartPolicy)
+
+
+def _callable(name: str, value: F) -> F:
+    if not callable(value):
+        msg = f"{name} is a callable, not {type(value).__name__}"
+        raise TypeError(msg)
+    return value
+
+
+def _connector(connector: Connector | None) -> Connector:
+    if connector is None:
+        return TcpConnector()
+    if not callable(getattr(connector, "connect", None)):
+        msg = f"connector has a method connect(host, port), which {type(connector).__name__} has not"
+        raise TypeError(msg)
+    return connector
+
+
+def _headers(headers: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(headers, Mapping):
+        msg = f"headers are a mapping of str to str, not {type(headers).__name__}"
+        raise TypeError(msg)
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            msg = "headers are a mapping of str to str"
+            raise TypeError(msg)
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            msg = f"header {name!r} cannot be sent: names are tokens, values printable ASCII with no space at an end"
+            raise ValueError(msg)
+    return dict(headers)
+
+
+def _prefix(prefix: str) -> str:
+    if not isinstance(prefix, str):
+        msg = f"auth_path_prefix is a path, not {type(prefix).__name__}"
+        raise TypeError(msg)
+    stripped = prefix.strip("/")
+    if not re.fullmatch(r"[\w.~/-]*", stripped, re.ASCII) or ".." in stripped:
+        msg = f"auth_path_prefix is a path like /market-data, not {prefix!r}"
+        raise ValueError(msg)
+    return f"/{stripped}" if stripped else ""

@@ -1,0 +1,296 @@
+"""The order book service: a user's orders, trades, positions, and order entry."""
+
+from __future__ import annotations
+
+from typing import Final, Unpack
+
+import trio
+
+from tplus_trio import codec
+from tplus_trio.arguments import check_choice, check_count, check_instance
+from tplus_trio.auth import sign
+from tplus_trio.clients.base import Client, ClientOptions, StreamOptions, asset, page_params
+from tplus_trio.errors import NotFoundError
+from tplus_trio.models import (
+    GTC,
+    AssetIdentifier,
+    CancelOrder,
+    CancelOrderRequest,
+    CreateOrderRequest,
+    Gap,
+    IntentAggregateUpdate,
+    LimitOrderDetails,
+    Market,
+    Order,
+    OrderOperationResponse,
+    OrderResponse,
+    OrderTrigger,
+    PositionUpdate,
+    Side,
+    TimeInForce,
+    TradeTarget,
+    UserActivityEvent,
+    UserOrders,
+    UserTrade,
+    new_order_id,
+    validate_order_id,
+)
+from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.recovery import Marked, OrdersRecovery, OrdersUpdate
+from tplus_trio.streams.stream import Stream
+from tplus_trio.users import User
+
+__all__ = ["OrderBookClient"]
+
+#: How many orders a snapshot asks for at once, and how many pages at most.
+_ORDERS_PAGE: Final = 1000
+_ORDERS_PAGES: Final = 50
+
+
+class OrderBookClient(Client):
+    """A client of the order book service.
+
+    Calls sign in as the ``default_user`` or the ``user`` that they name; without either they raise `MissingUserError`
+    at once. The arguments are those of every client: see `Client`.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://localhost:3032",
+        *,
+        default_user: User | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        super().__init__(base_url, default_user=default_user, **options)
+        self._markets: dict[AssetIdentifier, Market] = {}
+
+    # Streams.
+
+    def stream_orders(self, user: User | None = None, **options: Unpack[StreamOptions]) -> Stream[OrdersUpdate]:
+        """What happens to a user's orders; fills are told by `stream_user_trade_events`.
+
+        After an interruption, an `OrdersSnapshot` comes first. Events carry no sequence number: one that comes right
+        after a snapshot may tell what the snapshot tells already.
+        """
+        owner = self._user(user)
+        return self._stream(
+            Feed(
+                path="/orders",
+                decode=codec.decode_order_event_frame,
+                decode_batch=codec.decode_order_event_batch,
+                recovery=OrdersRecovery,
+                fetch=lambda _page: self._all_orders(owner),
+                user=owner,
+                private=True,
+            ),
+            options,
+        )
+
+    def stream_user_trade_events(
+        self, user: User | None = None, **options: Unpack[StreamOptions]
+    ) -> Stream[UserTrade | Gap]:
+        """A user's trades at every status: pending, confirmed, rolled back.
+
+        What is missed during an interruption cannot be asked for: a `Gap` stands in its place.
+        """
+        owner = self._user(user)
+        return self._user_trades(f"/trades/user/events/{owner.public_key}", owner, options)
+
+    def stream_user_finalized_trades(
+        self, user: User | None = None, **options: Unpack[StreamOptions]
+    ) -> Stream[UserTrade | Gap]:
+        """A user's confirmed trades. What is missed during an interruption is marked by a `Gap`."""
+        owner = self._user(user)
+        return self._user_trades(f"/trades/user/{owner.public_key}", owner, options)
+
+    def _user_trades(self, path: str, owner: User, options: StreamOptions) -> Stream[UserTrade | Gap]:
+        return self._stream(
+            Feed(
+                path=path,
+                decode=codec.decode_user_trade_frame,
+                decode_batch=codec.decode_user_trade_batch,
+                recovery=Marked,
+                user=owner,
+                private=True,
+            ),
+            options,
+        )
+
+    def stream_user_positions(
+        self, user: User | None = None, **options: Unpack[StreamOptions]
+    ) -> Stream[PositionUpdate]:
+        """A user's positions, all of them each time that one changes."""
+        owner = self._user(user)
+        path = f"/positions/ws/{owner.public_key}"
+        return self._stream(Feed(path=path, decode=codec.decode_positions_frame, user=owner, private=True), options)
+
+    def stream_user_events(
+        self, user: User | None = None, **options: Unpack[StreamOptions]
+    ) -> Stream[UserActivityEvent | Gap]:
+        """Deposits, withdrawals, transfers and margin calls. What is missed is marked by a `Gap`."""
+        owner = self._user(user)
+        path = f"/account/events/{owner.public_key}"
+        return self._stream(
+            Feed(path=path, decode=codec.decode_user_event_frame, recovery=Marked, user=owner, private=True),
+            options,
+        )
+
+    def stream_intent(
+        self, user: User | None = None, **options: Unpack[StreamOptions]
+    ) -> Stream[IntentAggregateUpdate]:
+        """How much other users contemplate to trade, market by market. For market makers: others are refused."""
+        owner = self._user(user)
+        return self._stream(
+            Feed(path="/intent/ws", decode=codec.decode_intent_frame, user=owner, private=True), options
+        )
+
+    # REST.
+
+    async def get_market(self, asset_id: AssetIdentifier | str | int) -> Market:
+        """A market's units: how many decimals its prices and quantities have. Asked for once per market.
+
+        Raises:
+            ApiError, ConnectionFailed, DecodeError: it could not be had.
+        """
+        market = asset(asset_id)
+        if market not in self._markets:
+            body = await self._get(f"/market/{market}", user=self._default_user)
+            self._markets[market] = codec.decode(body, Market)
+        else:
+            await trio.lowlevel.checkpoint()
+        return self._markets[market]
+
+    async def get_user_orders(
+        self, user: User | None = None, *, page: int | None = None, limit: int | None = None
+    ) -> UserOrders:
+        """A page of a user's orders, newest first: ``orders, page = await client.get_user_orders()``.
+
+        Args:
+            user: Whose; the default user's if None.
+            page: Counted from 0.
+            limit: Orders a page; the service has a limit of its own.
+
+        Returns:
+            The orders and the page's other fields; no orders for a user whom the service has not seen yet.
+
+        Raises:
+            ApiError, ConnectionFailed, DecodeError: it could not be had.
+            MissingUserError: there is no user.
+        """
+        owner = self._user(user)
+        try:
+            body = await self._get(
+                f"/orders/user/{owner.public_key}", user=owner, required=True, **page_params(page, limit)
+            )
+        except NotFoundError:
+            return UserOrders((), {})
+        return codec.decode(body, UserOrders)
+
+    async def _all_orders(self, user: User) -> list[OrderResponse]:
+        """A user's orders, all pages."""
+        orders: list[OrderResponse] = []
+        for page in range(_ORDERS_PAGES):
+            found = await self.get_user_orders(user, page=page, limit=_ORDERS_PAGE)
+            orders += found.orders
+            if not found.page.get("has_next_page"):
+                break
+        return orders
+
+    async def create_limit_order(
+        self,
+        quantity: int,
+        price: int,
+        side: Side | str,
+        time_in_force: TimeInForce | None = None,
+        asset_id: AssetIdentifier | str | int | None = None,
+        order_id: str | None = None,
+        target: TradeTarget | None = None,
+        max_trading_fees_rate: int | None = None,
+        trigger: OrderTrigger | None = None,
+        user: User | None = None,
+        *,
+        reduce_only: bool = False,
+    ) -> OrderOperationResponse:
+        """Sign a limit order and send it.
+
+        A request that was sent and not answered (`ConnectionFailed`) may have been carried out: look for its order id
+        before sending it again.
+
+        Args:
+            quantity: In the book's units: 10 to the power of minus ``book_quantity_decimals`` of the base asset.
+            price: In the book's units: 10 to the power of minus ``book_price_decimals`` of the quote asset.
+            side: ``Side.BUY`` or ``Side.SELL``, or their names.
+            time_in_force: `GTC`, `GTD` or `IOC`; good until canceled if None.
+            asset_id: The market.
+            order_id: At most 24 UTF-8 bytes, unique for the user; a random one if None.
+            target: The sub-account and balance; the margin account's spot balance if None.
+            max_trading_fees_rate: The highest fee rate to accept; 50 000 if None.
+            trigger: What must happen first.
+            user: Who signs; the default user if None.
+            reduce_only: Whether the order may only make a position smaller.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal. Nothing was sent.
+            MissingUserError: there is no user. Nothing was sent.
+            OrderRejected: the service refused the order.
+            ApiError, ConnectionFailed: the request failed otherwise.
+        """
+        owner = self._user(user)
+        if asset_id is None:
+            msg = "asset_id is required: the market to trade on"
+            raise TypeError(msg)
+        base_asset = asset(asset_id)
+        name = new_order_id() if order_id is None else validate_order_id(order_id)
+        direction = check_choice("side", side, Side)
+        details = LimitOrderDetails(price, quantity, GTC(post_only=False) if time_in_force is None else time_in_force)
+        paying = TradeTarget.margin_account_spot_trade() if target is None else target
+        check_instance("target", paying, TradeTarget)
+        fees = check_count(
+            "max_trading_fees_rate", 50_000 if max_trading_fees_rate is None else max_trading_fees_rate, least=0
+        )
+        check_instance("reduce_only", reduce_only, bool)
+        if trigger is not None:
+            check_instance("trigger", trigger, OrderTrigger)
+        market = await self.get_market(base_asset)
+        order = Order(
+            signer=owner.public_key,
+            order_id=name,
+            base_asset=base_asset,
+            book_price_decimals=market.book_price_decimals,
+            book_quantity_decimals=market.book_quantity_decimals,
+            details=details,
+            side=direction,
+            trigger=trigger,
+            creation_timestamp_ns=self._service.now_ns(),
+            target=paying,
+            reduce_only=reduce_only,
+            max_trading_fees_rate=fees,
+        )
+        signature = await sign(owner, codec.signable(order))
+        request = CreateOrderRequest(order, signature, self._service.now_ns())
+        return await self._operate("POST", "/orders/create", request, owner)
+
+    async def cancel_order(
+        self, order_id: str, asset_id: AssetIdentifier | str | int, user: User | None = None
+    ) -> OrderOperationResponse:
+        """Cancel an order.
+
+        Args:
+            order_id: The order.
+            asset_id: Its market.
+            user: Whose it is; the default user's if None.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal. Nothing was sent.
+            MissingUserError: there is no user. Nothing was sent.
+            ApiError, ConnectionFailed: the request failed.
+        """
+        owner = self._user(user)
+        cancel = CancelOrder(validate_order_id(order_id), asset(asset_id), owner.public_key)
+        signature = await sign(owner, codec.signable(cancel))
+        request = CancelOrderRequest(cancel, signature, self._service.now_ns())
+        return await self._operate("DELETE", "/orders/cancel", request, owner)
+
+    async def _operate(self, method: str, path: str, request: object, owner: User) -> OrderOperationResponse:
+        body = await self._service.request(method, path, body=codec.encode(request), user=owner, required=True)
+        return codec.decode(body, OrderOperationResponse)

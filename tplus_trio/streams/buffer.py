@@ -1,0 +1,201 @@
+"""Where decoded items wait for their consumer: a memory channel for batches, which knows what to do when it is full."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from types import TracebackType
+from typing import Final, Generic, Literal, TypeVar, get_args
+
+import trio
+
+from tplus_trio.arguments import check_count
+from tplus_trio.errors import SlowConsumer
+from tplus_trio.streams.stats import StreamStats
+
+__all__ = ["Buffer", "Conflate", "Overflow", "check_overflow", "conflate_by"]
+
+T = TypeVar("T")
+
+#: What a stream does whose buffer is full.
+Overflow = Literal["block", "drop_oldest", "error", "conflate"]
+
+#: Makes the items that wait as few as say the same, in place.
+Conflate = Callable[[deque[T]], None]
+
+#: A consumer that finds items waiting takes this many before its neighbours get a turn.
+_TURN: Final = 64
+
+
+def check_overflow(overflow: str, buffer: int, *, can_conflate: bool) -> None:
+    """Check a stream's overflow policy and its buffer's size.
+
+    Raises:
+        TypeError: ``buffer`` is not a whole number.
+        ValueError: the policy is unknown or not to be had for this feed, or the size is less than 1.
+    """
+    legal = [policy for policy in get_args(Overflow) if can_conflate or policy != "conflate"]
+    if overflow not in legal:
+        msg = f"overflow is one of {', '.join(legal)} for this feed, not {overflow!r}"
+        raise ValueError(msg)
+    check_count("buffer", buffer)
+
+
+class Buffer(Generic[T]):
+    """Items on their way from one pump to one consumer.
+
+    A batch costs one hop: `put` adds it and wakes the consumer, who then takes item after item without waiting. With
+    ``"block"``, `put` adds the batch whole and then waits until there is room again, so that the order of items is the
+    order of the calls, and a cancelled `put` has lost nothing.
+
+    Args:
+        size: How many items may wait.
+        overflow: What to do when more do.
+        conflate: For ``"conflate"``: how waiting items are merged.
+        dropped: For ``"drop_oldest"``: called with the items dropped, and whether those that come now are worth nothing
+            without them, it returns the mark to stand in their place.
+        begins: For items that are worth nothing without the one before: which ones are. All that wait before the last
+            of them are dropped together; it and what follows it are merged instead, so that there is always a book
+            for a consumer of any speed.
+        stats: Where dropped and merged items are counted.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        overflow: Overflow = "block",
+        *,
+        conflate: Conflate[T] | None = None,
+        dropped: Callable[[Sequence[T], bool], T] | None = None,
+        begins: Callable[[T], bool] | None = None,
+        stats: StreamStats | None = None,
+    ) -> None:
+        self._size = size
+        self._overflow = overflow
+        self._conflate = conflate
+        self._dropped = dropped
+        self._begins = begins
+        self._stats = stats or StreamStats()
+        #: Whether the first item is a mark, which takes no place.
+        self._marked = False
+        self._items: deque[T] = deque()
+        self._consumer = trio.lowlevel.ParkingLot()
+        self._producers = trio.lowlevel.ParkingLot()
+        self._end: Exception | None = None
+        self._trace: TracebackType | None = None
+        self._taken = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    async def put(self, items: Sequence[T]) -> None:
+        """Add a batch, and wait while the buffer is full where the policy says so.
+
+        Raises:
+            SlowConsumer: the buffer is full and the policy is ``"error"``. The batch was not added.
+        """
+        self.put_nowait(items)
+        if self._overflow == "block":
+            while len(self._items) > self._size and self._end is None:
+                await self._producers.park()
+
+    def put_nowait(self, items: Sequence[T]) -> None:
+        """Add a batch without waiting, however many wait already.
+
+        Raises:
+            SlowConsumer: as for `put`.
+        """
+        if self._end is not None or not items:
+            return
+        if self._overflow == "error" and len(self._items) + len(items) > self._size:
+            raise SlowConsumer(self._size)
+        self._items.extend(items)
+        if self._overflow == "conflate":
+            # Merging at each item would cost as much as what was merged so far; merging at the end, memory.
+            if len(self._items) > _TURN:
+                self._merge()
+        elif self._overflow == "drop_oldest" and len(self._items) - self._marked > self._size:
+            self._drop()
+        self._consumer.unpark(count=len(self._items))
+
+    def _merge(self) -> None:
+        assert self._conflate is not None  # noqa: S101 - for the type checker: the policy comes with it
+        before = len(self._items)
+        self._conflate(self._items)
+        self._stats.dropped += before - len(self._items)
+
+    def _drop(self) -> None:
+        assert self._dropped is not None  # noqa: S101 - for the type checker: the policy comes with it
+        items = self._items
+        if self._begins is None:
+            count = len(items) - self._size
+        else:
+            count = next((n for n in range(len(items) - 1, -1, -1) if self._begins(items[n])), len(items))
+        if count > self._marked:
+            broken = self._begins is not None and count == len(items)
+            lost = [items.popleft() for _ in range(count)]
+            self._stats.dropped += count - self._marked
+            items.appendleft(self._dropped(lost, broken))
+            self._marked = True
+        if self._begins is not None and len(items) > max(self._size, _TURN):
+            mark = items.popleft() if self._marked else None
+            self._merge()
+            if mark is not None:
+                items.appendleft(mark)
+
+    async def get(self) -> T:
+        """Take the next item, waiting for it where there is none.
+
+        A full checkpoint where it waits and at the end of each turn; in between, cancellation is looked for at each
+        item. Cancelled, it has taken nothing.
+
+        Raises:
+            Exception: what the buffer was closed with, once it is empty.
+        """
+        items = self._items
+        if items and self._taken < _TURN:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            self._taken = 0
+            await trio.lowlevel.checkpoint()
+        while not items:
+            if self._end is not None:
+                # Each time from the same point: it would grow by the frames of every consumer before.
+                raise self._end.with_traceback(self._trace)
+            await self._consumer.park()
+        if self._overflow == "conflate" and len(items) > 1:
+            self._merge()
+        self._taken += 1
+        self._marked = False
+        item = items.popleft()
+        if self._producers and len(items) <= self._size // 2:
+            self._producers.unpark_all()
+        return item
+
+    def close(self, error: Exception) -> None:
+        """Take no more items. What waits can still be taken; then `get` raises ``error``."""
+        if self._end is None:
+            self._end, self._trace = error, error.__traceback__
+            self._consumer.unpark_all()
+            self._producers.unpark_all()
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._items.clear()
+        self._marked = False
+        self._producers.unpark_all()
+
+
+def conflate_by(key: Callable[[T], Hashable]) -> Conflate[T]:
+    """A way to conflate that keeps the newest item of each key, in the place of that newest."""
+
+    def conflate(waiting: deque[T]) -> None:
+        newest: dict[Hashable, T] = {}
+        for item in waiting:
+            name = key(item)
+            newest.pop(name, None)
+            newest[name] = item
+        waiting.clear()
+        waiting.extend(newest.values())
+
+    return conflate

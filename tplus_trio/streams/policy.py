@@ -1,0 +1,122 @@
+"""When a stream that failed is started again, and when it is not."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+import attrs
+
+from tplus_trio.arguments import check_count, check_number
+from tplus_trio.errors import (
+    CertificateRefused,
+    ConnectionFailed,
+    DecodeError,
+    HandshakeRejected,
+    RateLimitError,
+    RestartLimitExceeded,
+    ServerError,
+)
+
+__all__ = ["RestartPolicy", "Restarts", "is_passing"]
+
+
+@attrs.frozen(kw_only=True)
+class RestartPolicy:
+    """How a stream that failed for a passing reason is started again: after an exponential delay with full jitter.
+
+    The n-th delay in a row is drawn evenly between 0 and ``min(max_delay, initial_delay * factor ** (n - 1))`` seconds;
+    a ``Retry-After`` of the server's is kept where it is longer. The delay starts over once a stream has been live for
+    ``within`` seconds.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    initial_delay: float = attrs.field(default=0.25)
+    max_delay: float = attrs.field(default=30.0)
+    factor: float = attrs.field(default=2.0)
+    #: More failures than this within ``within`` seconds raise `RestartLimitExceeded`; None means without limit.
+    max_restarts: int | None = attrs.field(default=None)
+    within: float = attrs.field(default=60.0)
+
+    def __attrs_post_init__(self) -> None:
+        for name, least in (("initial_delay", 0.0), ("max_delay", 0.0), ("factor", 1.0), ("within", 0.0)):
+            check_number(name, getattr(self, name), least=least, finite=True)
+        if self.max_restarts is not None:
+            check_count("max_restarts", self.max_restarts, least=0)
+
+    def ceiling(self, failures: int) -> float:
+        """The longest delay, in seconds, after ``failures`` failures in a row."""
+        # 0.25 * 2.0 ** 2000 would overflow long after max_delay has been reached.
+        doublings = min(failures - 1, 512)
+        try:
+            return min(self.max_delay, self.initial_delay * self.factor**doublings)
+        except OverflowError:
+            return self.max_delay
+
+
+class Restarts:
+    """One stream's failures, counted against its policy. Pure: the time is an argument."""
+
+    def __init__(self, policy: RestartPolicy | None, draw: Callable[[], float] = random.random) -> None:
+        self._policy = policy
+        self._draw = draw
+        self._failures: deque[float] = deque()
+        self._in_a_row = 0
+        self._live_since: float | None = None
+
+    def live(self, now: float) -> None:
+        """The stream is live from now on."""
+        self._live_since = now
+
+    def failed(self, failure: Exception, now: float) -> float:
+        """Count a failure.
+
+        Args:
+            failure: What happened.
+            now: Seconds on any clock that does not go back.
+
+        Returns:
+            The seconds to wait before the next attempt.
+
+        Raises:
+            Exception: ``failure`` itself, where it is fatal or the policy allows no restart.
+            RestartLimitExceeded: the policy allows no more.
+        """
+        policy = self._policy
+        if policy is None or not is_passing(failure):
+            raise failure
+        if self._live_since is not None and now - self._live_since >= policy.within:
+            self._in_a_row = 0
+        self._live_since = None
+        self._in_a_row += 1
+        if policy.max_restarts is not None:
+            self._failures.append(now)
+            while self._failures[0] < now - policy.within:
+                self._failures.popleft()
+            if len(self._failures) > policy.max_restarts:
+                raise RestartLimitExceeded(len(self._failures), policy.within) from failure
+        return max(self.jitter(self._in_a_row), getattr(failure, "retry_after", None) or 0.0)
+
+    def jitter(self, failures: int) -> float:
+        """A delay, in seconds, for so many attempts in a row that came to nothing."""
+        return self._draw() * (self._policy or RestartPolicy()).ceiling(failures)
+
+
+def is_passing(failure: Exception) -> bool:
+    """Whether the same attempt may succeed later.
+
+    Lost, refused, timed out, closed, 429 and 5xx pass; so does an answer that cannot be decoded. A refused certificate
+    and any other status are for good.
+    """
+    match failure:
+        case CertificateRefused():
+            return False
+        case HandshakeRejected(status=status):
+            return status == 429 or status >= 500
+        case ConnectionFailed() | RateLimitError() | ServerError() | DecodeError():
+            return True
+        case _:
+            return False

@@ -1,0 +1,195 @@
+"""Feeds whose past REST can tell, trades and candles: what was missed is asked for and delivered first."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, Final, Generic, TypeVar
+
+from tplus_trio.models import AssetIdentifier, Gap, KlinesPage, KlineUpdate, Trade
+from tplus_trio.streams.recovery.base import Recovery, times_of
+from tplus_trio.streams.stats import StreamStats
+
+__all__ = ["Backfill", "KlinesBackfill", "TradesBackfill"]
+
+T = TypeVar("T")
+
+#: How many trades are remembered, to know them again: more than a bounded backfill can bring.
+_REMEMBERED: Final = 20_000
+
+
+class Backfill(Recovery[T | Gap], Generic[T]):
+    """Asks REST, newest page first, until it meets what was delivered before; live items are held meanwhile.
+
+    A hole that is not bridged within ``max_pages`` pages becomes a `Gap`, and nothing of it is delivered; so does a
+    hole that nothing lies before.
+    """
+
+    def __init__(self, now_ns: Callable[[], int], stats: StreamStats, *, max_pages: int) -> None:
+        super().__init__(now_ns, stats)
+        self._max_pages = max_pages
+        self._held: list[T] = []
+        #: What REST brought so far, newest first.
+        self._missed: list[T] = []
+        #: Up to when nothing is missing: as for `Marked`.
+        self._since_ns = 0
+        self._reason = ""
+
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
+    def lost(self, reason: str) -> None:
+        super().lost(reason)
+        if not self._begun:
+            return
+        if self.page is None:
+            self._reason = reason
+        self._held.clear()
+        self._missed.clear()
+        self.page = 0
+        self._supersede()
+
+    def subscribed(self) -> Sequence[T | Gap]:
+        if not self._begun:
+            self._since_ns = self._now_ns()
+        return super().subscribed()
+
+    def receive(self, items: Sequence[T | Gap]) -> Sequence[T | Gap]:
+        fresh: Sequence[T] = items  # type: ignore[assignment]  # a gap is never received
+        if self.page is None:
+            news = self._live(fresh)
+            self._told(news)
+            return news
+        self._held.extend(fresh)
+        return ()
+
+    def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[T | Gap]:  # noqa: ARG002 - never early
+        bridged = self._take(answer)
+        if not bridged and self._has_delivered() and page + 1 < self._max_pages:
+            self.page = page + 1
+            return ()
+        held, self._held = self._held, []
+        missed, self._missed = self._missed, []
+        self.page = None
+        self._stats.resyncs += 1
+        if bridged:
+            news = (*self._join(missed[::-1], held),)
+            self._told(news)
+            return news
+        now = self._now_ns()
+        gap = Gap(self._since_ns, now, self._reason)
+        self._since_ns = now
+        return (gap, *self._join((), held))
+
+    def _told(self, news: Sequence[T]) -> None:
+        """Nothing before the last item is missing."""
+        if news:
+            now = self._now_ns()
+            self._since_ns = max(self._since_ns, min(times_of(news[-1], now)[0], now))
+
+    @abstractmethod
+    def _has_delivered(self) -> bool:
+        """Whether there is anything that REST's answer could be joined on to."""
+
+    @abstractmethod
+    def _take(self, answer: Any) -> bool:
+        """Add a page to ``_missed``; say whether that met what was delivered before."""
+
+    @abstractmethod
+    def _live(self, items: Sequence[T]) -> Sequence[T]:
+        """Remember items that arrive in order, and return those to deliver."""
+
+    @abstractmethod
+    def _join(self, missed: Sequence[T], held: Sequence[T]) -> Sequence[T]:
+        """Put what REST brought, oldest first, before what arrived meanwhile, each item once."""
+
+
+class TradesBackfill(Backfill[Trade]):
+    """Each trade once, known by its asset and its id, in the order of the exchange."""
+
+    def __init__(self, now_ns: Callable[[], int], stats: StreamStats, *, max_pages: int) -> None:
+        super().__init__(now_ns, stats, max_pages=max_pages)
+        self._seen: dict[tuple[str, int], None] = {}
+
+    def _has_delivered(self) -> bool:
+        return bool(self._seen)
+
+    def _take(self, answer: Any) -> bool:
+        page: Sequence[Trade] = answer
+        for trade in page:
+            if (trade.asset_id, trade.trade_id) in self._seen:
+                # What is older is from before the hole, unknown perhaps because it is from before the stream too.
+                return True
+            self._missed.append(trade)
+        # An empty page is the beginning of history: nothing older can be missing.
+        return not page
+
+    def _live(self, items: Sequence[Trade]) -> Sequence[Trade]:
+        seen = self._seen
+        news: list[Trade] = []
+        for trade in items:
+            key = (trade.asset_id, trade.trade_id)
+            if key not in seen:
+                seen[key] = None
+                news.append(trade)
+        while len(seen) > _REMEMBERED:
+            del seen[next(iter(seen))]
+        return news
+
+    def _join(self, missed: Sequence[Trade], held: Sequence[Trade]) -> Sequence[Trade]:
+        return self._live([*missed, *held])
+
+
+class KlinesBackfill(Backfill[KlineUpdate]):
+    """The latest state of each candle that was missed, then the live ones again."""
+
+    def __init__(
+        self, now_ns: Callable[[], int], stats: StreamStats, *, max_pages: int, asset_id: AssetIdentifier
+    ) -> None:
+        super().__init__(now_ns, stats, max_pages=max_pages)
+        self._asset_id = asset_id
+        self._last: KlineUpdate | None = None
+        #: What REST told last, until the feed has come as far.
+        self._ahead: KlineUpdate | None = None
+
+    def _has_delivered(self) -> bool:
+        return self._last is not None
+
+    def _take(self, answer: Any) -> bool:
+        page: KlinesPage = answer
+        for bar in page.items:
+            if self._last is not None and bar.open_timestamp_ns < self._last.open_timestamp_ns:
+                return True
+            candle = KlineUpdate.of(self._asset_id, bar)
+            if candle == self._last:
+                return True
+            if not self._missed or candle.open_timestamp_ns < self._missed[-1].open_timestamp_ns:
+                self._missed.append(candle)
+            if self._last is not None and candle.open_timestamp_ns == self._last.open_timestamp_ns:
+                return True
+        return not page.items
+
+    def _live(self, items: Sequence[KlineUpdate]) -> Sequence[KlineUpdate]:
+        ahead = self._ahead
+        if ahead is not None:
+            # Within a candle, volume only grows: what was on its way when REST answered must not set the candle back.
+            items = [candle for candle in items if _progress(candle) > _progress(ahead)]
+            if items:
+                self._ahead = None
+        for candle in items:
+            if self._last is None or candle.open_timestamp_ns >= self._last.open_timestamp_ns:
+                self._last = candle
+        return items
+
+    def _join(self, missed: Sequence[KlineUpdate], held: Sequence[KlineUpdate]) -> Sequence[KlineUpdate]:
+        self._ahead = None
+        told = self._live(missed)
+        if told:
+            self._ahead = told[-1]
+        return (*told, *self._live(held))
+
+
+def _progress(candle: KlineUpdate) -> tuple[int, Decimal]:
+    return candle.open_timestamp_ns, candle.volume

@@ -1,0 +1,120 @@
+"""How a feed is made whole again after something may have been missed: pure machines, driven by the supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from tplus_trio.models import Gap, Timebar
+from tplus_trio.streams.stats import StreamStats
+
+__all__ = ["Marked", "Recovery", "times_of"]
+
+T = TypeVar("T")
+
+
+def times_of(item: object, now_ns: int) -> tuple[int, int]:
+    """From when to when an item tells, by the exchange's clock; now where it does not say."""
+    match item:
+        case Gap():
+            return item.since_ns, item.until_ns
+        case Timebar():
+            return item.open_timestamp_ns, max(item.open_timestamp_ns, min(item.close_timestamp_ns, now_ns))
+        case _:
+            time = getattr(item, "timestamp_ns", None)
+            return (time, time) if isinstance(time, int) else (now_ns, now_ns)
+
+
+class Recovery(Generic[T]):
+    """A feed whose every message is whole in itself (a ticker, a list of positions): nothing has to be recovered.
+
+    The supervisor tells a recovery what happens and delivers what it returns, in that order:
+
+    - `lost`: from here on, items may have been missed;
+    - `subscribed`: from here on, items arrive (after each `lost`, when the connection is there);
+    - `receive`: these arrived;
+    - `answer`: REST answered for the page that `page` asked for.
+
+    Args:
+        now_ns: Says what time it is, for the bounds of a `Gap`.
+        stats: Where recoveries count.
+    """
+
+    #: The page that REST is to be asked for, None while nothing is wanted.
+    page: int | None = None
+    #: Changes when an answer that is under way has become pointless.
+    ticket: int = 0
+    #: Whether it helps to ask REST while the connection is still being made.
+    eager: bool = False
+
+    def __init__(self, now_ns: Callable[[], int], stats: StreamStats) -> None:
+        self._now_ns = now_ns
+        self._stats = stats
+        self._begun = False
+
+    def _supersede(self) -> None:
+        """Whatever REST is being asked now, its answer has become pointless."""
+        self.ticket += 1
+
+    @property
+    def synced(self) -> bool:
+        """Whether what was delivered so far is all there is."""
+        return self.page is None
+
+    @property
+    def held(self) -> int:
+        """How many items are held back until REST answers."""
+        return 0
+
+    def lost(self, reason: str) -> None:  # noqa: ARG002 - for those that tell
+        """Something may have been missed, for this reason."""
+        if self._begun:
+            self._stats.gaps += 1
+
+    def subscribed(self) -> Sequence[T]:
+        """Items arrive from now on."""
+        self._begun = True
+        return ()
+
+    def receive(self, items: Sequence[T]) -> Sequence[T]:
+        """Take items that arrived; return those to deliver now."""
+        return items
+
+    def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[T]:
+        """Take REST's answer; return items to deliver now.
+
+        Args:
+            page: The page that was asked for.
+            answer: The page.
+            early: Whether REST was asked before the subscription stood.
+        """
+        raise NotImplementedError
+
+
+class Marked(Recovery[T | Gap], Generic[T]):
+    """A feed of events that nothing can bring back: a `Gap` marks where some may be missing."""
+
+    def __init__(self, now_ns: Callable[[], int], stats: StreamStats) -> None:
+        super().__init__(now_ns, stats)
+        #: Up to when nothing is missing. A dead connection is noticed late, so that is when the last item happened; not
+        #: when it came, since what happened in between may have been on its way still.
+        self._since_ns = 0
+        self._reason: str | None = None
+
+    def lost(self, reason: str) -> None:
+        super().lost(reason)
+        if self._begun and self._reason is None:
+            self._reason = reason
+
+    def subscribed(self) -> Sequence[T | Gap]:
+        super().subscribed()
+        now = self._now_ns()
+        gaps = () if self._reason is None else (Gap(self._since_ns, now, self._reason),)
+        self._since_ns, self._reason = now, None
+        return gaps
+
+    def receive(self, items: Sequence[T | Gap]) -> Sequence[T | Gap]:
+        if items:
+            now = self._now_ns()
+            self._since_ns = max(self._since_ns, min(times_of(items[-1], now)[0], now))
+        return items

@@ -1,0 +1,54 @@
+"""Order events: after a loss, a snapshot of the user's orders stands before the events that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from tplus_trio.models import OrderEvent, OrdersSnapshot
+from tplus_trio.streams.recovery.base import Recovery
+from tplus_trio.streams.stats import StreamStats
+
+__all__ = ["OrdersRecovery", "OrdersUpdate"]
+
+#: What comes out of an order stream.
+OrdersUpdate: TypeAlias = OrderEvent | OrdersSnapshot
+
+
+class OrdersRecovery(Recovery[OrdersUpdate]):
+    """Asks REST for the user's orders after each loss, and holds events until it has answered.
+
+    Order events carry no sequence number, so an event that arrived before the answer may tell again what the snapshot
+    tells already: none is dropped.
+    """
+
+    def __init__(self, now_ns: Callable[[], int], stats: StreamStats) -> None:
+        super().__init__(now_ns, stats)
+        self._held: list[OrdersUpdate] = []
+        #: What was held at another loss: it comes before the snapshot, which supersedes it.
+        self._superseded: list[OrdersUpdate] = []
+
+    @property
+    def held(self) -> int:
+        return len(self._held) + len(self._superseded)
+
+    def lost(self, reason: str) -> None:
+        super().lost(reason)
+        if self._begun:
+            self._superseded += self._held
+            self._held = []
+            self.page = 0
+            self._supersede()
+
+    def receive(self, items: Sequence[OrdersUpdate]) -> Sequence[OrdersUpdate]:
+        if self.page is None:
+            return items
+        self._held.extend(items)
+        return ()
+
+    def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[OrdersUpdate]:  # noqa: ARG002 - one page
+        superseded, held = self._superseded, self._held
+        self._superseded, self._held = [], []
+        self.page = None
+        self._stats.resyncs += 1
+        return (*superseded, OrdersSnapshot(tuple(answer), self._now_ns()), *held)

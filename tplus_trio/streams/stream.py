@@ -1,0 +1,310 @@
+"""What a consumer holds: a channel of items, whose task ends with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, TypeVar
+
+import attrs
+import trio
+
+from tplus_trio.auth import Service
+from tplus_trio.models import Gap
+from tplus_trio.scopes import Scoped, open_plain_nursery
+from tplus_trio.streams.buffer import Buffer, Overflow, check_overflow
+from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.policy import RestartPolicy
+from tplus_trio.streams.recovery.base import times_of
+from tplus_trio.streams.stats import StreamState, StreamStats
+from tplus_trio.streams.supervisor import Supervisor
+from tplus_trio.transport.websocket import WebSocketLimits
+
+__all__ = ["Home", "Stream", "Supervised", "open_stream"]
+
+#: Seconds that streams may take to end at once: they have nothing to wait for.
+_LEAVING: Final = 1.0
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Home:
+    """Where a client's streams live: the nursery of those that are iterated bare, and a list of all that run."""
+
+    def __init__(self) -> None:
+        self.nursery: trio.Nursery | None = None
+        self._left = False
+        self._running: set[Supervisor[Any]] = set()
+
+    def start_bare(self, supervisor: Supervisor[Any]) -> None:
+        """Start a stream's task in the client's nursery.
+
+        Raises:
+            RuntimeError: the client was not entered, or has been left.
+        """
+        if self.nursery is None and not self._left:
+            msg = "enter the client first: `async with …Client(…) as client:`; its streams live in its nursery"
+            raise RuntimeError(msg)
+        self._start(self.nursery, supervisor)
+
+    @asynccontextmanager
+    async def running(self, supervisor: Supervisor[Any]) -> AsyncGenerator[None]:
+        """Run a stream's task in a nursery of its own, and end it in order with the block."""
+        async with open_plain_nursery() as nursery:
+            self._start(nursery, supervisor)
+            yield
+            await supervisor.close()
+
+    def _start(self, nursery: trio.Nursery | None, supervisor: Supervisor[Any]) -> None:
+        if self._left or nursery is None:
+            msg = "the client has been left, and its streams with it"
+            raise RuntimeError(msg)
+        # Known from here on: the client may be left before the task's first step.
+        self._running.add(supervisor)
+        nursery.start_soon(self._run, supervisor)
+
+    async def _run(self, supervisor: Supervisor[Any]) -> None:
+        try:
+            await supervisor.run()
+        finally:
+            self._running.discard(supervisor)
+
+    async def close(self) -> None:
+        """End every stream in order, all at once."""
+        await trio.lowlevel.checkpoint()
+        async with trio.open_nursery() as nursery:
+            for supervisor in self._running:
+                nursery.start_soon(supervisor.close)
+
+    async def leave(self) -> None:
+        """End every stream at once, those in nurseries of their own included, and start no more."""
+        self.nursery, self._left = None, True
+        for supervisor in self._running:
+            supervisor.abandon()
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _LEAVING):
+            for supervisor in tuple(self._running):
+                await supervisor.done.wait()
+
+
+class _Lease:
+    """Holds a bare stream's task alive; once it is dropped, the task ends.
+
+    The task knows nothing of it: it would never be dropped otherwise.
+    """
+
+    __slots__ = ("_supervisor", "_token")
+
+    def __init__(self, supervisor: Supervisor[Any]) -> None:
+        self._supervisor = supervisor
+        self._token = trio.lowlevel.current_trio_token()
+
+    def __del__(self) -> None:
+        # Runs wherever the garbage is collected: in another thread, or after the end of the run.
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self._supervisor.abandon)
+
+
+class Supervised(Scoped):
+    """What a stream and a live book have in common: a supervised task that one can look at and give orders to."""
+
+    def __init__(self, supervisor: Supervisor[Any], home: Home) -> None:
+        self._supervisor = supervisor
+        self._home = home
+
+    @property
+    def state(self) -> StreamState:
+        """Where the stream is in its life."""
+        return self._supervisor.state
+
+    @property
+    def stats(self) -> StreamStats:
+        """A copy of the stream's counts as they are now."""
+        return attrs.evolve(self._supervisor.stats)
+
+    def reconnect(self) -> None:
+        """Drop the connection and make a new one now, or end the wait before the next attempt.
+
+        What is missed meanwhile is recovered as after any loss.
+        """
+        self._supervisor.reconnect()
+
+    def resync(self) -> None:
+        """Recover as if something had been missed, over the connection that there is.
+
+        A depth stream yields a new `OrderBook` and a live book starts again from one, a trade or candle stream asks
+        REST, an order stream yields an `OrdersSnapshot`. Without a connection there is nothing to do: the next one
+        begins like that.
+        """
+        self._supervisor.resync()
+
+
+class Stream(Supervised, trio.abc.ReceiveChannel[T_co]):
+    """A feed, as an asynchronous iterable. Nothing connects until it is entered or iterated.
+
+    Entered with ``async with``, its task lives in a nursery of its own around the block. Iterated bare, its task lives
+    in the client's nursery, and ends when the loop is left, however it is left.
+
+    Items are delivered in the order of the exchange. A failure that the restart policy does not cover is raised by the
+    iteration, after the items that came before it. Cancelling whoever waits for an item loses none.
+    """
+
+    def __init__(self, supervisor: Supervisor[Any], buffer: Buffer[Any], home: Home) -> None:
+        super().__init__(supervisor, home)
+        self._buffer: Buffer[T_co] = buffer
+        self._started = False
+        self._lease: _Lease | None = None
+
+    async def wait_live(self) -> None:
+        """Wait until the stream is connected and nothing is missing.
+
+        Raises:
+            TplusError: it failed for good.
+            trio.ClosedResourceError: it was closed.
+        """
+        await self._supervisor.wait_for(StreamState.LIVE)
+
+    # Lifetime.
+
+    def _claim(self) -> None:
+        if self._started:
+            msg = "a stream is entered or iterated bare, once; ask the client for a new one"
+            raise RuntimeError(msg)
+        self._started = True
+
+    def _start_bare(self) -> None:
+        """Start in the client's nursery, unless it runs already."""
+        if not self._started:
+            self._home.start_bare(self._supervisor)
+            self._claim()
+            self._lease = _Lease(self._supervisor)
+
+    @asynccontextmanager
+    async def _scope(self) -> AsyncGenerator[None]:
+        self._claim()
+        async with self._home.running(self._supervisor):
+            try:
+                yield
+            finally:
+                self._end()
+
+    def _end(self) -> None:
+        """Nothing more is delivered."""
+        self._buffer.close(trio.ClosedResourceError("the stream was closed"))
+        self._buffer.clear()
+
+    async def aclose(self) -> None:
+        """End the stream: in order, or at once if cancelled. What waits undelivered is dropped."""
+        self._end()
+        if self._started:
+            await self._supervisor.close()
+        else:
+            self._started = True
+            await trio.lowlevel.checkpoint()
+
+    # Items.
+
+    async def receive(self) -> T_co:
+        """Wait for the next item. Cancelled, it has taken none.
+
+        Raises:
+            TplusError: the stream failed for good.
+            trio.ClosedResourceError: it was closed, here or with its client.
+        """
+        self._start_bare()
+        return await self._buffer.get()
+
+    def __anext__(self) -> Coroutine[Any, Any, T_co]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        # Handed straight through: at a hundred thousand items a second, each coroutine in between is felt.
+        if not self._started:
+            self._start_bare()
+        return self._buffer.get()
+
+    def __aiter__(self) -> trio.abc.ReceiveChannel[T_co]:  # type: ignore[override]  # itself only once it is entered
+        """Iterate. Outside the stream's context, the iterator is what keeps the stream alive."""
+        return self if self._started else _Loop(self)
+
+
+class _Loop(trio.abc.ReceiveChannel[T_co]):
+    """A loop over a stream that was not entered. The loop alone holds it, and the stream ends with it."""
+
+    def __init__(self, stream: Stream[T_co]) -> None:
+        self._stream = stream
+        self._lease: _Lease | None = None
+
+    async def receive(self) -> T_co:
+        return await self.__anext__()
+
+    def __anext__(self) -> Coroutine[Any, Any, T_co]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._first() if self._lease is None else self._stream._buffer.get()
+
+    async def _first(self) -> T_co:
+        """The first item. Who asks for no more may hold nothing but this coroutine, so it holds the loop."""
+        stream = self._stream
+        stream._start_bare()
+        self._lease, stream._lease = stream._lease, None
+        return await stream._buffer.get()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def open_stream(
+    feed: Feed[T],
+    service: Service,
+    home: Home,
+    *,
+    restart: RestartPolicy | None,
+    limits: WebSocketLimits,
+    buffer: int,
+    overflow: Overflow,
+    draw: Callable[[], float],
+) -> Stream[T]:
+    """Put a stream together. Nothing is started.
+
+    Raises:
+        TypeError, ValueError: ``buffer`` or ``overflow`` is not legal for this feed.
+    """
+    check_overflow(overflow, buffer, can_conflate=feed.conflate is not None)
+    stats = StreamStats()
+    drops = _Drops(service.now_ns)
+    items: Buffer[Any] = Buffer(
+        buffer, overflow, conflate=feed.conflate, dropped=drops.mark, begins=feed.begins, stats=stats
+    )
+    supervisor: Supervisor[Any] = Supervisor(
+        feed, service, items, restart=restart, limits=limits, stats=stats, draw=draw
+    )
+    if feed.begins is not None:
+        drops.resync = supervisor.resync
+    return Stream(supervisor, items, home)
+
+
+class _Drops:
+    """Says, in a `Gap`, what a slow consumer missed."""
+
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self._now_ns = now_ns
+        self._mark: Gap | None = None
+        self._count = 0
+        self.resync: Callable[[str], None] | None = None
+
+    def mark(self, lost: Sequence[Any], broken: bool) -> Gap:
+        """The mark that stands for ``lost``, which begins with the mark before if nobody has seen that yet.
+
+        Args:
+            lost: What was dropped.
+            broken: Whether what comes next is worth nothing without it.
+        """
+        now = self._now_ns()
+        spans = [times_of(item, now) for item in lost]
+        since = min(since for since, _ in spans)
+        if lost[0] is self._mark:
+            self._count -= 1
+        else:
+            self._count = 0
+        self._count += len(lost)
+        until = max(until for _, until in spans)
+        self._mark = Gap(since, until, f"the consumer was slow: {self._count} items were dropped")
+        if broken and self.resync is not None:
+            self.resync("the consumer was slow")
+        return self._mark

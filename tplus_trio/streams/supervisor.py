@@ -1,0 +1,307 @@
+"""The task behind a stream: it connects, reads, recovers what was missed, and starts again after a failure."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import trio
+
+from tplus_trio.auth import Service
+from tplus_trio.errors import DecodeError, TplusError
+from tplus_trio.scopes import open_plain_nursery
+from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.policy import RestartPolicy, Restarts
+from tplus_trio.streams.stats import StreamState, StreamStats
+from tplus_trio.transport.websocket import BinaryMessage, WebSocket, WebSocketLimits
+
+__all__ = ["Sink", "Supervisor"]
+
+_log = logging.getLogger("tplus_trio.streams")
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+#: How many items a recovery may hold back before reading stops until REST has answered.
+_MAX_HELD: Final = 50_000
+#: How many answers in a row may turn out to be of no use before the next request is put off.
+_PATIENT: Final = 2
+
+
+class Sink(Protocol[T_contra]):
+    """Where a supervisor delivers: a stream's buffer, or a book."""
+
+    async def put(self, items: Sequence[T_contra]) -> None:
+        """Take items at once, and wait until there is room for more."""
+        ...
+
+    def put_nowait(self, items: Sequence[T_contra]) -> None:
+        """Take items at once, however many there are already."""
+        ...
+
+    def close(self, error: Exception) -> None:
+        """Take no more; ``error`` says why."""
+        ...
+
+
+class Supervisor(Generic[T]):
+    """Runs one feed from its first connection to its end, in one task of the stream's nursery.
+
+    What comes is put into the sink in order: every step that changes what the feed has delivered (`_deliver`) is
+    synchronous, however many tasks take part.
+    """
+
+    def __init__(
+        self,
+        feed: Feed[T],
+        service: Service,
+        sink: Sink[T],
+        *,
+        restart: RestartPolicy | None,
+        limits: WebSocketLimits,
+        stats: StreamStats,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._feed = feed
+        self._service = service
+        self._sink = sink
+        self._limits = limits
+        self._restarts = Restarts(restart, draw)
+        self._recovery = feed.recovery(service.now_ns, stats)
+        self._scope = trio.CancelScope()
+        #: Around the reading of an open connection, or the wait before the next.
+        self._step: trio.CancelScope | None = None
+        self._connection: trio.Nursery | None = None
+        self._subscribed = False
+        self._stopping = False
+        self._fetching = False
+        self._fetch_failure: Exception | None = None
+        self._answered = trio.lowlevel.ParkingLot()
+        self._changed = trio.Event()
+        self._complained: set[str] = set()
+        self.state: StreamState = StreamState.CONNECTING
+        self.stats: StreamStats = stats
+        self.failure: Exception | None = None
+        self.done: trio.Event = trio.Event()
+
+    # What an owner may order.
+
+    def abandon(self) -> None:
+        """End at once."""
+        self._scope.cancel()
+
+    async def close(self) -> None:
+        """End in order, with a close frame where there is a connection. Cancelled, it ends at once."""
+        self._stopping = True
+        if self._step is not None:
+            self._step.cancel()
+        else:
+            self._scope.cancel()
+        try:
+            await self.done.wait()
+        except trio.Cancelled:
+            self.abandon()
+            raise
+
+    def reconnect(self) -> None:
+        """Connect anew, at once."""
+        if self._step is not None:
+            self._step.cancel()
+            # Said now, so that whoever waits to be live again from here on waits for the new connection.
+            self._subscribed = False
+            self._set_state(StreamState.CONNECTING)
+
+    def resync(self, reason: str = "ordered") -> None:
+        """Make the feed whole again over the connection that there is; without one, that happens anyway."""
+        if self._subscribed:
+            self._hole(reason)
+
+    async def wait_for(self, state: StreamState) -> None:
+        """Wait for a state.
+
+        Raises:
+            TplusError: the stream failed for good.
+            trio.ClosedResourceError: it was closed.
+        """
+        await trio.lowlevel.checkpoint()
+        while self.state is not state:
+            if self.state is StreamState.CLOSED:
+                raise self.failure or trio.ClosedResourceError("the stream was closed")
+            await self._changed.wait()
+
+    # The life of the stream.
+
+    async def run(self) -> None:
+        """Run until closed, cancelled, or failed for good. The failure is for the consumer: nothing is raised."""
+        try:
+            with self._scope:
+                await self._supervise()
+        except Exception as exc:  # noqa: BLE001 - it is raised where the items are awaited
+            self.failure = exc
+            _log.debug("%s ended: %r", self._feed.path, exc)
+        finally:
+            self._subscribed = False
+            self._set_state(StreamState.CLOSED)
+            self._sink.close(self.failure or trio.ClosedResourceError("the stream was closed"))
+            self.done.set()
+
+    async def _supervise(self) -> None:
+        while not self._stopping:
+            self._set_state(StreamState.CONNECTING)
+            try:
+                await self._connect()
+                reason, delay = "a new connection was ordered", 0.0
+            except Exception as exc:  # noqa: BLE001 - the policy raises it again unless it passes
+                delay = self._restarts.failed(exc, trio.current_time())
+                reason = str(exc)
+                _log.info("%s: %s; trying again in %.2f s", self._feed.path, reason, delay)
+            if self._stopping:
+                return
+            self._recovery.lost(reason)
+            if delay:
+                self._set_state(StreamState.BACKOFF)
+                with trio.CancelScope() as self._step:
+                    await trio.sleep(delay)
+                self._step = None
+
+    async def _connect(self) -> None:
+        """Connect, and deliver until ordered to stop.
+
+        Raises:
+            TplusError: the connection, or what was asked of REST, failed.
+        """
+        feed, recovery = self._feed, self._recovery
+        self._fetch_failure = None
+        try:
+            async with open_plain_nursery() as self._connection:
+                if recovery.eager:
+                    self._fetch_soon()
+                async with self._service.websocket(
+                    feed.path, user=feed.user, required=feed.private, limits=self._limits
+                ) as websocket:
+                    self.stats.connects += 1
+                    try:
+                        with trio.CancelScope() as self._step:
+                            self._subscribed = True
+                            await self._deliver(recovery.subscribed())
+                            await self._read(websocket)
+                    finally:
+                        # Said before the connection is closed, which may take its time.
+                        self._step = None
+                        self._subscribed = False
+                        self._set_state(StreamState.CONNECTING)
+        finally:
+            self._connection = None
+        if self._fetch_failure is not None:
+            raise self._fetch_failure
+
+    async def _read(self, websocket: WebSocket) -> None:
+        """Deliver what a connection brings, for as long as it lasts."""
+        stats, recovery = self.stats, self._recovery
+        decode, decode_batch = self._feed.decode, self._feed.decode_batch
+        counted = 0
+        while True:
+            frames = await websocket.receive()
+            stats.messages += len(frames)
+            stats.bytes += websocket.bytes_received - counted
+            counted = websocket.bytes_received
+            stats.last_message_at = trio.current_time()
+            batch = None if decode_batch is None else decode_batch(frames)
+            items: list[T] = []
+            for frame in frames if batch is None else ():
+                try:
+                    if isinstance(frame, BinaryMessage):
+                        msg = "a binary message"
+                        raise DecodeError(msg)  # noqa: TRY301 - one way for all bad frames
+                    items += decode(frame)
+                except DecodeError as exc:
+                    await self._deliver(recovery.receive(items))
+                    items = []
+                    self._malformed(exc)
+            await self._deliver(recovery.receive(items if batch is None else batch))
+            while recovery.held > _MAX_HELD:
+                await self._answered.park()
+
+    async def _deliver(self, items: Sequence[T]) -> None:
+        """Hand over items, and see to what the recovery wants now."""
+        self._after_step()
+        if items:
+            await self._sink.put(items)
+
+    def _after_step(self) -> None:
+        if not self._subscribed:
+            return
+        if self._recovery.page is not None:
+            self._fetch_soon()
+        if not self._recovery.synced:
+            self._set_state(StreamState.SYNCING)
+        elif self.state is not StreamState.LIVE:
+            self._restarts.live(trio.current_time())
+            self._set_state(StreamState.LIVE)
+
+    def _malformed(self, error: DecodeError) -> None:
+        self.stats.malformed += 1
+        kind = str(error).split(":", 1)[0]
+        if kind not in self._complained:
+            self._complained.add(kind)
+            _log.warning("%s: a frame is %s (counted in stats.malformed; logged once)", self._feed.path, error)
+        self._hole("a frame could not be decoded")
+
+    def _hole(self, reason: str) -> None:
+        """Something was missed over a connection that goes on."""
+        self._recovery.lost(reason)
+        self._sink.put_nowait(self._recovery.subscribed())
+        self._after_step()
+
+    def _set_state(self, state: StreamState) -> None:
+        if state is not self.state:
+            self.state = state
+            changed, self._changed = self._changed, trio.Event()
+            changed.set()
+
+    # Asking REST.
+
+    def _fetch_soon(self) -> None:
+        if not self._fetching and self._connection is not None and self._recovery.page is not None:
+            self._fetching = True
+            self._connection.start_soon(self._fetch)
+
+    async def _fetch(self) -> None:
+        """Ask REST until the recovery wants nothing more, or cannot be helped."""
+        try:
+            await self._ask()
+        except Exception as exc:  # noqa: BLE001 - it is raised where the connection is read
+            self._fetch_failure = exc
+            if self._connection is not None:
+                self._connection.cancel_scope.cancel()
+        finally:
+            self._fetching = False
+
+    async def _ask(self) -> None:
+        recovery, fetch = self._recovery, self._feed.fetch
+        assert fetch is not None  # noqa: S101 - for the type checker: a recovery that asks comes with it
+        useless = 0
+        while (page := recovery.page) is not None:
+            ticket, early = recovery.ticket, not self._subscribed
+            delay = 0.0
+            try:
+                answer: Any = await fetch(page)
+            except TplusError as exc:
+                # Asking early is a favour: where it does not work out, the proper request will tell.
+                if not early:
+                    delay = self._restarts.failed(exc, trio.current_time())
+            else:
+                useless += 1
+                if recovery.ticket == ticket:
+                    items = recovery.answer(page, answer, early=early)
+                    if items or recovery.page != page:
+                        useless = 0
+                    self._answered.unpark_all()
+                    await self._deliver(items)
+                if useless > _PATIENT:
+                    delay = self._restarts.jitter(useless - _PATIENT)
+            if early and not self._subscribed:
+                return
+            await trio.sleep(delay)
