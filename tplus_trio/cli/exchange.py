@@ -1,0 +1,61 @@
+"""``tplus-trio exchange``: the embedded exchange, served over TCP."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Final
+
+import trio
+
+from tplus_trio.cli import tape as tapes
+from tplus_trio.cli.failure import explaining
+from tplus_trio.cli.lines import Lines
+from tplus_trio.testing import Exchange, Population, Tape, serve
+
+__all__ = ["serve_exchange"]
+
+_MARKETS: Final = (200, 201, 202)
+#: Seconds from the first subscription to the tape's first frame: time for all streams of a program to stand.
+_LEAD: Final = 1.0
+#: How often the exchange is asked whether anyone listens, in seconds.
+_LOOK: Final = 0.05
+
+
+async def serve_exchange(lines: Lines, *, host: str, port: int, tape_file: str | None, speed: float, seed: int) -> int:
+    """Serve an exchange until cancelled.
+
+    Raises:
+        Failure: the address cannot be listened on, or the tape cannot be read or played.
+    """
+    exchange = Exchange(seed=seed)
+    tape = None
+    if tape_file is not None:
+        tape = await tapes.load(tape_file)
+        tapes.load_into(exchange, tape)
+    async with AsyncExitStack() as stack:
+        with explaining(f"cannot listen on {host}:{port}", OSError):
+            url = await stack.enter_async_context(serve(exchange, host, port))
+        await lines.put(url)
+        if tape is None:
+            await _live(exchange, lines, seed)
+        else:
+            await _play(exchange, lines, tape, speed)
+        await trio.sleep_forever()
+    return 0
+
+
+async def _live(exchange: Exchange, lines: Lines, seed: int) -> None:
+    population = Population(exchange, _MARKETS, seed=seed)
+    names = ", ".join(str(market) for market in _MARKETS)
+    await lines.put(f"{len(population.traders)} traders on the markets {names}")
+    await population.run()
+
+
+async def _play(exchange: Exchange, lines: Lines, tape: Tape, speed: float) -> None:
+    await lines.put(f"{len(tape.feeds)} feeds, {tape.duration / speed:.1f} s: waiting for a first stream")
+    while not exchange.connections:  # noqa: ASYNC110 - the exchange does not tell when someone subscribes
+        await trio.sleep(_LOOK)
+    await trio.sleep(_LEAD)
+    await lines.put("playing")
+    await tapes.play_on(exchange, tape, speed)
+    await lines.put("the tape is over; its last state is served until Ctrl-C")

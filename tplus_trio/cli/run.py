@@ -1,0 +1,74 @@
+"""How a command runs: until it is done, fails, is interrupted, or nobody reads what it prints."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, cast
+
+import trio
+
+from tplus_trio.cli.failure import Failure, complain
+from tplus_trio.cli.lines import Lines, Unread
+from tplus_trio.errors import TplusError
+
+__all__ = ["INTERRUPTED", "Program", "run"]
+
+#: What a command does, given where to print; it returns the exit status.
+Program = Callable[[Lines], Awaitable[int]]
+
+#: The exit status of a command that was interrupted.
+INTERRUPTED: Final = 130
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(program: Program) -> int:
+    """Run a command.
+
+    Returns:
+        The exit status. A failure is told on standard error, in one line.
+
+    Raises:
+        Exception: What no command expects: a bug.
+    """
+    logging.basicConfig(format="tplus-trio: %(message)s", level=logging.WARNING)
+    # Who watches a stream wants to know when it is interrupted, and why.
+    logging.getLogger("tplus_trio.streams").setLevel(logging.INFO)
+    try:
+        return trio.run(_run, program)
+    except KeyboardInterrupt:
+        return INTERRUPTED  # before the signals were listened to, or after
+    except Exception as exc:
+        failures = [failure for failure in _leaves(exc) if not isinstance(failure, Unread)]
+        if not failures:
+            return 0
+        if not all(isinstance(failure, Failure | TplusError) for failure in failures):
+            raise
+        return complain(failures[0])
+
+
+def _leaves(exc: Exception) -> list[Exception]:
+    """The exceptions in a group, or the one that is none."""
+    if not isinstance(exc, ExceptionGroup):
+        return [exc]
+    group = cast("ExceptionGroup[Exception]", exc)
+    return [leaf for inner in group.exceptions for leaf in _leaves(inner)]
+
+
+async def _run(program: Program) -> int:
+    status = INTERRUPTED
+    with trio.open_signal_receiver(*_SIGNALS) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_at_signal, signals, nursery.cancel_scope)
+            lines = Lines()
+            nursery.start_soon(lines.write_out)
+            status = await program(lines)
+            await lines.finish()
+            nursery.cancel_scope.cancel()
+    return status
+
+
+async def _cancel_at_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()

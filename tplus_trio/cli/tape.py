@@ -1,0 +1,45 @@
+"""Tapes as a command takes them."""
+
+from __future__ import annotations
+
+import trio
+
+from tplus_trio.cli.failure import Failure, explaining
+from tplus_trio.testing import Exchange, Tape, play
+
+__all__ = ["UNPLAYABLE", "load", "load_into", "play_on"]
+
+#: What a tape raises whose texts are JSON, but not what they should be.
+UNPLAYABLE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
+
+
+async def load(file: str) -> Tape:
+    """Read a tape.
+
+    Raises:
+        Failure: it cannot be read, or is not a tape.
+    """
+    with explaining(f"the tape {file}", OSError, ValueError, RecursionError):
+        return await trio.to_thread.run_sync(Tape.load, file, abandon_on_cancel=True)
+
+
+def load_into(exchange: Exchange, tape: Tape) -> None:
+    """Have an exchange take in a tape.
+
+    Raises:
+        Failure: the tape has no frames, or an answer on it cannot be served.
+    """
+    if not tape.feeds:
+        raise Failure("the tape holds no frames")
+    with explaining("the tape cannot be served", *UNPLAYABLE):
+        exchange.load_tape(tape)
+
+
+async def play_on(exchange: Exchange, tape: Tape, speed: float) -> None:
+    """Play a tape.
+
+    Raises:
+        Failure: a frame on it cannot be played.
+    """
+    with explaining("the tape cannot be played", *UNPLAYABLE):
+        await play(exchange, tape, speed)

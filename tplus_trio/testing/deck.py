@@ -1,0 +1,142 @@
+"""The tape deck: lets a tape speak for some of the exchange's feeds, and keeps what it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any, Final
+
+from tplus_trio.models import AssetIdentifier, Trade
+from tplus_trio.testing.depth import Level
+from tplus_trio.testing.messages import as_list, as_object
+from tplus_trio.testing.tape import Tape, TapeAnswer, TapeEntry, TapeFrame
+from tplus_trio.testing.venue import Listing, Venue
+
+__all__ = ["TapeDeck"]
+
+_DEPTH: Final = "/marketdepth/"
+_DEPTH_FEED: Final = "/marketdepth/diff/"
+_TRADES: Final = "/trades"
+#: What reading a frame that is not what it should be can raise; a tape may hold some, and they are sent too.
+_BAD_FRAME: Final = (ArithmeticError, LookupError, TypeError, ValueError)
+
+
+class TapeDeck:
+    """Plays tape entries on a venue.
+
+    The feeds on a tape are the tape's alone: what the exchange itself would publish there is dropped. A taped
+    market's depth is the recorded snapshot with every change that was played; taped trades are history like
+    any other.
+    """
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._loaded: list[Tape] = []
+        self._seen: set[tuple[str, int]] = set()
+
+    def has(self, tape: Tape) -> bool:
+        """Whether a tape was loaded."""
+        return any(tape is loaded for loaded in self._loaded)
+
+    def load(self, tape: Tape) -> None:
+        """Take a tape in: its markets are listed, the first answer of each path is answered from now on."""
+        self._loaded.append(tape)
+        self._venue.taped_feeds |= tape.feeds
+        first: dict[str, TapeAnswer] = {}
+        for entry in tape:
+            if isinstance(entry, TapeAnswer):
+                first.setdefault(entry.path, entry)
+        for answer in first.values():
+            self._play_answer(answer)
+        for path in tape.feeds:
+            if path.startswith(_DEPTH_FEED):
+                self._venue.add_market(AssetIdentifier(path.removeprefix(_DEPTH_FEED)))
+
+    def play(self, entry: TapeEntry) -> None:
+        """Let one entry happen now: a frame is sent as it was recorded, an answer is answered from now on."""
+        if isinstance(entry, TapeAnswer):
+            self._play_answer(entry)
+            return
+        self._venue.taped_feeds.add(entry.path)
+        message = entry.frame.encode()
+        if entry.path.startswith(_DEPTH_FEED):
+            asset = AssetIdentifier(entry.path.removeprefix(_DEPTH_FEED))
+            with suppress(*_BAD_FRAME):
+                self._apply(self._venue.add_market(asset), entry)
+            for sent in self._venue.faults.on_diff(asset, message):
+                self._venue.broadcast(entry.path, sent)
+            return
+        if entry.path == _TRADES:
+            with suppress(*_BAD_FRAME):
+                self._record(_decode(entry.frame))
+        self._venue.broadcast(entry.path, message)
+
+    def _play_answer(self, answer: TapeAnswer) -> None:
+        body = _decode(answer.body)
+        depth = as_object(body)
+        if answer.path.startswith(_DEPTH) and depth:
+            bids, asks = _levels(depth.get("bids")), _levels(depth.get("asks"))
+            asset = AssetIdentifier(answer.path.removeprefix(_DEPTH))
+            listing = self._venue.add_market(asset, *_decimals([*bids, *asks]))
+            number = int(depth.get("sequence_number", 0))
+            if number > listing.depth.sequence_number or listing.depth.is_new:
+                listing.depth.load(bids, asks, number)
+        elif answer.path.startswith(_TRADES) and (trades := as_list(body)):
+            for trade in reversed(trades):
+                self._record(trade)
+        else:
+            self._venue.taped_answers[answer.path] = answer.body.encode()
+
+    def _apply(self, listing: Listing, entry: TapeFrame) -> None:
+        diff = as_object(_decode(entry.frame))
+        if "sequence_number" in diff:
+            listing.depth.apply(_levels(diff.get("bids")), _levels(diff.get("asks")), int(diff["sequence_number"]))
+
+    def _record(self, value: object) -> None:
+        fields = as_object(value)
+        if "trade_id" not in fields:
+            return  # a control message
+        trade = Trade(
+            asset_id=fields["asset_id"],
+            trade_id=int(fields["trade_id"]),
+            price=_decimal(fields["price"]),
+            quantity=_decimal(fields["quantity"]),
+            timestamp_ns=int(fields["timestamp_ns"]),
+            buyer_is_maker=bool(fields["buyer_is_maker"]),
+            status=fields.get("status", "Confirmed"),
+        )
+        if (trade.asset_id, trade.trade_id) not in self._seen:
+            self._seen.add((trade.asset_id, trade.trade_id))
+            self._venue.record_trade(self._venue.add_market(trade.asset_id), trade)
+
+
+def _decode(text: str) -> Any:
+    """The JSON value of a text, with exact numbers; None where it is none: a tape may hold bad frames too."""
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _decimal(value: object) -> Decimal:
+    return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+def _levels(value: object) -> list[Level]:
+    return [(_decimal(price), _decimal(quantity)) for price, quantity in as_list(value)]
+
+
+def _decimals(levels: Iterable[Level]) -> tuple[int, int]:
+    """How many digits a market's prices and quantities need, to judge by some of them."""
+    prices, quantities = 2, 3
+    for price, quantity in levels:
+        prices = max(prices, _places(price))
+        quantities = max(quantities, _places(quantity))
+    return prices, quantities
+
+
+def _places(value: Decimal) -> int:
+    exponent = value.normalize().as_tuple().exponent
+    return -exponent if isinstance(exponent, int) and exponent < 0 else 0

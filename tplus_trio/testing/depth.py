@@ -1,0 +1,108 @@
+"""The depth of one market: its levels as exact decimals, and the frames that tell of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Final, TypeAlias
+
+from tplus_trio.models import OrderBook, PriceLevel
+
+__all__ = ["DepthBook", "Level", "encode_diff", "encode_snapshot", "number_text"]
+
+Level: TypeAlias = tuple[Decimal, Decimal]
+
+FIRST_SEQUENCE_NUMBER: Final = 1000
+#: How many changes can be taken back for a stale snapshot.
+_HISTORY: Final = 1024
+
+
+class DepthBook:
+    """A book of price levels with the number of its last change."""
+
+    def __init__(self) -> None:
+        self.sequence_number: int = FIRST_SEQUENCE_NUMBER
+        #: Whether nothing was ever loaded or applied.
+        self.is_new: bool = True
+        self._bids: dict[Decimal, Decimal] = {}
+        self._asks: dict[Decimal, Decimal] = {}
+        #: For each of the last changes: the number before it, and what its levels were before it.
+        self._undo: deque[tuple[int, list[Level], list[Level]]] = deque(maxlen=_HISTORY)
+
+    def load(self, bids: Iterable[Level], asks: Iterable[Level], sequence_number: int) -> None:
+        """Take a whole book in place of this one."""
+        self._bids, self._asks = dict(bids), dict(asks)
+        self.sequence_number = sequence_number
+        self.is_new = False
+        self._undo.clear()
+
+    def apply(self, bids: Iterable[Level], asks: Iterable[Level], sequence_number: int) -> None:
+        """Take the new totals of some levels; 0 removes a level."""
+        before = (self.sequence_number, _update(self._bids, bids), _update(self._asks, asks))
+        self._undo.append(before)
+        self.is_new = False
+        self.sequence_number = sequence_number
+
+    def snapshot(self, behind: int = 0) -> OrderBook:
+        """The book, best prices first.
+
+        Args:
+            behind: How many changes ago; the oldest one still known where that is too far back.
+        """
+        bids, asks, number = self._bids, self._asks, self.sequence_number
+        if behind > 0 and self._undo:
+            bids, asks = dict(bids), dict(asks)
+            for back in range(1, min(behind, len(self._undo)) + 1):
+                number, old_bids, old_asks = self._undo[-back]
+                _update(bids, old_bids)
+                _update(asks, old_asks)
+        return OrderBook(
+            asks=tuple(PriceLevel(*level) for level in sorted(asks.items())),
+            bids=tuple(PriceLevel(*level) for level in sorted(bids.items(), reverse=True)),
+            sequence_number=number,
+        )
+
+    def best(self) -> tuple[Level | None, Level | None]:
+        """The best bid and the best ask, None where a side is empty."""
+        return (
+            max(self._bids.items(), default=None),
+            min(self._asks.items(), default=None),
+        )
+
+
+def _update(side: dict[Decimal, Decimal], levels: Iterable[Level]) -> list[Level]:
+    """Write levels into a side, and give back what would undo it."""
+    undo: list[Level] = []
+    for price, quantity in levels:
+        undo.append((price, side.get(price, Decimal(0))))
+        if quantity:
+            side[price] = quantity
+        else:
+            side.pop(price, None)
+    undo.reverse()
+    return undo
+
+
+def number_text(value: Decimal) -> str:
+    """A decimal in plain digits, which is also a JSON number."""
+    return format(value, "f")
+
+
+def _levels_text(levels: Iterable[Level]) -> str:
+    return ",".join([f"[{number_text(price)},{number_text(quantity)}]" for price, quantity in levels])
+
+
+def encode_diff(bids: Iterable[Level], asks: Iterable[Level], sequence_number: int) -> bytes:
+    """A frame of ``/marketdepth/diff/{asset}``."""
+    return (
+        f'{{"bids":[{_levels_text(bids)}],"asks":[{_levels_text(asks)}],"sequence_number":{sequence_number}}}'
+    ).encode()
+
+
+def encode_snapshot(book: OrderBook) -> bytes:
+    """The body of ``GET /marketdepth/{asset}``."""
+    return (
+        f'{{"asks":[{_levels_text(book.asks)}],"bids":[{_levels_text(book.bids)}],'
+        f'"sequence_number":{book.sequence_number}}}'
+    ).encode()

@@ -1,0 +1,263 @@
+"""What can be made to go wrong on the exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+import attrs
+
+from tplus_trio.models import AssetIdentifier
+from tplus_trio.testing.accounts import Accounts
+from tplus_trio.testing.depth import DepthBook
+from tplus_trio.testing.feeds import Hub
+from tplus_trio.testing.frames import WireBytes, fragmented
+from tplus_trio.testing.messages import Rejection, Response, error
+
+__all__ = ["Faults"]
+
+T = TypeVar("T")
+
+GARBAGE: Final = '{"sequence_number": \x07 nonsense'
+_CODES: Final = {
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    429: "RATE_LIMITED",
+    503: "SERVER_BUSY",
+}
+
+
+class _Armed(Generic[T]):
+    """Faults that wait for a path, each good for a number of times."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[str, list[T]]] = []
+
+    def add(self, prefix: str, n: int, value: T) -> None:
+        if n < 0:
+            raise ValueError(f"n must not be negative, got {n!r}")
+        self._waiting.append((prefix, [value] * n))
+
+    def take(self, path: str) -> T | None:
+        """The oldest fault for this path, which is then used up once."""
+        for prefix, values in self._waiting:
+            if values and path.startswith(prefix):
+                return values.pop()
+        return None
+
+
+@attrs.define
+class _Numbering:
+    """What is to happen to the next diffs of one market."""
+
+    step: int = 1
+    skip: int = 0
+    lose: int = 0
+    repeat: int = 0
+    swap: bool = False
+    held: bytes | None = None
+
+
+class Faults:
+    """Orders for trouble: ``exchange.faults``.
+
+    A method says what happens, and most say to how many of the next things. Paths are those of requests and
+    feeds; a prefix stands for all that begin with it, and ``""`` for all.
+    """
+
+    def __init__(self, hub: Hub, accounts: Accounts, depth_of: Callable[[str], DepthBook]) -> None:
+        self._hub = hub
+        self._accounts = accounts
+        self._depth_of = depth_of
+        self._handshakes: _Armed[Response] = _Armed()
+        self._requests: _Armed[Response] = _Armed()
+        self._delays: _Armed[float] = _Armed()
+        self._stale: _Armed[int] = _Armed()
+        self._fragments: _Armed[int] = _Armed()
+        self._garbled: _Armed[bytes] = _Armed()
+        self._numbering: dict[str, _Numbering] = {}
+
+    # Requests and handshakes
+
+    def reject_handshakes(
+        self, n: int = 1, status: int = 503, *, path: str = "", retry_after: float | None = None
+    ) -> None:
+        """Refuse the next ``n`` WebSocket handshakes on paths that begin with ``path``.
+
+        Args:
+            n: How many.
+            status: The HTTP status code.
+            path: The paths' prefix.
+            retry_after: Seconds for a ``Retry-After`` header.
+        """
+        self._handshakes.add(path, n, _failure(status, retry_after))
+
+    def fail_requests(self, path: str = "", status: int = 500, n: int = 1, *, retry_after: float | None = None) -> None:
+        """Answer the next ``n`` REST requests on paths that begin with ``path`` with an error.
+
+        Args:
+            path: The paths' prefix.
+            status: The HTTP status code.
+            n: How many.
+            retry_after: Seconds for a ``Retry-After`` header.
+        """
+        self._requests.add(path, n, _failure(status, retry_after))
+
+    def answer_requests(self, path: str, response: Response, n: int = 1) -> None:
+        """Answer the next ``n`` REST requests on paths that begin with ``path`` with this ``response``."""
+        self._requests.add(path, n, response)
+
+    def delay_requests(self, path: str, seconds: float, n: int = 1) -> None:
+        """Hold back the answers of the next ``n`` REST requests on paths that begin with ``path``.
+
+        The answer is made when the request comes, and is ``seconds`` out of date when it arrives.
+        """
+        self._delays.add(path, n, seconds)
+
+    def stale_snapshots(self, n: int = 1, behind: int = 10, *, asset: str | int | None = None) -> None:
+        """Let the next ``n`` depth snapshots be what the book was ``behind`` changes before.
+
+        Args:
+            n: How many.
+            behind: How many changes; the oldest state known where there were not as many.
+            asset: Of one market only.
+        """
+        self._stale.add("" if asset is None else AssetIdentifier(asset), n, behind)
+
+    def expire_tokens(self) -> None:
+        """Make every token worthless, now."""
+        self._accounts.expire_all()
+
+    # Sequence numbers
+
+    def lose_diffs(self, asset: str | int, n: int = 1) -> None:
+        """Send the next ``n`` diffs of a market to nobody; the book has them and their numbers are used."""
+        self._of(asset).lose += n
+
+    def skip_sequence(self, asset: str | int, n: int = 1) -> None:
+        """Leave out ``n`` numbers before the next diff of a market, though nothing is missing."""
+        self._of(asset).skip += n
+
+    def repeat_diffs(self, asset: str | int, n: int = 1) -> None:
+        """Send each of the next ``n`` diffs of a market twice."""
+        self._of(asset).repeat += n
+
+    def swap_diffs(self, asset: str | int) -> None:
+        """Send the diff after the next one of a market first."""
+        self._of(asset).swap = True
+
+    def restart_sequence(self, asset: str | int) -> None:
+        """Start over, as a service that was restarted: a market's next diff has number 1."""
+        self._depth_of(AssetIdentifier(asset)).sequence_number = 0
+
+    def number_by(self, asset: str | int, step: int) -> None:
+        """Let a market's numbers go up by ``step`` from now on."""
+        if step < 1:
+            raise ValueError(f"step must be at least 1, got {step!r}")
+        self._of(asset).step = step
+
+    # Frames
+
+    def send_text(self, path: str, text: str) -> None:
+        """Send everyone on ``path`` a text message."""
+        self._hub.publish(path, text.encode())
+
+    def send_garbage(self, path: str) -> None:
+        """Send everyone on ``path`` a text message that is not JSON."""
+        self.send_text(path, GARBAGE)
+
+    def garble(self, path: str, n: int = 1, text: str = GARBAGE) -> None:
+        """Send ``text`` in place of the next ``n`` messages on paths that begin with ``path``."""
+        self._garbled.add(path, n, text.encode())
+
+    def send_wire(self, path: str, data: bytes) -> None:
+        """Write bytes into everyone's connection on ``path`` as they are, between two frames.
+
+        :mod:`tplus_trio.testing.frames` makes frames to send, legal or not.
+        """
+        self._hub.publish(path, WireBytes(data))
+
+    def send_fragmented(self, path: str, text: str, pieces: int = 3) -> None:
+        """Send everyone on ``path`` a text message in ``pieces`` frames with pings between them."""
+        self._hub.publish(path, fragmented(text.encode(), pieces))
+
+    def fragment(self, path: str, n: int = 1, pieces: int = 3) -> None:
+        """Send the next ``n`` messages on such paths in ``pieces`` frames with pings between them."""
+        if pieces < 1:
+            raise ValueError(f"pieces must be at least 1, got {pieces!r}")
+        self._fragments.add(path, n, pieces)
+
+    def close_streams(self, path: str = "", code: int = 1012, reason: str = "") -> None:
+        """End all feeds on paths that begin with ``path`` with a close frame, once what waits is sent."""
+        for subscription in self._hub.matching(path):
+            subscription.close(code, reason)
+
+    # What the exchange asks
+
+    def on_handshake(self, path: str) -> None:
+        """Raise the refusal that waits for a handshake, if any."""
+        if (refusal := self._handshakes.take(path)) is not None:
+            raise Rejection(refusal)
+
+    def on_request(self, path: str) -> None:
+        """Raise the failure that waits for a request, if any."""
+        if (failure := self._requests.take(path)) is not None:
+            raise Rejection(failure)
+
+    def take_delay(self, path: str) -> float:
+        """How long an answer is to be held back, in seconds."""
+        return self._delays.take(path) or 0.0
+
+    def take_staleness(self, asset: str) -> int:
+        """How many changes old a snapshot is to be."""
+        return self._stale.take(asset) or 0
+
+    def next_number(self, asset: str, current: int) -> int:
+        """The number of a market's next diff."""
+        order = self._numbering.get(asset)
+        if order is None:
+            return current + 1
+        number = current + order.skip + order.step
+        order.skip = 0
+        return number
+
+    def on_diff(self, asset: str, message: bytes) -> list[bytes]:
+        """What is to be sent in place of one diff."""
+        order = self._numbering.get(asset)
+        if order is None:
+            return [message]
+        if order.lose:
+            order.lose -= 1
+            return []
+        if order.swap:
+            order.swap, order.held = False, message
+            return []
+        messages = [message]
+        if order.held is not None:
+            messages.append(order.held)
+            order.held = None
+        if order.repeat:
+            order.repeat -= 1
+            messages.append(message)
+        return messages
+
+    def dress(self, path: str, message: bytes) -> bytes:
+        """A message as it is to be sent on a path: whole, in fragments, or garbage in its place."""
+        garbage = self._garbled.take(path)
+        message = message if garbage is None else garbage
+        pieces = self._fragments.take(path)
+        return message if pieces is None else fragmented(message, pieces)
+
+    def _of(self, asset: str | int) -> _Numbering:
+        return self._numbering.setdefault(AssetIdentifier(asset), _Numbering())
+
+
+def _failure(status: int, retry_after: float | None) -> Response:
+    return error(
+        status,
+        _CODES.get(status, "INTERNAL_ERROR" if status >= 500 else "REFUSED"),
+        "ordered by the test",
+        retryable=status in {429, 503},
+        retry_after=retry_after,
+    ).response

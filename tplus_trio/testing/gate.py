@@ -1,0 +1,81 @@
+"""The way in to the feeds: which paths there are, and who may listen to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from tplus_trio.testing.control import SUBPROTOCOL, ControlChannel
+from tplus_trio.testing.feeds import Subscription
+from tplus_trio.testing.messages import clean_path, error
+from tplus_trio.testing.rest import GATEWAY_PREFIX
+from tplus_trio.testing.rest_orders import OrderRequests
+from tplus_trio.testing.venue import Venue, dumps
+
+__all__ = ["Gate"]
+
+_PUBLIC: Final = frozenset({"/trades", "/tickers/ws"})
+_BY_MARKET: Final = ("/marketdepth/diff/", "/klines/diff/", "/ticker/ws/")
+_BY_USER: Final = ("/trades/user/events/", "/trades/user/", "/positions/ws/", "/account/events/")
+_SIGNED_IN: Final = frozenset({"/orders", "/intent/ws", "/control"})
+
+
+class Gate:
+    """Opens subscriptions."""
+
+    def __init__(self, venue: Venue, requests: OrderRequests) -> None:
+        self._venue = venue
+        self._requests = requests
+        #: The users who may listen to ``/intent/ws``.
+        self.market_makers: set[str] = set()
+        #: Whether every feed begins with a ``subscriptions`` message.
+        self.greets = False
+
+    def subscribe(self, target: str, headers: Mapping[str, str]) -> Subscription:
+        """Open a subscription.
+
+        Raises:
+            Rejection: (401) The feed needs a user, or the token is not good; (403) it is another user's;
+                (404) there is
+                no such feed or market.
+        """
+        path = clean_path(target)
+        if path.startswith(f"{GATEWAY_PREFIX}/"):
+            path = path.removeprefix(GATEWAY_PREFIX)
+        self._venue.faults.on_handshake(path)
+        user = self._venue.accounts.user_of(headers)
+        subscription = Subscription(self._admit(path, user), user)
+        self._venue.hub.add(subscription)
+        if self.greets:
+            subscription.push(dumps({"type": "subscriptions", "channel": path}))
+        if path == "/control":
+            assert user is not None
+            offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
+            subscription.subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
+            subscription.on_message = ControlChannel(self._requests, user, subscription.push).receive
+        elif path.startswith("/positions/ws/"):
+            update: dict[str, object] = {
+                "user_id": user,
+                "positions": [],
+                "timestamp_ns": self._venue.now_ns(),
+            }
+            subscription.push(dumps(update))
+        return subscription
+
+    def _admit(self, path: str, user: str | None) -> str:
+        """The path in its canonical form, if this user may listen to it."""
+        if path in _PUBLIC or path in self._venue.taped_feeds:
+            return path
+        for prefix in _BY_MARKET:
+            if path.startswith(prefix):
+                return f"{prefix}{self._venue.find(path.removeprefix(prefix)).asset}"
+        owner = next((path.removeprefix(prefix) for prefix in _BY_USER if path.startswith(prefix)), None)
+        if owner is None and path not in _SIGNED_IN:
+            raise error(404, "PATH_NOT_FOUND", f"there is no feed at {path}")
+        if user is None:
+            raise error(401, "UNAUTHORIZED", "sign in first")
+        if owner is not None and owner != user:
+            raise error(403, "FORBIDDEN", "this feed is another user's")
+        if path == "/intent/ws" and user not in self.market_makers:
+            raise error(403, "FORBIDDEN", "this feed is for market makers")
+        return path

@@ -1,0 +1,239 @@
+"""A network in memory between a client and the embedded exchange, with faults to order."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from types import TracebackType
+from typing import Final, Self
+
+import attrs
+import trio
+import trio.abc
+
+from tplus_trio.scopes import open_plain_nursery
+from tplus_trio.testing.exchange import Exchange
+from tplus_trio.testing.front import serve_stream
+from tplus_trio.testing.pipe import DEFAULT_CAPACITY, Conditions, MemoryStream, Pipe
+
+__all__ = ["MemoryNetwork"]
+
+Handler = Callable[[trio.abc.Stream], Awaitable[object]]
+
+
+@attrs.define(eq=False)
+class _Connection:
+    """The two pipes between a client and its server, as the network sees them."""
+
+    upward: Pipe
+    downward: Pipe
+    near_open: bool = True
+    far_open: bool = True
+
+    def both(self) -> tuple[Pipe, Pipe]:
+        return self.upward, self.downward
+
+
+class MemoryNetwork:
+    """A connector whose connections all lead to one exchange, and whose faults are methods.
+
+    Enter it with ``async with``; leaving it cancels the servers and closes every connection. It runs on
+    trio's clock, real or virtual. Give it to a client as ``connector=``::
+
+        async with MemoryNetwork(exchange, latency=(0.01, 0.2), seed=7) as network:
+            async with MarketDataClient("http://exchange", connector=network) as md:
+                ...
+                network.reset_connections()
+
+    Every fault can be called at any moment while the network is open, and returns at once.
+
+    Args:
+        exchange: Who answers; None makes a new, empty :class:`~tplus_trio.testing.Exchange`.
+        latency: Seconds from one end to the other, or a (least, most) pair to draw each piece's latency from.
+        bandwidth: Bytes per second and direction of each connection; None is unlimited.
+        seed: Of the latencies drawn.
+        capacity: Bytes that each direction of a connection holds before its sender has to wait.
+        handler: Serves a connection's far end in place of ``exchange``, for a server of a test's own.
+
+    Raises:
+        ValueError: A latency or seed is negative, a bandwidth or capacity not positive.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange | None = None,
+        *,
+        latency: float | tuple[float, float] = 0.0,
+        bandwidth: float | None = None,
+        seed: int = 0,
+        capacity: int = DEFAULT_CAPACITY,
+        handler: Handler | None = None,
+    ) -> None:
+        least, most = latency if isinstance(latency, tuple) else (latency, latency)
+        if not 0 <= least <= most:
+            raise ValueError(f"latency must be seconds >= 0, or a (least, most) pair of them, got {latency!r}")
+        if bandwidth is not None and not bandwidth > 0:
+            raise ValueError(f"bandwidth must be more than 0 bytes per second, or None, got {bandwidth!r}")
+        if capacity < 1:
+            raise ValueError(f"capacity must be at least 1 byte, got {capacity!r}")
+        #: The exchange behind this network.
+        self.exchange: Final = Exchange() if exchange is None else exchange
+        #: How many connections were asked for, refused ones included.
+        self.connects: int = 0
+        self._handler: Handler = partial(serve_stream, self.exchange) if handler is None else handler
+        self._conditions = Conditions(latency, bandwidth, rng=random.Random(seed))
+        self._capacity = capacity
+        #: A dict for its order: what a seed draws for one connection must not depend on addresses in memory.
+        self._connections: dict[_Connection, None] = {}
+        self._refusals = 0
+        self._partition: trio.Event | None = None
+        self._partition_refuses = False
+        self._background: AbstractAsyncContextManager[trio.Nursery] | None = None
+        self._nursery: trio.Nursery | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._background is not None:
+            raise RuntimeError("a MemoryNetwork can be entered once only")
+        self._background = open_plain_nursery()
+        self._nursery = await self._background.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        assert self._background is not None
+        self._nursery = None
+        self.resume()  # whoever still waits on a stalled connection shall see its end
+        # Its tasks are cancelled, and so it is bounded.
+        return await self._background.__aexit__(exc_type, exc_value, traceback)  # noqa: ASYNC102
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections have not been closed by the side that opened them."""
+        return sum(connection.near_open for connection in self._connections)
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        """Open a connection; every host and port leads to the same place.
+
+        It takes two latencies, as a TCP handshake does. Cancelled, it leaves nothing behind.
+
+        Raises:
+            OSError: It was refused, or the network is partitioned or down.
+        """
+        self.connects += 1
+        await trio.lowlevel.checkpoint()
+        self._raise_if_refused(host, port)
+        if self._partition is not None:
+            if self._partition_refuses:
+                raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH), f"{host}:{port}")
+            await self._partition.wait()
+        await trio.sleep(self._conditions.draw_latency() + self._conditions.draw_latency())
+        if self._nursery is None:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "the network is down", f"{host}:{port}")
+        connection = _Connection(Pipe(self._conditions, self._capacity), Pipe(self._conditions, self._capacity))
+        self._connections[connection] = None
+        near = MemoryStream(connection.upward, connection.downward, partial(self._closed, connection, near=True))
+        far = MemoryStream(connection.downward, connection.upward, partial(self._closed, connection, near=False))
+        self._nursery.start_soon(self._serve, far)
+        return near
+
+    def _closed(self, connection: _Connection, *, near: bool) -> None:
+        if near:
+            connection.near_open = False
+        else:
+            connection.far_open = False
+        if not (connection.near_open or connection.far_open):
+            self._connections.pop(connection, None)
+
+    async def _serve(self, stream: MemoryStream) -> None:
+        try:
+            await self._handler(stream)
+        finally:
+            stream.close()
+
+    def _raise_if_refused(self, host: str, port: int) -> None:
+        if self._nursery is None:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "the network is down", f"{host}:{port}")
+        if self._refusals:
+            self._refusals -= 1
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED), f"{host}:{port}")
+
+    # Faults
+
+    def drop_connections(self) -> None:
+        """End all open connections in order: what is under way arrives, then both sides read the end."""
+        for pipe in self._pipes():
+            pipe.end()
+
+    def reset_connections(self) -> None:
+        """Reset all open connections: both sides fail, what is under way is lost, mid-frame perhaps."""
+        self._reset(list(self._connections))
+
+    def stall(self) -> None:
+        """Half-open: nothing arrives on the connections open now, either way, and nothing closes.
+
+        New connections work.
+        """
+        for pipe in self._pipes():
+            pipe.stall()
+
+    def resume(self) -> None:
+        """End a :meth:`stall`: everything that it held up arrives."""
+        for pipe in self._pipes():
+            pipe.resume()
+
+    def partition(self, seconds: float, *, refuse: bool = False) -> None:
+        """Cut the network for a while: open connections stall, and are reset when it is over.
+
+        Args:
+            seconds: How long.
+            refuse: Whether new connections fail at once; otherwise they hang until it is over.
+
+        Raises:
+            ValueError: ``seconds`` is negative.
+            RuntimeError: The network is not open, or is partitioned already.
+        """
+        if seconds < 0:
+            raise ValueError(f"seconds must not be negative, got {seconds!r}")
+        if self._nursery is None:
+            raise RuntimeError("the network is not open")
+        if self._partition is not None:
+            raise RuntimeError("the network is partitioned already")
+        self.stall()
+        self._partition = trio.Event()
+        self._partition_refuses = refuse
+        self._nursery.start_soon(self._heal, seconds, self._partition, list(self._connections))
+
+    async def _heal(self, seconds: float, over: trio.Event, cut: list[_Connection]) -> None:
+        await trio.sleep(seconds)
+        self._partition = None
+        self._reset(cut)
+        over.set()
+
+    def refuse(self, n: int = 1) -> None:
+        """Refuse the next ``n`` connections."""
+        if n < 0:
+            raise ValueError(f"n must not be negative, got {n!r}")
+        self._refusals = n
+
+    def delay(self, seconds: float) -> None:
+        """Add ``seconds`` to every latency from now on; 0 ends it."""
+        if seconds < 0:
+            raise ValueError(f"seconds must not be negative, got {seconds!r}")
+        self._conditions.extra_delay = seconds
+
+    def _pipes(self) -> list[Pipe]:
+        return [pipe for connection in self._connections for pipe in connection.both()]
+
+    @staticmethod
+    def _reset(connections: list[_Connection]) -> None:
+        for connection in connections:
+            for pipe in connection.both():
+                pipe.break_off()

@@ -1,0 +1,133 @@
+"""Simulated traders, for books that live."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import Final
+
+import attrs
+import trio
+
+from tplus_trio.models import IOC, AssetIdentifier, Side
+from tplus_trio.testing.exchange import Exchange
+
+__all__ = ["Population"]
+
+_TRADERS: Final = 8
+#: Ticks on each side of the middle that orders are placed on…
+_SPREAD: Final = 30
+#: …and how many of them: on about 20 different ones.
+_ORDERS: Final = 36
+_MOST_QUANTITY: Final = 2_000
+
+
+@attrs.frozen
+class _Placed:
+    trader: str
+    order_id: str
+    price: int
+
+
+@attrs.define
+class _Crowd:
+    """What the traders of one market think, and have in its book (or had: it may have traded)."""
+
+    asset: AssetIdentifier
+    middle: int
+    orders: dict[Side, list[_Placed]] = attrs.field(factory=lambda: {Side.BUY: [], Side.SELL: []})
+
+
+class Population:
+    """Traders who place, cancel and take at random around a middle that wanders, about 20 levels a side.
+
+    The same seed does the same things.
+
+    Args:
+        exchange: Where they trade.
+        assets: What; markets that are not listed are.
+        seed: Of everything they do.
+        rate: Actions per second of :meth:`run`, over all markets.
+
+    Raises:
+        ValueError: ``rate`` is not more than 0, or there are no assets.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        assets: Iterable[AssetIdentifier | str | int],
+        *,
+        seed: int = 0,
+        rate: float = 50.0,
+    ) -> None:
+        if not rate > 0:
+            raise ValueError(f"rate must be more than 0 actions a second, got {rate!r}")
+        self._exchange = exchange
+        self._rate = rate
+        self._random = random.Random(seed)
+        self._traders = [self._random.randbytes(32).hex() for _ in range(_TRADERS)]
+        self._crowds = [
+            _Crowd(exchange.add_market(asset).asset_id, self._random.randrange(5_000, 500_000)) for asset in assets
+        ]
+        if not self._crowds:
+            raise ValueError("a population needs at least one asset")
+        self._placed = 0
+
+    @property
+    def traders(self) -> tuple[str, ...]:
+        """The traders' public keys. Nobody has their private ones."""
+        return tuple(self._traders)
+
+    def settle(self) -> None:
+        """Fill the books up to about their usual size, at once."""
+        for crowd in self._crowds:
+            for side in (Side.BUY, Side.SELL):
+                while len(crowd.orders[side]) < _ORDERS:
+                    self._place(crowd, side)
+
+    def step(self) -> None:
+        """Do one thing in one market: place, cancel, or take."""
+        crowd = self._random.choice(self._crowds)
+        crowd.middle = max(_SPREAD + 1, crowd.middle + self._random.choice((-1, 0, 0, 0, 1)))
+        side = self._random.choice((Side.BUY, Side.SELL))
+        orders = crowd.orders[side]
+        action = self._random.random()
+        if action < 0.1:
+            self._take(crowd, side)
+        elif len(orders) < _ORDERS or (action < 0.5 and len(orders) < 2 * _ORDERS):
+            self._place(crowd, side)
+        else:
+            self._cancel(crowd, side)
+
+    async def run(self) -> None:
+        """Fill the books, then act at the population's rate, on trio's clock, until cancelled."""
+        self.settle()
+        while True:
+            await trio.sleep(self._random.expovariate(self._rate))
+            self.step()
+
+    def _place(self, crowd: _Crowd, side: Side) -> None:
+        ticks = self._random.randint(1, _SPREAD)
+        price = crowd.middle - ticks if side is Side.BUY else crowd.middle + ticks
+        self._placed += 1
+        order = _Placed(self._random.choice(self._traders), f"sim-{self._placed}", price)
+        quantity = self._random.randint(1, _MOST_QUANTITY)
+        self._exchange.place(order.trader, crowd.asset, side, price, quantity, order_id=order.order_id)
+        crowd.orders[side].append(order)
+
+    def _take(self, crowd: _Crowd, side: Side) -> None:
+        """Trade against the other side, at up to a few ticks from the middle."""
+        price = crowd.middle + (3 if side is Side.BUY else -3)
+        quantity = self._random.randint(1, _MOST_QUANTITY)
+        trader = self._random.choice(self._traders)
+        self._exchange.place(trader, crowd.asset, side, price, quantity, time_in_force=IOC())
+
+    def _cancel(self, crowd: _Crowd, side: Side) -> None:
+        """Give up one of two orders, the one further from the middle."""
+        orders = crowd.orders[side]
+        one, other = self._random.randrange(len(orders)), self._random.randrange(len(orders))
+        index = max(one, other, key=lambda i: abs(orders[i].price - crowd.middle))
+        order = orders.pop(index)
+        if self._exchange.is_open(order.trader, order.order_id):
+            self._exchange.cancel(order.trader, order.order_id)
