@@ -1,0 +1,143 @@
+"""What a receiver is asked to do, and the few things that all receivers do alike."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "LATENCIES",
+    "TICK",
+    "Job",
+    "Meter",
+    "Pauses",
+    "ask",
+    "latency_figures",
+    "memory_figures",
+    "percentile",
+    "rss",
+    "tell",
+    "ticker_figures",
+]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of one receiver."""
+
+    #: ``feed``, ``book``, ``live``, ``ticker``, ``latency``, ``streams`` or ``resync``.
+    what: str = "feed"
+    feed: str = "depth 1+1"
+    #: How many messages come on each stream after the first.
+    messages: int = 0
+    #: Messages a second, all there are as fast as they are taken if 0.
+    rate: int = 0
+    streams: int = 1
+    port: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def to_text(self) -> str:
+        """The job, for a command line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_command_line(cls) -> Job:
+        """The job that this process was started for."""
+        return cls(**json.loads(sys.argv[1]))
+
+
+def tell(**figures: Any) -> None:
+    """Say what came out."""
+    print(json.dumps(figures), flush=True)
+
+
+class Meter:
+    """CPU time, user and system, of this process from the moment the flood is ordered."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._wall = 0.0
+        self._cpu = 0.0
+
+    def start(self) -> None:
+        """Order the flood. The first message has come, and nothing is under way."""
+        ask(self._job.port, "/go")
+        self._wall = time.perf_counter()
+        self._cpu = time.process_time()
+
+    def figures(self, messages: int) -> dict[str, float]:
+        """What the messages cost."""
+        cpu = time.process_time() - self._cpu
+        wall = time.perf_counter() - self._wall
+        return {"cpu_us": cpu / messages * 1e6, "wall_us": wall / messages * 1e6}
+
+
+def ask(port: int, path: str) -> None:
+    """Send the server an order, and wait until it has been understood."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        connection.recv(1000)
+
+
+def rss() -> int:
+    """Bytes of memory that this process has resident."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that this share of the sorted values does not exceed."""
+    return values[min(len(values) - 1, int(len(values) * share))]
+
+
+def latency_figures(delays_ns: list[int]) -> dict[str, float]:
+    """Microseconds; the first tenth is warming up."""
+    rest = sorted(delays_ns[len(delays_ns) // 10 :])
+    return {name: percentile(rest, share) / 1e3 for name, share in LATENCIES.items()}
+
+
+class Pauses:
+    """The garbage collector's longest pause, which no task can do anything about."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._start = 0.0
+        gc.callbacks.append(self._note)
+
+    def _note(self, phase: str, _info: dict[str, int]) -> None:
+        if phase == "start":
+            self._start = time.perf_counter()
+        else:
+            self.longest = max(self.longest, time.perf_counter() - self._start)
+
+
+def ticker_figures(delays: list[float], pauses: Pauses) -> dict[str, float]:
+    """Milliseconds."""
+    delays.sort()
+    late = {"worst_ms": delays[-1], "p99_ms": percentile(delays, 0.99), "gc_ms": pauses.longest}
+    return {name: seconds * 1e3 for name, seconds in late.items()}
+
+
+def memory_figures(streams: int, one: int, idle: int) -> dict[str, float]:
+    """Kilobytes that a stream beyond the first adds: before the flood, and after it."""
+    more = max(streams - 1, 1) * 1000
+    return {"idle_kb": (idle - one) / more, "used_kb": (rss() - one) / more}
+
+
+#: What is read off a list of latencies.
+LATENCIES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+#: How long the ticker beside a busy feed sleeps, in seconds.
+TICK = 0.001

@@ -1,0 +1,107 @@
+"""Runs: a fresh server and a fresh receiver for each, the peers in turns."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from .job import Job
+
+__all__ = ["Samples", "Script", "interleave", "script", "with_server"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+#: Seconds after which a run is given up.
+_PATIENCE = 120
+
+Figures = dict[str, float]
+Script = Callable[[], Figures]
+
+
+class RunFailedError(Exception):
+    """A run brought no figures; the text says why in a line."""
+
+
+@dataclass
+class Samples:
+    """What the runs of one participant brought."""
+
+    figures: list[Figures] = field(default_factory=list)
+    failure: str = ""
+
+    def median(self, name: str) -> float | None:
+        """The median of a figure, None if there is none or a run failed: fewer rounds are another measurement."""
+        values = [] if self.failure else [run[name] for run in self.figures if name in run]
+        return median(values) if values else None
+
+
+def interleave(scripts: Mapping[str, Script], rounds: int) -> dict[str, Samples]:
+    """Run A B C, A B C, …: whatever the machine does meanwhile, it does to all. Who fails is not asked again."""
+    samples = {name: Samples() for name in scripts}
+    for _ in range(rounds):
+        for name, run in scripts.items():
+            if samples[name].failure:
+                continue
+            try:
+                samples[name].figures.append(run())
+            except RunFailedError as exc:
+                samples[name].failure = str(exc)
+                print(f"{name}: {exc}", file=sys.stderr)
+    return samples
+
+
+def script(arguments: Sequence[str]) -> Figures:
+    """Run a Python process of its own; what it prints last, in JSON, is what came out."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=_ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        out, err = process.communicate(timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise RunFailedError(f"gave no answer within {_PATIENCE} s") from None
+    lines = out.strip().splitlines()
+    if process.returncode != 0 or not lines:
+        raise RunFailedError((err.strip().splitlines() or [f"ended with {process.returncode}"])[-1][:200])
+    figures: Figures = json.loads(lines[-1])
+    return figures
+
+
+def with_server(receiver: str, job: Job) -> Script:
+    """A run of a receiver beside a server of its own."""
+
+    def run() -> Figures:
+        with _server(job) as port:
+            return script(["-m", f"tests.benchmarks.receive_{receiver}", replace(job, port=port).to_text()])
+
+    return run
+
+
+@contextmanager
+def _server(job: Job) -> Iterator[int]:
+    options: dict[str, Any] = {"--feed": job.feed, "--messages": job.messages, "--rate": job.rate}
+    given = [str(text) for option in options.items() for text in option]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.benchmarks.server", *given], cwd=_ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            port = process.stdout.readline()
+            if not port:
+                raise RunFailedError("the server did not start")
+            yield int(port)
+        finally:
+            process.kill()

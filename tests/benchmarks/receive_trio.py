@@ -1,0 +1,232 @@
+"""Receivers: this project's client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import trio
+
+from tplus_trio import LiveBook, LocalBook, MarketDataClient, OrderBook, OrderBookClient, OrderBookDiff, Stream, User
+
+from .feeds import FIRST
+from .job import TICK, Job, Meter, Pauses, ask, latency_figures, memory_figures, rss, tell, ticker_figures
+
+
+async def _feed(job: Job) -> None:
+    """Take every item, and do nothing with it."""
+    async with _client(job) as client, _open(client, job.feed) as stream:
+        await _first(stream, job)
+        left = job.messages
+        meter = Meter(job)
+        meter.start()
+        async for _ in stream:
+            left -= 1
+            if not left:
+                break
+        _check(stream)
+        tell(**meter.figures(job.messages))
+
+
+async def _book(job: Job) -> None:
+    """Apply every diff to a book, and read its best levels each time."""
+    async with MarketDataClient(job.url) as client, client.stream_depth(200) as stream:
+        snapshot, first = await stream.receive(), await stream.receive()
+        assert isinstance(snapshot, OrderBook)
+        assert isinstance(first, OrderBookDiff)
+        book = LocalBook(snapshot)
+        book.apply(first)
+        left = job.messages
+        meter = Meter(job)
+        meter.start()
+        async for diff in stream:
+            assert isinstance(diff, OrderBookDiff)
+            book.apply(diff)
+            _ = book.best_bid, book.best_ask
+            left -= 1
+            if not left:
+                break
+        _check(stream)
+        tell(**meter.figures(job.messages))
+
+
+async def _live(job: Job) -> None:
+    """Let a live book keep itself, and read its best levels as often as it says that they changed."""
+    async with MarketDataClient(job.url) as client, client.open_book(200) as book:
+        async for change in book.changes():
+            if change.sequence_number == FIRST:
+                break
+        meter = Meter(job)
+        meter.start()
+        states = 0
+        async for change in book.changes():
+            _ = change.best_bid, change.best_ask
+            states += 1
+            if change.sequence_number == FIRST + job.messages:
+                break
+        _check(book)
+        tell(**meter.figures(job.messages), states=states)
+
+
+async def _ticker(job: Job) -> None:
+    """A task that sleeps a millisecond at a time, beside the flood."""
+    delays: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            due = time.perf_counter() + TICK
+            await trio.sleep(TICK)
+            delays.append(time.perf_counter() - due)
+
+    async with _client(job) as client, _open(client, job.feed) as stream, trio.open_nursery() as nursery:
+        await _first(stream, job)
+        left = job.messages
+        pauses = Pauses()
+        ask(job.port, "/go")
+        nursery.start_soon(tick)
+        async for _ in stream:
+            left -= 1
+            if not left:
+                break
+        nursery.cancel_scope.cancel()
+        _check(stream)
+        tell(**ticker_figures(delays, pauses))
+
+
+async def _latency(job: Job) -> None:
+    """How long each message was under way."""
+    delays: list[int] = []
+    async with MarketDataClient(job.url) as client, client.stream_depth(200) as stream:
+        await _first(stream, job)
+        meter = Meter(job)
+        meter.start()
+        async for diff in stream:
+            assert isinstance(diff, OrderBookDiff)
+            delays.append(time.monotonic_ns() - int(diff.asks[0].quantity))
+            if len(delays) == job.messages:
+                break
+        _check(stream)
+        tell(**meter.figures(job.messages), **latency_figures(delays))
+
+
+async def _streams(job: Job) -> None:
+    """Many streams in one process: what they weigh while idle, and what their messages cost."""
+    ready, go, done = 0, trio.Event(), trio.Event()
+    finished = 0
+    opening = trio.CapacityLimiter(20)
+    all_there = trio.Event()
+
+    async def consume(client: MarketDataClient, asset: int) -> None:
+        nonlocal ready, finished
+        async with client.stream_depth(asset) as stream:
+            async with opening:
+                await _first(stream, job)
+            ready += 1
+            if ready == job.streams:
+                all_there.set()
+            await go.wait()
+            left = job.messages
+            async for _ in stream:
+                left -= 1
+                if not left:
+                    break
+            _check(stream)
+            finished += 1
+            if finished == job.streams:
+                done.set()
+            await trio.sleep_forever()
+
+    async with MarketDataClient(job.url) as client, trio.open_nursery() as nursery:
+        async with client.stream_depth(1000) as stream:
+            await _first(stream, job)
+            before = rss()
+        for asset in range(1, job.streams + 1):
+            nursery.start_soon(consume, client, asset)
+        await all_there.wait()
+        idle = rss()
+        meter = Meter(job)
+        meter.start()
+        go.set()
+        await done.wait()
+        figures = meter.figures(job.messages * job.streams)
+        tell(**figures, **memory_figures(job.streams, before, idle))
+        nursery.cancel_scope.cancel()
+
+
+async def _resync(job: Job) -> None:
+    """From a lost connection, and from a loss over a connection that stands, to a book in sync."""
+    lost, gap = [], []
+    # Without the random wait before the first new connection, which is the policy's and not the mechanism's.
+    async with MarketDataClient(job.url, jitter=lambda: 0.0) as client, client.open_book(200) as book:
+        for _ in range(job.extra["times"]):
+            await _settled(book)
+            ask(job.port, "/drop")
+            start = time.perf_counter()
+            while book.is_synced:  # noqa: ASYNC110 - there is no event for it
+                await trio.lowlevel.checkpoint()
+            await book.wait_synced()
+            lost.append((time.perf_counter() - start) * 1e3)
+            await _settled(book)
+            start = time.perf_counter()
+            book.resync()
+            await book.wait_synced()
+            gap.append((time.perf_counter() - start) * 1e3)
+        assert book.stats.connects == job.extra["times"] + 1
+    lost.sort()
+    gap.sort()
+    tell(lost_ms=lost[len(lost) // 2], gap_ms=gap[len(gap) // 2])
+
+
+async def _settled(book: LiveBook) -> None:
+    """Wait until the book is in sync, and nothing is under way any more."""
+    await book.wait_synced()
+    await trio.sleep(0.01)
+
+
+def _client(job: Job) -> MarketDataClient | OrderBookClient:
+    if job.feed in {"user trades", "orders"}:
+        return OrderBookClient(job.url, default_user=User())
+    return MarketDataClient(job.url)
+
+
+def _open(client: MarketDataClient | OrderBookClient, feed: str) -> Stream[object]:
+    if isinstance(client, OrderBookClient):
+        streams: dict[str, Callable[[], Stream[object]]] = {
+            "user trades": client.stream_user_trade_events,
+            "orders": client.stream_orders,
+        }
+    else:
+        streams = {
+            "depth 1+1": lambda: client.stream_depth(200),
+            "depth 5+5": lambda: client.stream_depth(200),
+            "trades": client.stream_finalized_trades,
+            "klines": lambda: client.stream_klines(200),
+        }
+    return streams[feed]()
+
+
+async def _first(stream: Stream[object], job: Job) -> None:
+    """Take what comes before the flood: the first message, and on depth the book before it."""
+    await stream.receive()
+    if job.feed.startswith("depth"):
+        await stream.receive()
+
+
+def _check(stream: Stream[object] | LiveBook) -> None:
+    """A run over which something went wrong measures something else."""
+    stats = stream.stats
+    assert (stats.connects, stats.gaps, stats.malformed, stats.dropped) == (1, 0, 0, 0), stats
+
+
+if __name__ == "__main__":
+    _JOBS = {
+        "feed": _feed,
+        "book": _book,
+        "live": _live,
+        "ticker": _ticker,
+        "latency": _latency,
+        "streams": _streams,
+        "resync": _resync,
+    }
+    _job = Job.from_command_line()
+    trio.run(_JOBS[_job.what], _job)

@@ -1,0 +1,249 @@
+"""What is measured, and which rows of the table that makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from .books import BOOKS
+from .job import LATENCIES, Job
+from .pairs import Samples, Script, interleave, script, with_server
+
+__all__ = ["GROUPS", "Beside", "Row", "Scale"]
+
+OURS: Final = "tplus_trio"
+TPLUSPY: Final = "tpluspy"
+CEILING: Final = "ceiling"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured."""
+
+    rounds: int = 5
+    #: What the sizes of a full run are divided by.
+    divisor: int = 1
+
+    def count(self, messages: int) -> int:
+        """So many messages, or fewer."""
+        return max(messages // self.divisor, 50)
+
+
+@dataclass
+class Beside:
+    """A figure that a row's own is held against."""
+
+    name: str
+    value: float | None
+    #: The least that ``value / own`` may be; None where nothing is asked for.
+    floor: float | None = None
+    #: Why there is no figure.
+    note: str = ""
+
+
+@dataclass
+class Row:
+    """A line of the table. Less is better, whatever the unit."""
+
+    group: str
+    name: str
+    unit: str
+    value: float | None
+    beside: list[Beside] = field(default_factory=list)
+    note: str = ""
+
+    def ratio(self, other: Beside) -> float | None:
+        """How many times as much the other takes."""
+        return other.value / self.value if self.value and other.value is not None else None
+
+    def met(self, other: Beside) -> bool | None:
+        """Whether the floor is met; None if there is none, or nothing to tell by."""
+        ratio = self.ratio(other)
+        return None if ratio is None or other.floor is None else ratio >= other.floor
+
+    def to_json(self) -> dict[str, Any]:
+        """The row, with what follows from it."""
+        beside = [{**asdict(other), "ratio": self.ratio(other), "met": self.met(other)} for other in self.beside]
+        return {**asdict(self), "beside": beside}
+
+
+#: A group's rows, and all its samples for the JSON.
+Outcome = tuple[list[Row], dict[str, Samples]]
+
+
+def _beside(samples: dict[str, Samples], name: str, figure: str, floor: float | None = None) -> Beside:
+    theirs = samples[name]
+    return Beside(name, theirs.median(figure), floor, theirs.failure)
+
+
+def _row(group: str, name: str, unit: str, samples: Samples, figure: str, beside: Sequence[Beside] = ()) -> Row:
+    return Row(group, name, unit, samples.median(figure), list(beside), samples.failure)
+
+
+#: Feed, messages of a full run, and the least ratios beside tpluspy and beside the ceiling.
+_FLOORS: Final = {
+    "depth 1+1": (200_000, 3.5, 0.33),
+    "depth 5+5": (150_000, 2.2, 0.22),
+    "trades": (150_000, 3.0, 0.25),
+    "user trades": (100_000, 3.0, 0.25),
+    "klines": (150_000, 3.0, 0.25),
+    "orders": (60_000, 3.0, 0.25),
+}
+
+
+def feeds(scale: Scale) -> Iterator[Outcome]:
+    """CPU time per message, feed by feed; and of live books, which are fed by the first."""
+    for feed, (messages, floor, ceiling_floor) in _FLOORS.items():
+        job = Job("feed", feed, scale.count(messages))
+        scripts = {
+            OURS: with_server("trio", job),
+            TPLUSPY: with_server("tpluspy", job),
+            CEILING: with_server("ceiling", job),
+        }
+        books = {
+            "LocalBook over stream_depth": Job("book", feed, job.messages),
+            "LiveBook, changes()": Job("live", feed, job.messages),
+        }
+        if feed == "depth 1+1":
+            scripts |= {name: with_server("trio", book) for name, book in books.items()}
+        samples = interleave(scripts, scale.rounds)
+        beside = [
+            _beside(samples, TPLUSPY, "cpu_us", floor),
+            _beside(samples, CEILING, "cpu_us", ceiling_floor),
+        ]
+        rows = [_row("feeds", feed, "us CPU/message", samples[OURS], "cpu_us", beside)]
+        if feed == "depth 1+1":
+            decode_alone = Beside("tpluspy, decode alone", samples[TPLUSPY].median("cpu_us"), 2.5)
+            rows += [
+                _row("books", f"{name} 1+1", "us CPU/message", samples[name], "cpu_us", [decode_alone])
+                for name in books
+            ]
+        yield rows, {f"{feed}: {name}": runs for name, runs in samples.items()}
+
+
+def latency(scale: Scale) -> Iterator[Outcome]:
+    """From the server's send to the consumer's hands, on depth 1+1."""
+    for rate, seconds in ((1000, 8), (10_000, 5)):
+        job = Job("latency", messages=scale.count(rate * seconds), rate=rate)
+        peers = {OURS: with_server("trio", job), TPLUSPY: with_server("tpluspy", job)}
+        samples = interleave(peers, scale.rounds)
+        rows = []
+        for figure in LATENCIES:
+            beside = [_beside(samples, TPLUSPY, figure, None if figure == "p99.9" else 1.0)]
+            rows.append(_row("latency", f"{rate // 1000}k/s, {figure}", "us", samples[OURS], figure, beside))
+        beside = [_beside(samples, TPLUSPY, "cpu_us")]
+        rows.append(_row("latency", f"{rate // 1000}k/s, CPU", "us CPU/message", samples[OURS], "cpu_us", beside))
+        yield rows, {f"latency {rate}/s: {name}": runs for name, runs in samples.items()}
+
+
+_MOST: Final = 500
+
+
+def streams(scale: Scale) -> Iterator[Outcome]:
+    """Many streams in one process, on depth 1+1."""
+    sizes = (1, 10, 100, _MOST)
+    scripts: dict[str, Script] = {}
+    for size in sizes:
+        # Some reads' worth for each: the cost of the first message that wakes a stream is not the cost of a message.
+        messages = max(scale.count(200_000) // size, scale.count(2000))
+        job = Job("streams", messages=messages, streams=size)
+        scripts |= {f"{OURS} {size}": with_server("trio", job), f"{TPLUSPY} {size}": with_server("tpluspy", job)}
+    samples = interleave(scripts, scale.rounds)
+    rows = []
+    for size in sizes:
+        ours = samples[f"{OURS} {size}"]
+        theirs = _beside(samples, f"{TPLUSPY} {size}", "cpu_us")
+        beside = [Beside(TPLUSPY, theirs.value, note=theirs.note)]
+        if size > 1:
+            one = samples[f"{OURS} 1"].median("cpu_us")
+            beside.append(Beside("one stream", one, 1 / 1.5 if size == _MOST else None))
+        name = f"{size} stream{'s' if size > 1 else ''}"
+        rows.append(_row("streams", name, "us CPU/message", ours, "cpu_us", beside))
+    for size in (100, _MOST):
+        for figure, when in (("idle_kb", "idle"), ("used_kb", "after the flood")):
+            theirs = _beside(samples, f"{TPLUSPY} {size}", figure)
+            limit = [Beside("limit", 100.0, 1.0)] if figure == "idle_kb" else []
+            beside = [*limit, Beside(TPLUSPY, theirs.value, note=theirs.note)]
+            name = f"{size} streams, {when}"
+            rows.append(_row("streams", name, "KB/stream", samples[f"{OURS} {size}"], figure, beside))
+    yield rows, {f"streams: {name}": runs for name, runs in samples.items()}
+
+
+def neighbour(scale: Scale) -> Iterator[Outcome]:
+    """What a busy feed (depth 1+1) does to a task beside it that wants to run every millisecond."""
+    job = Job("ticker", messages=scale.count(800_000))
+    peers = {OURS: with_server("trio", job), TPLUSPY: with_server("tpluspy", job)}
+    samples = interleave(peers, scale.rounds)
+    rows = [
+        _row("neighbour", f"1 ms ticker, {name}", unit, samples[OURS], figure, [_beside(samples, TPLUSPY, figure)])
+        for figure, name, unit in (
+            ("worst_ms", "worst delay", "ms late"),
+            ("p99_ms", "p99 delay", "ms late"),
+            ("gc_ms", "longest garbage collection", "ms"),
+        )
+    ]
+    yield rows, {f"neighbour: {name}": runs for name, runs in samples.items()}
+
+
+def local_books(scale: Scale) -> Iterator[Outcome]:
+    """A book in memory, 5,000 levels a side: apply a change of 1+1 levels, read the best levels."""
+    changes = str(scale.count(40_000))
+    scripts = {name: partial(script, ["-m", "tests.benchmarks.books", name, changes]) for name in BOOKS}
+    samples = interleave(scripts, scale.rounds)
+    beside = [_beside(samples, name, "cpu_us") for name in BOOKS if name != OURS]
+    row = _row("books", "apply + best, 5,000 levels", "us CPU/change", samples[OURS], "cpu_us", beside)
+    yield [row], {f"apply: {name}": runs for name, runs in samples.items()}
+
+
+def resync(scale: Scale) -> Iterator[Outcome]:
+    """How long a live book is out of sync."""
+    job = Job("resync", extra={"times": 40 if scale.divisor == 1 else 10})
+    samples = interleave({OURS: with_server("trio", job)}, scale.rounds)
+    rows = [
+        _row("resync", "lost connection to synced book", "ms", samples[OURS], "lost_ms"),
+        _row("resync", "gap to synced book, same connection", "ms", samples[OURS], "gap_ms"),
+    ]
+    yield rows, {f"resync: {name}": runs for name, runs in samples.items()}
+
+
+_IMPORT: Final = """
+import time; wall, cpu = time.perf_counter(), time.process_time()
+{}
+print('{{"wall_ms": %r, "cpu_ms": %r}}' % ((time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3))
+"""
+_IMPORTS: Final = {
+    "import of MarketDataClient": {
+        OURS: "import tplus_trio; tplus_trio.MarketDataClient",
+        TPLUSPY: "from tplus.client import MarketDataClient",
+    },
+    "import, and a client made": {
+        OURS: "import tplus_trio; tplus_trio.MarketDataClient('http://127.0.0.1:1')",
+        TPLUSPY: "from tplus.client import MarketDataClient; MarketDataClient('http://127.0.0.1:1')",
+    },
+}
+
+
+def imports(scale: Scale) -> Iterator[Outcome]:
+    """A fresh interpreter that wants a client. The rounds are twice as many: a run is short."""
+    for name, peers in _IMPORTS.items():
+        scripts = {peer: partial(script, ["-c", _IMPORT.format(text)]) for peer, text in peers.items()}
+        interleave(scripts, 1)  # so that all is compiled and in the machine's cache
+        samples = interleave(scripts, 2 * scale.rounds)
+        floor = 1.0 if name == "import of MarketDataClient" else None
+        beside = [_beside(samples, TPLUSPY, "wall_ms", floor)]
+        row = _row("import", name, "ms", samples[OURS], "wall_ms", beside)
+        yield [row], {f"{name}: {peer}": runs for peer, runs in samples.items()}
+
+
+#: The parts of a run, in the order of the table.
+GROUPS: Final[dict[str, Callable[[Scale], Iterator[Outcome]]]] = {
+    "feeds": feeds,
+    "latency": latency,
+    "streams": streams,
+    "neighbour": neighbour,
+    "books": local_books,
+    "resync": resync,
+    "import": imports,
+}

@@ -1,0 +1,179 @@
+"""Bugs to plant, one at a time, so that the simulation can be seen to find them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final
+from unittest import mock
+from weakref import WeakKeyDictionary
+
+import attrs
+import trio
+
+from tplus_trio import auth
+from tplus_trio.clients import market_data
+from tplus_trio.models import OrderBook, OrderBookDiff, Trade
+from tplus_trio.streams.recovery import Depth, DepthRecovery, Marked, TradesBackfill, conflate_depth
+
+__all__ = ["BUGS"]
+
+# What follows looks into what it breaks.
+
+
+@contextmanager
+def _snapshot_before_subscribing() -> Generator[None]:
+    """The snapshot is asked for first and trusted, as if nothing could happen before the subscription stands."""
+    proper = DepthRecovery.answer
+
+    def answer(self: DepthRecovery, page: int, answer: Any, *, early: bool) -> Sequence[Depth]:
+        return proper(self, page, answer, early=False)
+
+    with mock.patch.object(DepthRecovery, "answer", answer):
+        yield
+
+
+@contextmanager
+def _gap_ignored() -> Generator[None]:
+    """A jump of sequence numbers is taken for the next change."""
+    with mock.patch.object(DepthRecovery, "_gives_in", return_value=True):
+        yield
+
+
+@contextmanager
+def _stale_snapshot_accepted() -> Generator[None]:
+    """Whatever the snapshot is, what was held is taken to follow it."""
+    proper = DepthRecovery.answer
+
+    def answer(self: DepthRecovery, page: int, answer: OrderBook, *, early: bool) -> Sequence[Depth]:
+        if not early and self._held and answer.sequence_number + 1 < self._held[0].sequence_number:
+            answer = attrs.evolve(answer, sequence_number=self._held[0].sequence_number - 1)
+        return proper(self, page, answer, early=early)
+
+    with mock.patch.object(DepthRecovery, "answer", answer):
+        yield
+
+
+@contextmanager
+def _buffer_dropped_on_resync() -> Generator[None]:
+    """What came while the snapshot was awaited is thrown away with the old book."""
+    proper = DepthRecovery._begin
+
+    def begin(self: DepthRecovery, snapshot: OrderBook) -> Sequence[Depth]:
+        self._held.clear()
+        return proper(self, snapshot)
+
+    with mock.patch.object(DepthRecovery, "_begin", begin):
+        yield
+
+
+@contextmanager
+def _duplicate_applied_twice() -> Generator[None]:
+    """A trade that REST and the feed both bring is delivered by both."""
+
+    def live(self: TradesBackfill, items: Sequence[Trade]) -> Sequence[Trade]:
+        self._seen.update(((trade.asset_id, trade.trade_id), None) for trade in items)
+        return items
+
+    with mock.patch.object(TradesBackfill, "_live", live):
+        yield
+
+
+@contextmanager
+def _repeated_change_delivered() -> Generator[None]:
+    """A change that comes twice is delivered twice."""
+    proper = DepthRecovery._chain
+
+    def chain(self: DepthRecovery, diffs: Sequence[OrderBookDiff]) -> Sequence[Depth]:
+        out: list[Depth] = []
+        for diff in diffs:
+            out += [diff] if diff.sequence_number == self._last else proper(self, [diff])
+        return out
+
+    with mock.patch.object(DepthRecovery, "_chain", chain):
+        yield
+
+
+@contextmanager
+def _backfill_off_by_one() -> Generator[None]:
+    """The oldest trade that was missed is taken for the last that was not."""
+    proper = TradesBackfill._join
+
+    def join(self: TradesBackfill, missed: Sequence[Trade], held: Sequence[Trade]) -> Sequence[Trade]:
+        return proper(self, missed[1:], held)
+
+    with mock.patch.object(TradesBackfill, "_join", join):
+        yield
+
+
+@contextmanager
+def _token_refresh_lost_by_cancellation() -> Generator[None]:
+    """Whoever signs in says so, the others wait for that; cancelled, it does not say that it stopped."""
+    proper = auth._Session.credentials
+    under_way: WeakKeyDictionary[auth._Session, trio.Event] = WeakKeyDictionary()
+
+    async def credentials(self: auth._Session, refused: auth._Credentials | None = None) -> auth._Credentials:
+        if self._usable(refused) is None:
+            if (done := under_way.get(self)) is not None:
+                await done.wait()
+            else:
+                done = under_way[self] = trio.Event()
+                try:
+                    await proper(self, refused)
+                except trio.Cancelled:
+                    raise
+                except Exception:
+                    under_way.pop(self).set()
+                    raise
+                under_way.pop(self).set()
+        return await proper(self, refused)
+
+    with mock.patch.object(auth._Session, "credentials", credentials):
+        yield
+
+
+@contextmanager
+def _conflation_loses_removals() -> Generator[None]:
+    """A merged change has the quantities that there are, and not those that there are no longer."""
+
+    def conflate(waiting: deque[Depth]) -> None:
+        before = len(waiting)
+        conflate_depth(waiting)
+        if len(waiting) == before:
+            return
+        for index, item in enumerate(waiting):
+            if isinstance(item, OrderBookDiff):
+                bids, asks = ([level for level in side if level.quantity] for side in (item.bids, item.asks))
+                waiting[index] = attrs.evolve(item, bids=bids, asks=asks)
+
+    with mock.patch.object(market_data, "conflate_depth", conflate):
+        yield
+
+
+@contextmanager
+def _gap_unsaid() -> Generator[None]:
+    """After a loss of events that nothing can bring back, the stream goes on as if there had been none."""
+    proper = Marked.subscribed
+
+    def subscribed(self: Marked[Any]) -> Sequence[Any]:
+        proper(self)
+        return ()
+
+    with mock.patch.object(Marked, "subscribed", subscribed):
+        yield
+
+
+#: By name.
+BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
+    "snapshot-before-subscribing": _snapshot_before_subscribing,
+    "gap-ignored": _gap_ignored,
+    "stale-snapshot-accepted": _stale_snapshot_accepted,
+    "buffer-dropped-on-resync": _buffer_dropped_on_resync,
+    "duplicate-applied-twice": _duplicate_applied_twice,
+    "repeated-change-delivered": _repeated_change_delivered,
+    "backfill-off-by-one": _backfill_off_by_one,
+    "token-refresh-lost-by-cancellation": _token_refresh_lost_by_cancellation,
+    "conflation-loses-removals": _conflation_loses_removals,
+    "gap-unsaid": _gap_unsaid,
+}

@@ -1,0 +1,84 @@
+"""Users of REST, who ask for something now and then, and do not always wait for the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+import trio
+
+from tplus_trio import MarketDataClient, OrderBookClient, TplusError
+from tplus_trio.testing import Exchange
+from tplus_trio.users import User
+
+from .consumers import World
+from .invariants import Violation, ensure
+from .settings import MOST_DELAY, Settings, sources
+
+__all__ = ["Callers"]
+
+#: A call is a sign-in (two requests) and a request, and the same again if it was refused; each is bounded. It may have
+#: to wait for another caller's sign-in, who was cut off or failed.
+_REQUESTS: Final = 9
+
+
+class Callers:
+    """Three of them at once, sharing a sign-in where one is needed."""
+
+    def __init__(self, world: World, settings: Settings, md: MarketDataClient, oms: OrderBookClient) -> None:
+        self._world = world
+        self._settings = settings
+        self._rng = sources(settings.seed, "callers")
+        asset = settings.assets[0]
+        self._oms = oms
+        self._calls: tuple[Callable[[], Awaitable[Any]], ...] = (
+            oms.get_user_orders,
+            oms.get_user_orders,
+            partial(md.get_orderbook_snapshot, asset),
+            partial(md.get_trades_for_asset, asset),
+            partial(md.get_klines, asset),
+        )
+
+    async def run(self) -> None:
+        """Call until cancelled."""
+        between = max(self._settings.chaos / 2, 10.0)
+        while True:
+            await trio.sleep(self._rng.expovariate(1 / between))
+            await self.call_together()
+
+    async def call_together(self) -> None:
+        """Call three times at once. Some give up early."""
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(self._call, self._rng.choice(self._calls))
+
+    async def sign_in_together(self) -> None:
+        """As a user who has to sign in: the first gives up in the middle of that."""
+        trip = 2 * self._settings.most_latency
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._call, self._oms.get_user_orders, self._rng.uniform(0.0, 6 * trip))
+            await trio.lowlevel.checkpoint()
+            nursery.start_soon(self._call, self._oms.get_user_orders)
+
+    async def _call(self, call: Callable[[], Awaitable[Any]], patience: float | None = None) -> None:
+        rng, settings = self._rng, self._settings
+        if patience is None and rng.random() < 0.4:
+            patience = rng.choice((0.0, rng.uniform(0.0, 8 * settings.most_latency + 0.001)))
+        longest = _REQUESTS * (settings.timeout + MOST_DELAY)
+        with trio.move_on_after(longest if patience is None else patience) as scope:
+            try:
+                await call()
+            except TplusError as exc:
+                self._world.log("caller", f"{exc!r}")
+        if scope.cancelled_caught:
+            if patience is None:
+                raise Violation(f"a call did not come to an end in {longest:.1f} s")
+            self._world.count("call cancelled")
+
+    async def check(self, exchange: Exchange, user: User) -> None:
+        """When all is well, calls succeed and tell the truth."""
+        with trio.move_on_after(_REQUESTS * self._settings.timeout) as scope:
+            orders, _ = await self._oms.get_user_orders()
+            ensure(orders == exchange.orders(user.public_key), "the orders over REST are not the exchange's")
+        ensure(not scope.cancelled_caught, "a call did not come to an end though all was well")

@@ -1,0 +1,340 @@
+"""Who reads what the client brings: streams and books, each by a task that may be slow, or change its mind."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from math import inf
+from typing import Any, Final, Protocol
+
+import trio
+
+from tplus_trio import LiveBook, TplusError
+from tplus_trio.scopes import open_plain_nursery
+from tplus_trio.streams.stats import StreamState, StreamStats
+from tplus_trio.streams.stream import Stream
+
+from .invariants import BookJudge, Judge, Violation, ensure
+
+__all__ = ["BookReader", "Reader", "StreamReader", "World"]
+
+#: A stream that ended is asked for again after so many seconds.
+_AGAIN: Final = 1.0
+
+
+class World(Protocol):
+    """What its parts know of their world."""
+
+    #: When tokens were made useless, or a user refused.
+    auth_trouble: list[float]
+
+    @property
+    def troubles(self) -> int:
+        """How many things have happened that may cost a snapshot."""
+        ...
+
+    def log(self, who: str, what: str) -> None:
+        """Note an event."""
+
+    def count(self, fault: str) -> None:
+        """Count a fault."""
+
+    def failed(self, who: str, failure: TplusError) -> None:
+        """A stream has ended.
+
+        Raises:
+            Violation: nothing that was done accounts for that.
+        """
+
+    def now_ns(self) -> int:
+        """What time it is."""
+        ...
+
+
+class Reader:
+    """Reads something in sessions: most worlds have one for each, some have many.
+
+    Args:
+        world: Where.
+        name: What it is called in the log.
+        rng: Decides when a session ends and how.
+        fickle: How many seconds a session lasts on average.
+    """
+
+    #: Whether a loss is made good by asking REST.
+    _resyncs = True
+
+    def __init__(self, world: World, name: str, rng: random.Random, *, fickle: float = inf) -> None:
+        self.world = world
+        self.name = name
+        self.rng = rng
+        self._fickle = fickle
+        self._calm = self._stopped = False
+        self._scope = trio.CancelScope()
+        #: Losses that were noticed and made good when it was live last, in this session.
+        self._seen: tuple[int, int] | None = None
+        self.ended = trio.Event()
+
+    async def run(self) -> None:
+        """Read, session after session, until told to stop."""
+        try:
+            while not self._stopped:
+                # One scope is around the stream: its exit is cancelled too. The other is inside: it closes in order.
+                with trio.CancelScope() as outer:
+                    inner = trio.CancelScope()
+                    self._seen = None
+                    self._scope = self.rng.choice((outer, inner))
+                    if not self._calm and self._fickle < inf:
+                        self._scope.deadline = trio.current_time() + self.rng.expovariate(1 / self._fickle)
+                    try:
+                        await self._session(inner)
+                    except TplusError as exc:
+                        self.world.log(self.name, f"ended: {exc!r}")
+                        self.world.failed(self.name, exc)
+                        await trio.sleep(_AGAIN)
+                if not self._calm and self._scope.cancelled_caught:
+                    self.world.count("consumer cancelled" if self._scope is outer else "consumer left")
+        finally:
+            self.ended.set()
+
+    def calm_down(self) -> None:
+        """Stay in the session that there is."""
+        self._calm = True
+        self._scope.deadline = inf
+
+    def stop(self) -> None:
+        """End the session, and have no other."""
+        self._calm = self._stopped = True
+        self._scope.cancel()
+
+    def cut_off(self) -> None:
+        """End the session, now."""
+        if not self._calm:
+            self._scope.cancel()
+
+    async def _session(self, inner: trio.CancelScope) -> None:
+        raise NotImplementedError
+
+    # What the faults and the checks do with it.
+
+    @property
+    def state(self) -> StreamState:
+        """Where the stream is in its life."""
+        raise NotImplementedError
+
+    @property
+    def stats(self) -> StreamStats:
+        """The stream's counts."""
+        raise NotImplementedError
+
+    def interrupt(self) -> None:
+        """Cancel what waits for an item, and nothing else."""
+
+    def reconnect(self) -> None:
+        """Order a new connection."""
+        raise NotImplementedError
+
+    def resync(self) -> None:
+        """Order a new snapshot. From that moment on, the stream is not live."""
+        self._order_resync()
+        ensure(
+            self.state is not StreamState.LIVE or not self._resyncs, f"{self.name} is live in the middle of a resync"
+        )
+
+    def _order_resync(self) -> None:
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Check what can be checked at any time: a loss that was noticed has been made good where a stream is live."""
+        if self._resyncs and self.state is StreamState.LIVE:
+            stats, before = self.stats, self._seen
+            self._seen = stats.gaps, stats.resyncs
+            made_good = before is None or stats.gaps == before[0] or stats.resyncs > before[1]
+            ensure(made_good, f"{self.name} is live after a loss that was not made good: {stats}")
+
+    def missing(self) -> str | None:
+        """What has not come yet of all that must."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """Where it stands."""
+        raise NotImplementedError
+
+
+class StreamReader(Reader):
+    """Reads a stream.
+
+    Args:
+        world: Where.
+        name: What it is called in the log.
+        rng: Decides everything.
+        opened: Makes the stream.
+        judge: Makes a judge.
+        fickle: How many seconds a session lasts on average.
+        pause: The longest pause after an item, in seconds.
+        impatient: How likely it is that waiting for an item is given up, to begin again.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        rng: random.Random,
+        *,
+        opened: Callable[[], Stream[Any]],
+        judge: Callable[[], Judge],
+        fickle: float = inf,
+        pause: float = 0.0,
+        impatient: float = 0.0,
+    ) -> None:
+        super().__init__(world, name, rng, fickle=fickle)
+        self._opened = opened
+        self._make_judge = judge
+        self._pause = pause
+        self._impatient = impatient
+        self._resyncs = not name.startswith("user")
+        self._waiting: trio.CancelScope | None = None
+        self.stream = opened()
+        self._judge = judge()
+
+    async def _session(self, inner: trio.CancelScope) -> None:
+        self.stream, self._judge = stream, judge = self._opened(), self._make_judge()
+        entered = self.rng.random() < 0.6
+        self.world.log(self.name, "begins, entered" if entered else "begins, bare")
+        try:
+            async with open_plain_nursery() as nursery:
+                nursery.start_soon(self._watch, stream, judge)
+                if entered:
+                    async with stream:
+                        with inner:
+                            await self._read(stream.receive, judge)
+                else:
+                    with inner:
+                        await self._read(aiter(stream).__anext__, judge)
+        finally:
+            stats = stream.stats
+            self.world.log(self.name, f"ends: {stats}")
+            ensure(stats.malformed <= stats.messages, f"{stats} do not add up")
+        if not self._calm:
+            found = judge.missing(complete=False)
+            ensure(found is None, f"{self.name}: {found}")
+
+    async def _watch(self, stream: Stream[Any], judge: Judge) -> None:
+        with suppress(TplusError, trio.ClosedResourceError):
+            await stream.wait_live()
+            judge.live_at_ns = self.world.now_ns()
+            self.world.log(self.name, "is live")
+
+    async def _read(self, receive: Callable[[], Awaitable[Any]], judge: Judge) -> None:
+        rng = self.rng
+        while True:
+            patience = inf
+            if self._impatient and not self._calm and rng.random() < self._impatient:
+                patience = rng.choice((0.0, rng.expovariate(2.0)))
+            with trio.move_on_after(patience) as self._waiting:
+                item = await receive()
+            cancelled, self._waiting = self._waiting.cancelled_caught, None
+            if cancelled:
+                self.world.count("receive cancelled")
+                continue
+            try:
+                self.world.log(self.name, judge.take(item))
+            except Violation as exc:
+                raise Violation(f"{self.name}: {exc}") from exc
+            if self._pause and not self._calm:
+                self.world.count("slow consumer")
+                await trio.sleep(rng.uniform(0.0, self._pause))
+
+    @property
+    def state(self) -> StreamState:
+        return self.stream.state
+
+    def reconnect(self) -> None:
+        self.stream.reconnect()
+
+    def _order_resync(self) -> None:
+        self.stream.resync()
+
+    @property
+    def stats(self) -> StreamStats:
+        return self.stream.stats
+
+    def interrupt(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def missing(self) -> str | None:
+        return self._judge.missing(complete=True)
+
+    def describe(self) -> str:
+        return f"{self.name} {self.stream.state.value} {self.stream.stats}"
+
+
+class BookReader(Reader):
+    """Keeps a live book open and looks at it, at every change and whenever it is told to.
+
+    Args:
+        world: Where.
+        name: What it is called in the log.
+        rng: Decides everything.
+        opened: Makes the book.
+        judge: Holds it against the exchange's.
+        fickle: How many seconds a session lasts on average.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        rng: random.Random,
+        *,
+        opened: Callable[[], LiveBook],
+        judge: BookJudge,
+        fickle: float = inf,
+    ) -> None:
+        super().__init__(world, name, rng, fickle=fickle)
+        self._opened = opened
+        self._judge = judge
+        self.book = opened()
+        self._up_to_date = False
+
+    async def _session(self, inner: trio.CancelScope) -> None:
+        self.book = book = self._opened()
+        self.world.log(self.name, "begins")
+        async with book:
+            with inner:
+                async for change in book.changes():
+                    self._judge.check_change(change)
+                    self.check()
+                    self.world.log(self.name, f"is at {change.sequence_number}")
+        ensure(not book.is_synced, "a book that was left is in sync")
+        self.world.log(self.name, f"ends: {book.stats}")
+
+    @property
+    def state(self) -> StreamState:
+        return self.book.state
+
+    def reconnect(self) -> None:
+        self.book.reconnect()
+
+    def _order_resync(self) -> None:
+        self.book.resync()
+
+    @property
+    def stats(self) -> StreamStats:
+        return self.book.stats
+
+    def check(self) -> None:
+        super().check()
+        try:
+            self._up_to_date = self._judge.check(self.book)
+        except Violation as exc:
+            raise Violation(f"{self.name}: {exc}") from exc
+
+    def missing(self) -> str | None:
+        self.check()
+        return None if self._up_to_date else f"the book is not up to date: {self.book!r}"
+
+    def describe(self) -> str:
+        return f"{self.name} {self.book.state.value} {self.book.stats}"

@@ -1,0 +1,340 @@
+"""What must hold of what a client reads: judges of streams, each told every item, and a judge of live books."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import attrs
+import trio
+
+from tplus_trio import BookNotSynced, LiveBook, LocalBook, SequenceGap
+from tplus_trio.book import BookChange
+from tplus_trio.models import (
+    AssetIdentifier,
+    Gap,
+    Interval,
+    KlineUpdate,
+    OrderBook,
+    OrderBookDiff,
+    OrderCancelledEvent,
+    OrderCreatedEvent,
+    OrderRemovedEvent,
+    OrderResponse,
+    OrdersSnapshot,
+    Trade,
+    UserTrade,
+)
+from tplus_trio.models.order import LimitOrderDetails
+from tplus_trio.testing.candles import Candles
+
+from .truth import BookHistory, Moment, Truth
+
+__all__ = ["BookJudge", "DepthJudge", "Judge", "KlinesJudge", "OrdersJudge", "SequenceJudge", "Violation", "ensure"]
+
+#: A service that starts over without closing the connection is noticed by numbers that do not rise: by 5 repeats, or by
+#: 50 changes that the snapshot seems to have already (twice as many at the next restart).
+_RESTART_NOTICED: Final = 55
+
+
+class Violation(Exception):
+    """Something that must hold did not."""
+
+
+def ensure(condition: object, message: str) -> None:
+    """Raise a `Violation` unless ``condition`` holds."""
+    if not condition:
+        raise Violation(message)
+
+
+class BookJudge:
+    """Holds a live book against the exchange's.
+
+    Args:
+        truth: The exchange's books.
+        asset: Which of them.
+        latency: How many seconds old a book may be that says that it is in sync, while the network keeps nothing back.
+        tolerance: The same whatever happens: what it takes to notice a dead connection.
+    """
+
+    def __init__(self, truth: Truth, asset: AssetIdentifier, latency: float, tolerance: float) -> None:
+        self._truth = truth
+        self._history = truth.books[asset]
+        self._latency = latency
+        self._tolerance = tolerance
+
+    def check(self, book: LiveBook) -> bool:
+        """Read the book; say whether it is in sync and up to date."""
+        if not book.is_synced:
+            for read in (lambda: book.best_bid, lambda: book.mid, book.snapshot):
+                with suppress(BookNotSynced):
+                    read()
+                    raise Violation(f"a book that is {book.state} could be read")
+            return False
+        return self.check_state(book.snapshot())
+
+    def check_state(self, state: OrderBook) -> bool:
+        """Whether a state that a book in sync shows is the newest; it may not be too old, nor one that never was."""
+        moments = self._history.equal(state)
+        if not moments:
+            had = [moment.book for moment in self._history.having(state.sequence_number)]
+            raise Violation(f"the book shows {state}, the exchange had {had}")
+        since = self._overdue_since(moments[-1])
+        if since is not None:
+            now = trio.current_time()
+            latest = max(since, self._truth.disturbed_until) + self._latency
+            ensure(
+                now <= min(latest, since + self._tolerance),
+                f"the book is in sync at {state.sequence_number}, and has missed something for {now - since:.3f} s; "
+                f"the exchange is at {self._history.latest.book.sequence_number}",
+            )
+        return moments[-1] is self._history.latest
+
+    def check_change(self, change: BookChange) -> None:
+        """A change shows a state that was."""
+        for moment in self._history.having(change.sequence_number):
+            best = moment.book
+            bid, ask = best.bids[0] if best.bids else None, best.asks[0] if best.asks else None
+            if (bid, ask) == (change.best_bid, change.best_ask):
+                return
+        raise Violation(f"{change} shows best levels that the exchange never had")
+
+    def _overdue_since(self, moment: Moment) -> float | None:
+        """Since when a client at this state could know that there is a newer one; None where it cannot.
+
+        It cannot know of changes that were sent to nobody, nor of those before a stale snapshot that it was given,
+        until the next change comes; and it knows of a restart only by and by.
+        """
+        since = moment.index + 1
+        unlike = 0
+        for later in self._history.moments[since:]:
+            if later.sent_at is None or later.sent_at <= self._history.stale_at:
+                continue
+            if later.epoch == moment.epoch:
+                return later.sent_at
+            unlike += 1
+            if unlike >= _RESTART_NOTICED << (later.epoch - 1):
+                return later.sent_at
+        return None
+
+
+class Judge(ABC):
+    """Follows one stream from its beginning to its end."""
+
+    def __init__(self) -> None:
+        #: When the stream was live first: what happens from then on must come.
+        self.live_at_ns: int | None = None
+
+    @abstractmethod
+    def take(self, item: Any) -> str:
+        """Take the next item; say in a word which it was.
+
+        Raises:
+            Violation: it is not what had to come next.
+        """
+
+    @abstractmethod
+    def missing(self, *, complete: bool) -> str | None:
+        """What is missing, if anything.
+
+        Args:
+            complete: Whether everything must have come; otherwise only what lies before the last item.
+        """
+
+
+class DepthJudge(Judge):
+    """Depth: items chain, and lead through states that the exchange had."""
+
+    def __init__(self, history: BookHistory, *, merged: bool, gaps: bool) -> None:
+        super().__init__()
+        self._history = history
+        self._merged = merged
+        self._gaps = gaps
+        self._book: LocalBook | None = None
+        self._moments: list[Moment] = []
+
+    def take(self, item: Any) -> str:
+        if isinstance(item, Gap):
+            ensure(self._gaps, f"an uncalled-for {item}")
+            self._book = None
+            return "Gap"
+        if isinstance(item, OrderBook):
+            self._book = LocalBook(item)
+            self._moments = self._history.equal(item)
+            ensure(self._moments, f"{item} never was")
+            return f"book {item.sequence_number}"
+        assert isinstance(item, OrderBookDiff)
+        ensure(self._book is not None, f"{item} came before a book")
+        assert self._book is not None
+        try:
+            self._book.apply(item)
+        except SequenceGap as exc:
+            raise Violation(f"the chain broke: {exc!r}") from exc
+        before = self._moments
+        # The next change, or where changes are merged any later one, of the same run of numbers.
+        self._moments = [
+            moment
+            for moment in self._history.equal(self._book.snapshot())
+            if any(
+                moment.epoch == old.epoch
+                and (moment.index > old.index if self._merged else moment.index == old.index + 1)
+                for old in before
+            )
+        ]
+        ensure(self._moments, f"{item} after {[m.index for m in before]} leads to a book that never was: {self._book}")
+        return f"diff {item.sequence_number}"
+
+    def missing(self, *, complete: bool) -> str | None:
+        if complete and self._history.latest not in self._moments:
+            return f"the book is {self._book}, the exchange's {self._history.latest.book.sequence_number}"
+        return None
+
+
+class SequenceJudge(Judge):
+    """Trades: each once, in order, or a gap where it would have been.
+
+    Args:
+        expected: All that there is to tell so far, in order.
+        may_gap: Whether a gap is called for, given how many items have not come so far, and whether any has.
+    """
+
+    def __init__(self, expected: Callable[[], Sequence[Any]], may_gap: Callable[[int, bool], bool]) -> None:
+        super().__init__()
+        self._expected = expected
+        self._may_gap = may_gap
+        #: Position in what is expected of each item taken, in the order in which they came; or a gap.
+        self._taken: list[int | Gap] = []
+        self._last = -1
+
+    def take(self, item: Any) -> str:
+        expected = self._expected()
+        if isinstance(item, Gap):
+            ensure(item.since_ns <= item.until_ns, f"{item} ends before it begins")
+            ensure(self._may_gap(len(expected) - 1 - self._last, self._last >= 0), f"{item}: nothing was out of reach")
+            self._taken.append(item)
+            return f"Gap {item.since_ns}-{item.until_ns}: {item.reason}"
+        # It is the next one nearly always.
+        position = self._last + 1
+        while position < len(expected) and expected[position] != item:
+            position += 1
+        if position == len(expected):
+            raise Violation(f"{item} {'came again or late' if item in expected else 'never was'}")
+        self._taken.append(position)
+        self._last = position
+        assert isinstance(item, Trade | UserTrade)
+        return f"trade {item.trade_id} {item.status}"
+
+    def missing(self, *, complete: bool) -> str | None:
+        if self.live_at_ns is None:
+            return None
+        expected = self._expected()
+        before = -1
+        gaps: list[Gap] = []
+        for step in [*self._taken, len(expected)] if complete else self._taken:
+            if isinstance(step, Gap):
+                gaps.append(step)
+                continue
+            lost = [item for item in expected[before + 1 : step] if item.timestamp_ns > self.live_at_ns]
+            for item in lost:
+                if not any(gap.since_ns <= item.timestamp_ns <= gap.until_ns for gap in gaps):
+                    return f"{item} did not come, and none of the gaps so far covers it: {gaps[-2:]}"
+            before = step
+        return None
+
+
+class KlinesJudge(Judge):
+    """Candles: of each the last state, or a gap over the time of its last trade."""
+
+    def __init__(self, trades: Callable[[], Sequence[Trade]]) -> None:
+        super().__init__()
+        self._trades = trades
+        self._states: dict[int, KlineUpdate] = {}
+        self._gaps: list[Gap] = []
+
+    def take(self, item: Any) -> str:
+        if isinstance(item, Gap):
+            self._gaps.append(item)
+            return f"Gap {item.since_ns}-{item.until_ns}"
+        assert isinstance(item, KlineUpdate)
+        before = self._states.get(item.open_timestamp_ns)
+        ensure(before is None or item.volume >= before.volume, f"{item} was set back from {before}")
+        ensure(item.open_timestamp_ns >= max(self._states, default=0), f"{item} came after a newer candle")
+        self._states[item.open_timestamp_ns] = item
+        return f"candle {item.open_timestamp_ns // 10**9} {item.volume}"
+
+    def missing(self, *, complete: bool) -> str | None:
+        if self.live_at_ns is None:
+            return None
+        trades = self._trades()
+        newest = max(self._states, default=0)
+        for bar in Candles(trades).newest_first(Interval.MIN_1):
+            last = max(
+                t.timestamp_ns for t in trades if bar.open_timestamp_ns <= t.timestamp_ns < bar.close_timestamp_ns
+            )
+            if last <= self.live_at_ns or (not complete and bar.open_timestamp_ns >= newest):
+                continue
+            state = self._states.get(bar.open_timestamp_ns)
+            if state is not None and state == KlineUpdate.of(state.asset_id, bar):
+                continue
+            if not any(gap.since_ns <= last <= gap.until_ns for gap in self._gaps):
+                return f"{bar} was left at {state}, and no gap covers {last}: {self._gaps[-2:]}"
+        return None
+
+
+@attrs.frozen
+class _Terms:
+    """An order as far as the order stream tells of it."""
+
+    asset_id: AssetIdentifier
+    limit: int
+    quantity: int
+    is_open: bool
+
+
+class OrdersJudge(Judge):
+    """Orders: what the stream tells adds up to the exchange's orders."""
+
+    def __init__(self, orders: Callable[[], Sequence[OrderResponse]]) -> None:
+        super().__init__()
+        self._truth = orders
+        self._orders: dict[str, _Terms | None] = {}
+
+    def take(self, item: Any) -> str:
+        if isinstance(item, OrdersSnapshot):
+            self._orders = {order.order_id: _terms(order) for order in item.orders}
+            return f"snapshot of {len(item.orders)} orders"
+        if isinstance(item, OrderCreatedEvent):
+            order = item.user_order
+            assert isinstance(order.details, LimitOrderDetails)
+            details = order.details
+            self._orders[item.order_id] = _Terms(order.base_asset, details.limit_price, details.quantity, is_open=True)
+        elif isinstance(item, OrderRemovedEvent):
+            known = self._orders.get(item.order_id)
+            self._orders[item.order_id] = None if known is None else attrs.evolve(known, is_open=False)
+        else:
+            ensure(isinstance(item, OrderCancelledEvent), f"an uncalled-for {item}")
+        return f"{type(item).__name__} {item.order_id}"
+
+    def missing(self, *, complete: bool) -> str | None:
+        if not complete or self.live_at_ns is None:
+            return None
+        truth = {order.order_id: order for order in self._truth()}
+        for order_id, order in truth.items():
+            known = self._orders.get(order_id)
+            if known is None:
+                # Created before anybody listened.
+                if order.timestamp_ns > self.live_at_ns:
+                    return f"{order_id} was not told: {order}"
+            elif known != _terms(order):
+                return f"{order_id} is {known}, the exchange has {_terms(order)}"
+        phantoms = self._orders.keys() - truth.keys()
+        return f"the exchange has no {phantoms}" if phantoms else None
+
+
+def _terms(order: OrderResponse) -> _Terms:
+    assert order.limit_price is not None
+    assert order.quantity is not None
+    is_open = order.status in {"Open", "Partial", "Pending"}
+    return _Terms(order.base_asset, int(order.limit_price), int(order.quantity), is_open)

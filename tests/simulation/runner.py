@@ -1,0 +1,88 @@
+"""Running many worlds, and adding up what came of them."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import warnings
+from collections import Counter
+from collections.abc import Generator, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
+from functools import partial
+
+import attrs
+
+from .bugs import BUGS
+from .world import Outcome, run_world
+
+__all__ = ["Totals", "find", "run_seed", "run_seeds", "workers"]
+
+
+@attrs.define
+class Totals:
+    """What came of all worlds so far."""
+
+    seeds: int = 0
+    seconds: float = 0.0
+    #: The seed with the most of each.
+    slowest: tuple[float, int] = (0.0, -1)
+    most_snapshots: tuple[int, int] = (0, -1)
+    items: int = 0
+    faults: Counter[str] = attrs.field(factory=Counter)
+    violations: list[Outcome] = attrs.field(factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a world."""
+        self.seeds += 1
+        self.seconds += outcome.seconds
+        self.slowest = max(self.slowest, (outcome.recovery, outcome.seed))
+        self.most_snapshots = max(self.most_snapshots, (outcome.snapshots, outcome.seed))
+        self.items += outcome.items
+        self.faults += outcome.faults
+        if outcome.violation is not None:
+            self.violations.append(outcome)
+
+
+def run_seed(seed: int, bug: str | None = None, *, verbose: bool = False) -> Outcome:
+    """Run one world, with a bug planted or without. Warnings are violations."""
+    with _strict(), BUGS[bug]() if bug is not None else nullcontext():
+        return run_world(seed, verbose=verbose)
+
+
+@contextmanager
+def _strict() -> Generator[None]:
+    """Turn warnings into errors, and keep quiet: things go wrong all the time here, and are logged."""
+    log = logging.getLogger("tplus_trio")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def run_seeds(seeds: Iterable[int], bug: str | None = None, *, jobs: int = 1) -> Generator[Outcome]:
+    """Run worlds, in order, in this process or in some of its own."""
+    if jobs == 1:
+        yield from map(partial(run_seed, bug=bug), seeds)
+        return
+    with workers(jobs) as pool:
+        yield from pool.map(partial(run_seed, bug=bug), seeds, chunksize=8)
+
+
+def find(bug: str, most: int) -> Outcome | None:
+    """The first world in which a planted bug is noticed, if any of so many is one."""
+    return next((outcome for outcome in run_seeds(range(most), bug) if outcome.violation is not None), None)
+
+
+@contextmanager
+def workers(jobs: int) -> Generator[ProcessPoolExecutor]:
+    """Processes to run worlds in; what was not begun when the context is left is not done."""
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

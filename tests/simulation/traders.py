@@ -1,0 +1,105 @@
+"""What happens on the exchange of itself: changes of books, trades, orders of users."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+import trio
+
+from tplus_trio.models import AssetIdentifier, Side
+from tplus_trio.testing import Exchange
+
+from .settings import Settings, sources
+
+__all__ = ["Traders"]
+
+_MIDDLE: Final = 100
+_DEPTH: Final = 10
+_MOST_ORDERS: Final = 40
+
+
+class Traders:
+    """Acts at random, in all markets, now and then in bursts.
+
+    Args:
+        exchange: Where.
+        settings: How often.
+        users: Whose orders there are, besides a market maker's.
+    """
+
+    def __init__(self, exchange: Exchange, settings: Settings, users: list[str]) -> None:
+        self._exchange = exchange
+        self._settings = settings
+        self._rng = sources(settings.seed, "traders")
+        self._users = [*users, self._rng.randbytes(32).hex()]
+        self._orders: list[tuple[str, str]] = []
+        self._placed = 0
+
+    async def run(self) -> None:
+        """Act until cancelled."""
+        rng = self._rng
+        while True:
+            await trio.sleep(rng.expovariate(1 / self._settings.between_actions))
+            if rng.random() < 0.04:
+                await self.flurry(rng.choice((0.0, 0.001)))
+            else:
+                self.act(rng.choice(self._settings.assets))
+
+    async def flurry(self, pause: float) -> None:
+        """Do many things in one market, with so many seconds from one to the next, and all kinds of them."""
+        asset = self._rng.choice(self._settings.assets)
+        kind = self._rng.choice((self.act, self.act, self.trade, self.place))
+        for _ in range(self._rng.randrange(5, 40)):
+            kind(asset)
+            if pause:
+                await trio.sleep(pause)
+
+    def act(self, asset: AssetIdentifier) -> None:
+        """Do one thing in a market."""
+        chance = self._rng.random()
+        if chance < 0.6:
+            self.change(asset)
+        elif chance < 0.72:
+            self.trade(asset)
+        elif chance < 0.9:
+            self.place(asset)
+        else:
+            self._cancel()
+
+    def change(self, asset: AssetIdentifier) -> None:
+        """Change some levels of a book, half of them to nothing."""
+        rng = self._rng
+        bids: list[tuple[int, int]] = []
+        asks: list[tuple[int, int]] = []
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            distance, quantity = rng.randrange(1, _DEPTH), rng.choice((0, rng.randrange(1, 9)))
+            if rng.random() < 0.5:
+                bids.append((_MIDDLE - distance, quantity))
+            else:
+                asks.append((_MIDDLE + distance, quantity))
+        self._exchange.publish_diff(asset, bids, asks)
+
+    def trade(self, asset: AssetIdentifier) -> None:
+        """Let strangers trade."""
+        rng = self._rng
+        price, quantity = _MIDDLE + rng.randrange(-3, 4), Decimal(rng.randrange(1, 100)) / 10
+        self._exchange.publish_trade(asset, price, quantity, buyer_is_maker=rng.random() < 0.5)
+
+    def place(self, asset: AssetIdentifier) -> None:
+        """Place an order, which may meet another one's."""
+        rng = self._rng
+        if len(self._orders) >= _MOST_ORDERS:
+            self._cancel()
+        user, side = rng.choice(self._users), rng.choice((Side.BUY, Side.SELL))
+        price = 100 * (_MIDDLE + rng.randrange(-2, 3))
+        self._placed += 1
+        order_id = f"order-{self._placed}"
+        self._exchange.place(user, asset, side, price, rng.randrange(1, 5) * 1000, order_id=order_id)
+        self._orders.append((user, order_id))
+
+    def _cancel(self) -> None:
+        if self._orders:
+            user, order_id = self._orders.pop(self._rng.randrange(len(self._orders)))
+            if self._exchange.is_open(user, order_id):
+                self._exchange.cancel(user, order_id)

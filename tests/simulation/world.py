@@ -1,0 +1,265 @@
+"""One world: everything in one loop, on a virtual clock, from one seed."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import traceback
+from collections import Counter
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, Final
+
+import attrs
+import trio
+from trio.testing import MockClock
+
+from tplus_trio import MarketDataClient, OrderBookClient, SlowConsumer, TplusError
+from tplus_trio.errors import AuthError, HandshakeRejected
+from tplus_trio.streams.stats import StreamState
+from tplus_trio.testing import Exchange, MemoryNetwork
+from tplus_trio.users import User
+
+from .callers import Callers
+from .cast import cast
+from .consumers import Reader
+from .determinism import deterministic
+from .faults import Injector
+from .invariants import Violation, ensure
+from .settings import MOST_REST_DELAY, Settings, sources
+from .traders import Traders
+from .truth import Truth
+
+__all__ = ["Outcome", "WorldRun", "run_world"]
+
+#: The exchange's time at the beginning, in nanoseconds since the Unix epoch.
+_EPOCH_NS: Final = 1_750_000_000 * 10**9
+#: Virtual seconds after which a world cannot be meant to go on.
+_END_OF_TIME: Final = 5_000.0
+#: How often the last changes are made before everyone must have seen them: a client takes its time to find out that a
+#: service has started over.
+_ROUNDS: Final = 60
+_ROUNDS_AFTER_RESTART: Final = 260
+#: What is counted and changes nothing of what a client does.
+_HARMLESS: Final = ("slow consumer", "receive cancelled")
+
+
+@attrs.define
+class Outcome:
+    """What came of a world."""
+
+    seed: int
+    violation: str | None = None
+    faults: Counter[str] = attrs.field(factory=Counter)
+    #: Virtual seconds.
+    seconds: float = 0.0
+    #: Of everything that was logged.
+    digest: str = ""
+    #: Seconds that it took the slowest stream to become live, after the last fault.
+    recovery: float = 0.0
+    snapshots: int = 0
+    items: int = 0
+
+
+class WorldRun:
+    """A world while it lasts.
+
+    Args:
+        seed: Which.
+        verbose: Whether to print what happens.
+    """
+
+    def __init__(self, seed: int, *, verbose: bool = False) -> None:
+        self.settings = Settings.of(seed)
+        self.outcome = Outcome(seed)
+        self._verbose = verbose
+        self._hash = hashlib.sha256()
+        #: When tokens were last made useless, or refused.
+        self.auth_trouble: list[float] = []
+        self.readers: list[Reader] = []
+
+    # What its parts do with it.
+
+    def log(self, who: str, what: str) -> None:
+        """Note an event."""
+        line = f"{trio.current_time():10.4f} {who}: {what}"
+        self._hash.update(line.encode())
+        self.outcome.items += 1
+        if self._verbose:
+            print(line, file=sys.stderr)
+
+    def count(self, fault: str) -> None:
+        """Count a fault."""
+        self.outcome.faults[fault] += 1
+
+    @property
+    def troubles(self) -> int:
+        """How many things have happened that may cost a snapshot."""
+        return self.outcome.faults.total() - sum(self.outcome.faults[kind] for kind in _HARMLESS)
+
+    def now_ns(self) -> int:
+        """What time it is, for the client and the exchange both."""
+        return _EPOCH_NS + round(trio.current_time() * 1e9)
+
+    def failed(self, who: str, failure: TplusError) -> None:
+        """A stream has ended: for a good reason?"""
+        if isinstance(failure, SlowConsumer):
+            self.count("slow consumer given up")
+            return
+        refused = isinstance(failure, AuthError) or (
+            isinstance(failure, HandshakeRejected) and failure.status in {401, 403}
+        )
+        # One refusal is taken care of by signing in afresh; a second one during the same attempt is for good. The
+        # injector sees to it that there is none, but tokens may expire by themselves.
+        if refused and self.auth_trouble and self.settings.token_ttl < 100.0:
+            self.count("refused twice")
+            return
+        raise Violation(f"{who} ended: {failure!r}")
+
+    # Its course.
+
+    async def run(self) -> None:
+        """Live through it.
+
+        Raises:
+            Violation: something that must hold did not.
+        """
+        settings = self.settings
+        rng = sources(settings.seed, "world")
+        exchange = Exchange(now_ns=self.now_ns, token_ttl=settings.token_ttl, seed=settings.seed)
+        user = User(rng.randbytes(32))
+        for asset in settings.assets:
+            exchange.add_market(asset)
+            if asset in settings.by_tens:
+                exchange.faults.number_by(asset, 10)
+                self.count("numbering by tens")
+        truth = Truth(exchange)
+        traders = Traders(exchange, settings, [user.public_key])
+        for _ in range(30):
+            traders.change(rng.choice(settings.assets))
+        before = trio.lowlevel.current_statistics().tasks_living
+        network = MemoryNetwork(exchange, latency=settings.latency, seed=settings.seed)
+        async with network:
+            await self._run_clients(network, truth, traders, user)
+            ensure(network.open_connections == 0, f"{network.open_connections} connections outlive the clients")
+            # The exchange may still hold an answer back, or not yet know that its client is gone.
+            await trio.sleep(2 * settings.most_latency + MOST_REST_DELAY + 1.0)
+            living = trio.lowlevel.current_statistics().tasks_living - before
+            ensure(living == 0, f"{living} tasks outlive the clients")
+        ensure(not exchange.crashes, f"the exchange failed: {exchange.crashes}")
+
+    async def _run_clients(self, network: MemoryNetwork, truth: Truth, traders: Traders, user: User) -> None:
+        settings, exchange = self.settings, network.exchange
+        options: dict[str, Any] = {
+            "connector": network,
+            "timeout": settings.timeout,
+            "ping_interval": settings.ping_interval,
+            "ping_timeout": settings.ping_timeout,
+            "restart": settings.restart,
+            "now_ns": self.now_ns,
+            "jitter": sources(settings.seed, "jitter").random,
+        }
+        async with AsyncExitStack() as stack:
+            public = user if settings.signed_in else None
+            md = await stack.enter_async_context(MarketDataClient("http://md", default_user=public, **options))
+            oms = await stack.enter_async_context(OrderBookClient("http://oms", default_user=user, **options))
+            self.readers = cast(self, settings, md, oms, truth, user)
+            callers = Callers(self, settings, md, oms)
+            injector = Injector(self, settings, network, truth, self.readers, traders, callers.sign_in_together)
+            async with trio.open_nursery() as nursery:
+                for reader in self.readers:
+                    nursery.start_soon(reader.run)
+                nursery.start_soon(self._look, truth)
+                with trio.move_on_after(settings.chaos):
+                    async with trio.open_nursery() as chaos:
+                        chaos.start_soon(traders.run)
+                        chaos.start_soon(injector.run)
+                        chaos.start_soon(callers.run)
+                self.log("world", "calms down")
+                await injector.stop()
+                for reader in self.readers:
+                    reader.calm_down()
+                await self._settle(traders, truth, injector)
+                await callers.check(exchange, user)
+                self._check_snapshots(truth, injector)
+                for reader in self.readers:
+                    reader.stop()
+                for reader in self.readers:
+                    await reader.ended.wait()
+                nursery.cancel_scope.cancel()
+            # A stream that was iterated bare has a second to notice that nobody iterates it any more.
+            await trio.sleep(1.0 + 2 * settings.most_latency + 0.1)
+            ensure(exchange.connections == 0, f"{exchange.connections} streams outlive their readers")
+
+    async def _look(self, truth: Truth) -> None:
+        """Check what can be checked at any time, all the time."""
+        rng = sources(self.settings.seed, "look")
+        while not truth.runaway.is_set():
+            await trio.sleep(rng.uniform(0.05, 1.0))
+            for reader in self.readers:
+                reader.check()
+        raise Violation(f"snapshots are asked for without end: {dict(truth.snapshots)}")
+
+    async def _settle(self, traders: Traders, truth: Truth, injector: Injector) -> None:
+        """Nothing goes wrong any more: everything must come to rest, and be right."""
+        began = trio.current_time()
+        while any(reader.state is not StreamState.LIVE for reader in self.readers):
+            if trio.current_time() > began + injector.patience:
+                late = [reader.describe() for reader in self.readers if reader.state is not StreamState.LIVE]
+                raise Violation(f"not live {injector.patience:.0f} s after the last fault: {late}")
+            await trio.sleep(0.25)
+        self.outcome.recovery = trio.current_time() - began
+        settings = self.settings
+        found: list[str] = []
+        for _ in range(_ROUNDS_AFTER_RESTART if injector.restarted else _ROUNDS):
+            for asset in settings.assets:
+                for act in (traders.change, traders.trade, traders.place):
+                    act(asset)
+            await trio.sleep(1.0 + 4 * settings.most_latency)
+            if not (found := [f"{reader.name}: {text}" for reader in self.readers if (text := reader.missing())]):
+                return
+        raise Violation("; ".join(found))
+
+    def _check_snapshots(self, truth: Truth, injector: Injector) -> None:
+        """Nobody asks for snapshots without end."""
+        asked = sum(truth.snapshots.values())
+        self.outcome.snapshots = asked
+        most = injector.most_snapshots
+        ensure(asked <= most, f"{asked} snapshots were asked for, {most} are accounted for")
+
+    def finish(self) -> Outcome:
+        """What came of it."""
+        self.outcome.digest = self._hash.hexdigest()
+        return self.outcome
+
+
+async def _main(world: WorldRun) -> None:
+    start = trio.current_time()
+    try:
+        with trio.move_on_after(_END_OF_TIME) as scope:
+            await world.run()
+        ensure(not scope.cancelled_caught, f"nothing came to an end in {_END_OF_TIME:.0f} s")
+    except BaseException as exc:  # noqa: BLE001 - whatever comes out of a world condemns it
+        world.outcome.violation = _explain(exc)
+        world.log("world", f"VIOLATION: {world.outcome.violation}")
+    world.outcome.seconds = trio.current_time() - start
+
+
+def _explain(failure: BaseException) -> str:
+    """A violation's text; anything else with its traceback."""
+    while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
+        failure = failure.exceptions[0]
+    if isinstance(failure, BaseExceptionGroup):
+        violations, _ = failure.split(Violation)
+        if violations is not None:
+            return _explain(violations.exceptions[0])
+    if isinstance(failure, Violation):
+        return str(failure)
+    return "".join(traceback.format_exception(failure))
+
+
+def run_world(seed: int, *, verbose: bool = False) -> Outcome:
+    """Live through the world of a seed, and say what came of it."""
+    world = WorldRun(seed, verbose=verbose)
+    deterministic(partial(trio.run, _main, world, clock=MockClock(autojump_threshold=0)))
+    return world.finish()
