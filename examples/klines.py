@@ -1,0 +1,31 @@
+"""A market's candles: the current one at every change, and the next when it begins.
+
+Run: ``python examples/klines.py [URL]``, the URL of the market data service (or ``TPLUS_MDS_URL``). A
+simulated exchange to try it on: ``python -m tplus_trio exchange``.
+"""
+
+import os
+import sys
+
+import trio
+
+from tplus_trio import Gap, Interval, MarketDataClient
+
+URL = os.environ.get("TPLUS_MDS_URL", "http://127.0.0.1:8011")
+
+
+async def main(url: str = URL, asset: str = "200") -> None:
+    """Print the last candles, then updates until cancelled."""
+    async with MarketDataClient(url) as client:
+        page = await client.get_klines(asset, limit=10, interval=Interval.MIN_1)
+        for candle in reversed(page.items):  # the newest is first on a page
+            print("before", candle.open_datetime, candle.close)
+        async for update in client.stream_klines(asset):
+            if isinstance(update, Gap):
+                print("gap", update.reason)
+            else:
+                print(update.open_datetime, update.open, update.high, update.low, update.close, update.volume)
+
+
+if __name__ == "__main__":
+    trio.run(main, sys.argv[1] if sys.argv[1:] else URL)

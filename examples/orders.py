@@ -1,0 +1,30 @@
+"""What happens to a user's orders.
+
+Run: ``python examples/orders.py [URL]``, the URL of the order book service (or ``TPLUS_OMS_URL``). A simulated
+exchange to try it on: ``python -m tplus_trio exchange``, URL ``http://127.0.0.1:8011``.
+"""
+
+import os
+import sys
+
+import trio
+
+from tplus_trio import OrderBookClient, OrdersSnapshot, User, UserManager, load_user
+
+URL = os.environ.get("TPLUS_OMS_URL", "http://127.0.0.1:8000")
+
+
+async def main(url: str = URL, user: User | None = None) -> None:
+    """Print order events until cancelled."""
+    # The one stored user, or, where none is stored, a new one, who has no orders.
+    user = user or (load_user() if UserManager().usernames else User())
+    async with OrderBookClient(url, default_user=user) as client, client.stream_orders() as events:
+        async for event in events:
+            if isinstance(event, OrdersSnapshot):  # after an interruption: begin again from here
+                print("orders", [(order.order_id, order.status) for order in event.orders])
+            else:
+                print(event.event_type, event)
+
+
+if __name__ == "__main__":
+    trio.run(main, sys.argv[1] if sys.argv[1:] else URL)
