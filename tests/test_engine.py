@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tplus_trio.models import (
@@ -663,6 +663,14 @@ class Ledger:
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), actions), max_size=60))
+@example(
+    # What the amount no longer buys at 3 must not be spent on the order at 1 behind it.
+    [
+        (0, ("submit", "low", "v", BUY, limit(1, 1))),
+        (0, ("submit", "high", "v", BUY, limit(3, 2))),
+        (0, ("submit", "seller", "u", SELL, by_amount(4))),
+    ]
+)
 def test_does_what_the_naive_one_does(steps: list[tuple[int, tuple[Any, ...]]]) -> None:
     engine, naive, ledger = Engine(ASSET), Naive(), Ledger()
     replayed: dict[Side, dict[int, int]] = {BUY: {}, SELL: {}}

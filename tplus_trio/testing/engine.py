@@ -232,6 +232,8 @@ class Engine:
             trades.append((maker, quantity))
             base -= quantity
             quote -= quantity * price
+            if quantity < maker.remaining:
+                break  # a later order, at a lower price, must not be reached past this one
         complete = bool(trades) and quote < price if order.by_amount else not base
         return _Plan(trades, complete, meets_itself)
 
