@@ -215,8 +215,51 @@ def test_after_a_loss_all_begins_again() -> None:
     recovery.lost("reset")
     recovery.subscribed()
     assert recovery.held == 0
-    assert recovery.told(140) == ["B140"]  # 150 was before the second loss, and says nothing
+    assert recovery.told(140) == []  # 150 came before the second loss
+    assert recovery.told(150) == ["B150"]
     assert (recovery.stats.gaps, recovery.stats.resyncs) == (2, 1)
+
+
+def lost(recovery: Recovery) -> Recovery:
+    recovery.lost("reset")
+    recovery.subscribed()
+    return recovery
+
+
+def test_a_snapshot_from_before_the_loss_is_believed_when_it_has_been_told_five_times() -> None:
+    recovery = synced(100)
+    recovery.come(101, 102)
+    lost(recovery)
+    for _ in range(4):
+        assert recovery.told(101) == []
+        assert not recovery.synced
+    assert recovery.told(101) == ["B101"]
+    assert lost(recovery).told(101) == ["B101"]
+
+
+def test_a_snapshot_from_before_the_loss_is_believed_when_changes_follow_it() -> None:
+    recovery = synced(100)
+    recovery.come(101, 102, 103)
+    lost(recovery)
+    recovery.come(102)
+    assert recovery.told(101) == ["B101", "102"]
+
+
+def test_a_snapshot_from_long_before_the_loss_is_of_a_new_beginning() -> None:
+    recovery = lost(synced(5000))
+    assert recovery.told(7) == ["B7"]
+    assert recovery.come(8) == ["8"]
+
+
+def test_after_a_new_beginning_jumping_numbers_of_before_are_not_taken_for_the_next() -> None:
+    recovery = synced(5000, "increasing")
+    assert recovery.come(5010) == ["5010"]
+    assert lost(recovery).told(0) == ["B0"]
+    for _ in range(2):
+        assert recovery.come(5020, 5030) == []  # was under way
+        assert recovery.told(0) == ["B0"]
+    assert recovery.come(10, 20) == ["10", "20"]
+    assert recovery.come(6000) == ["6000"]
 
 
 def strike(recovery: Recovery, number: int) -> None:

@@ -294,3 +294,36 @@ async def test_bytes_one_by_one(autojump_clock: MockClock) -> None:
         await watch.come_through(book)
         assert world.exchange.snapshot_requests <= 4
         nursery.cancel_scope.cancel()
+
+
+async def test_a_snapshot_from_before_the_loss_is_not_shown(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.open_book(ASSET) as book:
+        await book.wait_synced()
+        world.change(20)
+        await trio.sleep(1)
+        truth = world.exchange.book(ASSET)
+        # From here on nothing changes, so no number would tell that a snapshot is old.
+        world.exchange.faults.stale_snapshots(4, behind=10)
+        world.network.reset_connections()
+        await trio.sleep(0.01)
+        assert not book.is_synced
+        await book.wait_synced()
+        assert book.snapshot() == truth
+
+
+async def test_changes_that_fit_no_snapshot_are_given_up(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.open_book(ASSET) as book:
+        await book.wait_synced()
+        faults = world.exchange.faults
+        faults.delay_requests(SNAPSHOT, 1.0)
+        faults.stale_snapshots(1)
+        faults.lose_diffs(ASSET)
+        world.change(2)
+        await trio.sleep(0.5)
+        assert not book.is_synced
+        # A change of before is held for a snapshot that will not come, in a market that says no more.
+        faults.restart_sequence(ASSET)
+        await book.wait_synced()
+        assert book.snapshot() == world.exchange.book(ASSET)
+        assert book.stats.connects == 2
+        assert world.exchange.snapshot_requests < 20

@@ -47,19 +47,15 @@ class BookReader:
     def best_bid(self) -> PriceLevel | None:
         """The highest bid, None if there is none."""
         book = self._current()
-        if not book._bid_prices:
-            return None
-        price = book._bid_prices[-1]
-        return PriceLevel(price, book._bids[price])
+        prices = book._bid_prices
+        return book._bids[prices[-1]] if prices else None
 
     @property
     def best_ask(self) -> PriceLevel | None:
         """The lowest ask, None if there is none."""
         book = self._current()
-        if not book._ask_prices:
-            return None
-        price = book._ask_prices[0]
-        return PriceLevel(price, book._asks[price])
+        prices = book._ask_prices
+        return book._asks[prices[0]] if prices else None
 
     @property
     def spread(self) -> Decimal | None:
@@ -78,14 +74,14 @@ class BookReader:
         book = self._current()
         prices = book._bid_prices
         chosen = prices[::-1] if n is None else prices[: -check_count("n", n, least=0) - 1 : -1]
-        return tuple(PriceLevel(price, book._bids[price]) for price in chosen)
+        return tuple([book._bids[price] for price in chosen])
 
     def asks(self, n: int | None = None) -> tuple[PriceLevel, ...]:
         """The ``n`` lowest asks, or all of them."""
         book = self._current()
         prices = book._ask_prices
         chosen = prices if n is None else prices[: check_count("n", n, least=0)]
-        return tuple(PriceLevel(price, book._asks[price]) for price in chosen)
+        return tuple([book._asks[price] for price in chosen])
 
     def quantity_at(self, side: Side | str, price: Decimal | int | str) -> Decimal:
         """What rests at a price; 0 if nothing does.
@@ -96,7 +92,8 @@ class BookReader:
         """
         book = self._current()
         levels = book._bids if Side(side) is Side.BUY else book._asks
-        return levels.get(_exact("price", price), _NOTHING)
+        level = levels.get(_exact("price", price))
+        return _NOTHING if level is None else level.quantity
 
     def vwap(self, side: Side | str, quantity: Decimal | int | str) -> Decimal | None:
         """The average price at which an order of this size would trade now, weighted by quantity.
@@ -119,7 +116,7 @@ class BookReader:
             levels, prices = book._bids, reversed(book._bid_prices)
         cost = _NOTHING
         for price in prices:
-            taken = min(left, levels[price])
+            taken = min(left, levels[price].quantity)
             cost += taken * price
             left -= taken
             if not left:
@@ -138,8 +135,8 @@ class LocalBook(BookReader):
     """
 
     def __init__(self, snapshot: OrderBook) -> None:
-        self._bids = {level.price: level.quantity for level in snapshot.bids if level.quantity}
-        self._asks = {level.price: level.quantity for level in snapshot.asks if level.quantity}
+        self._bids = {level.price: level for level in snapshot.bids if level.quantity}
+        self._asks = {level.price: level for level in snapshot.asks if level.quantity}
         #: Both ascending: the best bid is the last, the best ask the first.
         self._bid_prices = sorted(self._bids)
         self._ask_prices = sorted(self._asks)
@@ -177,12 +174,13 @@ class LocalBook(BookReader):
         return f"<LocalBook {self._sequence_number}: {self.best_bid} / {self.best_ask}>"
 
 
-def _update(levels: dict[Decimal, Decimal], prices: list[Decimal], changes: Sequence[PriceLevel]) -> None:
-    for price, quantity in changes:
+def _update(levels: dict[Decimal, PriceLevel], prices: list[Decimal], changes: Sequence[PriceLevel]) -> None:
+    for level in changes:
+        price, quantity = level
         if quantity:
             if price not in levels:
                 insort(prices, price)
-            levels[price] = quantity
+            levels[price] = level
         elif levels.pop(price, None) is not None:
             del prices[bisect_left(prices, price)]
 

@@ -179,8 +179,11 @@ class Injector:
         # The rest of the frame never comes: what is sent meanwhile is taken for it, and the connection ends first.
         self._truth.disturbed(2 * self._settings.most_latency + 0.01)
         self._faults.send_wire(self._feed(), frame(TEXT, b"x" * 60_000)[: self._rng.randrange(1, 2000)])
-        await trio.sleep(2 * self._settings.most_latency + 0.01)
-        self._network.reset_connections()
+        try:
+            await trio.sleep(2 * self._settings.most_latency + 0.01)
+        finally:
+            # Also if the world calms down meanwhile: half a frame alone is a silence, which is noticed later.
+            self._network.reset_connections()
 
     def stall(self) -> None:
         self._truth.disturbed(self._settings.notice)

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import trio
 
 from tplus_trio.auth import Service
-from tplus_trio.errors import DecodeError, TplusError
+from tplus_trio.errors import ConnectionFailed, DecodeError, TplusError
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy, Restarts
@@ -28,6 +28,8 @@ T_contra = TypeVar("T_contra", contravariant=True)
 _MAX_HELD: Final = 50_000
 #: How many answers in a row may turn out to be of no use before the next request is put off.
 _PATIENT: Final = 2
+#: And after how many the connection itself is given up: what it brought does not go together with what REST says.
+_HOPELESS: Final = 8
 
 
 class Sink(Protocol[T_contra]):
@@ -282,7 +284,7 @@ class Supervisor(Generic[T]):
     async def _ask(self) -> None:
         recovery, fetch = self._recovery, self._feed.fetch
         assert fetch is not None  # noqa: S101 - for the type checker: a recovery that asks comes with it
-        useless = 0
+        useless = rejected = 0
         while (page := recovery.page) is not None:
             ticket, early = recovery.ticket, not self._subscribed
             delay = 0.0
@@ -297,9 +299,14 @@ class Supervisor(Generic[T]):
                 if recovery.ticket == ticket:
                     items = recovery.answer(page, answer, early=early)
                     if items or recovery.page != page:
-                        useless = 0
+                        useless = rejected = 0
+                    elif not early:
+                        rejected += 1
                     self._answered.unpark_all()
                     await self._deliver(items)
+                    if rejected >= _HOPELESS:
+                        msg = f"{rejected} answers over REST in a row did not fit what the connection brought"
+                        raise ConnectionFailed(msg)
                 if useless > _PATIENT:
                     delay = self._restarts.jitter(useless - _PATIENT)
             if early and not self._subscribed:

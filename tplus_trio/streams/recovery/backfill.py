@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 
@@ -15,8 +16,9 @@ __all__ = ["Backfill", "KlinesBackfill", "TradesBackfill"]
 
 T = TypeVar("T")
 
-#: How many trades are remembered, to know them again: more than a bounded backfill can bring.
-_REMEMBERED: Final = 20_000
+#: How many trades are remembered at least, to know them again: more than a bounded backfill can bring.
+_REMEMBERED: Final = 10_000
+_NONE: Final = frozenset[int]()
 
 
 class Backfill(Recovery[T | Gap], Generic[T]):
@@ -106,12 +108,50 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         """Put what REST brought, oldest first, before what arrived meanwhile, each item once."""
 
 
+class _Memory:
+    """Knows trades again: the last `_REMEMBERED` of them, and as many more until the next turn of two halves.
+
+    Ids are kept by asset, and not in pairs with it: pairs are looked at by each garbage collection, ids are not.
+    """
+
+    def __init__(self) -> None:
+        self._recent: defaultdict[AssetIdentifier, set[int]] = defaultdict(set)
+        self._older: Mapping[AssetIdentifier, set[int]] = {}
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._recent or self._older)
+
+    def __contains__(self, trade: Trade) -> bool:
+        asset, number = trade.asset_id, trade.trade_id
+        return number in self._recent.get(asset, _NONE) or number in self._older.get(asset, _NONE)
+
+    def new(self, trades: Sequence[Trade]) -> Sequence[Trade]:
+        """Those that are not known yet, which they are from now on."""
+        recent, older, none = self._recent, self._older.get, _NONE
+        again: list[int] = []
+        for index, trade in enumerate(trades):
+            asset, number = trade.asset_id, trade.trade_id
+            ids = recent[asset]
+            if number in ids or number in older(asset, none):
+                again.append(index)
+            else:
+                ids.add(number)
+        self._count += len(trades)
+        if self._count >= _REMEMBERED:
+            self._older, self._recent, self._count = recent, defaultdict(set), 0
+        if not again:
+            return trades
+        known = frozenset(again)
+        return [trade for index, trade in enumerate(trades) if index not in known]
+
+
 class TradesBackfill(Backfill[Trade]):
     """Each trade once, known by its asset and its id, in the order of the exchange."""
 
     def __init__(self, now_ns: Callable[[], int], stats: StreamStats, *, max_pages: int) -> None:
         super().__init__(now_ns, stats, max_pages=max_pages)
-        self._seen: dict[tuple[str, int], None] = {}
+        self._seen = _Memory()
 
     def _has_delivered(self) -> bool:
         return bool(self._seen)
@@ -119,7 +159,7 @@ class TradesBackfill(Backfill[Trade]):
     def _take(self, answer: Any) -> bool:
         page: Sequence[Trade] = answer
         for trade in page:
-            if (trade.asset_id, trade.trade_id) in self._seen:
+            if trade in self._seen:
                 # What is older is from before the hole, unknown perhaps because it is from before the stream too.
                 return True
             self._missed.append(trade)
@@ -127,16 +167,7 @@ class TradesBackfill(Backfill[Trade]):
         return not page
 
     def _live(self, items: Sequence[Trade]) -> Sequence[Trade]:
-        seen = self._seen
-        news: list[Trade] = []
-        for trade in items:
-            key = (trade.asset_id, trade.trade_id)
-            if key not in seen:
-                seen[key] = None
-                news.append(trade)
-        while len(seen) > _REMEMBERED:
-            del seen[next(iter(seen))]
-        return news
+        return self._seen.new(items)
 
     def _join(self, missed: Sequence[Trade], held: Sequence[Trade]) -> Sequence[Trade]:
         return self._live([*missed, *held])

@@ -69,6 +69,12 @@ class DepthRecovery(Recovery[Depth]):
         self._highest = -1
         #: A snapshot that was asked for too early to be good without proof.
         self._early: OrderBook | None = None
+        #: The highest number that came before the last loss: a snapshot below it is not of now, unless the service has
+        #: started over; and how many such snapshots were not believed.
+        self._reached = -1
+        self._doubted = 0
+        #: After a snapshot that went back: the number from which on changes may still be those of before.
+        self._former = -1
         self._repeats = 0
         #: How many changes came that the snapshot had already, and how many of them are believed.
         self._behind = 0
@@ -87,6 +93,7 @@ class DepthRecovery(Recovery[Depth]):
         self._restart()
 
     def _restart(self) -> None:
+        self._reached = max(self._reached, self._highest, -1 if self._last is None else self._last)
         self._held.clear()
         self._early = None
         self._last = None
@@ -113,6 +120,7 @@ class DepthRecovery(Recovery[Depth]):
                 # The service has started over: what it said before is about another book.
                 self._held.clear()
                 self._early = None
+                self._reached = -1
                 self._supersede()
             self._repeats = 0
             self._highest = number
@@ -143,11 +151,17 @@ class DepthRecovery(Recovery[Depth]):
             elif number <= last:
                 if self._is_new_beginning(number, last):
                     self._break("the sequence numbers started over", diffs[index:])
+                    self._reached = -1
                     return out
             elif self._contiguous and not self._gives_in():
                 self._break(f"sequence number {number} came after {last}", diffs[index:])
                 return out
+            elif self._former >= 0 and number > self._former:
+                # It may have been under way when the service started over, and numbers that jump cannot tell.
+                self._break(f"sequence number {number} came after the service went back to {last}", ())
+                return out
             else:
+                self._former = -1
                 out.append(LinkedDiff(diff.bids, diff.asks, number, last))
                 last = self._highest = number
                 self._repeats = 0
@@ -206,7 +220,18 @@ class DepthRecovery(Recovery[Depth]):
             return self._use_early()
         if self._contiguous and self._held and snapshot.sequence_number + 1 < self._held[0].sequence_number:
             return ()  # older than the first diff allows: `page` still stands
-        return self._begin(snapshot)
+        return self._begin(snapshot) if self._is_believable(snapshot.sequence_number) else ()
+
+    def _is_believable(self, number: int) -> bool:
+        """Whether a snapshot may be of now.
+
+        It may if it has all that came before the loss, or if what is held follows it. Else the service has started over,
+        or the snapshot is an old one, which will not be told for long.
+        """
+        if number >= self._reached or (self._held and self._held[0].sequence_number <= number + 1):
+            return True
+        self._doubted += 1
+        return self._reached - number > _FAR_BACK or self._doubted >= _MANY_REPEATS
 
     def _use_early(self) -> Sequence[Depth]:
         """Use a snapshot from before the subscription, once the held diffs reach from before its end to there."""
@@ -228,11 +253,16 @@ class DepthRecovery(Recovery[Depth]):
         self._snapshots += 1
         held, self._held = self._held, []
         self._early = None
-        self._last = snapshot.sequence_number
-        self._behind = 0
+        self._last = number = snapshot.sequence_number
+        if number < self._reached:
+            self._former = self._reached
+        elif number >= self._former:
+            self._former = -1
+        self._reached = -1
+        self._doubted = self._behind = 0
         self._fresh = True
         self.page = None
-        rest = [diff for diff in held if diff.sequence_number > snapshot.sequence_number]
+        rest = [diff for diff in held if diff.sequence_number > number]
         return (snapshot, *self._chain(rest))
 
 
