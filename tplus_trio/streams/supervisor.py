@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+import attrs
 import trio
 
 from tplus_trio.auth import Service
@@ -284,7 +285,7 @@ class Supervisor(Generic[T]):
     async def _ask(self) -> None:
         recovery, fetch = self._recovery, self._feed.fetch
         assert fetch is not None  # noqa: S101 - for the type checker: a recovery that asks comes with it
-        useless = rejected = 0
+        patience = _Patience()
         while (page := recovery.page) is not None:
             ticket, early = recovery.ticket, not self._subscribed
             delay = 0.0
@@ -295,20 +296,39 @@ class Supervisor(Generic[T]):
                 if not early:
                     delay = self._restarts.failed(exc, trio.current_time())
             else:
-                useless += 1
-                if recovery.ticket == ticket:
-                    items = recovery.answer(page, answer, early=early)
-                    if items or recovery.page != page:
-                        useless = rejected = 0
-                    elif not early:
-                        rejected += 1
+                wanted = recovery.ticket == ticket
+                items = recovery.answer(page, answer, early=early) if wanted else ()
+                useful = wanted and (bool(items) or recovery.page != page)
+                if wanted:
                     self._answered.unpark_all()
                     await self._deliver(items)
-                    if rejected >= _HOPELESS:
-                        msg = f"{rejected} answers over REST in a row did not fit what the connection brought"
-                        raise ConnectionFailed(msg)
-                if useless > _PATIENT:
-                    delay = self._restarts.jitter(useless - _PATIENT)
+                patience.count(useful=useful, rejected=wanted and not early)
+                if patience.useless > _PATIENT:
+                    delay = self._restarts.jitter(patience.useless - _PATIENT)
             if early and not self._subscribed:
                 return
             await trio.sleep(delay)
+
+
+@attrs.define
+class _Patience:
+    """With answers of REST that are of no use."""
+
+    useless: int = 0
+    #: Of them, those that were looked at, and did not fit.
+    rejected: int = 0
+
+    def count(self, *, useful: bool, rejected: bool) -> None:
+        """Count an answer.
+
+        Raises:
+            ConnectionFailed: none will fit any more.
+        """
+        if useful:
+            self.useless = self.rejected = 0
+            return
+        self.useless += 1
+        self.rejected += rejected
+        if self.rejected >= _HOPELESS:
+            msg = f"{self.rejected} answers over REST in a row did not fit what the connection brought"
+            raise ConnectionFailed(msg)

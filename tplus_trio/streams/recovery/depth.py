@@ -225,8 +225,8 @@ class DepthRecovery(Recovery[Depth]):
     def _is_believable(self, number: int) -> bool:
         """Whether a snapshot may be of now.
 
-        It may if it has all that came before the loss, or if what is held follows it. Else the service has started over,
-        or the snapshot is an old one, which will not be told for long.
+        It may if it has all that came before the loss, or if what is held follows it. Else either the service has
+        started over, or the snapshot is an old one, which will not be told for long.
         """
         if number >= self._reached or (self._held and self._held[0].sequence_number <= number + 1):
             return True
