@@ -40,6 +40,7 @@ from tplus_trio.testing.rest import MarketData, Router
 from tplus_trio.testing.rest_orders import OrderRequests, order_routes
 from tplus_trio.testing.tape import Tape, TapeEntry
 from tplus_trio.testing.venue import Venue, dumps
+from tplus_trio.users.user import User
 
 __all__ = ["Exchange"]
 
@@ -102,9 +103,9 @@ class Exchange:
         listing = self._venue.add_market(AssetIdentifier(asset), book_price_decimals, book_quantity_decimals)
         return listing.market
 
-    def add_market_maker(self, user_key: str) -> None:
+    def add_market_maker(self, user: User | str) -> None:
         """Let a user listen to ``/intent/ws``."""
-        self._gate.market_makers.add(user_key)
+        self._gate.market_makers.add(_key(user))
 
     # Serving
 
@@ -131,21 +132,21 @@ class Exchange:
         """A market's public depth as it is now, exactly."""
         return self._venue.listing(asset).depth.snapshot()
 
-    def orders(self, user_key: str) -> tuple[OrderResponse, ...]:
+    def orders(self, user: User | str) -> tuple[OrderResponse, ...]:
         """All orders of a user, newest first."""
-        return tuple(order_response(record) for record in reversed(self._desk.orders(user_key)))
+        return tuple(order_response(record) for record in reversed(self._desk.orders(_key(user))))
 
-    def is_open(self, user_key: str, order_id: str) -> bool:
+    def is_open(self, user: User | str, order_id: str) -> bool:
         """Whether a user's order rests in the book, or waits for its trigger."""
-        return self._desk.is_open(user_key, order_id)
+        return self._desk.is_open(_key(user), order_id)
 
     def trades(self, asset: AssetIdentifier | str | int | None = None) -> tuple[Trade, ...]:
         """All trades, or those of one market, oldest first."""
         return tuple(self._venue.trades if asset is None else self._venue.listing(asset).trades)
 
-    def user_trades(self, user_key: str) -> tuple[UserTrade, ...]:
+    def user_trades(self, user: User | str) -> tuple[UserTrade, ...]:
         """All trades of a user, oldest first; one of a user with himself does not happen."""
-        return tuple(self._desk.user_trades.get(user_key, ()))
+        return tuple(self._desk.user_trades.get(_key(user), ()))
 
     @property
     def markets(self) -> tuple[Market, ...]:
@@ -181,7 +182,7 @@ class Exchange:
 
     def place(
         self,
-        user_key: str,
+        user: User | str,
         asset: AssetIdentifier | str | int,
         side: Side | str,
         price_units: int | None,
@@ -193,7 +194,7 @@ class Exchange:
         """Place an order for a user.
 
         Args:
-            user_key: The user's public key.
+            user: Who, or the public key of who.
             asset: The market.
             side: ``Buy`` or ``Sell``.
             price_units: The limit in units of the book; None makes it a market order.
@@ -211,20 +212,20 @@ class Exchange:
         else:
             details = LimitOrderDetails(price_units, quantity_units, time_in_force or GTC())
         order = unsigned_order(
-            user_key, order_id or new_order_id(), listing.market, Side(side), details, now_ns=self.now_ns()
+            _key(user), order_id or new_order_id(), listing.market, Side(side), details, now_ns=self.now_ns()
         )
         with _complaints():
-            answer = self._desk.create(listing, user_key, order)
+            answer = self._desk.create(listing, _key(user), order)
         return OrderOperationResponse(**answer)
 
-    def cancel(self, user_key: str, order_id: str) -> OrderOperationResponse:
+    def cancel(self, user: User | str, order_id: str) -> OrderOperationResponse:
         """Cancel a user's order.
 
         Raises:
             ValueError: The user has no such order open.
         """
         with _complaints():
-            return OrderOperationResponse(**self._desk.cancel(user_key, order_id))
+            return OrderOperationResponse(**self._desk.cancel(_key(user), order_id))
 
     def expire_orders(self) -> None:
         """Remove the orders that have expired by now; every request and order does so too."""
@@ -296,6 +297,10 @@ class Exchange:
     def play_entry(self, entry: TapeEntry) -> None:
         """Let one entry of a tape happen now."""
         self._deck.play(entry)
+
+
+def _key(user: User | str) -> str:
+    return user if isinstance(user, str) else user.public_key
 
 
 def _levels(pairs: Iterable[tuple[Decimal | int | str, Decimal | int | str]]) -> list[Level]:

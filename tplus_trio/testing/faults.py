@@ -188,6 +188,23 @@ class Faults:
             raise ValueError(f"pieces must be at least 1, got {pieces!r}")
         self._fragments.add(path, n, pieces)
 
+    def stall_feed(self, path: str, seconds: float) -> None:
+        """Keep back everything on paths that begin with ``path``; afterwards it is sent, in order.
+
+        Pings are still answered: nothing but the silence tells.
+
+        Args:
+            path: The paths' prefix.
+            seconds: How long, on trio's clock, virtual ones included; 0 ends a stall.
+
+        Raises:
+            ValueError: ``seconds`` is negative.
+            RuntimeError: It was not called inside trio.
+        """
+        if seconds < 0:
+            raise ValueError(f"seconds must not be negative, got {seconds!r}")
+        self._hub.stall(path, seconds)
+
     def close_streams(self, path: str = "", code: int = 1012, reason: str = "") -> None:
         """End all feeds on paths that begin with ``path`` with a close frame, once what waits is sent."""
         for subscription in self._hub.matching(path):

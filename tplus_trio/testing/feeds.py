@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 import attrs
+import trio
 
 __all__ = ["Hub", "Subscription"]
 
@@ -32,6 +34,7 @@ class Subscription:
         subprotocol: What the handshake's answer names, if anything.
         close_code: Once closed: the code for the close frame.
         close_reason: Once closed: the reason for the close frame.
+        stalled_until: Until when, on trio's clock, what waits is kept back; infinite while nothing is.
     """
 
     path: str
@@ -41,6 +44,7 @@ class Subscription:
     subprotocol: str | None = None
     close_code: int = 1000
     close_reason: str = ""
+    stalled_until: float = inf
     _messages: deque[bytes] = attrs.field(factory=deque[bytes], init=False, repr=False)
     _closed: bool = attrs.field(default=False, init=False)
     _hub: Hub | None = attrs.field(default=None, init=False, repr=False)
@@ -68,7 +72,11 @@ class Subscription:
             self.on_ready()
 
     def take(self, limit: int | None = None) -> list[bytes]:
-        """Fetch what waits, oldest first, at most ``limit`` messages."""
+        """Fetch what waits, oldest first, at most ``limit`` messages; nothing while the feed is stalled."""
+        if self.stalled_until < inf:
+            if trio.current_time() < self.stalled_until:
+                return []
+            self.stalled_until = inf
         count = len(self._messages) if limit is None else min(limit, len(self._messages))
         return [self._messages.popleft() for _ in range(count)]
 
@@ -89,6 +97,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._by_path: dict[str, list[Subscription]] = {}
+        #: Until when which paths are stalled, by prefix.
+        self._stalls: dict[str, float] = {}
 
     def __len__(self) -> int:
         return sum(len(listeners) for listeners in self._by_path.values())
@@ -96,6 +106,11 @@ class Hub:
     def add(self, subscription: Subscription) -> Subscription:
         """Let ``subscription`` hear what is published on its path from now on."""
         subscription._hub = self
+        until = max(
+            (until for prefix, until in self._stalls.items() if subscription.path.startswith(prefix)), default=-inf
+        )
+        if until > -inf and until > trio.current_time():
+            subscription.stalled_until = until
         self._by_path.setdefault(subscription.path, []).append(subscription)
         return subscription
 
@@ -120,6 +135,14 @@ class Hub:
     def matching(self, prefix: str = "") -> list[Subscription]:
         """The subscriptions whose path begins with ``prefix``."""
         return [s for path, listeners in self._by_path.items() if path.startswith(prefix) for s in listeners]
+
+    def stall(self, prefix: str, seconds: float) -> None:
+        """Keep back what is published on paths that begin with ``prefix``."""
+        self._stalls[prefix] = until = trio.current_time() + seconds
+        for subscription in self.matching(prefix):
+            subscription.stalled_until = until
+            if subscription.on_ready is not None:
+                subscription.on_ready()
 
     @property
     def backlog(self) -> int:

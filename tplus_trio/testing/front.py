@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from math import inf
@@ -22,7 +22,7 @@ from tplus_trio.testing.feeds import Subscription
 from tplus_trio.testing.frames import on_the_wire
 from tplus_trio.testing.messages import JSON, Rejection, Request, Response
 
-__all__ = ["serve", "serve_stream"]
+__all__ = ["listen", "serve", "serve_stream"]
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -60,20 +60,32 @@ async def serve(
     Leaving the body, or cancelling it, closes all connections at once. What the body raises comes out as it
     is.
     """
+    async with listen(partial(serve_stream, exchange), host, port, ssl_context=ssl_context) as url:
+        yield url
+
+
+@asynccontextmanager
+async def listen(
+    handler: Callable[[trio.abc.Stream], Awaitable[object]],
+    host: str,
+    port: int,
+    *,
+    ssl_context: ssl.SSLContext | None,
+) -> AsyncGenerator[str]:
+    """Hand every TCP connection to a handler, as :func:`serve` does."""
+
+    async def handle(stream: trio.SocketStream) -> None:
+        if ssl_context is None:
+            await handler(stream)
+        else:
+            await handler(trio.SSLStream(stream, ssl_context, server_side=True, https_compatible=True))
+
     listeners = await trio.open_tcp_listeners(port, host=host)
     async with open_plain_nursery() as nursery:
-        handler = partial(_serve_tcp, exchange, ssl_context)
-        await nursery.start(partial(trio.serve_listeners, handler, listeners, handler_nursery=nursery))
+        await nursery.start(partial(trio.serve_listeners, handle, listeners, handler_nursery=nursery))
         bound = listeners[0].socket.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         yield f"{'http' if ssl_context is None else 'https'}://{name}:{bound}"
-
-
-async def _serve_tcp(exchange: Exchange, ssl_context: ssl.SSLContext | None, stream: trio.SocketStream) -> None:
-    if ssl_context is None:
-        await serve_stream(exchange, stream)
-    else:
-        await serve_stream(exchange, trio.SSLStream(stream, ssl_context, server_side=True, https_compatible=True))
 
 
 async def serve_stream(exchange: Exchange, stream: trio.abc.Stream) -> None:
@@ -276,9 +288,10 @@ async def _send_out(
                 if connection.closed is not None:
                     return  # no data may follow a close frame
                 await stream.send_all_locked(on_the_wire(messages))
-        elif subscription.closed:
+        elif subscription.closed and not subscription.backlog:
             return
         else:
             changed = trio.Event()
             subscription.on_ready = changed.set
-            await changed.wait()
+            with trio.move_on_at(subscription.stalled_until):
+                await changed.wait()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+import socket
+import ssl
+import struct
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import attrs
 import trio
@@ -17,12 +20,30 @@ import trio.abc
 
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.testing.exchange import Exchange
-from tplus_trio.testing.front import serve_stream
+from tplus_trio.testing.front import listen, serve_stream
 from tplus_trio.testing.pipe import DEFAULT_CAPACITY, Conditions, MemoryStream, Pipe
 
 __all__ = ["MemoryNetwork"]
 
+#: In memory, every host is as good.
+_URL: Final = "http://exchange"
+
 Handler = Callable[[trio.abc.Stream], Awaitable[object]]
+
+
+async def _pump(source: trio.abc.ReceiveStream, sink: trio.abc.SendStream, scope: trio.CancelScope) -> None:
+    """Pass bytes on until they end."""
+    while data := await source.receive_some():
+        await sink.send_all(data)
+    scope.cancel()
+
+
+def _reset_socket(stream: trio.abc.Stream) -> None:
+    """Let the peer find its connection reset, once this stream is closed."""
+    if isinstance(stream, trio.SSLStream):
+        stream = cast("trio.SSLStream[trio.abc.Stream]", stream).transport_stream
+    if isinstance(stream, trio.SocketStream):
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 @attrs.define(eq=False)
@@ -84,6 +105,8 @@ class MemoryNetwork:
         self.exchange: Final = Exchange() if exchange is None else exchange
         #: How many connections were asked for, refused ones included.
         self.connects: int = 0
+        #: A base URL that leads here: over TCP while :meth:`serve` runs, else for clients with this ``connector``.
+        self.url: str = _URL
         self._handler: Handler = partial(serve_stream, self.exchange) if handler is None else handler
         self._conditions = Conditions(latency, bandwidth, rng=random.Random(seed))
         self._capacity = capacity
@@ -143,6 +166,44 @@ class MemoryNetwork:
         far = MemoryStream(connection.downward, connection.upward, partial(self._closed, connection, near=False))
         self._nursery.start_soon(self._serve, far)
         return near
+
+    @asynccontextmanager
+    async def serve(
+        self, host: str = "127.0.0.1", port: int = 0, *, ssl_context: ssl.SSLContext | None = None
+    ) -> AsyncGenerator[str]:
+        """Let TCP connections in, so that every fault here can be had over real sockets.
+
+        As :func:`~tplus_trio.testing.serve`, for programs in other processes and clients without a ``connector``. A
+        connection that is refused or cannot be made here is accepted and then reset.
+
+        Args:
+            host: The address to listen on.
+            port: The port; 0 takes a free one.
+            ssl_context: Speak TLS with these settings; None speaks plain HTTP.
+
+        Yields:
+            The base URL.
+
+        Raises:
+            OSError: The address cannot be listened on.
+        """
+        async with listen(partial(self._relay, host, port), host, port, ssl_context=ssl_context) as url:
+            self.url = url
+            try:
+                yield url
+            finally:
+                self.url = _URL
+
+    async def _relay(self, host: str, port: int, outside: trio.abc.Stream) -> None:
+        """Pass everything on between a TCP connection and one of this network, its end and its reset included."""
+        try:
+            async with await self.connect(host, port) as inside, trio.open_nursery() as nursery:
+                nursery.start_soon(_pump, outside, inside, nursery.cancel_scope)
+                await _pump(inside, outside, nursery.cancel_scope)
+        except* (OSError, trio.BrokenResourceError):
+            _reset_socket(outside)
+        finally:
+            await trio.aclose_forcefully(outside)
 
     def _closed(self, connection: _Connection, *, near: bool) -> None:
         if near:

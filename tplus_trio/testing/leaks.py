@@ -1,0 +1,86 @@
+"""What a piece of a program has left behind: tasks that still run, descriptors that are still open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Container, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+import trio.testing
+
+__all__ = ["assert_no_leaks"]
+
+_OWN_ROOM: Final = str(Path(__file__).parent) + os.sep
+_DESCRIPTORS: Final = "/proc/self/fd" if Path("/proc/self/fd").is_dir() else "/dev/fd"
+_STEP: Final = 0.05
+
+
+@asynccontextmanager
+async def assert_no_leaks(*, grace: float = 1.0) -> AsyncGenerator[None]:
+    """Check that the body leaves no task running and no descriptor open that was not there before.
+
+    ::
+
+        async with assert_no_leaks():
+            async with MarketDataClient(url, connector=network) as client:
+                await my_bot(client)
+
+    Clients belong inside: one from outside keeps connections for its next request. What serves the embedded exchange's
+    side of a connection does not count. Where descriptors cannot be listed, tasks alone are checked.
+
+    Args:
+        grace: Seconds, on trio's clock, that what is ending already may take.
+
+    Raises:
+        AssertionError: Something was left; it is named. What the body raises comes first, and as it is.
+    """
+    before = _all_there_is()
+    yield
+    await trio.testing.wait_all_tasks_blocked()
+    left = _left_since(before)
+    with trio.move_on_after(grace):
+        while left:
+            await trio.sleep(_STEP)
+            left = _left_since(before)
+    if left:
+        raise AssertionError(f"left behind: {', '.join(sorted(left.values()))}")
+
+
+def _left_since(before: Container[object]) -> dict[object, str]:
+    return {key: what for key, what in _all_there_is().items() if key not in before}
+
+
+def _all_there_is() -> dict[object, str]:
+    """Tasks and descriptors, and what to call them."""
+    tasks: dict[object, str] = {task: f"task {task.name}" for task in _tasks()}
+    return tasks | dict(_descriptors())
+
+
+def _tasks() -> Iterator[trio.lowlevel.Task]:
+    """Every task of this run, but for those of the embedded exchange."""
+    root = trio.lowlevel.current_root_task()
+    waiting = [] if root is None else [root]
+    while waiting:
+        task = waiting.pop()
+        coroutine: Any = task.coro
+        if _code_file(coroutine).startswith(_OWN_ROOM):
+            continue
+        yield task
+        waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+
+
+def _code_file(coroutine: Any) -> str:
+    code = getattr(coroutine, "cr_code", None)
+    return "" if code is None else str(code.co_filename)
+
+
+def _descriptors() -> Iterator[tuple[tuple[int, str], str]]:
+    """Each open descriptor with what it leads to: a number is soon used again."""
+    with suppress(OSError):
+        for name in os.listdir(_DESCRIPTORS):  # noqa: PTH208 - of names alone
+            with suppress(OSError, ValueError):
+                target = os.readlink(f"{_DESCRIPTORS}/{name}")  # noqa: PTH115 - no file need be there
+                yield (int(name), target), f"descriptor {name} ({target})"

@@ -1,0 +1,120 @@
+"""The pytest plugin: an exchange, a network and clients as fixtures of pytest-trio's tests.
+
+pytest loads it by itself where the package is installed, and it loads nothing else until a fixture is used::
+
+    async def test_my_bot(exchange, market_data, autojump_clock):
+        exchange.publish_diff(200, bids=[("9.5", 20)], asks=[("10.5", 20)])
+        async with market_data.open_book(200) as book:
+            await book.wait_synced()
+            ...
+
+A test with one of these fixtures needs no ``trio_mode`` and no marker. Each may be overridden, as any fixture.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from tplus_trio import MarketDataClient, OrderBookClient, User
+    from tplus_trio.testing import Exchange, MemoryNetwork
+
+_OURS: Final = frozenset({"exchange", "network", "market_data", "order_book", "user", "over_tcp"})
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell pytest of our marker."""
+    config.addinivalue_line(
+        "markers",
+        "tplus_network(latency=0.0, bandwidth=None, seed=0): what the network of the `network` fixture is like",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave asynchronous tests with our fixtures to pytest-trio."""
+    for item in items:
+        if isinstance(item, pytest.Function) and not _OURS.isdisjoint(item.fixturenames):
+            hypothesis = getattr(item.obj, "hypothesis", None)
+            test = item.obj if hypothesis is None else hypothesis.inner_test
+            if inspect.iscoroutinefunction(test) and item.get_closest_marker("trio") is None:
+                item.add_marker(pytest.mark.trio)
+
+
+@pytest.fixture
+def exchange() -> Generator[Exchange]:
+    """An embedded exchange with one market, 200, whose book is empty. Its own failures fail the test."""
+    from tplus_trio.testing.exchange import Exchange  # noqa: PLC0415 - loaded when used
+
+    exchange = Exchange()
+    exchange.add_market(200)
+    yield exchange
+    assert not exchange.crashes, f"the embedded exchange failed: {exchange.crashes}"
+
+
+@pytest.fixture
+async def network(exchange: Exchange, request: pytest.FixtureRequest) -> AsyncGenerator[MemoryNetwork]:
+    """The network between the clients and the exchange, with its faults. ``tplus_network`` says what it is like."""
+    from tplus_trio.testing.network import MemoryNetwork  # noqa: PLC0415
+
+    over_tcp = "over_tcp" in request.fixturenames
+    if over_tcp and "autojump_clock" in request.fixturenames:
+        pytest.fail("over_tcp needs real time: a clock that jumps does not wait for sockets", pytrace=False)
+    node: pytest.Item = request.node
+    marker = node.get_closest_marker("tplus_network")
+    conditions: dict[str, Any] = {} if marker is None else dict(marker.kwargs)
+    async with AsyncExitStack() as stack:
+        network = await stack.enter_async_context(MemoryNetwork(exchange, **conditions))
+        if over_tcp:
+            await stack.enter_async_context(network.serve())
+        yield network
+
+
+@pytest.fixture
+async def over_tcp(network: MemoryNetwork) -> str:
+    """The exchange's URL on a real port of this machine, which the clients of the test use too.
+
+    Connections pass through ``network``, so that its faults are there. Time is real then: with ``autojump_clock``,
+    which skips every wait for a socket, it is refused.
+    """
+    return network.url
+
+
+@pytest.fixture
+def user() -> User:
+    """A fresh user, whose client signs in by itself."""
+    from tplus_trio import User  # noqa: PLC0415
+
+    return User()
+
+
+@pytest.fixture
+async def market_data(network: MemoryNetwork, request: pytest.FixtureRequest) -> AsyncGenerator[MarketDataClient]:
+    """A client of the exchange's market data, without a user."""
+    from tplus_trio import MarketDataClient  # noqa: PLC0415
+
+    async with MarketDataClient(network.url, **_options(network, request)) as client:
+        yield client
+
+
+@pytest.fixture
+async def order_book(
+    network: MemoryNetwork, user: User, request: pytest.FixtureRequest
+) -> AsyncGenerator[OrderBookClient]:
+    """A client of the exchange's order book, for ``user``."""
+    from tplus_trio import OrderBookClient  # noqa: PLC0415
+
+    async with OrderBookClient(network.url, default_user=user, **_options(network, request)) as client:
+        yield client
+
+
+def _options(network: MemoryNetwork, request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The exchange's clock, for tokens that age in virtual time, and the same delays in every run."""
+    connector = None if "over_tcp" in request.fixturenames else network
+    return {"connector": connector, "now_ns": network.exchange.now_ns, "jitter": random.Random(0).random}
