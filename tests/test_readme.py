@@ -14,6 +14,8 @@ from trio.testing import MockClock
 from tplus_trio import MarketDataClient
 from tplus_trio.testing import Exchange, MemoryNetwork, serve
 
+pytest_plugins = ["pytester"]
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAM, BOT, TEST = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -83,13 +85,21 @@ async def test_the_bot(autojump_clock: MockClock) -> None:
     assert printed[1].startswith("1001 ")
 
 
-async def test_the_test(autojump_clock: MockClock) -> None:
+async def test_the_test(exchange: Exchange, market_data: MarketDataClient, autojump_clock: MockClock) -> None:
     test = run(TEST)["test_a_gap_begins_a_new_book"]
     with trio.fail_after(20):
-        await test(autojump_clock)
+        await test(exchange, market_data, autojump_clock)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/guarantees.md", "docs/design.md", "CHANGELOG.md"])
+def test_the_tests_file_is_whole(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(TEST)
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+PAGES = ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import attrs
 
@@ -27,7 +27,17 @@ class PriceLevel(NamedTuple):
 
 def _levels(levels: Iterable[PriceLevel | Sequence[Decimal | int | str]]) -> tuple[PriceLevel, ...]:
     """Levels from plain pairs, for books that are written by hand; decoding does not come through here."""
-    return tuple(PriceLevel(to_decimal(price), to_decimal(quantity)) for price, quantity in levels)
+    # Those of a book that says what it holds are levels already, thousands of them.
+    return tuple([level if _is_exact(level) else _level(level) for level in levels])
+
+
+def _is_exact(level: object) -> TypeGuard[PriceLevel]:
+    return type(level) is PriceLevel and type(level[0]) is type(level[1]) is Decimal
+
+
+def _level(pair: Sequence[Decimal | int | str]) -> PriceLevel:
+    price, quantity = pair
+    return PriceLevel(to_decimal(price), to_decimal(quantity))
 
 
 @attrs.frozen

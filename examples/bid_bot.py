@@ -1,0 +1,68 @@
+"""A bot that joins the best bid while it knows it, and keeps count of what it has bought.
+
+Run: ``python examples/bid_bot.py [MDS_URL [OMS_URL]]`` (or ``TPLUS_MDS_URL`` and ``TPLUS_OMS_URL``). A simulated
+exchange to try it on: ``python -m tplus_trio exchange``. ``docs/tutorial.md`` explains it, and its test.
+"""
+
+import os
+import sys
+from contextlib import suppress
+
+import trio
+
+from tplus_trio import LiveBook, MarketDataClient, NotFoundError, OrderBookClient, TplusError, User, new_order_id
+
+MDS_URL = os.environ.get("TPLUS_MDS_URL", "http://127.0.0.1:8011")
+OMS_URL = os.environ.get("TPLUS_OMS_URL", MDS_URL)
+ASSET = 200
+
+
+class BidBot:
+    """One bid of one unit, anew every second."""
+
+    def __init__(self, md: MarketDataClient, oms: OrderBookClient) -> None:
+        self.md, self.oms, self.order_id, self.bought = md, oms, "", 0
+
+    async def run(self) -> None:
+        async with self.md.open_book(ASSET) as book, trio.open_nursery() as nursery:
+            nursery.start_soon(self.count)
+            try:
+                while True:
+                    with suppress(TplusError):  # no network, or no known price: in a second, again
+                        await self.quote(book)
+                    await trio.sleep(1)
+            finally:
+                with trio.move_on_after(2, shield=True):
+                    await self.pull()
+
+    async def quote(self, book: LiveBook) -> None:
+        await self.pull()
+        best = book.best_bid  # raises BookNotSynced while nobody knows it
+        if best is not None:
+            self.order_id = new_order_id()  # chosen before it is sent: whatever happens, it can be taken back
+            price = int(best.price * 100)  # in units of this market's book
+            await self.oms.create_limit_order(1, price, "Buy", asset_id=ASSET, order_id=self.order_id)
+
+    async def pull(self) -> None:
+        if self.order_id:
+            with suppress(NotFoundError):  # filled meanwhile, or never there
+                await self.oms.cancel_order(self.order_id, ASSET)
+            self.order_id = ""
+
+    async def count(self) -> None:
+        async for event in self.oms.stream_user_trade_events():
+            # A trade, or a Gap in which there may have been some: what they come to in all, REST knows.
+            orders, _ = await self.oms.get_user_orders()
+            self.bought = sum(int(order.confirmed_filled_quantity) for order in orders)
+            print(type(event).__name__, "- bought so far:", self.bought)
+
+
+async def main(mds_url: str = MDS_URL, oms_url: str = OMS_URL) -> None:
+    """Bid until cancelled."""
+    async with MarketDataClient(mds_url) as md, OrderBookClient(oms_url, default_user=User()) as oms:
+        await BidBot(md, oms).run()
+
+
+if __name__ == "__main__":
+    urls = sys.argv[1:] or [MDS_URL, OMS_URL]
+    trio.run(main, urls[0], urls[-1])

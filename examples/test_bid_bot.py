@@ -1,0 +1,45 @@
+"""The bot in bad times. Run: ``pytest examples``. The fixtures come with ``tplus-trio[testing]``; time is simulated."""
+
+import trio
+from bid_bot import BidBot
+
+OTHER, SELLER = "0" * 64, "1" * 64
+
+
+async def test_bid_bot(exchange, market_data, order_book, user, nursery, autojump_clock):
+    _, _, high = (exchange.place(OTHER, 200, "Buy", price, 5).order_id for price in (890, 900, 950))
+    bot, scope = BidBot(market_data, order_book), trio.CancelScope()
+
+    async def run():
+        with scope:
+            await bot.run()
+
+    def bids():
+        return [order.limit_price for order in exchange.orders(user) if exchange.is_open(user, order.order_id)]
+
+    nursery.start_soon(run)
+    await trio.sleep(5)
+    assert bids() == [950]
+
+    # The feed is away, and the price falls: there is no order at a price that nobody knows.
+    exchange.faults.reject_handshakes(8, path="/marketdepth")
+    exchange.faults.close_streams("/marketdepth")
+    exchange.cancel(OTHER, high)
+    await trio.sleep(2)
+    assert bids() == []
+    await trio.sleep(120)
+    assert bids() == [900]
+
+    # It buys while the feed of its trades is away.
+    exchange.faults.close_streams("/trades/user")
+    await trio.sleep(0.001)
+    exchange.place(SELLER, 200, "Sell", 900, 6)
+    await trio.sleep(10)
+    assert bot.bought == len(exchange.user_trades(user)) == 1
+    assert bids() == [890]
+
+    # It is cancelled, passes that on, and leaves no order behind.
+    scope.cancel()
+    await trio.sleep(5)
+    assert scope.cancelled_caught
+    assert bids() == []
