@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
@@ -265,8 +266,9 @@ def retry_after(value: str) -> float | None:
     """The seconds that a ``Retry-After`` header asks for: given as a number or as a date; None where it is neither."""
     try:
         if value.strip().isdecimal():
-            return float(value)
-        wait = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
+            wait = float(value)
+        else:
+            wait = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
         return None
-    return max(wait, 0.0)
+    return max(wait, 0.0) if math.isfinite(wait) else None
