@@ -11,7 +11,7 @@ import msgspec
 from tplus_trio.codec.books import read_book, read_diff
 from tplus_trio.codec.numbers import check_all
 from tplus_trio.codec.shapes import converter, is_record
-from tplus_trio.codec.text import MALFORMED, as_json, decode_hook, exact, failure, parse
+from tplus_trio.codec.text import MALFORMED, as_json, check_nesting, decode_hook, exact, failure, parse
 from tplus_trio.models import (
     AuthToken,
     KlinesPage,
@@ -92,6 +92,7 @@ def decode(body: bytes | str, kind: type[T]) -> T:
     """
     try:
         model: T = _reader(cast("Hashable", kind))(as_json(body))
+        check_nesting(model)
         check_all(model)
     except MALFORMED as error:
         name = getattr(kind, "__name__", "answer")

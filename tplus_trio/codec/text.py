@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -13,7 +14,18 @@ from tplus_trio.errors import DecodeError
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.models.numbers import check_decimal
 
-__all__ = ["MALFORMED", "as_json", "decode_hook", "exact", "failure", "holds_control", "parse", "quick_hook"]
+__all__ = [
+    "MALFORMED",
+    "as_json",
+    "check_nesting",
+    "decode_hook",
+    "exact",
+    "failure",
+    "holds_control",
+    "may_be_deep",
+    "parse",
+    "quick_hook",
+]
 
 #: What decoding raises over input that is not as promised: msgspec over shapes, models over values, attribute
 #: and key look-ups over other people's structures, and the stack over nesting without end.
@@ -28,6 +40,8 @@ MALFORMED: Final = (
 )
 
 _EXCERPT: Final = 120
+#: How deeply plain objects may be nested. What is nested as deeply as can be read cannot be printed or written again.
+_NESTING: Final = 100
 _CONTROL: Final = frozenset({"subscriptions", "ping", "pong"})
 #: A value whose key says that nobody else should read it, as far as it goes: the text may be cut or broken.
 _SECRET: Final = re.compile(
@@ -94,8 +108,34 @@ _untyped: Final = msgspec.json.Decoder(float_hook=exact)
 
 
 def parse(data: bytes) -> Any:
-    """JSON as plain objects, with every number exact."""
-    return _untyped.decode(data)
+    """JSON as plain objects, with every number exact.
+
+    Raises:
+        RecursionError: If it is nested too deeply.
+    """
+    value = _untyped.decode(data)
+    if may_be_deep(data):
+        check_nesting(value)
+    return value
+
+
+def may_be_deep(data: bytes) -> bool:
+    """Whether JSON has enough brackets to be nested too deeply."""
+    return data.count(b"[") + data.count(b"{") > _NESTING
+
+
+def check_nesting(value: object, left: int = _NESTING) -> None:
+    """Look at plain objects.
+
+    Raises:
+        RecursionError: If they are nested too deeply.
+    """
+    if not left:
+        raise RecursionError
+    if isinstance(value, list | dict):
+        for item in cast("Iterable[object]", value.values() if isinstance(value, dict) else value):
+            if isinstance(item, (list, dict)) and item:
+                check_nesting(cast("object", item), left - 1)
 
 
 def failure(what: str, text: bytes | str, error: Exception, *, secret: bool = False) -> DecodeError:
