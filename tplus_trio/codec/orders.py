@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import astuple
 
-from tplus_trio.codec.text import MALFORMED, exact, quick_hook
+from tplus_trio.codec.text import MALFORMED, exact, may_be_deep, quick_hook
 from tplus_trio.models import (
     GTC,
     GTD,
@@ -222,7 +222,7 @@ _READERS: Final[Mapping[bytes, Callable[[bytes], OrderEvent]]] = {
 def read_event(frame: bytes) -> OrderEvent | None:
     """The event of a frame, or None if it is not of the usual form."""
     read = _READERS.get(frame[2 : frame.find(b'"', 2)])
-    if read is None or not frame.isascii():
+    if read is None or not frame.isascii() or may_be_deep(frame):
         return None
     try:
         return read(frame)
