@@ -36,7 +36,7 @@ from tplus_trio.models import (
     TradeTarget,
     validate_order_id,
 )
-from tplus_trio.models.order import public_key
+from tplus_trio.models.order import public_key, units
 
 __all__ = ["read_event"]
 
@@ -181,7 +181,7 @@ def _created(created: _Created) -> OrderCreatedEvent:
 
 def _shape(cls: type[attrs.AttrsInstance]) -> type[msgspec.Struct]:
     """The shape of a model whose JSON is its fields."""
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls) | {field.name: _Units for field in attrs.fields(cls) if field.validator is units}
     fields = [
         (field.name, hints[field.name])
         if field.default is attrs.NOTHING

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 import attrs
 
 from tplus_trio.models.asset import AssetIdentifier
-from tplus_trio.models.order import Order, signature_bytes
+from tplus_trio.models.order import Order, signature_bytes, units
 
 __all__ = [
     "OrderAmendFailedEvent",
@@ -57,8 +57,8 @@ class OrderUpdatedEvent:
 
     order_id: str
     status: str
-    filled_quantity: int
-    remaining_quantity: int
+    filled_quantity: int = attrs.field(validator=units)
+    remaining_quantity: int = attrs.field(validator=units)
     update_timestamp_ns: int
 
 
@@ -92,10 +92,10 @@ class OrderRemovedEvent:
     timestamp_ns: int
     operator_pubkey: str | None = None
     reason: str
-    filled_quantity: int = 0
-    confirmed_quantity: int = 0
-    filled_amount: int = 0
-    confirmed_amount: int = 0
+    filled_quantity: int = attrs.field(default=0, validator=units)
+    confirmed_quantity: int = attrs.field(default=0, validator=units)
+    filled_amount: int = attrs.field(default=0, validator=units)
+    confirmed_amount: int = attrs.field(default=0, validator=units)
     book_quantity_decimals: int = 0
     initial_receive_timestamp_ns: int | None = None
 
@@ -109,8 +109,8 @@ class OrderReplacedEvent:
     order_id: str
     asset_id: AssetIdentifier = attrs.field(converter=AssetIdentifier)
     user_id: str
-    new_quantity: int
-    new_price: int
+    new_quantity: int = attrs.field(validator=units)
+    new_price: int = attrs.field(validator=units)
     timestamp_ns: int | None = None
     authorization_revision: int = 0
     operator_pubkey: str | None = None
@@ -126,8 +126,8 @@ class OrderAmendedEvent:
     order_id: str
     asset_id: AssetIdentifier = attrs.field(converter=AssetIdentifier)
     user_id: str
-    new_quantity: int
-    remaining_quantity: int
+    new_quantity: int = attrs.field(validator=units)
+    remaining_quantity: int = attrs.field(validator=units)
     authorization_revision: int = 0
     book_quantity_decimals: int = 0
     timestamp_ns: int | None = None
@@ -144,7 +144,7 @@ class OrderTriggeredEvent:
     asset_id: AssetIdentifier = attrs.field(converter=AssetIdentifier)
     user_id: str
     timestamp_ns: int
-    quantity: int
+    quantity: int = attrs.field(validator=units)
     trigger_touched: bool
     operator_pubkey: str | None = None
 
