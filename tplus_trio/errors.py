@@ -198,6 +198,9 @@ _BY_CODE: Final[Mapping[str, type[ApiError]]] = {
     "TIMEOUT": ServerError,
     "TIMEOUT_UNKNOWN_STATE": ServerError,
 }
+#: What a server sends beyond this is left out.
+_LONGEST_CODE: Final = 100
+_LONGEST_MESSAGE: Final = 500
 _AUTH_PREFIXES: Final = ("SIGNER_", "NONCE_")
 _ORDER_PREFIXES: Final = (
     "INSUFFICIENT_MARGIN",
@@ -247,10 +250,10 @@ def api_error(
     error: Any = cast("dict[str, Any]", body).get("error") if isinstance(body, dict) else body
     if isinstance(error, dict):
         fields = cast("dict[str, Any]", error)
-        code = str(fields.get("code") or code)
+        code = str(fields.get("code") or code)[:_LONGEST_CODE]
         message = str(fields.get("message") or "")
         details = fields["details"] if isinstance(fields.get("details"), dict) else None
         retryable = fields["retryable"] if isinstance(fields.get("retryable"), bool) else None
     elif isinstance(error, str):
         message = error
-    return _class_of(code, status)(code, message[:500], status, details, retryable, retry_after)
+    return _class_of(code, status)(code, message[:_LONGEST_MESSAGE], status, details, retryable, retry_after)

@@ -114,7 +114,7 @@ def _parse(data: bytes) -> _Crypto:
     try:
         crypto = msgspec.json.decode(data, type=_Keyfile).crypto
     except msgspec.ValidationError as error:
-        raise KeyfileError(f"not a keyfile that can be read: {error}") from None
+        raise KeyfileError(f"not a keyfile that can be read: {str(error)[:300]}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise KeyfileError("not a keyfile: it is not valid JSON, perhaps cut short") from None
     if len(crypto.ciphertext) not in {32, 64}:
