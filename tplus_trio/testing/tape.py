@@ -125,18 +125,27 @@ class Tape(Sequence[TapeEntry]):
 def _read(line: str, number: int) -> TapeEntry:
     try:
         fields = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f"line {number} of the tape is not JSON") from None
     match fields:
-        case {"t_ns": int(t_ns), "ws": str(path), "frame": str(frame)}:
+        case {"t_ns": int(t_ns), "ws": str(path), "frame": str(frame)} if _is_legal(t_ns, path, frame):
             return TapeFrame(t_ns, path, frame)
-        case {"t_ns": int(t_ns), "get": str(path), "body": str(body)}:
+        case {"t_ns": int(t_ns), "get": str(path), "body": str(body)} if _is_legal(t_ns, path, body):
             return TapeAnswer(t_ns, path, body)
         case _:
             raise ValueError(
                 f"line {number} of the tape is neither "
                 '{"t_ns": …, "ws": "/path", "frame": "…"} nor {"t_ns": …, "get": "/path", "body": "…"}'
             )
+
+
+def _is_legal(t_ns: int, *texts: str) -> bool:
+    """Whether a time is one, and texts can be sent: JSON allows halves of characters, which have no UTF-8 form."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return not isinstance(t_ns, bool) and abs(t_ns) < 1 << 63
 
 
 def _line(fields: dict[str, object]) -> str:
