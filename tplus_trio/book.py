@@ -15,6 +15,7 @@ from tplus_trio.arguments import check_count
 from tplus_trio.auth import Service
 from tplus_trio.errors import BookNotSynced, SequenceGap
 from tplus_trio.models import AssetIdentifier, OrderBook, OrderBookDiff, PriceLevel, Side
+from tplus_trio.models.numbers import check_decimal
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import Depth
@@ -106,6 +107,7 @@ class BookReader:
             The price, or None if the book does not hold that much.
         """
         wanted = left = _exact("quantity", quantity)
+        check_decimal(wanted, "quantity", signed=True)
         if wanted <= 0:
             msg = f"quantity is more than 0, not {wanted}"
             raise ValueError(msg)
