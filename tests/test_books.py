@@ -125,6 +125,17 @@ def test_removing_what_is_not_there_is_normal(book: LocalBook) -> None:
     assert len(book.bids()) == len(book.asks()) == 2
 
 
+def test_long_numbers_are_not_rounded() -> None:
+    """Numbers may have 100 digits, of which the usual arithmetic keeps 28."""
+    asks = [("10000000000000000000000000000.5", "1e-18"), ("10000000000000000000000000001.5", "999999999999.9")]
+    asks.append(("10000000000000000000000000002", "0.099999999999999999"))
+    book = LocalBook(OrderBook(asks=asks, bids=[("1.25", 1)]))
+    assert book.spread == D("9999999999999999999999999999.25")
+    assert book.mid == D("5000000000000000000000000000.875")
+    assert book.vwap("Buy", "1e12") is not None, "that is just what the book holds"
+    assert book.vwap("Buy", "1000000000000.000000000000000001") is None
+
+
 def test_an_empty_book() -> None:
     book = LocalBook(OrderBook())
     assert book.best_bid is book.best_ask is None
@@ -155,6 +166,7 @@ def test_books_are_compared_by_what_they_hold(book: LocalBook) -> None:
         ("vwap", ("Buy", 0), ValueError),
         ("vwap", ("Buy", -1), ValueError),
         ("vwap", ("Buy", "inf"), ValueError),
+        ("vwap", ("Buy", "1e9999999"), ValueError),
         ("vwap", ("Up", 1), ValueError),
         ("bids", (-1,), ValueError),
         ("asks", (1.5,), TypeError),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import ClassVar, Final
 
 import attrs
@@ -27,6 +27,8 @@ from tplus_trio.transport.websocket import WebSocketLimits
 __all__ = ["BookChange", "BookReader", "LiveBook", "LocalBook", "open_live_book"]
 
 _NOTHING: Final = Decimal(0)
+#: Arithmetic that rounds no sum, difference, half or product of legal numbers, whatever the caller's context does.
+_WIDE: Final = Context(prec=1000)
 
 
 class BookReader:
@@ -62,13 +64,13 @@ class BookReader:
     def spread(self) -> Decimal | None:
         """Best ask minus best bid, None if a side is empty."""
         bid, ask = self.best_bid, self.best_ask
-        return None if bid is None or ask is None else ask.price - bid.price
+        return None if bid is None or ask is None else _WIDE.subtract(ask.price, bid.price)
 
     @property
     def mid(self) -> Decimal | None:
         """The middle between best bid and best ask, None if a side is empty."""
         bid, ask = self.best_bid, self.best_ask
-        return None if bid is None or ask is None else (bid.price + ask.price) / 2
+        return None if bid is None or ask is None else _WIDE.divide(_WIDE.add(bid.price, ask.price), 2)
 
     def bids(self, n: int | None = None) -> tuple[PriceLevel, ...]:
         """The ``n`` highest bids, or all of them."""
@@ -119,8 +121,8 @@ class BookReader:
         cost = _NOTHING
         for price in prices:
             taken = min(left, levels[price].quantity)
-            cost += taken * price
-            left -= taken
+            cost = _WIDE.fma(taken, price, cost)
+            left = _WIDE.subtract(left, taken)
             if not left:
                 return cost / wanted
         return None
