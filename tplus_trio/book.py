@@ -224,12 +224,13 @@ class _Keeper:
         self.put_nowait(items)
 
     def put_nowait(self, items: Sequence[Depth]) -> None:
+        book = self.book
         for item in items:
             if isinstance(item, OrderBookDiff):
-                assert self.book is not None  # noqa: S101 - for the type checker: a snapshot comes first
-                self.book.apply(item)
+                assert book is not None  # noqa: S101 - for the type checker: a snapshot comes first
+                book.apply(item)
             elif isinstance(item, OrderBook):
-                self.book = LocalBook(item)
+                self.book = book = LocalBook(item)
         self.changed.unpark_all()
 
     def close(self, error: Exception) -> None:

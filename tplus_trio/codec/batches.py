@@ -39,6 +39,8 @@ BatchDecoder: TypeAlias = Callable[[Sequence[bytes | str]], Sequence[T] | None]
 _OBJECT: Final = (ord("{"), ord("}"))
 _LIST: Final = (ord("["), ord("]"))
 _PLAIN_LINES: Final = PLAIN + b"\n"
+#: Of a candle as it is spelled nearly always.
+_BAR_KEYS: Final = b"openhighlowclosevolumeopen_timestamp_nsclose_timestamp_ns"
 
 _diffs: Final = msgspec.json.Decoder(OrderBookDiff, strict=False).decode_lines
 _trades: Final = msgspec.json.Decoder(Trade, strict=False, dec_hook=quick_hook).decode_lines
@@ -108,7 +110,9 @@ def kline_batch_decoder(asset_id: AssetIdentifier) -> BatchDecoder[KlineUpdate]:
         try:
             lists = _candles(lines.replace(b"{", begin))
             candles = list(chain.from_iterable(lists))
-            check_bars(candles)
+            # What is left of plain numbers without their digits is their keys, as for books.
+            if lines.translate(None, _PLAIN_LINES) != _BAR_KEYS * len(candles) or not has_short_numbers(lines):
+                check_bars(candles)
         except MALFORMED:
             return None
         # As many braces as candles: none of them stood anywhere else, such as in a string.

@@ -117,15 +117,18 @@ class _Created(_Shape):
 
 
 def _maker(cls: type[T]) -> Callable[..., T]:
-    """What makes a model of checked values, in the order of its fields. Its constructor would check them again."""
-    new = cls.__new__
-    setters: list[Callable[[T, object], None]] = [getattr(cls, field.name).__set__ for field in attrs.fields(cls)]
+    """What makes a model of checked values, in the order of its fields. Its constructor would check them again.
+
+    It makes an instance of a class that is laid out alike and has a plain constructor, which takes a quarter of the
+    time of setting the fields of a frozen one by one; then that becomes the model.
+    """
+    names = [field.name for field in attrs.fields(cls)]
+    plain: Any = attrs.make_class(f"_Plain{cls.__name__}", names, eq=False, repr=False, slots=True, weakref_slot=False)
 
     def make(*values: object) -> T:
-        model = new(cls)
-        for set_field, value in zip(setters, values, strict=True):
-            set_field(model, value)
-        return model
+        model = plain(*values)
+        model.__class__ = cls
+        return cast("T", model)
 
     return make
 

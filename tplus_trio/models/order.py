@@ -185,7 +185,7 @@ class IOC:
 TimeInForce: TypeAlias = GTC | GTD | IOC
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class LimitOrderDetails:
     """A limit order's terms."""
 
@@ -260,7 +260,7 @@ class OrderTrigger:
     trigger: TriggerCondition = attrs.field(validator=instance_of((TriggerAbove, TriggerBelow)))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Order:
     """An order, as its user signs it."""
 

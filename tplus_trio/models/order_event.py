@@ -1,4 +1,8 @@
-"""What happens to a user's orders. Quantities and amounts are integers in the book's units."""
+"""What happens to a user's orders. Quantities and amounts are integers in the book's units.
+
+What comes in thousands a second has no slot for weak references: `tplus_trio.codec.orders` makes it in a way that needs
+that.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ __all__ = [
 ]
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class OrderCreatedEvent:
     """An order is in the book's hands."""
 
@@ -49,7 +53,7 @@ class OrderCreatedEvent:
         return self.user_order.order_id
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class OrderUpdatedEvent:
     """An order has traded; only older servers say so here."""
 
@@ -62,7 +66,7 @@ class OrderUpdatedEvent:
     update_timestamp_ns: int
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class OrderCancelledEvent:
     """An order was canceled."""
 
@@ -77,7 +81,7 @@ class OrderCancelledEvent:
     reason: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class OrderRemovedEvent:
     """An order has left the book for good.
 
@@ -100,7 +104,7 @@ class OrderRemovedEvent:
     initial_receive_timestamp_ns: int | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class OrderReplacedEvent:
     """An order has new terms."""
 
@@ -117,7 +121,7 @@ class OrderReplacedEvent:
     initial_receive_timestamp_ns: int | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class OrderAmendedEvent:
     """An order's quantity was reduced."""
 
@@ -134,7 +138,7 @@ class OrderAmendedEvent:
     operator_pubkey: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class OrderTriggeredEvent:
     """A trigger's condition was met: the order is active."""
 
@@ -149,7 +153,7 @@ class OrderTriggeredEvent:
     operator_pubkey: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class OrderCreateFailedEvent:
     """An order was not created."""
 
@@ -160,7 +164,7 @@ class OrderCreateFailedEvent:
     reason: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class OrderReplaceFailedEvent:
     """An order was not replaced: its old terms hold."""
 
@@ -171,7 +175,7 @@ class OrderReplaceFailedEvent:
     reason: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class OrderAmendFailedEvent:
     """An order was not amended: its old quantity holds."""
 
@@ -182,7 +186,7 @@ class OrderAmendFailedEvent:
     reason: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class OrderCancelFailedEvent:
     """An order was not canceled."""
 
@@ -193,7 +197,7 @@ class OrderCancelFailedEvent:
     reason: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class UnknownOrderEvent:
     """An event of a kind that this version does not know, as it came."""
 

@@ -84,6 +84,9 @@ class Buffer(Generic[T]):
         self._end: Exception | None = None
         self._trace: TracebackType | None = None
         self._taken = 0
+        #: Whether a producer waits for room.
+        self._waiting = False
+        self._is_plain = overflow != "conflate"
 
     def __len__(self) -> int:
         return len(self._items)
@@ -97,6 +100,7 @@ class Buffer(Generic[T]):
         self.put_nowait(items)
         if self._overflow == "block":
             while len(self._items) > self._size and self._end is None:
+                self._waiting, self._is_plain = True, False
                 await self._producers.park()
 
     def put_nowait(self, items: Sequence[T]) -> None:
@@ -136,7 +140,7 @@ class Buffer(Generic[T]):
             lost = [items.popleft() for _ in range(count)]
             self._stats.dropped += count - self._marked
             items.appendleft(self._dropped(lost, broken))
-            self._marked = True
+            self._marked, self._is_plain = True, False
         if self._begins is not None and len(items) > max(self._size, _TURN):
             mark = items.popleft() if self._marked else None
             self._merge()
@@ -163,14 +167,22 @@ class Buffer(Generic[T]):
                 # Each time from the same point: it would grow by the frames of every consumer before.
                 raise self._end.with_traceback(self._trace)
             await self._consumer.park()
+        self._taken += 1
+        if self._is_plain:
+            return items.popleft()
         if self._overflow == "conflate" and len(items) > 1:
             self._merge()
-        self._taken += 1
         self._marked = False
         item = items.popleft()
-        if self._producers and len(items) <= self._size // 2:
+        if self._waiting and len(items) <= self._size // 2:
+            self._waiting = False
             self._producers.unpark_all()
+        self._set_plain()
         return item
+
+    def _set_plain(self) -> None:
+        """Say whether taking an item is nothing but that, as it nearly always is."""
+        self._is_plain = not (self._waiting or self._marked or self._overflow == "conflate")
 
     def close(self, error: Exception) -> None:
         """Take no more items. What waits can still be taken; then `get` raises ``error``."""
@@ -182,8 +194,9 @@ class Buffer(Generic[T]):
     def clear(self) -> None:
         """Forget what waits."""
         self._items.clear()
-        self._marked = False
+        self._marked = self._waiting = False
         self._producers.unpark_all()
+        self._set_plain()
 
 
 def conflate_by(key: Callable[[T], Hashable]) -> Conflate[T]:
