@@ -315,6 +315,8 @@ def _run_answer(head: str, body: bytes) -> str:
     _check_numbers(model)
     if isinstance(model, models.Nonce):
         model.value.encode()
+        given = json.loads(body)
+        assert type(given["value"] if isinstance(given, dict) else given) in {str, int}
         assert model == codec.decode(json.dumps(model.value), cls)
     else:
         again = codec.decode(codec.encode(model, decimals="number"), cls)
@@ -338,6 +340,7 @@ def _use(error: ApiError, *, deeply: bool) -> str:
     assert repr(copy.copy(error)) == repr(error)
     if deeply:
         assert repr(pickle.loads(pickle.dumps(error))) == repr(error)
+    assert isinstance(error.details, dict | None)
     assert isinstance(getattr(error, "order_id", None), str | None)
     return f"ok {type(error).__name__} {error.code[:20]} {bool(error.details)} {error.retryable} {is_passing(error)}"
 

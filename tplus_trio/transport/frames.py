@@ -107,10 +107,13 @@ class FrameCutter:
             position = stop
         self._position = position
         if missing > _MUCH:
-            # The rest of a long message is waited for without a look at each part of it.
-            self._parts, self._missing = [data[position:]], missing
-            self._data, self._position = b"", 0
+            self._set_aside(missing)
         return messages
+
+    def _set_aside(self, missing: int) -> None:
+        """Wait for the rest of a long message without a look at each part of it."""
+        self._parts, self._missing = [self._data[self._position :]], missing
+        self._data, self._position = b"", 0
 
     def _long(self, position: int) -> tuple[int, int]:
         """Where the message of a longer frame starts, and its size; 0, 0 if it is not for `messages` to cut, or yet."""
