@@ -77,9 +77,8 @@ class FrameCutter:
 
     def messages(self) -> Sequence[bytes]:
         """The text messages that are next, as UTF-8, a batch at most; none if something else is next, or nothing."""
-        data, position, end = self._data, self._position, len(self._data)
-        if self._passing or self._fragmented:
-            return ()
+        data, position = self._data, self._position
+        end = position if self._passing or self._fragmented else len(data)
         messages: list[bytes] = []
         missing, not_short, max_size = 0, self._not_short, self._max_size
         for _ in range(_BATCH):
