@@ -25,7 +25,7 @@ TAPES: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "the tape holds no frames"),
     "not JSON": (SNAPSHOT + "nope\n", "line 2 of the tape is not JSON"),
     "no entry": ('{"t_ns": 1}\n', "line 1 of the tape is neither"),
-    "deep": ("[" * 100_000 + "\n", "recursion"),
+    "deep": ("[" * 100_000 + "\n", "line 1 of the tape is not JSON"),
     "not UTF-8": (b"\xff\xfe", "can't decode byte 0xff"),
     "no market": (depth("{}", "ETH"), "an asset is"),
     "no snapshot": (depth('{"asks":[],"bids":[],"sequence_number":2}'), "no snapshot of market 7"),
