@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from bisect import bisect_left
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from decimal import Context, Decimal
+from operator import itemgetter
 from typing import ClassVar, Final
 
 import attrs
@@ -31,6 +32,48 @@ _NOTHING: Final = Decimal(0)
 _WIDE: Final = Context(prec=1000)
 
 
+class _Levels:
+    """One side of a book: its levels by price, ascending.
+
+    Prices are looked up by bisection. A dict would be the usual thing, but to hash a `Decimal` that has just been read
+    takes as long as a dozen comparisons.
+    """
+
+    __slots__ = ("_prices", "levels")
+
+    def __init__(self, levels: Iterable[PriceLevel]) -> None:
+        #: Of two at one price, the last holds.
+        self.levels: list[PriceLevel] = []
+        self._prices: list[Decimal] = []
+        # As a snapshot has them, or the other way round, they are sorted already.
+        for level in sorted([level for level in levels if level.quantity], key=itemgetter(0)):
+            if self._prices and self._prices[-1] == level.price:
+                self.levels[-1] = level
+            else:
+                self._prices.append(level.price)
+                self.levels.append(level)
+
+    def update(self, changes: Sequence[PriceLevel]) -> None:
+        """Set the levels of a diff; no quantity takes one away."""
+        prices = self._prices
+        for level in changes:
+            price, quantity = level
+            index = bisect_left(prices, price)
+            if index < len(prices) and prices[index] == price:
+                if quantity:
+                    self.levels[index] = level
+                else:
+                    del prices[index], self.levels[index]
+            elif quantity:
+                prices.insert(index, price)
+                self.levels.insert(index, level)
+
+    def quantity_at(self, price: Decimal) -> Decimal:
+        """What rests at a price."""
+        index = bisect_left(self._prices, price)
+        return self.levels[index].quantity if self._prices[index : index + 1] == [price] else _NOTHING
+
+
 class BookReader:
     """What can be read off a book. Prices and quantities are exact; levels come best first.
 
@@ -49,16 +92,14 @@ class BookReader:
     @property
     def best_bid(self) -> PriceLevel | None:
         """The highest bid, None if there is none."""
-        book = self._current()
-        prices = book._bid_prices
-        return book._bids[prices[-1]] if prices else None
+        levels = self._current()._bids.levels
+        return levels[-1] if levels else None
 
     @property
     def best_ask(self) -> PriceLevel | None:
         """The lowest ask, None if there is none."""
-        book = self._current()
-        prices = book._ask_prices
-        return book._asks[prices[0]] if prices else None
+        levels = self._current()._asks.levels
+        return levels[0] if levels else None
 
     @property
     def spread(self) -> Decimal | None:
@@ -74,17 +115,13 @@ class BookReader:
 
     def bids(self, n: int | None = None) -> tuple[PriceLevel, ...]:
         """The ``n`` highest bids, or all of them."""
-        book = self._current()
-        prices = book._bid_prices
-        chosen = prices[::-1] if n is None else prices[: -check_count("n", n, least=0) - 1 : -1]
-        return tuple([book._bids[price] for price in chosen])
+        levels = self._current()._bids.levels
+        return tuple(levels[::-1] if n is None else levels[: -check_count("n", n, least=0) - 1 : -1])
 
     def asks(self, n: int | None = None) -> tuple[PriceLevel, ...]:
         """The ``n`` lowest asks, or all of them."""
-        book = self._current()
-        prices = book._ask_prices
-        chosen = prices if n is None else prices[: check_count("n", n, least=0)]
-        return tuple([book._asks[price] for price in chosen])
+        levels = self._current()._asks.levels
+        return tuple(levels if n is None else levels[: check_count("n", n, least=0)])
 
     def quantity_at(self, side: Side | str, price: Decimal | int | str) -> Decimal:
         """What rests at a price; 0 if nothing does.
@@ -94,9 +131,7 @@ class BookReader:
             price: The price, exact: a float is refused.
         """
         book = self._current()
-        levels = book._bids if Side(side) is Side.BUY else book._asks
-        level = levels.get(_exact("price", price))
-        return _NOTHING if level is None else level.quantity
+        return (book._bids if Side(side) is Side.BUY else book._asks).quantity_at(_exact("price", price))
 
     def vwap(self, side: Side | str, quantity: Decimal | int | str) -> Decimal | None:
         """The average price at which an order of this size would trade now, weighted by quantity.
@@ -114,13 +149,9 @@ class BookReader:
             msg = f"quantity is more than 0, not {wanted}"
             raise ValueError(msg)
         book = self._current()
-        if Side(side) is Side.BUY:
-            levels, prices = book._asks, iter(book._ask_prices)
-        else:
-            levels, prices = book._bids, reversed(book._bid_prices)
         cost = _NOTHING
-        for price in prices:
-            taken = min(left, levels[price].quantity)
+        for price, quantity_there in book._asks.levels if Side(side) is Side.BUY else reversed(book._bids.levels):
+            taken = min(left, quantity_there)
             cost = _WIDE.fma(taken, price, cost)
             left = _WIDE.subtract(left, taken)
             if not left:
@@ -139,11 +170,8 @@ class LocalBook(BookReader):
     """
 
     def __init__(self, snapshot: OrderBook) -> None:
-        self._bids = {level.price: level for level in snapshot.bids if level.quantity}
-        self._asks = {level.price: level for level in snapshot.asks if level.quantity}
-        #: Both ascending: the best bid is the last, the best ask the first.
-        self._bid_prices = sorted(self._bids)
-        self._ask_prices = sorted(self._asks)
+        self._bids = _Levels(snapshot.bids)
+        self._asks = _Levels(snapshot.asks)
         self._sequence_number = snapshot.sequence_number
 
     def _current(self) -> LocalBook:
@@ -157,36 +185,23 @@ class LocalBook(BookReader):
         """
         if diff.previous_sequence_number != self._sequence_number:
             raise SequenceGap(self._sequence_number + 1, diff.sequence_number)
-        if diff.bids:
-            _update(self._bids, self._bid_prices, diff.bids)
-        if diff.asks:
-            _update(self._asks, self._ask_prices, diff.asks)
+        self._bids.update(diff.bids)
+        self._asks.update(diff.asks)
         self._sequence_number = diff.sequence_number
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LocalBook):
             return NotImplemented
-        return (self._sequence_number, self._bids, self._asks) == (
+        return (self._sequence_number, self._bids.levels, self._asks.levels) == (
             other._sequence_number,
-            other._bids,
-            other._asks,
+            other._bids.levels,
+            other._asks.levels,
         )
 
     __hash__: ClassVar[None]  # type: ignore[assignment]  # it changes
 
     def __repr__(self) -> str:
         return f"<LocalBook {self._sequence_number}: {self.best_bid} / {self.best_ask}>"
-
-
-def _update(levels: dict[Decimal, PriceLevel], prices: list[Decimal], changes: Sequence[PriceLevel]) -> None:
-    for level in changes:
-        price, quantity = level
-        if quantity:
-            if price not in levels:
-                insort(prices, price)
-            levels[price] = level
-        elif levels.pop(price, None) is not None:
-            del prices[bisect_left(prices, price)]
 
 
 def _exact(name: str, value: Decimal | int | str) -> Decimal:
