@@ -220,6 +220,14 @@ async def test_a_dropped_stream_ends(autojump_clock: MockClock) -> None:
         assert network.open_connections == 0
 
 
+async def test_the_first_item_of_a_stream_that_nobody_holds(autojump_clock: MockClock) -> None:
+    async with market() as (network, md):
+        assert isinstance(await anext(md.stream_finalized_trades()), Trade)
+        assert isinstance(await md.stream_finalized_trades().receive(), Trade)
+        await trio.sleep(0.01)
+        assert network.open_connections == feeds(network) == 0
+
+
 async def test_a_bare_stream_ends_when_it_is_closed(autojump_clock: MockClock) -> None:
     async with market() as (network, md):
         stream = md.stream_finalized_trades()

@@ -215,10 +215,9 @@ class Stream(Supervised, trio.abc.ReceiveChannel[T_co]):
         return await self._buffer.get()
 
     def __anext__(self) -> Coroutine[Any, Any, T_co]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # Handed straight through: at a hundred thousand items a second, each coroutine in between is felt.
-        if not self._started:
-            self._start_bare()
-        return self._buffer.get()
+        # Handed straight through: at a hundred thousand items a second, each coroutine in between is felt. But whoever
+        # asks for the first item alone, ``await anext(client.stream_x())``, may hold nothing but this coroutine.
+        return self._buffer.get() if self._started else self.receive()
 
     def __aiter__(self) -> trio.abc.ReceiveChannel[T_co]:  # type: ignore[override]  # itself only once it is entered
         """Iterate. Outside the stream's context, the iterator is what keeps the stream alive."""
