@@ -116,6 +116,14 @@ def test_the_delay_starts_over_after_health() -> None:
     assert machine.failed(LOST, 400.0) == 10.0
 
 
+def test_recovery_over_a_connection_that_lasts_is_no_failure() -> None:
+    machine = restarts(within=60.0, initial_delay=1.0, factor=10.0, max_delay=1000.0)
+    assert [machine.failed(LOST, 0.0) for _ in range(3)] == [1.0, 10.0, 100.0]
+    for time in range(100, 1000, 50):
+        machine.live(time)
+    assert machine.failed(LOST, 1000.0) == 1.0
+
+
 @pytest.mark.parametrize("most", [0, 1, 3])
 def test_more_failures_than_allowed(most: int) -> None:
     machine = restarts(max_restarts=most, within=10.0)

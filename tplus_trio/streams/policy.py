@@ -68,8 +68,9 @@ class Restarts:
         self._live_since: float | None = None
 
     def live(self, now: float) -> None:
-        """The stream is live from now on."""
-        self._live_since = now
+        """The stream is live from now on, or again after it was made whole over a connection that lasted."""
+        if self._live_since is None:
+            self._live_since = now
 
     def failed(self, failure: Exception, now: float) -> float:
         """Count a failure.
