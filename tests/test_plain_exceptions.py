@@ -158,13 +158,19 @@ async def test_a_streams_failure_comes_out_plain(autojump_clock: MockClock) -> N
 async def test_a_failure_that_is_raised_again_does_not_grow(autojump_clock: MockClock) -> None:
     async with MemoryNetwork() as network:
         network.refuse(100)
-        async with md_of(network) as md, md.stream_tickers(restart=None) as stream:
-            lengths: list[int] = []
-            for _ in range(5):
-                with pytest.raises(ConnectionFailed) as caught:
-                    await stream.receive()
-                lengths.append(len(caught.traceback))
-            assert len(set(lengths)) == 1
+        async with (
+            md_of(network) as md,
+            md.stream_tickers(restart=None) as stream,
+            md.open_book(200, restart=None) as book,
+        ):
+            changes = book.changes()
+            for ask in (stream.receive, stream.wait_live, book.wait_synced, changes.__anext__):
+                lengths: list[int] = []
+                for _ in range(5):
+                    with pytest.raises(ConnectionFailed) as caught:
+                        await ask()
+                    lengths.append(len(caught.traceback))
+                assert len(set(lengths)) == 1, ask
 
 
 @pytest.mark.parametrize("opened", [*CONTEXTS, a_bare_loop], ids=lambda context: context.__name__)

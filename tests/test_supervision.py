@@ -11,9 +11,11 @@ from world import ASSET, DEPTH, SNAPSHOT, open_world, record_states
 
 from tplus_trio import (
     Depth,
+    Gap,
     HandshakeRejected,
     OrderBook,
     OrderBookDiff,
+    SlowConsumer,
     Stream,
     StreamState,
 )
@@ -38,6 +40,20 @@ async def read(stream: Stream[Depth], until: int) -> list[Depth]:
         if isinstance(item, OrderBook | OrderBookDiff) and item.sequence_number >= until:
             break
     return items
+
+
+async def test_an_order_that_finds_the_buffer_full_fails_the_stream(autojump_clock: MockClock) -> None:
+    async with (
+        open_world() as world,
+        world.oms.stream_user_trade_events(overflow="error", buffer=1) as stream,
+    ):
+        await stream.wait_live()
+        stream.resync()
+        stream.resync()
+        assert isinstance(await stream.receive(), Gap)
+        # There was no room for the second gap, and it may not be left out.
+        with pytest.raises(SlowConsumer):
+            await stream.receive()
 
 
 async def test_the_states_of_a_life(states: list[tuple[StreamState, float]], autojump_clock: MockClock) -> None:

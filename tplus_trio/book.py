@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, S
 from contextlib import asynccontextmanager
 from decimal import Context, Decimal
 from operator import itemgetter
+from types import TracebackType
 from typing import ClassVar, Final
 
 import attrs
@@ -233,6 +234,7 @@ class _Keeper:
     def __init__(self) -> None:
         self.book: LocalBook | None = None
         self.closed: Exception | None = None
+        self.trace: TracebackType | None = None
         self.changed: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
 
     async def put(self, items: Sequence[Depth]) -> None:
@@ -249,7 +251,7 @@ class _Keeper:
         self.changed.unpark_all()
 
     def close(self, error: Exception) -> None:
-        self.closed = error
+        self.closed, self.trace = error, error.__traceback__
         self.changed.unpark_all()
 
 
@@ -313,7 +315,7 @@ class _Changes(AsyncIterator[BookChange]):
         keeper, book = self._keeper, self._book
         while True:
             if keeper.closed is not None:
-                raise keeper.closed
+                raise keeper.closed.with_traceback(keeper.trace)
             current = keeper.book
             if book.is_synced and current is not None:
                 number = current.sequence_number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import attrs
@@ -80,13 +81,14 @@ class Supervisor(Generic[T]):
         self._subscribed = False
         self._stopping = False
         self._fetching = False
-        self._fetch_failure: Exception | None = None
+        self._side_failure: Exception | None = None
         self._answered = trio.lowlevel.ParkingLot()
         self._changed = trio.Event()
         self._complained: set[str] = set()
         self.state: StreamState = StreamState.CONNECTING
         self.stats: StreamStats = stats
         self.failure: Exception | None = None
+        self._trace: TracebackType | None = None
         self.done: trio.Event = trio.Event()
 
     # What an owner may order.
@@ -119,7 +121,11 @@ class Supervisor(Generic[T]):
     def resync(self, reason: str = "ordered") -> None:
         """Make the feed whole again over the connection that there is; without one, that happens anyway."""
         if self._subscribed:
-            self._hole(reason)
+            try:
+                self._hole(reason)
+            except TplusError as exc:
+                # The buffer is full, for the gap too. That is for whoever iterates, and not for whoever gave the order.
+                self._break_off(exc)
 
     async def wait_for(self, state: StreamState) -> None:
         """Wait for a state.
@@ -131,7 +137,11 @@ class Supervisor(Generic[T]):
         await trio.lowlevel.checkpoint()
         while self.state is not state:
             if self.state is StreamState.CLOSED:
-                raise self.failure or trio.ClosedResourceError("the stream was closed")
+                if self.failure is None:
+                    msg = "the stream was closed"
+                    raise trio.ClosedResourceError(msg)
+                # Each time from the same point: it would grow by the frames of everyone who waited before.
+                raise self.failure.with_traceback(self._trace)
             await self._changed.wait()
 
     # The life of the stream.
@@ -142,7 +152,7 @@ class Supervisor(Generic[T]):
             with self._scope:
                 await self._supervise()
         except Exception as exc:  # noqa: BLE001 - it is raised where the items are awaited
-            self.failure = exc
+            self.failure, self._trace = exc, exc.__traceback__
             _log.debug("%s ended: %r", self._feed.path, exc)
         finally:
             self._subscribed = False
@@ -176,7 +186,7 @@ class Supervisor(Generic[T]):
             TplusError: the connection, or what was asked of REST, failed.
         """
         feed, recovery = self._feed, self._recovery
-        self._fetch_failure = None
+        self._side_failure = None
         try:
             async with open_plain_nursery() as self._connection:
                 if recovery.eager:
@@ -197,8 +207,8 @@ class Supervisor(Generic[T]):
                         self._set_state(StreamState.CONNECTING)
         finally:
             self._connection = None
-        if self._fetch_failure is not None:
-            raise self._fetch_failure
+        if self._side_failure is not None:
+            raise self._side_failure
 
     async def _read(self, websocket: WebSocket) -> None:
         """Deliver what a connection brings, for as long as it lasts."""
@@ -258,6 +268,12 @@ class Supervisor(Generic[T]):
         self._sink.put_nowait(self._recovery.subscribed())
         self._after_step()
 
+    def _break_off(self, failure: Exception) -> None:
+        """End the connection; the failure is raised where it is read."""
+        self._side_failure = failure
+        if self._connection is not None:
+            self._connection.cancel_scope.cancel()
+
     def _set_state(self, state: StreamState) -> None:
         if state is not self.state:
             self.state = state
@@ -276,9 +292,7 @@ class Supervisor(Generic[T]):
         try:
             await self._ask()
         except Exception as exc:  # noqa: BLE001 - it is raised where the connection is read
-            self._fetch_failure = exc
-            if self._connection is not None:
-                self._connection.cancel_scope.cancel()
+            self._break_off(exc)
         finally:
             self._fetching = False
 
