@@ -113,9 +113,15 @@ def test_a_page_that_ends_where_the_hole_begins(recovery: TradesBackfill) -> Non
     assert ids(recovery.answer(1, trades(2, 1), early=False)) == [3, 4, 5]
 
 
-def test_the_beginning_of_history_ends_the_hole(recovery: TradesBackfill) -> None:
-    assert recovery.answer(0, trades(4, 3), early=False) == ()
-    assert ids(recovery.answer(1, [], early=False)) == [3, 4]
+def test_a_history_that_ends_within_the_hole_is_not_whole(recovery: TradesBackfill, clock: Clock) -> None:
+    # The service forgets, or has started over: trade 2 was delivered and is not there, and who knows what came after it.
+    assert recovery.answer(0, trades(9, 8), early=False) == ()
+    recovery.receive(trades(10))
+    clock.now = 3000
+    gap, *rest = recovery.answer(1, [], early=False)
+    assert gap == Gap(1000, 3000, "reset")
+    assert ids(rest) == [10]
+    assert recovery.synced
 
 
 def test_trades_that_are_made_between_two_pages_shift_them(recovery: TradesBackfill) -> None:
@@ -273,6 +279,12 @@ def test_a_hole_of_candles_beyond_the_bound(candles: KlinesBackfill, clock: Cloc
     gap, *rest = candles.answer(2, bars((85, 1), (86, 1)), early=False)
     assert gap == Gap(1000, 3000, "reset")
     assert states(rest) == [(90, 1)]
+
+
+def test_a_history_of_candles_that_ends_within_the_hole(candles: KlinesBackfill, clock: Clock) -> None:
+    assert candles.answer(0, bars((5, 1), (6, 1)), early=False) == ()
+    assert candles.answer(1, bars(), early=False) == (Gap(1000, 2000, "reset"),)
+    assert candles.synced
 
 
 @pytest.mark.parametrize("make", [TradesBackfill, KlinesBackfill])

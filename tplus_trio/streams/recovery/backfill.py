@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 
-from tplus_trio.models import AssetIdentifier, Gap, KlinesPage, KlineUpdate, Trade
+from tplus_trio.models import AssetIdentifier, Gap, KlinesPage, KlineUpdate, Timebar, Trade
 from tplus_trio.streams.recovery.base import Recovery, times_of
 from tplus_trio.streams.stats import StreamStats
 
@@ -25,7 +25,8 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     """Asks REST, newest page first, until it meets what was delivered before; live items are held meanwhile.
 
     A hole that is not bridged within ``max_pages`` pages becomes a `Gap`, and nothing of it is delivered; so does a
-    hole that nothing lies before.
+    hole that nothing lies before, and one beyond which history does not reach: what was delivered is not in it, so that
+    it is not whole.
     """
 
     def __init__(self, now_ns: Callable[[], int], stats: StreamStats, *, max_pages: int) -> None:
@@ -68,8 +69,10 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         return ()
 
     def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[T | Gap]:  # noqa: ARG002 - never early
-        bridged = self._take(answer)
-        if not bridged and self._has_delivered() and page + 1 < self._max_pages:
+        found = self._items(answer)
+        # Where nothing was delivered, and there is no history, nothing was missed.
+        bridged = self._take(found) if found else not self._has_delivered()
+        if not bridged and found and self._has_delivered() and page + 1 < self._max_pages:
             self.page = page + 1
             return ()
         held, self._held = self._held, []
@@ -96,7 +99,11 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         """Whether there is anything that REST's answer could be joined on to."""
 
     @abstractmethod
-    def _take(self, answer: Any) -> bool:
+    def _items(self, answer: Any) -> Sequence[Any]:
+        """What is on a page, newest first."""
+
+    @abstractmethod
+    def _take(self, page: Sequence[Any]) -> bool:
         """Add a page to ``_missed``; say whether that met what was delivered before."""
 
     @abstractmethod
@@ -156,15 +163,17 @@ class TradesBackfill(Backfill[Trade]):
     def _has_delivered(self) -> bool:
         return bool(self._seen)
 
-    def _take(self, answer: Any) -> bool:
-        page: Sequence[Trade] = answer
+    def _items(self, answer: Any) -> Sequence[Trade]:
+        trades: Sequence[Trade] = answer
+        return trades
+
+    def _take(self, page: Sequence[Trade]) -> bool:
         for trade in page:
             if trade in self._seen:
                 # What is older is from before the hole, unknown perhaps because it is from before the stream too.
                 return True
             self._missed.append(trade)
-        # An empty page is the beginning of history: nothing older can be missing.
-        return not page
+        return False
 
     def _live(self, items: Sequence[Trade]) -> Sequence[Trade]:
         return self._seen.new(items)
@@ -188,9 +197,12 @@ class KlinesBackfill(Backfill[KlineUpdate]):
     def _has_delivered(self) -> bool:
         return self._last is not None
 
-    def _take(self, answer: Any) -> bool:
+    def _items(self, answer: Any) -> Sequence[Timebar]:
         page: KlinesPage = answer
-        for bar in page.items:
+        return page.items
+
+    def _take(self, page: Sequence[Timebar]) -> bool:
+        for bar in page:
             if self._last is not None and bar.open_timestamp_ns < self._last.open_timestamp_ns:
                 return True
             candle = KlineUpdate.of(self._asset_id, bar)
@@ -200,7 +212,7 @@ class KlinesBackfill(Backfill[KlineUpdate]):
                 self._missed.append(candle)
             if self._last is not None and candle.open_timestamp_ns == self._last.open_timestamp_ns:
                 return True
-        return not page.items
+        return False
 
     def _live(self, items: Sequence[KlineUpdate]) -> Sequence[KlineUpdate]:
         ahead = self._ahead
