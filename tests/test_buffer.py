@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from tplus_trio import Gap, SlowConsumer, StreamStats
+from tplus_trio import Depth, Gap, OrderBook, OrderBookDiff, SlowConsumer, StreamStats
 from tplus_trio.streams.buffer import Buffer, check_overflow, conflate_by
+from tplus_trio.streams.recovery import conflate_depth
 from tplus_trio.streams.stream import _Drops
 
 END = trio.ClosedResourceError("the end")
@@ -247,10 +248,11 @@ def dropping(size: int, *, begin: int | None = None) -> tuple[Buffer[Event | Gap
     return buffer, stats, resyncs
 
 
-def first_and_last(waiting: deque[Event | Gap]) -> None:
+def first_and_last(waiting: deque[Event | Gap]) -> int:
     items = list(waiting)
     waiting.clear()
     waiting.extend((items[0], items[-1]))
+    return 2
 
 
 def events(*times: int) -> list[Event]:
@@ -376,10 +378,47 @@ async def test_conflate_stays_small_with_nobody_reading() -> None:
     assert await take(buffer, 5) == [1995, 1996, 1997, 1998, 1999]
 
 
-def merge(waiting: deque[list[int]]) -> None:
+async def test_conflating_costs_the_same_however_much_waits() -> None:
+    def key(n: int) -> int:
+        return n % 5000
+
+    proper, looked_at = conflate_by(key), 0
+
+    def conflate(waiting: deque[int]) -> int:
+        nonlocal looked_at
+        looked_at += len(waiting)
+        return proper(waiting)
+
+    buffer = Buffer[int](2, "conflate", conflate=conflate)
+    for n in range(20_000):
+        await buffer.put([n])
+    assert looked_at < 4 * 20_000
+    assert len(buffer) <= 2 * 5000
+    assert await take(buffer, 5000) == list(range(15_000, 20_000))
+    assert looked_at < 5 * 20_000
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_a_change_of_a_book_costs_the_same_however_far_it_wanders(snapshot: bool) -> None:
+    looked_at = 0
+
+    def conflate(waiting: deque[Depth]) -> int:
+        nonlocal looked_at
+        looked_at += len(waiting) + sum(len(item.bids) for item in waiting if isinstance(item, OrderBookDiff))
+        return conflate_depth(waiting)
+
+    buffer = Buffer[Depth](2, "conflate", conflate=conflate)
+    buffer.put_nowait([OrderBook(sequence_number=0)] if snapshot else [])
+    for n in range(1, 10_001):
+        buffer.put_nowait([OrderBookDiff(((n, 1),), (), n)])
+    assert looked_at < 8 * 10_000
+
+
+def merge(waiting: deque[list[int]]) -> int:
     whole = [n for each in waiting for n in each]
     waiting.clear()
     waiting.append(whole)
+    return 0
 
 
 @given(st.lists(st.one_of(st.integers(1, 90), st.just("get")), max_size=30))

@@ -114,7 +114,7 @@ def test_a_page_that_ends_where_the_hole_begins(recovery: TradesBackfill) -> Non
 
 
 def test_a_history_that_ends_within_the_hole_is_not_whole(recovery: TradesBackfill, clock: Clock) -> None:
-    # The service forgets, or has started over: trade 2 was delivered and is not there, and who knows what came after it.
+    # The service forgets, or has started over: trade 2 was delivered and is not there. Who knows what came after it?
     assert recovery.answer(0, trades(9, 8), early=False) == ()
     recovery.receive(trades(10))
     clock.now = 3000

@@ -138,15 +138,16 @@ def _token_refresh_lost_by_cancellation() -> Generator[None]:
 def _conflation_loses_removals() -> Generator[None]:
     """A merged change has the quantities that there are, and not those that there are no longer."""
 
-    def conflate(waiting: deque[Depth]) -> None:
+    def conflate(waiting: deque[Depth]) -> int:
         before = len(waiting)
-        conflate_depth(waiting)
+        levels = conflate_depth(waiting)
         if len(waiting) == before:
-            return
+            return levels
         for index, item in enumerate(waiting):
             if isinstance(item, OrderBookDiff):
                 bids, asks = ([level for level in side if level.quantity] for side in (item.bids, item.asks))
                 waiting[index] = attrs.evolve(item, bids=bids, asks=asks)
+        return levels
 
     with mock.patch.object(market_data, "conflate_depth", conflate):
         yield

@@ -20,8 +20,8 @@ T = TypeVar("T")
 #: What a stream does whose buffer is full.
 Overflow = Literal["block", "drop_oldest", "error", "conflate"]
 
-#: Makes the items that wait as few as say the same, in place.
-Conflate = Callable[[deque[T]], None]
+#: Makes the items that wait as few as say the same, in place; says how much there still is to go through.
+Conflate = Callable[[deque[T]], int]
 
 #: A consumer that finds items waiting takes this many before its neighbours get a turn.
 _TURN: Final = 64
@@ -84,6 +84,9 @@ class Buffer(Generic[T]):
         self._end: Exception | None = None
         self._trace: TracebackType | None = None
         self._taken = 0
+        #: How many items may wait before they are merged, and whether those that wait are.
+        self._merge_at = _TURN
+        self._is_merged = False
         #: Whether a producer waits for room.
         self._waiting = False
         self._is_plain = overflow != "conflate"
@@ -114,9 +117,10 @@ class Buffer(Generic[T]):
         if self._overflow == "error" and len(self._items) + len(items) > self._size:
             raise SlowConsumer(self._size)
         self._items.extend(items)
+        self._is_merged = False
         if self._overflow == "conflate":
             # Merging at each item would cost as much as what was merged so far; merging at the end, memory.
-            if len(self._items) > _TURN:
+            if len(self._items) > self._merge_at:
                 self._merge()
         elif self._overflow == "drop_oldest" and len(self._items) - self._marked > self._size:
             self._drop()
@@ -124,8 +128,14 @@ class Buffer(Generic[T]):
 
     def _merge(self) -> None:
         assert self._conflate is not None  # noqa: S101 - for the type checker: the policy comes with it
+        if self._is_merged:
+            return
         before = len(self._items)
-        self._conflate(self._items)
+        # What was merged is gone through each time. It can be much (a market wanders, and nobody reads), so the next
+        # time is when as much came again: an item costs the same, however long nobody reads.
+        more = self._conflate(self._items)
+        self._merge_at = max(_TURN, len(self._items) + more)
+        self._is_merged = True
         self._stats.dropped += before - len(self._items)
 
     def _drop(self) -> None:
@@ -141,7 +151,7 @@ class Buffer(Generic[T]):
             self._stats.dropped += count - self._marked
             items.appendleft(self._dropped(lost, broken))
             self._marked, self._is_plain = True, False
-        if self._begins is not None and len(items) > max(self._size, _TURN):
+        if self._begins is not None and len(items) > max(self._size, self._merge_at):
             mark = items.popleft() if self._marked else None
             self._merge()
             if mark is not None:
@@ -202,7 +212,7 @@ class Buffer(Generic[T]):
 def conflate_by(key: Callable[[T], Hashable]) -> Conflate[T]:
     """A way to conflate that keeps the newest item of each key, in the place of that newest."""
 
-    def conflate(waiting: deque[T]) -> None:
+    def conflate(waiting: deque[T]) -> int:
         newest: dict[Hashable, T] = {}
         for item in waiting:
             name = key(item)
@@ -210,5 +220,6 @@ def conflate_by(key: Callable[[T], Hashable]) -> Conflate[T]:
             newest[name] = item
         waiting.clear()
         waiting.extend(newest.values())
+        return len(waiting)
 
     return conflate

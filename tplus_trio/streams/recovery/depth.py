@@ -266,11 +266,14 @@ class DepthRecovery(Recovery[Depth]):
         return (snapshot, *self._chain(rest))
 
 
-def conflate_depth(waiting: deque[Depth]) -> None:
+def conflate_depth(waiting: deque[Depth]) -> int:
     """Make what waits as short as it can be: at most a snapshot and one diff, which lead to the same book.
 
     The merged diff has each price's latest quantity, zeros included (they remove levels of the book before), and says
     which number it follows: the chain stays whole.
+
+    Returns:
+        How many levels the merged diff has.
     """
     items = list(waiting)
     waiting.clear()
@@ -280,9 +283,10 @@ def conflate_depth(waiting: deque[Depth]) -> None:
             del items[: index + 1]
             break
     diffs = [item for item in items if isinstance(item, OrderBookDiff)]
-    if len(diffs) == 1:
-        waiting.append(diffs[0])
-    elif diffs:
+    if not diffs:
+        return 0
+    merged = diffs[0]
+    if len(diffs) > 1:
         bids: dict[Decimal, PriceLevel] = {}
         asks: dict[Decimal, PriceLevel] = {}
         for diff in diffs:
@@ -292,4 +296,6 @@ def conflate_depth(waiting: deque[Depth]) -> None:
                 asks[level.price] = level
         last = diffs[-1].sequence_number
         follows = diffs[0].previous_sequence_number
-        waiting.append(LinkedDiff(tuple(bids.values()), tuple(asks.values()), last, follows))
+        merged = LinkedDiff(tuple(bids.values()), tuple(asks.values()), last, follows)
+    waiting.append(merged)
+    return len(merged.bids) + len(merged.asks)
