@@ -119,6 +119,24 @@ def test_an_early_snapshot_may_be_of_the_book_before() -> None:
     assert recovery.come(3) == ["3"]
 
 
+@pytest.mark.parametrize(
+    ("early", "told"),
+    [
+        (OrderBook((), [(100, 3), (7, 1)], 3), ["B3", "4"]),
+        (OrderBook((), [(7, 1)], 3), []),  # the service started over, and has come as far again
+        (OrderBook((), [(100, 2)], 3), []),
+        (OrderBook([(100, 3)], (), 3), []),
+    ],
+)
+def test_an_early_snapshot_has_what_the_changes_say(early: OrderBook, told: list[str]) -> None:
+    recovery = Recovery()
+    assert recovery.answer(0, early, early=True) == ()
+    recovery.subscribed()
+    assert recovery.come(1, 2, 3, 4) == told
+    assert recovery.synced == bool(told)
+    assert recovery.told(4) == ["B4"]
+
+
 def test_increasing_numbers_never_prove_an_early_snapshot() -> None:
     recovery = Recovery("increasing")
     assert not recovery.eager

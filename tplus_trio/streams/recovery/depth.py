@@ -243,8 +243,28 @@ class DepthRecovery(Recovery[Depth]):
             return ()
         if self._held[-1].sequence_number < number:
             return ()  # of the same book, or of the one before the service started over: the next diffs will tell
+        if not self._agrees(snapshot):
+            self._early = None  # of the one before
+            return ()
         self._supersede()
         return self._begin(snapshot)
+
+    def _agrees(self, snapshot: OrderBook) -> bool:
+        """Whether a snapshot has what the held diffs up to its number say: else it is not of the book that they change.
+
+        Numbers alone do not tell where a service started over while the connection was made, and has come as far again.
+        """
+        sides = (dict(snapshot.bids), dict(snapshot.asks))
+        said: tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]] = ({}, {})
+        for diff in self._held:
+            if diff.sequence_number <= snapshot.sequence_number:
+                said[0].update(diff.bids)
+                said[1].update(diff.asks)
+        return all(
+            has.get(price, 0) == quantity
+            for has, side in zip(sides, said, strict=True)
+            for price, quantity in side.items()
+        )
 
     def _begin(self, snapshot: OrderBook) -> Sequence[Depth]:
         """Deliver a snapshot and what is held after it."""
