@@ -12,7 +12,7 @@ import trio
 from peers import Peer, ticker, websocket
 from trio.testing import MockClock
 
-from tplus_trio import ConnectionFailed, MarketDataClient, Stream, Ticker
+from tplus_trio import ConnectionFailed, MarketDataClient, OrderBook, Stream, StreamState, Ticker
 from tplus_trio.clients import base
 from tplus_trio.testing import Exchange, MemoryNetwork
 from tplus_trio.testing.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, text_frame
@@ -200,6 +200,32 @@ async def test_a_message_beyond_the_limit_is_cut_off(shape: str, autojump_clock:
         assert sent < 3 * limit
         assert peak < 12 * limit
         assert network.open_connections == 0
+
+
+@pytest.mark.parametrize("shape", ["one frame", "fragments"])
+async def test_a_message_beyond_the_limit_is_a_bad_frame(
+    shape: str, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        MemoryNetwork(Exchange()) as network,
+        MarketDataClient("http://exchange", connector=network, max_message_size=1000) as md,
+    ):
+        network.exchange.add_market(200)
+        async with md.stream_depth(200) as stream:
+            for n in range(3):
+                assert isinstance(await stream.receive(), OrderBook)
+                await stream.wait_live()
+                assert (stream.stats.malformed, stream.stats.gaps, stream.stats.messages) == (n, n, n)
+                if shape == "fragments":
+                    network.exchange.faults.send_fragmented("/marketdepth/diff/200", "x" * 1500)
+                else:
+                    network.exchange.faults.send_text("/marketdepth/diff/200", "x" * 1500)
+                network.exchange.publish_diff(200, bids=[(9, 1)])
+            assert await stream.receive() == network.exchange.book(200)
+            assert stream.state is StreamState.LIVE
+            assert stream.stats.connects == 4
+    assert [record.levelname for record in caplog.records].count("WARNING") == 1
+    assert "longer than max_message_size" in caplog.text
 
 
 async def test_a_message_of_just_the_limit_is_taken(autojump_clock: MockClock) -> None:

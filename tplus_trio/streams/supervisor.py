@@ -17,7 +17,7 @@ from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy, Restarts
 from tplus_trio.streams.stats import StreamState, StreamStats
-from tplus_trio.transport.websocket import BinaryMessage, WebSocket, WebSocketLimits
+from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket, WebSocketLimits
 
 __all__ = ["Sink", "Supervisor"]
 
@@ -225,14 +225,15 @@ class Supervisor(Generic[T]):
             items: list[T] = []
             for frame in frames if batch is None else ():
                 try:
-                    if isinstance(frame, BinaryMessage):
-                        msg = "a binary message"
-                        raise DecodeError(msg)  # noqa: TRY301 - one way for all bad frames
+                    if isinstance(frame, BadMessage):
+                        raise DecodeError(frame.why)  # noqa: TRY301 - one way for all bad frames
                     items += decode(frame)
                 except DecodeError as exc:
                     await self._deliver(recovery.receive(items))
                     items = []
                     self._malformed(exc)
+                    if not isinstance(frame, LongMessage):  # over which the connection ends: that is a hole already
+                        self._hole("a frame could not be decoded")
             await self._deliver(recovery.receive(items if batch is None else batch))
             while recovery.held > _MAX_HELD:
                 await self._answered.park()
@@ -260,7 +261,6 @@ class Supervisor(Generic[T]):
         if kind not in self._complained:
             self._complained.add(kind)
             _log.warning("%s: a frame is %s (counted in stats.malformed; logged once)", self._feed.path, error)
-        self._hole("a frame could not be decoded")
 
     def _hole(self, reason: str) -> None:
         """Something was missed over a connection that goes on."""

@@ -10,7 +10,7 @@ import re
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 import trio
@@ -23,11 +23,12 @@ from tplus_trio.transport.frames import FrameCutter
 from tplus_trio.transport.http import retry_after
 from tplus_trio.transport.tap import Tap
 
-__all__ = ["BinaryMessage", "WebSocket", "WebSocketLimits", "open_websocket"]
+__all__ = ["BadMessage", "BinaryMessage", "LongMessage", "WebSocket", "WebSocketLimits", "open_websocket"]
 
 #: How much of a refusal's body is worth keeping.
 _EXCERPT: Final = 200
 _NO_STATUS: Final = 1006  # RFC 6455: no close frame was received
+_TOO_BIG: Final = 1009
 
 
 @attrs.frozen(kw_only=True)
@@ -46,8 +47,22 @@ class WebSocketLimits:
     fast: bool = True
 
 
-class BinaryMessage(bytes):
+class BadMessage(bytes):
+    """A message that need not be decoded to be a bad one."""
+
+    why: ClassVar[str]
+
+
+class BinaryMessage(BadMessage):
     """A message that came as binary, which no feed's do."""
+
+    why = "a binary message"
+
+
+class LongMessage(BadMessage):
+    """Stands for a message beyond the limit, which nobody waited for. The connection ends over it."""
+
+    why = "longer than max_message_size"
 
 
 class WebSocket:
@@ -59,6 +74,7 @@ class WebSocket:
         self._connection: trio_websocket.WebSocketConnection
         self._cutter: FrameCutter | None = None
         self._failure: ConnectionFailed | None = None
+        self._told_of_long = False
         self._token = token
 
     @property
@@ -69,8 +85,8 @@ class WebSocket:
     async def receive(self) -> Sequence[str | bytes]:
         """Wait for the next messages: one or more, whole and in order.
 
-        A text message comes as text or as its UTF-8, whichever was at hand; a binary one as `BinaryMessage`.
-        Cancelled, it has taken nothing.
+        A text message comes as text or as its UTF-8, whichever was at hand; a binary one as `BinaryMessage`, and one
+        that is too long as a `LongMessage`, after which nothing comes. Cancelled, it has taken nothing.
 
         Raises:
             ConnectionFailed: the connection was closed or lost, or brought nothing for ``idle_timeout``.
@@ -85,6 +101,10 @@ class WebSocket:
             msg = f"no message for {limit:g} s"
             raise ConnectionFailed(msg) from None
         except trio_websocket.ConnectionClosed as exc:
+            # trio-websocket says so; a server has no reason to, since nothing is sent to it.
+            if exc.reason is not None and exc.reason.code == _TOO_BIG and not self._told_of_long:
+                self._told_of_long = True
+                return (LongMessage(),)
             raise self._failure or _closed(exc.reason, self._tap.cause, self._token) from self._tap.cause
 
     async def _receive(self) -> Sequence[str | bytes]:
