@@ -310,10 +310,26 @@ async def test_silence_of_data_counts_where_it_is_asked_for(autojump_clock: Mock
             await trio.sleep_forever()
 
     async with MemoryNetwork(handler=websocket(script)) as network, client(network) as md:
-        with pytest.raises(ConnectionFailed, match="no message for 5 s"):
+        with pytest.raises(ConnectionFailed, match="no data for 5 s"):
             async for _ in md.stream_tickers(idle_timeout=5.0):
                 pass
         assert trio.current_time() == pytest.approx(8 + 5)
+
+
+async def test_heartbeats_are_no_data(autojump_clock: MockClock) -> None:
+    async def script(peer: Peer) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.serve)
+            for n in range(12):
+                await peer.text(b'{"type":"ping"}', *((ticker(n),) if n in {3, 7} else ()))
+                await trio.sleep(1)
+            await trio.sleep_forever()
+
+    async with MemoryNetwork(handler=websocket(script)) as network, client(network) as md:
+        with pytest.raises(ConnectionFailed, match="no data for 5 s"):
+            async for _ in md.stream_tickers(idle_timeout=5.0):
+                pass
+        assert trio.current_time() == pytest.approx(7 + 5)
 
 
 async def test_a_slow_consumer_is_no_silence(autojump_clock: MockClock) -> None:

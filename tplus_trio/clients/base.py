@@ -45,7 +45,7 @@ class BookOptions(TypedDict, total=False):
 
     #: How a failed stream is started again; None means not at all.
     restart: RestartPolicy | None
-    #: Seconds without a message after which a connection counts as lost; None means never.
+    #: Seconds without data after which a connection counts as lost; None means never.
     idle_timeout: float | None
 
 
@@ -89,7 +89,7 @@ class Client(Scoped):
         ping_interval: Seconds between pings on a WebSocket.
         ping_timeout: Seconds without a pong after which a connection counts as lost.
         close_timeout: Seconds to wait for the answer to a close frame.
-        idle_timeout: Seconds without a message after which a connection counts as lost; None means never.
+        idle_timeout: Seconds without data after which a connection counts as lost; None means never.
         max_message_size: Bytes of the largest message or answer accepted.
         headers: Sent with every request and handshake.
         auth_path_prefix: What the paths of signing in begin with: ``"/market-data"`` at a gateway.

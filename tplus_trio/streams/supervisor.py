@@ -231,9 +231,12 @@ class Supervisor(Generic[T]):
                 except DecodeError as exc:
                     await self._deliver(recovery.receive(items))
                     items = []
+                    websocket.heard()
                     self._malformed(exc)
                     if not isinstance(frame, LongMessage):  # over which the connection ends: that is a hole already
                         self._hole("a frame could not be decoded")
+            if batch or items:
+                websocket.heard()
             await self._deliver(recovery.receive(items if batch is None else batch))
             while recovery.held > _MAX_HELD:
                 await self._answered.park()

@@ -40,7 +40,7 @@ class WebSocketLimits:
     ping_interval: float = 10.0
     ping_timeout: float = 10.0
     close_timeout: float = 1.0
-    #: How long a connection may bring no message; None is for ever.
+    #: How long a connection may bring no data; None is for ever.
     idle_timeout: float | None = None
     max_message_size: int = 16 * 1024 * 1024
     #: Whether plain frames are cut out in bulk. Without, trio-websocket reads every frame: slower, and the same.
@@ -75,6 +75,8 @@ class WebSocket:
         self._cutter: FrameCutter | None = None
         self._failure: ConnectionFailed | None = None
         self._told_of_long = False
+        #: Seconds that were waited since there was data.
+        self._silent = 0.0
         self._token = token
 
     @property
@@ -89,16 +91,17 @@ class WebSocket:
         that is too long as a `LongMessage`, after which nothing comes. Cancelled, it has taken nothing.
 
         Raises:
-            ConnectionFailed: the connection was closed or lost, or brought nothing for ``idle_timeout``.
+            ConnectionFailed: the connection was closed or lost, or brought no data for ``idle_timeout``.
         """
         limit = self._limits.idle_timeout
         try:
             if limit is None:
                 return await self._receive()
-            with trio.fail_after(limit):
-                return await self._receive()
+            began = trio.current_time()
+            with trio.fail_after(max(limit - self._silent, 0.0)):
+                messages = await self._receive()
         except trio.TooSlowError:
-            msg = f"no message for {limit:g} s"
+            msg = f"no data for {limit:g} s"
             raise ConnectionFailed(msg) from None
         except trio_websocket.ConnectionClosed as exc:
             # trio-websocket says so; a server has no reason to, since nothing is sent to it.
@@ -106,6 +109,13 @@ class WebSocket:
                 self._told_of_long = True
                 return (LongMessage(),)
             raise self._failure or _closed(exc.reason, self._tap.cause, self._token) from self._tap.cause
+        else:
+            self._silent += trio.current_time() - began
+            return messages
+
+    def heard(self) -> None:
+        """What came was data: a service that says nothing but that it is there is silent all the same."""
+        self._silent = 0.0
 
     async def _receive(self) -> Sequence[str | bytes]:
         await trio.lowlevel.checkpoint_if_cancelled()
