@@ -141,6 +141,13 @@ def test_a_hole_beyond_the_bound_is_one_gap(recovery: TradesBackfill, clock: Clo
     assert recovery.receive(trades(21)) == trades(21)
 
 
+def test_a_gap_does_not_end_before_it_begins(recovery: TradesBackfill, clock: Clock) -> None:
+    for page in range(2):
+        recovery.answer(page, trades(9 - page), early=False)
+    clock.now = 10  # set right meanwhile
+    assert recovery.answer(2, trades(7), early=False) == (Gap(1000, 1000, "reset"),)
+
+
 def test_a_second_loss_begins_again(recovery: TradesBackfill, clock: Clock) -> None:
     recovery.receive(trades(5))
     recovery.answer(0, trades(5, 4), early=False)

@@ -134,7 +134,11 @@ def test_a_gap_begins_where_something_came_last() -> None:
     clock[0] = 90
     recovery.lost("again")
     assert recovery.subscribed() == (Gap(70, 90, "again"),)
-    assert recovery._stats.gaps == 3
+    # The clock is set right: a gap does not end before it begins.
+    clock[0] = 60
+    recovery.lost("and again")
+    assert recovery.subscribed() == (Gap(90, 90, "and again"),)
+    assert recovery._stats.gaps == 4
 
 
 def test_a_feed_of_whole_messages_needs_nothing() -> None:

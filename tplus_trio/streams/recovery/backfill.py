@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 
 from tplus_trio.models import AssetIdentifier, Gap, KlinesPage, KlineUpdate, Timebar, Trade
-from tplus_trio.streams.recovery.base import Recovery, times_of
+from tplus_trio.streams.recovery.base import Recovery, gap, times_of
 from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["Backfill", "KlinesBackfill", "TradesBackfill"]
@@ -84,9 +84,9 @@ class Backfill(Recovery[T | Gap], Generic[T]):
             self._told(news)
             return news
         now = self._now_ns()
-        gap = Gap(self._since_ns, now, self._reason)
+        hole = gap(self._since_ns, now, self._reason)
         self._since_ns = now
-        return (gap, *self._join((), held))
+        return (hole, *self._join((), held))
 
     def _told(self, news: Sequence[T]) -> None:
         """Nothing before the last item is missing."""

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from tplus_trio.models import Gap, Timebar
 from tplus_trio.streams.stats import StreamStats
 
-__all__ = ["Marked", "Recovery", "times_of"]
+__all__ = ["Marked", "Recovery", "gap", "times_of"]
 
 T = TypeVar("T")
 
@@ -23,6 +23,11 @@ def times_of(item: object, now_ns: int) -> tuple[int, int]:
         case _:
             time = getattr(item, "timestamp_ns", None)
             return (time, time) if isinstance(time, int) else (now_ns, now_ns)
+
+
+def gap(since_ns: int, now_ns: int, reason: str) -> Gap:
+    """A hole up to now, which does not end before it begins: a clock that is set right may go back."""
+    return Gap(since_ns, max(since_ns, now_ns), reason)
 
 
 class Recovery(Generic[T]):
@@ -109,7 +114,7 @@ class Marked(Recovery[T | Gap], Generic[T]):
     def subscribed(self) -> Sequence[T | Gap]:
         super().subscribed()
         now = self._now_ns()
-        gaps = () if self._reason is None else (Gap(self._since_ns, now, self._reason),)
+        gaps = () if self._reason is None else (gap(self._since_ns, now, self._reason),)
         self._since_ns, self._reason = now, None
         return gaps
 
