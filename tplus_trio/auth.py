@@ -16,6 +16,7 @@ import trio
 from tplus_trio import codec
 from tplus_trio.errors import DecodeError, HandshakeRejected, MissingUserError, TplusError, api_error
 from tplus_trio.models import AuthToken, Nonce
+from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.http import Answer, Http, retry_after
 from tplus_trio.transport.websocket import WebSocket, WebSocketLimits, open_websocket
@@ -32,8 +33,6 @@ _ANONYMOUS_FOR: Final = 60.0
 _REFUSED: Final = frozenset({401, 403})
 #: What a header can carry.
 _TOKEN: Final = re.compile(r"[!-~]+")
-#: A signature in a request of ours.
-_SIGNATURE: Final = re.compile(rb'"signature":(\[[\d,]+\])')
 
 
 async def sign(user: User, payload: str) -> bytes:
@@ -47,7 +46,7 @@ async def sign(user: User, payload: str) -> bytes:
         await trio.to_thread.run_sync(user.unlock, abandon_on_cancel=True)
     else:
         await trio.lowlevel.checkpoint()
-    return user.sign(payload)
+    return SecretBytes(user.sign(payload))
 
 
 @attrs.frozen
@@ -55,12 +54,12 @@ class _Credentials:
     """What a signed-in request carries."""
 
     public_key: str
-    token: str = attrs.field(repr=False)
+    token: SecretText = attrs.field(repr=False)
     #: Nanoseconds since the epoch.
     renew_at_ns: int
 
     def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}", "User-Id": self.public_key}
+        return {"Authorization": SecretText(f"Bearer {self.token}"), "User-Id": self.public_key}
 
 
 class _Session:
@@ -70,9 +69,10 @@ class _Session:
     included. If the task that signs in is cancelled, the next in line does it instead.
     """
 
-    def __init__(self, user: User, http: Http, prefix: str, now_ns: Callable[[], int]) -> None:
+    def __init__(self, user: User, http: Http, prefix: str, now_ns: Callable[[], int], redactor: Redactor) -> None:
         self._user = user
         self._http = http
+        self._redactor = redactor
         self._prefix = prefix
         self._now_ns = now_ns
         self._lock = trio.Lock()
@@ -130,44 +130,49 @@ class _Session:
 
     async def _sign_in(self) -> _Credentials:
         key = self._user.public_key
-        nonce = codec.decode(_body(await self._http.request("GET", f"{self._prefix}/nonce/{key}")), Nonce).value
-        signature = await sign(self._user, nonce)
-        request = {"user_id": key, "nonce": nonce, "signature": list(signature), "additional_signers": []}
-        body = codec.encode(request)
+        answer = await self._http.request("GET", f"{self._prefix}/nonce/{key}")
+        nonce = codec.decode(_body(answer, self._redactor), Nonce).value
+        body = await self._proof(key, nonce)
         answer = await self._http.request("POST", f"{self._prefix}/auth", body=body)
-        token = codec.decode(_body(answer, body), AuthToken)
+        # What it issues goes through as it is: it may be the token that it issued before.
+        granted = SecretBytes(answer.body if 200 <= answer.status < 300 else _body(answer, self._redactor))
+        token = codec.decode(granted, AuthToken)
         if not _TOKEN.fullmatch(token.token):
             msg = "the token that the service issued cannot be sent in a header"
             raise DecodeError(msg)
         now = self._now_ns()
         margin = min(_MARGIN_NS, (token.expiry_ns - now) // 2)
-        return _Credentials(key, token.token, token.expiry_ns - margin)
+        self._redactor.tell_token(token.token)
+        return _Credentials(key, SecretText(token.token), token.expiry_ns - margin)
+
+    async def _proof(self, key: str, nonce: str) -> bytes:
+        """What is sent to be signed in."""
+        signature = await sign(self._user, nonce)
+        self._redactor.tell_signature(signature)
+        return SecretBytes(
+            codec.encode({"user_id": key, "nonce": nonce, "signature": list(signature), "additional_signers": []})
+        )
 
 
-def _body(answer: Answer, sent: bytes | None = None, credentials: _Credentials | None = None) -> bytes:
+def _body(answer: Answer, redactor: Redactor, *, signed: bool = False) -> bytes:
     """The body of an answer that says yes.
+
+    A server may repeat what it was told; neither an error nor a model shall.
 
     Raises:
         ApiError: it says no.
     """
     if 200 <= answer.status < 300:
-        return answer.body
-    body = answer.body
-    # A server may repeat what it refused; an error must not.
-    if credentials is not None:
-        body = body.replace(credentials.token.encode(), b"[token]")
-    for signature in _SIGNATURE.findall(sent or b""):
-        body = body.replace(signature, b"[]").replace(signature.replace(b",", b", "), b"[]")
+        return redactor.signed(answer.body) if signed else redactor.body(answer.body)
     text: dict[str, Any] | str
     if 300 <= answer.status < 400:
         text = "the service redirects, and redirects are not followed"
     else:
         try:
-            text = codec.decode(body, dict[str, Any])
+            text = redactor.tree(codec.decode(answer.body, dict[str, Any]))
         except DecodeError:
-            text = body[:500].decode(errors="replace")
-    header = answer.headers.get("retry-after")
-    raise api_error(answer.status, text, retry_after=None if header is None else retry_after(header))
+            text = redactor.text(answer.body[:500].decode(errors="replace"))
+    raise api_error(answer.status, text, retry_after=retry_after(answer.headers.get("retry-after", "")))
 
 
 class Service:
@@ -190,10 +195,17 @@ class Service:
         self.now_ns = now_ns
         self._connector = connector
         self._tls = tls
-        self._headers = headers
+        self._headers = {name: SecretText(value) for name, value in headers.items()}
+        self.redactor = Redactor(headers)
         self._auth_prefix = auth_prefix
         self._http = Http(
-            endpoint, connector, tls=tls, timeout=timeout, max_body=limits.max_message_size, headers=headers
+            endpoint,
+            connector,
+            tls=tls,
+            timeout=timeout,
+            max_body=limits.max_message_size,
+            headers=self._headers,
+            redactor=self.redactor,
         )
         self._sessions: dict[str, _Session] = {}
 
@@ -206,9 +218,15 @@ class Service:
             return None
         session = self._sessions.get(user.public_key)
         if session is None:
-            session = _Session(user, self._http, self._auth_prefix, self.now_ns)
+            session = _Session(user, self._http, self._auth_prefix, self.now_ns, self.redactor)
             self._sessions[user.public_key] = session
         return await (session.credentials(refused) if required else session.optional_credentials(refused))
+
+    async def sign(self, user: User, payload: str) -> bytes:
+        """Sign what is to be sent to this service; see :func:`sign`."""
+        signature = await sign(user, payload)
+        self.redactor.tell_signature(signature)
+        return signature
 
     async def sign_in(self, user: User) -> None:
         """Sign in now, where there is no usable token yet."""
@@ -245,7 +263,7 @@ class Service:
             _log.info("%s %s was refused with %d: signing in afresh", method, path, answer.status)
             credentials = await self._sign_in(user, required, refused=credentials)
             answer = await self._request(method, path, params, body, credentials)
-        return _body(answer, body, credentials)
+        return _body(answer, self.redactor, signed=body is not None)
 
     async def _request(
         self,
@@ -296,6 +314,7 @@ class Service:
             tls=self._tls,
             headers=headers,
             limits=limits or self.limits,
+            redactor=self.redactor,
         ) as websocket:
             yield websocket
 

@@ -8,7 +8,6 @@ import trio
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count, check_instance
-from tplus_trio.auth import sign
 from tplus_trio.clients.base import Client, ClientOptions, StreamOptions, asset, page_params
 from tplus_trio.errors import NotFoundError
 from tplus_trio.models import (
@@ -35,6 +34,7 @@ from tplus_trio.models import (
     new_order_id,
     validate_order_id,
 )
+from tplus_trio.secret import SecretBytes
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.recovery import Marked, OrdersRecovery, OrdersUpdate
 from tplus_trio.streams.stream import Stream
@@ -266,7 +266,7 @@ class OrderBookClient(Client):
             reduce_only=reduce_only,
             max_trading_fees_rate=fees,
         )
-        signature = await sign(owner, codec.signable(order))
+        signature = await self._service.sign(owner, codec.signable(order))
         request = CreateOrderRequest(order, signature, self._service.now_ns())
         return await self._operate("POST", "/orders/create", request, owner)
 
@@ -287,10 +287,11 @@ class OrderBookClient(Client):
         """
         owner = self._user(user)
         cancel = CancelOrder(validate_order_id(order_id), asset(asset_id), owner.public_key)
-        signature = await sign(owner, codec.signable(cancel))
+        signature = await self._service.sign(owner, codec.signable(cancel))
         request = CancelOrderRequest(cancel, signature, self._service.now_ns())
         return await self._operate("DELETE", "/orders/cancel", request, owner)
 
     async def _operate(self, method: str, path: str, request: object, owner: User) -> OrderOperationResponse:
-        body = await self._service.request(method, path, body=codec.encode(request), user=owner, required=True)
-        return codec.decode(body, OrderOperationResponse)
+        body = SecretBytes(codec.encode(request))
+        answer = await self._service.request(method, path, body=body, user=owner, required=True)
+        return codec.decode(answer, OrderOperationResponse)

@@ -263,7 +263,8 @@ class Supervisor(Generic[T]):
         kind = str(error).split(":", 1)[0]
         if kind not in self._complained:
             self._complained.add(kind)
-            _log.warning("%s: a frame is %s (counted in stats.malformed; logged once)", self._feed.path, error)
+            said = self._service.redactor.text(str(error))
+            _log.warning("%s: a frame is %s (counted in stats.malformed; logged once)", self._feed.path, said)
 
     def _hole(self, reason: str) -> None:
         """Something was missed over a connection that goes on."""

@@ -15,6 +15,7 @@ import httpx
 import trio
 
 from tplus_trio.errors import ConnectionFailed, DecodeError
+from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream, start_tls
 
 __all__ = ["Answer", "Http", "retry_after"]
@@ -25,11 +26,11 @@ _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
 
 @attrs.frozen
 class Answer:
-    """What a server answered to a request."""
+    """What a server answered to a request. It may repeat what it was told, so no repr shows more than the status."""
 
     status: int
-    headers: httpx.Headers
-    body: bytes
+    headers: httpx.Headers = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
 
 
 class _NotConnectedError(httpcore.ConnectError):
@@ -54,7 +55,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - see the class
         try:
-            data = bytes(await self._stream.receive_some(max_bytes))
+            data = SecretBytes(await self._stream.receive_some(max_bytes))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             raise httpcore.ReadError(str(exc)) from exc
         self._received += len(data)
@@ -65,6 +66,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - see the class
         self._received = 0
+        buffer = SecretBytes(buffer)
         try:
             await self._stream.send_all(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
@@ -214,8 +216,10 @@ class Http:
         timeout: float,
         max_body: int,
         headers: Mapping[str, str],
+        redactor: Redactor,
     ) -> None:
         self._endpoint = endpoint
+        self._redactor = redactor
         self._timeout = timeout
         self._client = httpx.AsyncClient(
             base_url=str(endpoint),
@@ -249,13 +253,19 @@ class Http:
         try:
             with trio.fail_after(self._timeout):
                 async with self._client.stream(method, path, params=params, content=body, headers=sent) as response:
-                    if (encoding := response.headers.get("content-encoding", "identity")) != "identity":
-                        msg = f"the answer came in an encoding that was not asked for: {encoding[:40]!r}"
-                        raise DecodeError(msg)
+                    self._check_encoding(SecretText(response.headers.get("content-encoding", "identity")))
                     return Answer(response.status_code, response.headers, await response.aread())
         except trio.TooSlowError:
             msg = f"{method} {path} was not answered within {self._timeout:g} s"
             raise ConnectionFailed(msg) from None
+        except (ConnectionFailed, DecodeError) as exc:
+            raise self._redactor.error(exc)  # noqa: B904 - it is the same, and has its cause
+
+    def _check_encoding(self, encoding: SecretText) -> None:
+        if encoding != "identity":
+            known = self._redactor.text(encoding[:40])
+            msg = f"the answer came in an encoding that was not asked for: {known!r}"
+            raise DecodeError(msg)
 
     async def aclose(self) -> None:
         """Close all connections, at once."""

@@ -9,6 +9,8 @@ from typing import Final
 
 import trio
 
+from tplus_trio.secret import SecretBytes
+
 __all__ = ["Tap"]
 
 #: A handshake's answer is a head and, for a refusal, a short body.
@@ -150,6 +152,7 @@ class Tap(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send, as the stream does."""
+        data = SecretBytes(data)  # a handshake holds a token
         await self._stream.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:

@@ -18,6 +18,7 @@ import trio_websocket
 
 from tplus_trio.errors import ConnectionFailed, HandshakeRejected
 from tplus_trio.scopes import open_plain_nursery
+from tplus_trio.secret import Redactor
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream
 from tplus_trio.transport.frames import FrameCutter
 from tplus_trio.transport.http import retry_after
@@ -68,7 +69,7 @@ class LongMessage(BadMessage):
 class WebSocket:
     """An open connection, as :func:`open_websocket` yields it."""
 
-    def __init__(self, tap: Tap, limits: WebSocketLimits, token: str = "") -> None:
+    def __init__(self, tap: Tap, limits: WebSocketLimits, redactor: Redactor) -> None:
         self._tap = tap
         self._limits = limits
         self._connection: trio_websocket.WebSocketConnection
@@ -77,7 +78,7 @@ class WebSocket:
         self._told_of_long = False
         #: Seconds that were waited since there was data.
         self._silent = 0.0
-        self._token = token
+        self._redactor = redactor
 
     @property
     def bytes_received(self) -> int:
@@ -108,10 +109,15 @@ class WebSocket:
             if exc.reason is not None and exc.reason.code == _TOO_BIG and not self._told_of_long:
                 self._told_of_long = True
                 return (LongMessage(),)
-            raise self._failure or _closed(exc.reason, self._tap.cause, self._token) from self._tap.cause
+            failure = self._failure or _closed(exc.reason, self._tap.cause, self._redactor)
         else:
             self._silent += trio.current_time() - began
             return messages
+        try:
+            # Not in the handler: trio-websocket's error holds all that the server said, and would hang on ours.
+            raise failure from self._tap.cause
+        finally:
+            del failure
 
     def heard(self) -> None:
         """What came was data: a service that says nothing but that it is there is silent all the same."""
@@ -193,6 +199,7 @@ class WebSocket:
             HandshakeRejected: the server answered, and said no.
         """
         opening = trio.CancelScope()
+        failure: Exception | None = None
         try:
             async with trio.open_nursery() as nursery:
                 # trio-websocket would wait for ever for a handshake whose connection is gone.
@@ -213,57 +220,57 @@ class WebSocket:
                     self._cutter.feed(self._tap.early)
                 task_status.started()
         except ExceptionGroup as group:
-            failure = _handshake_failure(group, self._token)
-            if not opening.cancel_called:
-                raise failure from failure.__cause__
-            # The protocol engine broke on what it was sent; whoever receives is told.
-            self._failure = ConnectionFailed(f"the connection broke: {failure}")
+            failure = _handshake_failure(group, self._redactor)
         finally:
             self._tap.finish()
+        if failure is None:
+            return
+        if not opening.cancel_called:
+            try:
+                raise failure
+            finally:
+                failure = None
+        # The protocol engine broke on what it was sent; whoever receives is told.
+        self._failure = ConnectionFailed(f"the connection broke: {failure}")
 
     async def _fail_when_ended(self, opening: trio.CancelScope) -> None:
         with opening:
             await self._tap.ended.wait()
             if not opening.cancel_called:
-                raise _unanswered(self._tap, self._token) from self._tap.cause
+                raise _unanswered(self._tap, self._redactor) from self._tap.cause
 
 
-def _without(text: str, token: str) -> str:
-    """What a server said. It may repeat what it was told; an error must not."""
-    return text.replace(token, "[token]") if token else text
-
-
-def _closed(reason: trio_websocket.CloseReason | None, cause: Exception | None, token: str) -> ConnectionFailed:
+def _closed(reason: trio_websocket.CloseReason | None, cause: Exception | None, redactor: Redactor) -> ConnectionFailed:
     """Say how an open connection came to its end."""
     if reason is None or reason.code == _NO_STATUS:
         return ConnectionFailed(f"the connection was lost: {cause}" if cause else "the connection was lost")
-    text = f": {_without(reason.reason, token)}" if reason.reason else ""
+    text = f": {redactor.text(reason.reason)}" if reason.reason else ""
     return ConnectionFailed(f"the connection was closed with code {reason.code} ({reason.name}){text}")
 
 
-def _unanswered(tap: Tap, token: str) -> Exception:
+def _unanswered(tap: Tap, redactor: Redactor) -> Exception:
     """Say how a connection came to its end before the handshake did."""
     reason = str(tap.cause or "closed by the server")
     broken = ConnectionFailed(f"the connection ended before the WebSocket handshake was done: {reason}")
-    return _refusal(tap, token) or broken
+    return _refusal(tap, redactor) or broken
 
 
-def _refusal(tap: Tap, token: str) -> HandshakeRejected | None:
+def _refusal(tap: Tap, redactor: Redactor) -> HandshakeRejected | None:
     """A refusal as far as it came: trio-websocket tells of none whose body ends with the connection, or never."""
     head, _, body = tap.head.partition(b"\r\n\r\n")
     status = re.match(rb"HTTP/1\.[01] (?!101)([1-9]\d\d)\b", head)
     if status is None:
         return None
     after = re.search(rb"^retry-after:[ \t]*([^\r\n]*)", head, re.IGNORECASE | re.MULTILINE)
-    return _rejected(int(status[1]), body, None if after is None else after[1], token)
+    return _rejected(int(status[1]), body, None if after is None else after[1], redactor)
 
 
-def _rejected(status: int, body: bytes, after: bytes | None, token: str) -> HandshakeRejected:
-    text = _without(body.decode(errors="replace"), token)[:_EXCERPT]
+def _rejected(status: int, body: bytes, after: bytes | None, redactor: Redactor) -> HandshakeRejected:
+    text = redactor.text(body[: 2 * _EXCERPT].decode(errors="replace"))[:_EXCERPT]
     return HandshakeRejected(status, text, None if after is None else retry_after(after.decode("latin-1")))
 
 
-def _handshake_failure(group: BaseExceptionGroup[Exception], token: str) -> Exception:
+def _handshake_failure(group: BaseExceptionGroup[Exception], redactor: Redactor) -> Exception:
     """What a handshake's failure stands for, in our terms."""
     failure: BaseException = group
     while isinstance(failure, BaseExceptionGroup):
@@ -271,13 +278,13 @@ def _handshake_failure(group: BaseExceptionGroup[Exception], token: str) -> Exce
     match failure:
         case trio_websocket.ConnectionRejected():
             after = next((value for name, value in failure.headers if name.lower() == b"retry-after"), None)
-            return _rejected(failure.status_code, failure.body or b"", after, token)
+            return _rejected(failure.status_code, failure.body or b"", after, redactor)
         case ConnectionFailed() | HandshakeRejected():
             return failure
         case _:
             broken = ConnectionFailed(f"not a WebSocket connection: {failure}")
             broken.__cause__ = failure
-            return broken
+            return redactor.error(broken)
 
 
 @asynccontextmanager
@@ -289,6 +296,7 @@ async def open_websocket(
     tls: ssl.SSLContext | None = None,
     headers: Mapping[str, str] | None = None,
     limits: WebSocketLimits | None = None,
+    redactor: Redactor | None = None,
 ) -> AsyncGenerator[WebSocket]:
     """Open a WebSocket connection for as long as the context lasts.
 
@@ -303,7 +311,7 @@ async def open_websocket(
     limits = limits or WebSocketLimits()
     # In lower case, so that none is sent twice.
     sent = {"origin": endpoint.origin} | {name.lower(): value for name, value in (headers or {}).items()}
-    token = sent.get("authorization", "").rpartition(" ")[2]
+    redactor = redactor or Redactor(headers)
     tap: Tap | None = None
     async with open_plain_nursery() as nursery, AsyncExitStack() as stack:
         try:
@@ -311,11 +319,11 @@ async def open_websocket(
                 stream = await open_stream(connector, endpoint.host, endpoint.port, tls=tls)
                 tap = Tap(stream, divert=limits.fast)
                 stack.push_async_callback(trio.aclose_forcefully, tap)
-                websocket = WebSocket(tap, limits, token)
+                websocket = WebSocket(tap, limits, redactor)
                 await nursery.start(websocket.run, endpoint, path, sent)
         except trio.TooSlowError:
             msg = f"no connection to {endpoint.origin}{endpoint.prefix}{path} within {limits.connect_timeout:g} s"
-            refusal = None if tap is None else _refusal(tap, token)
+            refusal = None if tap is None else _refusal(tap, redactor)
             raise refusal or ConnectionFailed(msg) from None
         nursery.start_soon(websocket.keep_alive)
         yield websocket

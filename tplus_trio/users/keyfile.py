@@ -17,6 +17,7 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from tplus_trio.errors import KeyfileError
+from tplus_trio.secret import SecretBytes, conceal, kind_of
 
 __all__ = ["DEFAULT_ITERATIONS", "MAX_ITERATIONS", "KeyfileError", "decrypt_keyfile", "encrypt_keyfile"]
 
@@ -70,6 +71,9 @@ def encrypt_keyfile(private_key: bytes, password: str, *, iterations: int = DEFA
         ValueError: The key is not 32 or 64 bytes, the iterations are out of bounds, or the password is no
             valid text.
     """
+    private_key, password = conceal(private_key), conceal(password)
+    if not isinstance(private_key, bytes):
+        raise TypeError(f"a private key is bytes, not {kind_of(private_key)}")
     if len(private_key) not in {32, 64}:
         raise ValueError(f"a private key is 32 (seed) or 64 (seed and public key) bytes, not {len(private_key)}")
     if not 1 <= iterations <= MAX_ITERATIONS:
@@ -101,6 +105,7 @@ def decrypt_keyfile(data: bytes, password: str) -> bytes:
         TypeError: ``password`` is not a str.
         ValueError: ``password`` is no valid text.
     """
+    password = conceal(password)
     crypto = _parse(data)
     derived = _derive(password, crypto.kdfparams)
     if not hmac.compare_digest(_mac(derived, crypto.ciphertext), crypto.mac):
@@ -124,11 +129,11 @@ def _parse(data: bytes) -> _Crypto:
 
 def _derive(password: object, kdf: _KdfParams) -> bytes:
     if not isinstance(password, str):
-        raise TypeError(f"a password is a str, not {type(password).__name__}")
+        raise TypeError(f"a password is a str, not {kind_of(password)}")
     # Looked for beforehand, because the codec's own error would carry the whole password.
     if any("\ud800" <= character <= "\udfff" for character in password):
         raise ValueError("the password holds characters that have no UTF-8 form")
-    return hashlib.pbkdf2_hmac("sha256", password.encode(), kdf.salt, kdf.iterations, dklen=32)
+    return SecretBytes(hashlib.pbkdf2_hmac("sha256", password.encode(), kdf.salt, kdf.iterations, dklen=32))
 
 
 def _mac(derived: bytes, ciphertext: bytes) -> bytes:

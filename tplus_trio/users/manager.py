@@ -20,8 +20,9 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tplus_trio.errors import KeyfileError
+from tplus_trio.secret import SecretText, conceal
 from tplus_trio.users.keyfile import decrypt_keyfile, encrypt_keyfile
-from tplus_trio.users.user import LocalUser, PrivateKey, User, to_private_key, to_user_public_key
+from tplus_trio.users.user import LocalUser, PrivateKey, User, conceal_key, to_private_key, to_user_public_key
 
 __all__ = ["UserManager", "load_user", "user_manager"]
 
@@ -79,6 +80,7 @@ class UserManager:
                 password.
             OSError: The folder or a file cannot be written.
         """
+        password = conceal(password)
         return self._store(name, Ed25519PrivateKey.generate(), password)
 
     def add(self, name: str, private_key: PrivateKey, password: str | None = None) -> User:
@@ -90,6 +92,7 @@ class UserManager:
                 there is no password.
             OSError: The folder or a file cannot be written.
         """
+        private_key, password = conceal_key(private_key), conceal(password)
         return self._store(name, to_private_key(private_key), password)
 
     def load(self, name: str, password: str | None = None) -> User:
@@ -103,6 +106,7 @@ class UserManager:
             KeyfileError: The public key's file is damaged; without one, also what decrypting may raise.
             ValueError: The name is illegal, no such user is stored, or there is no password.
         """
+        password = conceal(password)
         path = self._path(name)
         if not _is_file(path):
             raise ValueError(f"no user {name!r} in {self.folder}; {_choices(self.usernames)}")
@@ -129,6 +133,7 @@ class UserManager:
             KeyfileError: As :meth:`load`.
             ValueError: As :meth:`load`.
         """
+        password = conceal(password)
         names = self.usernames if self._default is None else (self._default,)
         return self.load(names[0], password) if len(names) == 1 else None
 
@@ -193,7 +198,7 @@ def _public_path(path: Path) -> Path:
 def _password(password: str | None, name: str, *, new: bool = False) -> str:
     if password is not None:
         return password
-    if from_environment := os.environ.get(_ENVIRONMENT):
+    if from_environment := SecretText(os.environ.get(_ENVIRONMENT, "")):
         return from_environment
     if sys.stdin is None or not sys.stdin.isatty():
         raise ValueError(
@@ -201,7 +206,7 @@ def _password(password: str | None, name: str, *, new: bool = False) -> str:
         )
     if not new:
         return getpass.getpass(f"Password of {name}: ")
-    typed = getpass.getpass(f"New password for {name}: ")
+    typed = SecretText(getpass.getpass(f"New password for {name}: "))
     if not typed:
         raise ValueError("an empty password would protect nothing")
     if getpass.getpass("The same again: ") != typed:
@@ -291,6 +296,7 @@ def load_user(name: str | None = None, password: str | None = None) -> User:
         KeyfileError: The public key's file is damaged; without one, also what decrypting may raise.
         ValueError: There is no such user, or no name was given and there is no default among several.
     """
+    password = conceal(password)
     if name is not None:
         return user_manager.load(name, password)
     user = user_manager.load_default(password)

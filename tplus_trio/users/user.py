@@ -5,18 +5,27 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-__all__ = ["LocalUser", "PrivateKey", "User", "to_private_key", "to_user_public_key"]
+from tplus_trio.secret import SecretBytes, SecretText, conceal, kind_of
+
+__all__ = ["LocalUser", "PrivateKey", "User", "conceal_key", "to_private_key", "to_user_public_key"]
 
 #: What stands for a private key: hex text (``0x`` allowed), raw bytes, or the key itself.
 PrivateKey: TypeAlias = str | bytes | Ed25519PrivateKey
 
+T = TypeVar("T")
+
 _SEED_SIZE: Final = 32
 _HEX: Final = re.compile(r"[0-9a-fA-F]*")
 _IGNORED_WHEN_SIGNING: Final = str.maketrans("", "", " \r\n")
+
+
+def conceal_key(value: T) -> T:
+    """A private key in any form, unseen: the first thing to do with one, lest a traceback's locals show it."""
+    return value if isinstance(value, Ed25519PrivateKey) else conceal(value)
 
 
 def to_private_key(value: object) -> Ed25519PrivateKey:
@@ -30,15 +39,16 @@ def to_private_key(value: object) -> Ed25519PrivateKey:
         TypeError: ``value`` is of another type.
         ValueError: It has the wrong length, is not hexadecimal, or its public half belongs to another seed.
     """
+    value = conceal_key(value)
     if isinstance(value, Ed25519PrivateKey):
         return value
     if isinstance(value, str):
-        digits = value.removeprefix("0x")
+        digits = SecretText(value.removeprefix("0x"))
         if len(digits) not in {64, 128} or _HEX.fullmatch(digits) is None:
             raise ValueError("a private key in text is 64 (seed) or 128 (seed and public key) hexadecimal digits")
-        value = bytes.fromhex(digits)
+        value = SecretBytes.fromhex(digits)
     if not isinstance(value, bytes):
-        raise TypeError(f"a private key is str, bytes or Ed25519PrivateKey, not {type(value).__name__}")
+        raise TypeError(f"a private key is str, bytes or Ed25519PrivateKey, not {kind_of(value)}")
     if len(value) not in {_SEED_SIZE, 2 * _SEED_SIZE}:
         raise ValueError(f"a private key is 32 (seed) or 64 (seed and public key) bytes, not {len(value)}")
     key = Ed25519PrivateKey.from_private_bytes(value[:_SEED_SIZE])
@@ -95,6 +105,7 @@ class User:
     """
 
     def __init__(self, private_key: PrivateKey | None = None, sub_account: int | None = None) -> None:
+        private_key = conceal_key(private_key)
         self._key = Ed25519PrivateKey.generate() if private_key is None else to_private_key(private_key)
         self._identify(self._key.public_key().public_bytes_raw().hex(), sub_account)
 
@@ -149,7 +160,8 @@ class User:
         return hash(self._public_key)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._public_key}>"
+        # A traceback's locals may show one that was refused before it had a key.
+        return f"<{type(self).__name__} {getattr(self, '_public_key', 'without a key')}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} is neither copied nor pickled: that would take its private key along")
