@@ -37,6 +37,10 @@ _DEFAULT_RESTART: Final = RestartPolicy()
 #: Seconds that closing idle connections may take.
 _CLOSE: Final = 1.0
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: Headers that a request or a handshake could be broken with.
+_FRAMING: Final = re.compile(
+    "connection|content-length|expect|keep-alive|te|trailer|transfer-encoding|upgrade|sec-websocket-.*", re.IGNORECASE
+)
 _HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 
 
@@ -294,6 +298,9 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
             raise TypeError(msg)
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             msg = f"header {name!r} cannot be sent: names are tokens, values printable ASCII with no space at an end"
+            raise ValueError(msg)
+        if _FRAMING.fullmatch(name):
+            msg = f"header {name!r} is the client's own: it says where a request ends, or what a handshake is"
             raise ValueError(msg)
     return dict(headers)
 

@@ -71,6 +71,8 @@ def validate_order_id(order_id: str) -> str:
     given = cast("object", order_id)  # callers need not be typed
     if not isinstance(given, str):
         raise TypeError(f"order_id must be a str, got {type(given).__name__}")
+    if any("\ud800" <= character <= "\udfff" for character in order_id):
+        raise ValueError(f"order_id must be 1 to {_LONGEST_ORDER_ID} UTF-8 bytes long, got halves of characters")
     length = len(order_id.encode())
     if not 1 <= length <= _LONGEST_ORDER_ID:
         raise ValueError(f"order_id must be 1 to {_LONGEST_ORDER_ID} UTF-8 bytes long, got {length}")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import ssl
+import unicodedata
 import warnings
 from ipaddress import IPv6Address
 from typing import Final, Protocol
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import attrs
 import trio
@@ -22,7 +23,10 @@ __all__ = ["Connector", "Endpoint", "TcpConnector", "open_stream", "tls_context"
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?")
-_PATH: Final = re.compile(r"[\w.~!$&'()*+,;=:%/-]*", re.ASCII)
+_PATH: Final = re.compile(r"(?:[\w.~!$&'()*+,;=:/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
+#: In an unquoted path: a segment of dots, or a control character.
+_WRONG_IN_PATH: Final = re.compile(r"[/\\]\.\.?[/\\]|[\0-\x1f\x7f]")
+_BRACKETS: Final = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
 
 
 class Connector(Protocol):
@@ -49,7 +53,32 @@ class TcpConnector:
         return await trio.open_tcp_stream(host, port)
 
 
+def _ascii_host(host: str) -> str:
+    """A host's name as it is asked for.
+
+    Raises:
+        ValueError: it would be another than what was written: ``faß.de`` is not ``fass.de``, and letters that only look
+            like others are not the others.
+    """
+    ascii_host = host.encode("idna").decode()
+    if not host.isascii() and ascii_host.encode().decode("idna") != unicodedata.normalize("NFC", host):
+        raise ValueError
+    return ascii_host
+
+
+def _check_brackets(netloc: str, host: str) -> None:
+    """Hold what `urlsplit` took for the host against what was written, some of which it leaves out.
+
+    Raises:
+        ValueError: brackets hold no address, or something stands between them and the port.
+    """
+    if ("[" in netloc or "]" in netloc) and not (_BRACKETS.fullmatch(netloc) and _is_ipv6(host)):
+        raise ValueError
+
+
 def _is_ipv6(host: str) -> bool:
+    if "%" in host:
+        return False  # a zone means something on one machine only, and may stand in no Host header
     try:
         IPv6Address(host)
     except ValueError:
@@ -97,13 +126,14 @@ class Endpoint:
         try:
             parts: SplitResult = urlsplit(url)
             port = _DEFAULT_PORTS[scheme] if parts.port is None else parts.port
-            host = (parts.hostname or "").encode("idna").decode()
+            host = _ascii_host(parts.hostname or "")
+            _check_brackets(parts.netloc, host)
         except ValueError:
             port, host, parts = 0, "", SplitResult(scheme, "", "", "", "")
         if not (_is_ipv6(host) or (_HOST.fullmatch(host) and len(host) < 255)) or not port:
             msg = f"a base URL names a host, and a port from 1 to 65535 or none; {legal}"
             raise ValueError(msg)
-        if not _PATH.fullmatch(parts.path) or ".." in parts.path.split("/"):
+        if not _PATH.fullmatch(parts.path) or _WRONG_IN_PATH.search(f"{unquote(parts.path)}/"):
             msg = f"a base URL's path is quoted, and goes nowhere up; {legal}"
             raise ValueError(msg)
         return cls(scheme, host, port, parts.path.rstrip("/"))
