@@ -31,6 +31,8 @@ _PUBLIC_SUFFIX: Final = ".pub"
 #: A file name holds 255 bytes, and the public key's file has four more than the keyfile's.
 _MAX_NAME_BYTES: Final = 255 - len(_PUBLIC_SUFFIX)
 _MAX_FILE_SIZE: Final = 64 * 1024
+#: Control characters, and what ends lines or paragraphs.
+_NO_LETTERS: Final = frozenset({"Cc", "Zl", "Zp"})
 _NO_SYMLINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -38,7 +40,8 @@ class UserManager:
     r"""The users stored in one folder, each as ``<name>`` (the encrypted key) and ``<name>.pub``.
 
     Files are made with mode 0600 in a folder of mode 0700, at once or not at all, and never over an existing
-    user. Symbolic links in the folder are not followed. A password is the argument, else the environment's
+    user. A folder that others may read or enter is closed to them when a user is stored; one that everybody may
+    write to is refused. The folder may be a symbolic link; those in it are not followed. A password is the argument, else the environment's
     ``TPLUS_PASSWORD``, else what is typed at the terminal.
 
     A name is a file name: 1 to 251 bytes in UTF-8, no ``/``, ``\`` or control characters, no ``.`` at its
@@ -180,7 +183,7 @@ def _name_fault(name: str) -> str | None:
         return "it has no UTF-8 form"
     if not 1 <= size <= _MAX_NAME_BYTES:
         return f"{size} bytes long"
-    if any(character in "/\\" or unicodedata.category(character) == "Cc" for character in name):
+    if any(character in "/\\" or unicodedata.category(character) in _NO_LETTERS for character in name):
         return "it holds a separator or a control character"
     if name.startswith("."):
         return "it begins with '.'"
@@ -240,7 +243,10 @@ def _read_public_key(path: Path) -> str:
 
 def _make_private(folder: Path) -> None:
     """Have the folder, for its owner alone; one that everybody may write to is not ours to close."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Those above it as well, lest somebody exchanges it; and whatever the umask is.
+    for missing in [path for path in (*reversed(folder.parents), folder) if not path.exists()]:
+        missing.mkdir(mode=0o700, exist_ok=True)
+        missing.chmod(0o700)
     mode = folder.stat().st_mode
     if mode & stat.S_IWOTH:
         raise ValueError(f"everybody may write to {folder}; keys need a folder of their own")
@@ -259,6 +265,7 @@ def _write(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            Path(temporary).chmod(0o600)  # made with that, or less where the umask says so
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
