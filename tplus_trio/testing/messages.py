@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import attrs
 
@@ -47,7 +47,7 @@ class Request:
     @property
     def query(self) -> dict[str, str]:
         """The target's query; of a name given twice, the last."""
-        return dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
+        return dict(parse_qsl(_split(self.target).query, keep_blank_values=True))
 
 
 def as_object(value: object) -> dict[str, Any]:
@@ -60,9 +60,17 @@ def as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]  # of anything
 
 
+def _split(target: str) -> SplitResult:
+    """The parts of a request target, which whoever connects may choose."""
+    try:
+        return urlsplit(target)
+    except ValueError:  # not even an address in brackets
+        return SplitResult("", "", target, "", "")
+
+
 def clean_path(target: str) -> str:
     """The path of a request target, unquoted, without query, and without a slash at the end."""
-    return unquote(urlsplit(target).path).rstrip("/") or "/"
+    return unquote(_split(target).path).rstrip("/") or "/"
 
 
 @attrs.frozen

@@ -41,8 +41,8 @@ class UserManager:
 
     Files are made with mode 0600 in a folder of mode 0700, at once or not at all, and never over an existing
     user. A folder that others may read or enter is closed to them when a user is stored; one that everybody may
-    write to is refused. The folder may be a symbolic link; those in it are not followed. A password is the argument, else the environment's
-    ``TPLUS_PASSWORD``, else what is typed at the terminal.
+    write to is refused. The folder may be a symbolic link; those in it are not followed. A password is the
+    argument, else the environment's ``TPLUS_PASSWORD``, else what is typed at the terminal.
 
     A name is a file name: 1 to 251 bytes in UTF-8, no ``/``, ``\`` or control characters, no ``.`` at its
     beginning and no ``.pub`` at its end. Every method that takes a name raises ValueError for any other.
