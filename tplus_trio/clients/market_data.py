@@ -45,6 +45,9 @@ __all__ = ["MarketDataClient"]
 #: How many pages a stream asks REST for, at most, to close a hole.
 _BACKFILL_PAGES = 10
 _PAGE = 100
+#: How many bytes of depth are decoded at a time. They become so many objects that more of them, decoded and not yet
+#: taken, would set off the garbage collector at each batch, which costs more than the hops that it would save.
+_DEPTH_BATCH = 8 * 1024
 
 
 class MarketDataClient(Client):
@@ -129,6 +132,7 @@ class MarketDataClient(Client):
             path=path,
             decode=codec.decode_depth_frame,
             decode_batch=codec.decode_depth_batch,
+            batch_size=_DEPTH_BATCH,
             recovery=partial(DepthRecovery, sequence=sequence, name=path),
             fetch=lambda _page: self.get_orderbook_snapshot(asset_id),
             user=self._default_user,

@@ -36,8 +36,10 @@ T = TypeVar("T")
 #: Takes messages; gives their items, or None if they are to be decoded one by one.
 BatchDecoder: TypeAlias = Callable[[Sequence[bytes | str]], Sequence[T] | None]
 
-_OBJECT: Final = (ord("{"), ord("}"))
-_LIST: Final = (ord("["), ord("]"))
+#: The brackets around a frame, and what stands between one frame and the next.
+_OBJECT: Final = (ord("{"), ord("}"), b"}\n{")
+_LIST: Final = (ord("["), ord("]"), b"]\n[")
+_BYTES: Final = {bytes}
 _PLAIN_LINES: Final = PLAIN + b"\n"
 #: Of a candle as it is spelled nearly always.
 _BAR_KEYS: Final = b"openhighlowclosevolumeopen_timestamp_nsclose_timestamp_ns"
@@ -48,15 +50,16 @@ _user_trades: Final = msgspec.json.Decoder(UserTrade, strict=False, dec_hook=qui
 _candles: Final = msgspec.json.Decoder(list[KlineUpdate], strict=False, dec_hook=quick_hook).decode_lines
 
 
-def _lines(frames: Sequence[bytes | str], brackets: tuple[int, int]) -> bytes | None:
+def _lines(frames: Sequence[bytes | str], brackets: tuple[int, int, bytes]) -> bytes | None:
     """The frames as lines, or None if that would not be one for each: see the top."""
-    first, last = brackets
-    for frame in frames:
-        # A binary message is bytes too, but of a class of its own.
-        if type(frame) is not bytes or not frame or frame[0] != first or frame[-1] != last:
-            return None
+    if set(map(type, frames)) != _BYTES:
+        return None  # text; or a binary message, which is bytes too, but of a class of its own
     lines = b"\n".join(frames)  # type: ignore[arg-type]  # bytes all, as was just seen
-    return lines if lines.isascii() and lines.count(b"\n") == len(frames) - 1 else None
+    first, last, between = brackets
+    if not lines or lines[0] != first or lines[-1] != last or not lines.isascii():
+        return None
+    # No frame is empty or of two lines: each break is one of those that were put in, brackets on both sides.
+    return lines if lines.count(b"\n") == lines.count(between) == len(frames) - 1 else None
 
 
 def _batch_decoder(decode_lines: Callable[[bytes], list[T]], check: Callable[[Sequence[T]], None]) -> BatchDecoder[T]:

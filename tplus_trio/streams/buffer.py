@@ -24,7 +24,9 @@ Overflow = Literal["block", "drop_oldest", "error", "conflate"]
 Conflate = Callable[[deque[T]], int]
 
 #: A consumer that finds items waiting takes this many before its neighbours get a turn.
-_TURN: Final = 64
+_TURN: Final = 128
+#: So many may wait, at least, before they are merged.
+_FEW: Final = 64
 
 
 def check_overflow(overflow: str, buffer: int, *, can_conflate: bool) -> None:
@@ -85,7 +87,7 @@ class Buffer(Generic[T]):
         self._trace: TracebackType | None = None
         self._taken = 0
         #: How many items may wait before they are merged, and whether those that wait are.
-        self._merge_at = _TURN
+        self._merge_at = _FEW
         self._is_merged = False
         #: Whether a producer waits for room.
         self._waiting = False
@@ -134,7 +136,7 @@ class Buffer(Generic[T]):
         # What was merged is gone through each time. It can be much (a market wanders, and nobody reads), so the next
         # time is when as much came again: an item costs the same, however long nobody reads.
         more = self._conflate(self._items)
-        self._merge_at = max(_TURN, len(self._items) + more)
+        self._merge_at = max(_FEW, len(self._items) + more)
         self._is_merged = True
         self._stats.dropped += before - len(self._items)
 

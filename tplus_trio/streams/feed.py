@@ -26,6 +26,8 @@ class Feed(Generic[T]):
     decode: FrameDecoder[Any]
     #: Decodes many frames at once, as long as they are usual ones.
     decode_batch: BatchDecoder[Any] | None = None
+    #: How many bytes of messages are decoded at a time, about.
+    batch_size: int = 32 * 1024
     #: Makes the feed's recovery, given the time and the stream's counts.
     recovery: Callable[[Callable[[], int], StreamStats], Recovery[T]] = Recovery
     #: Asks REST for a page, where the recovery wants one.

@@ -71,7 +71,7 @@ class Supervisor(Generic[T]):
         self._feed = feed
         self._service = service
         self._sink = sink
-        self._limits = limits
+        self._limits = attrs.evolve(limits, batch_size=feed.batch_size)
         self._restarts = Restarts(restart, draw)
         self._recovery = feed.recovery(service.now_ns, stats)
         self._scope = trio.CancelScope()

@@ -44,6 +44,8 @@ class WebSocketLimits:
     #: How long a connection may bring no data; None is for ever.
     idle_timeout: float | None = None
     max_message_size: int = 16 * 1024 * 1024
+    #: How much is handed on at a time, about.
+    batch_size: int = 32 * 1024
     #: Whether plain frames are cut out in bulk. Without, trio-websocket reads every frame: slower, and the same.
     fast: bool = True
 
@@ -216,7 +218,7 @@ class WebSocket:
                 opening.cancel()
                 self._tap.opened()
                 if self._limits.fast:
-                    self._cutter = FrameCutter(self._limits.max_message_size)
+                    self._cutter = FrameCutter(self._limits.max_message_size, self._limits.batch_size)
                     self._cutter.feed(self._tap.early)
                 task_status.started()
         except ExceptionGroup as group:
