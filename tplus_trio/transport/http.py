@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, cast
 
 import attrs
@@ -52,6 +53,9 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._stream = stream
         self._limit = limit
         self._received = 0
+        #: Whether what was asked last has been answered by bytes that came since.
+        self.answered: bool = False
+        self.spoilt: bool = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - see the class
         try:
@@ -59,6 +63,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             raise httpcore.ReadError(str(exc)) from exc
         self._received += len(data)
+        self.answered = True
         if self._received > self._limit:
             msg = f"the answer is larger than {self._limit} bytes"
             raise DecodeError(msg)
@@ -67,6 +72,7 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - see the class
         self._received = 0
         buffer = SecretBytes(buffer)
+        self.answered = False
         try:
             await self._stream.send_all(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
@@ -92,6 +98,8 @@ class _Stream(httpcore.AsyncNetworkStream):
         if info != "is_readable":
             return None
         # httpcore asks before it takes a connection from the pool: readable while idle means closed by the server.
+        if self.spoilt:
+            return True
         stream = self._stream
         while isinstance(stream, trio.SSLStream):
             stream = cast("trio.SSLStream[trio.abc.Stream]", stream).transport_stream
@@ -154,6 +162,9 @@ class _Body(httpx.AsyncByteStream):
         return self
 
     async def __anext__(self) -> bytes:
+        # An answer may be cut into a chunk for each byte, and httpcore has thousands of them out of one read. Not to be
+        # cancelled here, between its generators, but where they wait for the network.
+        await trio.lowlevel.cancel_shielded_checkpoint()
         try:
             return await anext(self._chunks)
         except _NETWORK_ERRORS as exc:
@@ -190,6 +201,14 @@ class _Transport(httpx.AsyncBaseTransport):
             raise exc.failure from exc.failure.__cause__
         except _NETWORK_ERRORS as exc:
             raise _lost(exc) from exc
+        extensions: Mapping[str, object] = cast("Any", response).extensions
+        stream = extensions.get("network_stream")
+        if isinstance(stream, _Stream) and not stream.answered:
+            # It came behind the answer before: a server that answers twice, or says less of a length than it sends.
+            stream.spoilt = True
+            await response.aclose()
+            msg = "the connection was lost: an answer came over it before it was asked for"
+            raise ConnectionFailed(msg)
         return httpx.Response(response.status, headers=response.headers, stream=_Body(response.stream))
 
     async def aclose(self) -> None:
@@ -228,6 +247,7 @@ class Http:
             timeout=None,  # noqa: S113 - bounded as a whole in request()
             follow_redirects=False,
             trust_env=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
     async def request(
