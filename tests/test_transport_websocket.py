@@ -143,7 +143,10 @@ async def test_a_server_that_hangs_up_before_the_request(autojump_clock: MockClo
     async def handler(stream: trio.abc.Stream) -> None:
         pass
 
-    assert isinstance(await failure_of(handler), ConnectionFailed)
+    error = await failure_of(handler)
+    assert isinstance(error, ConnectionFailed)
+    assert isinstance(error.__cause__, trio.BrokenResourceError)
+    assert trio.current_time() < 0.1
 
 
 async def test_a_reset_in_the_middle_of_a_handshake_is_the_cause(autojump_clock: MockClock) -> None:

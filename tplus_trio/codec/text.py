@@ -44,8 +44,9 @@ _EXCERPT: Final = 120
 _NESTING: Final = 100
 _CONTROL: Final = frozenset({"subscriptions", "ping", "pong"})
 #: A value whose key says that nobody else should read it, as far as it goes: the text may be cut or broken.
+#: Nothing is tried twice: this is run over every bad frame.
 _SECRET: Final = re.compile(
-    r'("[^"]*(?:signature|token|secret|password|private)[^"]*"\s*:\s*)(?:\[[^\]]*\]?|"(?:[^"\\]|\\.)*"?)',
+    r'("(?=[^"]*?(?:signature|token|secret|password|private))[^"]*+"\s*+:\s*+)(?:\[[^\]]*\]?|"(?:[^"\\]|\\.)*"?)',
     re.IGNORECASE,
 )
 

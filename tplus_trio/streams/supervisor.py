@@ -28,6 +28,8 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 #: How many items a recovery may hold back before reading stops until REST has answered.
 _MAX_HELD: Final = 50_000
+#: And how many bytes may have brought them.
+_MAX_HELD_BYTES: Final = 16 * 1024 * 1024
 #: How many answers in a row may turn out to be of no use before the next request is put off.
 _PATIENT: Final = 2
 #: And after how many the connection itself is given up: what it brought does not go together with what REST says.
@@ -215,6 +217,7 @@ class Supervisor(Generic[T]):
         stats, recovery = self.stats, self._recovery
         decode, decode_batch = self._feed.decode, self._feed.decode_batch
         counted = 0
+        held_from = stats.bytes
         while True:
             frames = await websocket.receive()
             stats.messages += len(frames)
@@ -238,7 +241,9 @@ class Supervisor(Generic[T]):
             if batch or items:
                 websocket.heard()
             await self._deliver(recovery.receive(items if batch is None else batch))
-            while recovery.held > _MAX_HELD:
+            if not recovery.held:
+                held_from = stats.bytes
+            while recovery.held > _MAX_HELD or (recovery.held and stats.bytes - held_from > _MAX_HELD_BYTES):
                 await self._answered.park()
 
     async def _deliver(self, items: Sequence[T]) -> None:

@@ -25,6 +25,9 @@ _SHORTEST: Final = {0: 0, 2: _LENGTH_16, 8: 1 << 16}
 _MUCH: Final = 4096
 #: How many messages are handed out at a time, at most: they are decoded in one go, and neighbours want their turn.
 _BATCH: Final = 128
+#: In how many pieces one message may be passed on. Each is kept until the last is there, and takes some eighty bytes
+#: besides its own, even an empty one.
+_MOST_PIECES: Final = 1 << 16
 
 
 @attrs.frozen
@@ -36,6 +39,8 @@ class Other:
     completes: bool
     #: Whether everything after them is not for the cutter either.
     final: bool
+    #: Whether the message that they belong to is longer than allowed by now, or in too many pieces.
+    excess: bool = False
 
 
 class FrameCutter:
@@ -60,6 +65,9 @@ class FrameCutter:
         self._passing = 0
         self._completes = False
         self._fragmented = False
+        #: Of a message that is being passed on: the pieces that went, and their bytes without heads.
+        self._pieces = 0
+        self._passed = 0
 
     def feed(self, data: bytes) -> None:
         """Add bytes from the network."""
@@ -152,6 +160,9 @@ class FrameCutter:
             return Other(self.rest(), completes=False, final=True)  # a length that nobody may write like this
         if opcode == _TEXT and fin and size <= self._max_size and len(data) - position < start + size:
             return None  # a message for `messages`, once it is complete
+        if opcode != _CONTINUATION:
+            self._pieces = self._passed = 0
+        self._passed -= start
         self._passing = start + size
         self._completes = fin
         self._fragmented = not fin
@@ -162,11 +173,14 @@ class FrameCutter:
         if not available:
             return None
         self._passing -= available
-        return self._take(available, completes=self._completes and not self._passing)
+        self._passed += available
+        self._pieces += 1
+        excess = self._passed > self._max_size or self._pieces > _MOST_PIECES
+        return self._take(available, completes=self._completes and not self._passing, excess=excess)
 
-    def _take(self, size: int, *, completes: bool) -> Other:
+    def _take(self, size: int, *, completes: bool, excess: bool = False) -> Other:
         start, self._position = self._position, self._position + size
-        return Other(self._data[start : self._position], completes, final=False)
+        return Other(self._data[start : self._position], completes, final=False, excess=excess)
 
     def rest(self) -> bytes:
         """Everything that was fed and not given out; the cutter is done."""

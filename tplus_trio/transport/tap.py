@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
@@ -13,28 +14,32 @@ from tplus_trio.secret import SecretBytes
 
 __all__ = ["Tap"]
 
-#: A handshake's answer is a head and, for a refusal, a short body.
-_MAX_HANDSHAKE: Final = 256 * 1024
 #: Bytes asked of the network at once.
 _READ: Final = 64 * 1024
-_SWITCHING: Final = (b"HTTP/1.1 101", b"HTTP/1.0 101")
-_HEAD_END: Final = b"\r\n\r\n"
+#: A handshake's answer is a head and, for a refusal, a short body. Both are added to at each read, however little that
+#: brings, so there must not be much of them.
+_MAX_HANDSHAKE: Final = _READ
+#: As h11 reads them: a head's lines may end without the carriage return.
+_SWITCHING: Final = re.compile(rb"HTTP/[0-9]\.[0-9] 101")
+_HEAD_END: Final = re.compile(rb"\n\r?\n")
 
 
 class Tap(trio.abc.Stream):
     """The byte stream under trio-websocket, watched, and from the handshake on read by somebody else.
 
-    It remembers how the stream ended, which trio-websocket does not tell. It knows when nobody reads: while a slow
-    consumer holds the reader up, a pong may be waiting unread, and its absence proves nothing. And it splits the bytes:
-    up to the end of the handshake, trio-websocket reads them; then `WebSocket` does, and hands over what it does not
-    understand, until it leaves the stream to trio-websocket for good.
+    It remembers how the stream ended, which trio-websocket does not tell. It knows when nobody waits for the peer:
+    while a slow consumer holds the reader up, a pong may be waiting unread, and its absence proves nothing. And it
+    splits the bytes: up to the end of the handshake, trio-websocket reads them; then `WebSocket` does, and hands over
+    what it does not understand, until it leaves the stream to trio-websocket for good.
     """
 
     def __init__(self, stream: trio.abc.Stream, *, divert: bool) -> None:
         self._stream = stream
         self._divert = divert
-        self._diverted = False
-        self._reading = False
+        #: Whether somebody else than trio-websocket reads.
+        self.diverted: bool = False
+        #: How many tasks wait for the peer: for its bytes, or for it to take ours.
+        self._waiting = 0
         self._patience: trio.CancelScope | None = None
         self._patience_left = 0.0
         #: What trio-websocket reads next, and the two tasks that may be waiting for each other.
@@ -53,20 +58,20 @@ class Tap(trio.abc.Stream):
 
     @contextmanager
     def patience(self, seconds: float) -> Generator[trio.CancelScope]:
-        """A scope that is cancelled when bytes have been waited for ``seconds`` in all."""
+        """A scope that is cancelled when the peer has been waited for ``seconds`` in all."""
         with trio.CancelScope() as scope:
             self._patience, self._patience_left = scope, seconds
-            if self._reading:
+            if self._waiting:
                 scope.deadline = trio.current_time() + seconds
             try:
                 yield scope
             finally:
                 self._patience = None
 
-    def _set_reading(self, reading: bool) -> None:
-        self._reading = reading
-        if (scope := self._patience) is not None:
-            if reading:
+    def _wait(self, tasks: int) -> None:
+        before, self._waiting = self._waiting, self._waiting + tasks
+        if (scope := self._patience) is not None and bool(before) is not bool(self._waiting):
+            if self._waiting:
                 scope.deadline = trio.current_time() + self._patience_left
             else:
                 self._patience_left = scope.deadline - trio.current_time()
@@ -74,14 +79,14 @@ class Tap(trio.abc.Stream):
 
     async def read(self) -> bytes:
         """Read from the network; nothing, if that has ended."""
-        self._set_reading(True)
+        self._wait(1)
         try:
             data = bytes(await self._stream.receive_some(_READ))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             self._end(exc)
             raise
         finally:
-            self._set_reading(False)
+            self._wait(-1)
         self.received += len(data)
         if self.received > self.limit:
             self._end(ValueError(f"more than {self.limit} bytes, and no handshake"))
@@ -97,11 +102,11 @@ class Tap(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002 - the amount is ours to choose
         """What trio-websocket reads: the handshake, what is handed over, and everything once it is left to it."""
-        if not self._diverted:
+        if not self.diverted:
             return self._take() if self._handed else self._split(await self.read())
         self._hungry = True
         self._is_hungry.unpark_all()
-        while not self._handed and self._diverted:
+        while not self._handed and self.diverted:
             await self._has_bytes.park()
         self._hungry = False
         return self._take() if self._handed else await self.read()
@@ -116,14 +121,14 @@ class Tap(trio.abc.Stream):
             return data
         before = len(self.head)
         self.head += data
-        if not self._divert or not self.head.startswith(_SWITCHING):
+        if not self._divert or not _SWITCHING.match(self.head):
             return data
-        end = self.head.find(_HEAD_END)
-        if end < 0:
+        found = _HEAD_END.search(self.head)
+        if found is None:
             return data
-        end += len(_HEAD_END)
+        end = found.end()
         self.early = self.head[end:]
-        self._diverted = True
+        self.diverted = True
         return data[: end - before]
 
     def opened(self) -> None:
@@ -142,7 +147,7 @@ class Tap(trio.abc.Stream):
     def leave(self, data: bytes = b"") -> None:
         """Leave the stream to trio-websocket from here on, beginning with these bytes."""
         self._handed += data
-        self._diverted = False
+        self.diverted = False
         self._has_bytes.unpark_all()
 
     def finish(self) -> None:
@@ -151,9 +156,17 @@ class Tap(trio.abc.Stream):
         self._is_hungry.unpark_all()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send, as the stream does."""
+        """Send, as the stream does. A peer that takes nothing is waited for as one that sends nothing is."""
         data = SecretBytes(data)  # a handshake holds a token
-        await self._stream.send_all(data)
+        self._wait(1)
+        try:
+            await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            if self.limit is not math.inf:
+                self._end(exc)  # a handshake that could not be sent will not be answered; trio-websocket says nothing
+            raise
+        finally:
+            self._wait(-1)
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait, as the stream does."""

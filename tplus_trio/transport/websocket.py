@@ -20,7 +20,7 @@ from tplus_trio.errors import ConnectionFailed, HandshakeRejected
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.secret import Redactor
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream
-from tplus_trio.transport.frames import FrameCutter
+from tplus_trio.transport.frames import FrameCutter, Other
 from tplus_trio.transport.http import retry_after
 from tplus_trio.transport.tap import Tap
 
@@ -137,10 +137,7 @@ class WebSocket:
                 if other.final:
                     self._stop_cutting(other.data)
                     continue
-                await self._tap.hand_over(other.data)
-                if self._connection.closed is not None or self._tap.ended.is_set():
-                    self._stop_cutting()  # over that, trio-websocket has broken off
-                elif not other.completes:
+                if not await self._pass_on(other):
                     continue
             else:
                 try:
@@ -155,6 +152,22 @@ class WebSocket:
                 continue
             return (await self._message(),)
         return (await self._message(),)
+
+    async def _pass_on(self, other: Other) -> bool:
+        """Let trio-websocket have bytes; say whether it has a message, or an end, to tell of.
+
+        Raises:
+            ConnectionFailed: they are of a message that is too long, and trio-websocket, which counts characters and no
+                pieces, did not find so.
+        """
+        await self._tap.hand_over(other.data)
+        if self._connection.closed is not None or self._tap.ended.is_set():
+            self._stop_cutting()  # over that, trio-websocket has broken off
+            return True
+        if other.excess:
+            msg = f"a message is longer than {self._limits.max_message_size} bytes, or in too many pieces"
+            raise ConnectionFailed(msg)
+        return other.completes
 
     async def _message(self) -> str | bytes:
         """The next message from trio-websocket."""
@@ -217,7 +230,7 @@ class WebSocket:
                 )
                 opening.cancel()
                 self._tap.opened()
-                if self._limits.fast:
+                if self._tap.diverted:
                     self._cutter = FrameCutter(self._limits.max_message_size, self._limits.batch_size)
                     self._cutter.feed(self._tap.early)
                 task_status.started()
