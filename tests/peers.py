@@ -66,8 +66,13 @@ class Peer:
     @classmethod
     async def accept(cls, stream: trio.abc.Stream, *, then: bytes = b"") -> Self:
         """Shake hands, and send bytes on the heels of that."""
+        return await cls.upgrade(stream, await read_head(stream), then=then)
+
+    @classmethod
+    async def upgrade(cls, stream: trio.abc.Stream, head: bytes, *, then: bytes = b"") -> Self:
+        """The same for a request that was read."""
         peer = cls(stream)
-        peer._protocol.receive_data(await read_head(stream))
+        peer._protocol.receive_data(head)
         assert isinstance(next(peer._protocol.events()), ws.Request)
         await peer.send(peer._protocol.send(ws.AcceptConnection()) + then)
         return peer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import re
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -30,6 +31,8 @@ _log = logging.getLogger("tplus_trio.auth")
 _MARGIN_NS: Final = 60 * 1_000_000_000
 #: Where signing in is a favour, a failed one is not tried again for this long, in seconds.
 _ANONYMOUS_FOR: Final = 60.0
+#: Characters.
+_LONGEST_NONCE: Final = 1024
 _REFUSED: Final = frozenset({401, 403})
 #: What a header can carry.
 _TOKEN: Final = re.compile(r"[!-~]+")
@@ -56,7 +59,7 @@ class _Credentials:
     public_key: str
     token: SecretText = attrs.field(repr=False)
     #: Nanoseconds since the epoch.
-    renew_at_ns: int
+    renew_at_ns: float
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": SecretText(f"Bearer {self.token}"), "User-Id": self.public_key}
@@ -95,8 +98,12 @@ class _Session:
         async with self._lock:
             if (known := self._usable(refused)) is not None:
                 return known
-            if self._failure is not None and self._sign_ins != before:
-                raise copy.copy(self._failure) from self._failure.__cause__
+            if self._sign_ins != before:
+                # Somebody signed in meanwhile: that was for everybody who waited, whatever the clock says.
+                if self._failure is not None:
+                    raise copy.copy(self._failure) from self._failure.__cause__
+                if self._credentials is not None and self._credentials is not refused:
+                    return self._credentials
             try:
                 self._credentials = await self._sign_in()
             except (TplusError, ValueError) as exc:
@@ -132,6 +139,10 @@ class _Session:
         key = self._user.public_key
         answer = await self._http.request("GET", f"{self._prefix}/nonce/{key}")
         nonce = codec.decode(_body(answer, self._redactor), Nonce).value
+        if len(nonce) > _LONGEST_NONCE or "{" in nonce:
+            # Orders are signed with the same key: no server gets the signature of one by calling it a nonce.
+            msg = "the nonce that the service gave is no nonce: it is not signed"
+            raise DecodeError(msg)
         body = await self._proof(key, nonce)
         answer = await self._http.request("POST", f"{self._prefix}/auth", body=body)
         # What it issues goes through as it is: it may be the token that it issued before.
@@ -141,9 +152,11 @@ class _Session:
             msg = "the token that the service issued cannot be sent in a header"
             raise DecodeError(msg)
         now = self._now_ns()
-        margin = min(_MARGIN_NS, (token.expiry_ns - now) // 2)
+        left = token.expiry_ns - now
+        # One that has expired already says that the clocks disagree, and nothing about when: it is used until refused.
+        renew_at_ns = now + left - min(_MARGIN_NS, left // 2) if left > 0 else math.inf
         self._redactor.tell_token(token.token)
-        return _Credentials(key, SecretText(token.token), token.expiry_ns - margin)
+        return _Credentials(key, SecretText(token.token), renew_at_ns)
 
     async def _proof(self, key: str, nonce: str) -> bytes:
         """What is sent to be signed in."""

@@ -304,7 +304,7 @@ def _run_answer(head: str, body: bytes) -> str:
             wait = retry_after(body.decode("latin-1"))
             assert wait is None or 0 <= wait < math.inf, f"to wait for {wait} s"
             failure = HandshakeRejected(429, "", wait)
-            assert Restarts(RestartPolicy()).failed(failure, 0.0) >= (wait or 0)
+            assert Restarts(RestartPolicy()).failed(failure, 0.0) >= min(wait or 0, 3600)
             return "refused" if wait is None else f"ok {math.frexp(wait)[1]}"
     if kind not in _KINDS:
         return "refused: no such answer"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 
@@ -21,14 +22,17 @@ from tplus_trio.errors import (
 
 __all__ = ["RestartPolicy", "Restarts", "is_passing"]
 
+#: Seconds. A `Retry-After` beyond this is a mistake, or a clock's that is years off, more likely than a wish.
+_LONGEST_WAIT: Final = 3600.0
+
 
 @attrs.frozen(kw_only=True)
 class RestartPolicy:
     """How a stream that failed for a passing reason is started again: after an exponential delay with full jitter.
 
     The n-th delay in a row is drawn evenly between 0 and ``min(max_delay, initial_delay * factor ** (n - 1))`` seconds;
-    a ``Retry-After`` of the server's is kept where it is longer. The delay starts over once a stream has been live for
-    ``within`` seconds.
+    a ``Retry-After`` of the server's is kept where it is longer, up to an hour. The delay starts over once a stream has
+    been live for ``within`` seconds.
 
     Raises:
         ValueError: a number is out of its range.
@@ -99,7 +103,8 @@ class Restarts:
                 self._failures.popleft()
             if len(self._failures) > policy.max_restarts:
                 raise RestartLimitExceeded(len(self._failures), policy.within) from failure
-        return max(self.jitter(self._in_a_row), getattr(failure, "retry_after", None) or 0.0)
+        asked: float = getattr(failure, "retry_after", None) or 0.0
+        return max(self.jitter(self._in_a_row), min(asked, _LONGEST_WAIT))
 
     def jitter(self, failures: int) -> float:
         """A delay, in seconds, for so many attempts in a row that came to nothing."""

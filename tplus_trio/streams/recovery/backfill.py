@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 
 from tplus_trio.models import AssetIdentifier, Gap, KlinesPage, KlineUpdate, Timebar, Trade
-from tplus_trio.streams.recovery.base import Recovery, gap, times_of
+from tplus_trio.streams.recovery.base import Recovery, gap_until, told_until
 from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["Backfill", "KlinesBackfill", "TradesBackfill"]
@@ -84,15 +84,14 @@ class Backfill(Recovery[T | Gap], Generic[T]):
             self._told(news)
             return news
         now = self._now_ns()
-        hole = gap(self._since_ns, now, self._reason)
+        gap = gap_until(self._since_ns, now, self._reason)
         self._since_ns = now
-        return (hole, *self._join((), held))
+        return (gap, *self._join((), held))
 
     def _told(self, news: Sequence[T]) -> None:
         """Nothing before the last item is missing."""
         if news:
-            now = self._now_ns()
-            self._since_ns = max(self._since_ns, min(times_of(news[-1], now)[0], now))
+            self._since_ns = told_until(self._since_ns, news[-1], self._now_ns())
 
     @abstractmethod
     def _has_delivered(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from tplus_trio.models import Gap, Timebar
 from tplus_trio.streams.stats import StreamStats
 
-__all__ = ["Marked", "Recovery", "gap", "times_of"]
+__all__ = ["Marked", "Recovery", "gap_until", "times_of", "told_until"]
 
 T = TypeVar("T")
 
@@ -25,9 +25,17 @@ def times_of(item: object, now_ns: int) -> tuple[int, int]:
             return (time, time) if isinstance(time, int) else (now_ns, now_ns)
 
 
-def gap(since_ns: int, now_ns: int, reason: str) -> Gap:
-    """A hole up to now, which does not end before it begins: a clock that is set right may go back."""
-    return Gap(since_ns, max(since_ns, now_ns), reason)
+def told_until(since_ns: int, item: object, now_ns: int) -> int:
+    """Up to when nothing is missing once an item came, where that was ``since_ns`` before.
+
+    Never later than now: the clock may have been ahead, and been set right.
+    """
+    return min(max(since_ns, times_of(item, now_ns)[0]), now_ns)
+
+
+def gap_until(since_ns: int, now_ns: int, reason: str) -> Gap:
+    """The gap up to now. A clock that was set back meanwhile does not make it end before it begins."""
+    return Gap(min(since_ns, now_ns), max(since_ns, now_ns), reason)
 
 
 class Recovery(Generic[T]):
@@ -114,12 +122,11 @@ class Marked(Recovery[T | Gap], Generic[T]):
     def subscribed(self) -> Sequence[T | Gap]:
         super().subscribed()
         now = self._now_ns()
-        gaps = () if self._reason is None else (gap(self._since_ns, now, self._reason),)
+        gaps = () if self._reason is None else (gap_until(self._since_ns, now, self._reason),)
         self._since_ns, self._reason = now, None
         return gaps
 
     def receive(self, items: Sequence[T | Gap]) -> Sequence[T | Gap]:
         if items:
-            now = self._now_ns()
-            self._since_ns = max(self._since_ns, min(times_of(items[-1], now)[0], now))
+            self._since_ns = told_until(self._since_ns, items[-1], self._now_ns())
         return items
