@@ -85,7 +85,7 @@ def test_a_host_that_is_none(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_a_refused_connection(capfd: pytest.CaptureFixture[str], free_port: str) -> None:
     err = complaint(capfd, "stream", "trades", "--url", f"http://127.0.0.1:{free_port}")
-    assert f"could not connect to 127.0.0.1:{free_port}" in err
+    assert err == f"tplus-trio: could not connect to 127.0.0.1:{free_port}: Connection refused\n"
 
 
 @pytest.mark.parametrize("url", ["ftp://host", "localhost:8011", "http://", "http://host:0", "http://a b", ""])
@@ -138,6 +138,7 @@ def test_a_user_who_is_not_stored(
         ("demo --seed x", "'x' is not a valid integer"),
         ("exchange --port 99999", "99999 is not in the range"),
         ("exchange --speed -1", "-1 is not more than 0"),
+        ("exchange --speed 2", "name one with --tape"),
         ("exchange --nope", "No such option"),
     ],
 )
@@ -165,6 +166,19 @@ def test_without_the_extra(capfd: pytest.CaptureFixture[str], monkeypatch: pytes
     monkeypatch.setitem(sys.modules, missing, None)
     assert main(["demo"]) == 2
     assert capfd.readouterr().err == ('The command line needs click and rich: pip install "tplus_trio[cli]"\n')
+
+
+def test_an_interrupt_while_it_loads(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == "tplus_trio.cli.commands":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "tplus_trio.cli.commands", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupted, *sys.meta_path])
+    assert main(["demo"]) == 130
+    assert capfd.readouterr() == ("", "")
 
 
 def test_in_a_process_of_its_own(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from tplus_trio.cli.failure import INTERRUPTED
+
 __all__ = ["main"]
 
 _NEEDED = frozenset({"click", "rich"})
@@ -27,4 +29,6 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write('The command line needs click and rich: pip install "tplus_trio[cli]"\n')
         return 2
+    except KeyboardInterrupt:  # loading takes a moment, and Ctrl-C is no less welcome in it
+        return INTERRUPTED
     return run_command(args)

@@ -11,9 +11,9 @@ import click
 
 from tplus_trio.cli.demo import demo
 from tplus_trio.cli.exchange import serve_exchange
-from tplus_trio.cli.failure import Failure, complain, explaining
+from tplus_trio.cli.failure import INTERRUPTED, Failure, complain, explaining
 from tplus_trio.cli.feeds import FEEDS, watch
-from tplus_trio.cli.run import INTERRUPTED, run
+from tplus_trio.cli.run import run
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.users import User, load_user
 
@@ -27,13 +27,13 @@ def _asset(ctx: click.Context, param: click.Parameter, value: str | None) -> Ass
         raise click.BadParameter(str(exc), ctx, param) from None
 
 
-def _positive(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    if not value > 0:  # NaN is refused too
+def _positive(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not value > 0:  # NaN is refused too
         raise click.BadParameter(f"{value:g} is not more than 0", ctx, param)
     return value
 
 
-def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
+def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float | None:
     if math.isinf(value):
         raise click.BadParameter("there is no end to it", ctx, param)
     return _positive(ctx, param, value)
@@ -102,12 +102,11 @@ def _demo(seconds: float, tape: str | None, seed: int) -> int:
     "--speed",
     type=float,
     callback=_positive,
-    default=1.0,
-    show_default=True,
+    show_default="1.0",
     help="How many times as fast as recorded the tape is played; inf: as fast as it can be read.",
 )
 @_seed
-def _exchange(host: str, port: int, tape: str | None, speed: float, seed: int) -> int:
+def _exchange(host: str, port: int, tape: str | None, speed: float | None, seed: int) -> int:
     """Serve a simulated exchange until Ctrl-C.
 
     Market data and orders are served on one port; the first line printed is its URL. Any user can sign in.
@@ -115,7 +114,9 @@ def _exchange(host: str, port: int, tape: str | None, speed: float, seed: int) -
     Without a tape, simulated traders trade on the markets 200, 201 and 202. A tape is played once, from one second
     after the first stream has subscribed.
     """
-    return run(partial(serve_exchange, host=host, port=port, tape_file=tape, speed=speed, seed=seed))
+    if tape is None and speed is not None:
+        raise click.UsageError("--speed is that of a tape: name one with --tape FILE.")
+    return run(partial(serve_exchange, host=host, port=port, tape_file=tape, speed=speed or 1.0, seed=seed))
 
 
 @_cli.command("stream")

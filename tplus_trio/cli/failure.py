@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Final
 
-__all__ = ["Failure", "complain", "explaining"]
+__all__ = ["INTERRUPTED", "Failure", "complain", "explaining"]
+
+#: The exit status of a command that was interrupted.
+INTERRUPTED: Final = 130
 
 
 class Failure(Exception):

@@ -9,17 +9,15 @@ from typing import Final, cast
 
 import trio
 
-from tplus_trio.cli.failure import Failure, complain
+from tplus_trio.cli.failure import INTERRUPTED, Failure, complain
 from tplus_trio.cli.lines import Lines, Unread
 from tplus_trio.errors import TplusError
 
-__all__ = ["INTERRUPTED", "Program", "run"]
+__all__ = ["Program", "run"]
 
 #: What a command does, given where to print; it returns the exit status.
 Program = Callable[[Lines], Awaitable[int]]
 
-#: The exit status of a command that was interrupted.
-INTERRUPTED: Final = 130
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 

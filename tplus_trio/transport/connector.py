@@ -6,6 +6,7 @@ whatever a test puts in their place.
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 import unicodedata
@@ -195,9 +196,19 @@ async def open_stream(
     try:
         stream = await connector.connect(host, port)
     except (OSError, trio.BrokenResourceError) as exc:
-        msg = f"could not connect to {host}:{port}: {exc}"
+        msg = f"could not connect to {host}:{port}: {_reason(exc)}"
         raise ConnectionFailed(msg) from exc
     return stream if tls is None else await start_tls(stream, tls, host)
+
+
+def _reason(failure: OSError | trio.BrokenResourceError) -> str:
+    """Why a connection could not be made, in a person's words, each once."""
+    if not isinstance(failure, OSError):
+        return str(failure) or type(failure).__name__
+    cause = failure.__cause__  # where trio keeps it: its own text tells only that every address failed
+    addresses = cause.exceptions if isinstance(cause, BaseExceptionGroup) else (cause,)
+    reasons = [os.strerror(each.errno) for each in addresses if isinstance(each, OSError) and each.errno]
+    return ", ".join(dict.fromkeys(reasons)) or failure.strerror or str(failure)
 
 
 async def start_tls(stream: trio.abc.Stream, tls: ssl.SSLContext, host: str) -> trio.abc.Stream:
