@@ -208,7 +208,6 @@ class OrderBookClient(Client):
         max_trading_fees_rate: int | None = None,
         trigger: OrderTrigger | None = None,
         user: User | None = None,
-        *,
         reduce_only: bool = False,
     ) -> OrderOperationResponse:
         """Sign a limit order and send it.
