@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import errno
 from collections.abc import Awaitable, Callable
 
@@ -294,7 +295,7 @@ async def test_an_idle_stream_says_whether_it_is_readable() -> None:
     assert near.is_readable()
 
 
-@pytest.mark.parametrize("latency", [-1.0, (2.0, 1.0), (-1.0, 1.0)])
+@pytest.mark.parametrize("latency", [-1.0, (2.0, 1.0), (-1.0, 1.0), math.nan, math.inf, (0.0, math.inf)])
 def test_impossible_latencies(latency: float | tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="latency"):
         MemoryNetwork(latency=latency)
@@ -305,12 +306,18 @@ def test_other_impossible_arguments() -> None:
         MemoryNetwork(bandwidth=0)
     with pytest.raises(ValueError, match="capacity"):
         MemoryNetwork(capacity=0)
+    with pytest.raises(ValueError, match="seed is at least 0"):
+        MemoryNetwork(seed=-1)
+    for latency in ("1", (1, 2, 3), None):
+        with pytest.raises(TypeError, match="latency is a number"):
+            MemoryNetwork(latency=latency)  # type: ignore[arg-type]
     network = MemoryNetwork()
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(ValueError, match="n is at least 0, not -1"):
         network.refuse(-1)
-    with pytest.raises(ValueError, match="negative"):
-        network.delay(-1.0)
-    with pytest.raises(ValueError, match="negative"):
-        network.partition(-1.0)
+    for seconds in (-1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="seconds is at least 0 and finite"):
+            network.delay(seconds)
+        with pytest.raises(ValueError, match="seconds is at least 0 and finite"):
+            network.partition(seconds)
     with pytest.raises(RuntimeError, match="not open"):
         network.partition(1.0)

@@ -119,7 +119,42 @@ def test_real_sockets_need_real_time(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*over_tcp needs real time*"])
+    result.stdout.fnmatch_lines(["over_tcp needs real time*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize("arguments", ["latencyy=1", "0.5"])
+def test_a_marker_that_says_nothing_of_use(pytester: pytest.Pytester, arguments: str) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.tplus_network({arguments})
+        async def test_my_bot(market_data, autojump_clock):
+            pass
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["tplus_network takes latency=, bandwidth=, seed=, capacity= only"])
+
+
+def test_another_loops_claim_on_the_test(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        def pytest_configure(config):
+            config.addinivalue_line("markers", "asyncio: as pytest-asyncio puts it on every async test in auto mode")
+
+        def pytest_itemcollected(item):
+            item.add_marker(pytest.mark.asyncio)
+        """
+    )
+    pytester.makepyfile(WHOLE_FILE)
+    result = pytester.runpytest_inprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*set asyncio_mode = strict*"])
 
 
 def test_beside_pytest_trios_own_nursery_and_a_fixture_of_the_same_name(pytester: pytest.Pytester) -> None:

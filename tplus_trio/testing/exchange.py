@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
 
+from tplus_trio.arguments import check_choice
 from tplus_trio.models import (
     GTC,
     AssetIdentifier,
@@ -212,7 +213,12 @@ class Exchange:
         else:
             details = LimitOrderDetails(price_units, quantity_units, time_in_force or GTC())
         order = unsigned_order(
-            _key(user), order_id or new_order_id(), listing.market, Side(side), details, now_ns=self.now_ns()
+            _key(user),
+            order_id or new_order_id(),
+            listing.market,
+            check_choice("side", side, Side),
+            details,
+            now_ns=self.now_ns(),
         )
         with _complaints():
             answer = self._desk.create(listing, _key(user), order)

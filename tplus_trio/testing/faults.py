@@ -7,6 +7,7 @@ from typing import Final, Generic, TypeVar
 
 import attrs
 
+from tplus_trio.arguments import check_count, check_instance, check_number
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.testing.accounts import Accounts
 from tplus_trio.testing.depth import DepthBook
@@ -35,9 +36,7 @@ class _Armed(Generic[T]):
         self._waiting: list[tuple[str, list[T]]] = []
 
     def add(self, prefix: str, n: int, value: T) -> None:
-        if n < 0:
-            raise ValueError(f"n must not be negative, got {n!r}")
-        self._waiting.append((prefix, [value] * n))
+        self._waiting.append((prefix, [value] * check_count("n", n, least=0)))
 
     def take(self, path: str) -> T | None:
         """The oldest fault for this path, which is then used up once."""
@@ -63,10 +62,14 @@ class Faults:
     """Orders for trouble: ``exchange.faults``.
 
     A method says what happens, and most say to how many of the next things. Paths are those of requests and
-    feeds; a prefix stands for all that begin with it, and ``""`` for all.
+    feeds, ``/marketdepth/200`` and ``/marketdepth/diff/200``. Where a method says "begin with", a prefix stands for
+    all such paths, and ``""`` for all there are; elsewhere the path is that of one feed.
+
+    Every method raises ValueError or TypeError for what could never happen, such as a fault of a market that is not
+    listed: a test must not pass because its fault never came.
     """
 
-    def __init__(self, hub: Hub, accounts: Accounts, depth_of: Callable[[str], DepthBook]) -> None:
+    def __init__(self, hub: Hub, accounts: Accounts, depth_of: Callable[[str | int], DepthBook]) -> None:
         self._hub = hub
         self._accounts = accounts
         self._depth_of = depth_of
@@ -91,7 +94,7 @@ class Faults:
             path: The paths' prefix.
             retry_after: Seconds for a ``Retry-After`` header.
         """
-        self._handshakes.add(path, n, _failure(status, retry_after))
+        self._handshakes.add(_prefix(path), n, _failure(status, retry_after))
 
     def fail_requests(self, path: str = "", status: int = 500, n: int = 1, *, retry_after: float | None = None) -> None:
         """Answer the next ``n`` REST requests on paths that begin with ``path`` with an error.
@@ -102,18 +105,18 @@ class Faults:
             n: How many.
             retry_after: Seconds for a ``Retry-After`` header.
         """
-        self._requests.add(path, n, _failure(status, retry_after))
+        self._requests.add(_prefix(path), n, _failure(status, retry_after))
 
     def answer_requests(self, path: str, response: Response, n: int = 1) -> None:
         """Answer the next ``n`` REST requests on paths that begin with ``path`` with this ``response``."""
-        self._requests.add(path, n, response)
+        self._requests.add(_prefix(path), n, check_instance("response", response, Response))
 
     def delay_requests(self, path: str, seconds: float, n: int = 1) -> None:
         """Hold back the answers of the next ``n`` REST requests on paths that begin with ``path``.
 
         The answer is made when the request comes, and is ``seconds`` out of date when it arrives.
         """
-        self._delays.add(path, n, seconds)
+        self._delays.add(_prefix(path), n, check_number("seconds", seconds, finite=True))
 
     def stale_snapshots(self, n: int = 1, behind: int = 10, *, asset: str | int | None = None) -> None:
         """Let the next ``n`` depth snapshots be what the book was ``behind`` changes before.
@@ -123,7 +126,7 @@ class Faults:
             behind: How many changes; the oldest state known where there were not as many.
             asset: Of one market only.
         """
-        self._stale.add("" if asset is None else AssetIdentifier(asset), n, behind)
+        self._stale.add("" if asset is None else self._listed(asset), n, check_count("behind", behind, least=0))
 
     def expire_tokens(self) -> None:
         """Make every token worthless, now."""
@@ -133,15 +136,15 @@ class Faults:
 
     def lose_diffs(self, asset: str | int, n: int = 1) -> None:
         """Send the next ``n`` diffs of a market to nobody; the book has them and their numbers are used."""
-        self._of(asset).lose += n
+        self._of(asset).lose += check_count("n", n, least=0)
 
     def skip_sequence(self, asset: str | int, n: int = 1) -> None:
         """Leave out ``n`` numbers before the next diff of a market, though nothing is missing."""
-        self._of(asset).skip += n
+        self._of(asset).skip += check_count("n", n, least=0)
 
     def repeat_diffs(self, asset: str | int, n: int = 1) -> None:
         """Send each of the next ``n`` diffs of a market twice."""
-        self._of(asset).repeat += n
+        self._of(asset).repeat += check_count("n", n, least=0)
 
     def swap_diffs(self, asset: str | int) -> None:
         """Send the diff after the next one of a market first."""
@@ -149,19 +152,17 @@ class Faults:
 
     def restart_sequence(self, asset: str | int) -> None:
         """Start over, as a service that was restarted: a market's next diff has number 1."""
-        self._depth_of(AssetIdentifier(asset)).sequence_number = 0
+        self._depth_of(asset).sequence_number = 0
 
     def number_by(self, asset: str | int, step: int) -> None:
         """Let a market's numbers go up by ``step`` from now on."""
-        if step < 1:
-            raise ValueError(f"step must be at least 1, got {step!r}")
-        self._of(asset).step = step
+        self._of(asset).step = check_count("step", step)
 
     # Frames
 
     def send_text(self, path: str, text: str) -> None:
         """Send everyone on ``path`` a text message."""
-        self._hub.publish(path, text.encode())
+        self._hub.publish(_feed(path), check_instance("text", text, str).encode())
 
     def send_garbage(self, path: str) -> None:
         """Send everyone on ``path`` a text message that is not JSON."""
@@ -169,24 +170,22 @@ class Faults:
 
     def garble(self, path: str, n: int = 1, text: str = GARBAGE) -> None:
         """Send ``text`` in place of the next ``n`` messages on paths that begin with ``path``."""
-        self._garbled.add(path, n, text.encode())
+        self._garbled.add(_prefix(path), n, check_instance("text", text, str).encode())
 
     def send_wire(self, path: str, data: bytes) -> None:
         """Write bytes into everyone's connection on ``path`` as they are, between two frames.
 
         :mod:`tplus_trio.testing.frames` makes frames to send, legal or not.
         """
-        self._hub.publish(path, WireBytes(data))
+        self._hub.publish(_feed(path), WireBytes(data))
 
     def send_fragmented(self, path: str, text: str, pieces: int = 3) -> None:
         """Send everyone on ``path`` a text message in ``pieces`` frames with pings between them."""
-        self._hub.publish(path, fragmented(text.encode(), pieces))
+        self._hub.publish(_feed(path), fragmented(text.encode(), check_count("pieces", pieces)))
 
     def fragment(self, path: str, n: int = 1, pieces: int = 3) -> None:
-        """Send the next ``n`` messages on such paths in ``pieces`` frames with pings between them."""
-        if pieces < 1:
-            raise ValueError(f"pieces must be at least 1, got {pieces!r}")
-        self._fragments.add(path, n, pieces)
+        """Send the next ``n`` messages on paths that begin with ``path`` in ``pieces`` frames, pings between them."""
+        self._fragments.add(_prefix(path), n, check_count("pieces", pieces))
 
     def stall_feed(self, path: str, seconds: float) -> None:
         """Keep back everything on paths that begin with ``path``; afterwards it is sent, in order.
@@ -198,16 +197,16 @@ class Faults:
             seconds: How long, on trio's clock, virtual ones included; 0 ends a stall.
 
         Raises:
-            ValueError: ``seconds`` is negative.
+            ValueError: ``seconds`` is negative or without end.
             RuntimeError: It was not called inside trio.
         """
-        if seconds < 0:
-            raise ValueError(f"seconds must not be negative, got {seconds!r}")
-        self._hub.stall(path, seconds)
+        self._hub.stall(_prefix(path), check_number("seconds", seconds, finite=True))
 
     def close_streams(self, path: str = "", code: int = 1012, reason: str = "") -> None:
         """End all feeds on paths that begin with ``path`` with a close frame, once what waits is sent."""
-        for subscription in self._hub.matching(path):
+        if not 1000 <= check_count("code", code) <= 4999:
+            raise ValueError(f"code is a close code, from 1000 to 4999, not {code}")
+        for subscription in self._hub.matching(_prefix(path)):
             subscription.close(code, reason)
 
     # What the exchange asks
@@ -267,10 +266,33 @@ class Faults:
         return message if pieces is None else fragmented(message, pieces)
 
     def _of(self, asset: str | int) -> _Numbering:
-        return self._numbering.setdefault(AssetIdentifier(asset), _Numbering())
+        return self._numbering.setdefault(self._listed(asset), _Numbering())
+
+    def _listed(self, asset: str | int) -> AssetIdentifier:
+        """The asset of a market that is listed: nothing would ever happen to another."""
+        self._depth_of(asset)
+        return AssetIdentifier(asset)
+
+
+def _prefix(path: str) -> str:
+    """What paths begin with, if any could."""
+    if check_instance("path", path, str) and not path.startswith("/"):
+        raise ValueError(f"path begins with '/', like /marketdepth, or is '' for all paths, not {path!r}")
+    return path
+
+
+def _feed(path: str) -> str:
+    """The path of a feed."""
+    if not check_instance("path", path, str).startswith("/"):
+        raise ValueError(f"path is that of a feed, like /marketdepth/diff/200, not {path!r}")
+    return path
 
 
 def _failure(status: int, retry_after: float | None) -> Response:
+    if not 200 <= check_count("status", status) <= 599:
+        raise ValueError(f"status is an HTTP status code, from 200 to 599, not {status}")
+    if retry_after is not None:
+        check_number("retry_after", retry_after)
     return error(
         status,
         _CODES.get(status, "INTERNAL_ERROR" if status >= 500 else "REFUSED"),

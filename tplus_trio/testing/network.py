@@ -18,6 +18,7 @@ import attrs
 import trio
 import trio.abc
 
+from tplus_trio.arguments import check_count, check_number
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.testing.exchange import Exchange
 from tplus_trio.testing.front import listen, serve_stream
@@ -81,7 +82,9 @@ class MemoryNetwork:
         handler: Serves a connection's far end in place of ``exchange``, for a server of a test's own.
 
     Raises:
-        ValueError: A latency or seed is negative, a bandwidth or capacity not positive.
+        TypeError: An argument is not a number of its kind.
+        ValueError: A latency or seed is negative, the least latency above the most, a bandwidth or capacity not
+            positive.
     """
 
     def __init__(
@@ -94,13 +97,14 @@ class MemoryNetwork:
         capacity: int = DEFAULT_CAPACITY,
         handler: Handler | None = None,
     ) -> None:
-        least, most = latency if isinstance(latency, tuple) else (latency, latency)
-        if not 0 <= least <= most:
-            raise ValueError(f"latency must be seconds >= 0, or a (least, most) pair of them, got {latency!r}")
-        if bandwidth is not None and not bandwidth > 0:
-            raise ValueError(f"bandwidth must be more than 0 bytes per second, or None, got {bandwidth!r}")
-        if capacity < 1:
-            raise ValueError(f"capacity must be at least 1 byte, got {capacity!r}")
+        least, most = latency if isinstance(latency, tuple) and len(latency) == 2 else (latency, latency)
+        if isinstance(least, tuple) or isinstance(most, tuple):
+            raise TypeError("latency is a number of seconds, or a (least, most) pair of them")
+        check_number("latency", most, least=check_number("latency", least, finite=True), finite=True)
+        if bandwidth is not None:
+            check_number("bandwidth", bandwidth, more=True)
+        check_count("seed", seed, least=0)
+        check_count("capacity", capacity)
         #: The exchange behind this network.
         self.exchange: Final = Exchange() if exchange is None else exchange
         #: How many connections were asked for, refused ones included.
@@ -258,11 +262,10 @@ class MemoryNetwork:
             refuse: Whether new connections fail at once; otherwise they hang until it is over.
 
         Raises:
-            ValueError: ``seconds`` is negative.
+            ValueError: ``seconds`` is negative or without end.
             RuntimeError: The network is not open, or is partitioned already.
         """
-        if seconds < 0:
-            raise ValueError(f"seconds must not be negative, got {seconds!r}")
+        check_number("seconds", seconds, finite=True)
         if self._nursery is None:
             raise RuntimeError("the network is not open")
         if self._partition is not None:
@@ -280,15 +283,11 @@ class MemoryNetwork:
 
     def refuse(self, n: int = 1) -> None:
         """Refuse the next ``n`` connections."""
-        if n < 0:
-            raise ValueError(f"n must not be negative, got {n!r}")
-        self._refusals = n
+        self._refusals = check_count("n", n, least=0)
 
     def delay(self, seconds: float) -> None:
         """Add ``seconds`` to every latency from now on; 0 ends it."""
-        if seconds < 0:
-            raise ValueError(f"seconds must not be negative, got {seconds!r}")
-        self._conditions.extra_delay = seconds
+        self._conditions.extra_delay = check_number("seconds", seconds, finite=True)
 
     def _pipes(self) -> list[Pipe]:
         return [pipe for connection in self._connections for pipe in connection.both()]

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from tplus_trio.testing import Exchange, MemoryNetwork
 
 _OURS: Final = frozenset({"exchange", "network", "market_data", "order_book", "user", "over_tcp"})
+_CONDITIONS: Final = ("latency", "bandwidth", "seed", "capacity")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest of our marker."""
     config.addinivalue_line(
         "markers",
-        "tplus_network(latency=0.0, bandwidth=None, seed=0): what the network of the `network` fixture is like",
+        "tplus_network(latency=0.0, bandwidth=None, seed=0, capacity=65536): what the `network` fixture is like",
     )
 
 
@@ -45,6 +46,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             test = item.obj if hypothesis is None else hypothesis.inner_test
             if inspect.iscoroutinefunction(test) and item.get_closest_marker("trio") is None:
                 item.add_marker(pytest.mark.trio)
+                if item.get_closest_marker("asyncio") is not None:
+                    raise pytest.UsageError(
+                        f"{item.nodeid} has fixtures of trio, and pytest-asyncio takes it: set asyncio_mode = strict, "
+                        "and mark the tests of asyncio"
+                    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Refuse what cannot work before anything runs, so that nothing but the reason is shown."""
+    fixtures: list[str] = getattr(item, "fixturenames", [])
+    if "over_tcp" in fixtures and "autojump_clock" in fixtures:
+        pytest.fail("over_tcp needs real time: a clock that jumps does not wait for sockets", pytrace=False)
+    marker = item.get_closest_marker("tplus_network")
+    if marker is not None and (marker.args or not marker.kwargs.keys() <= set(_CONDITIONS)):
+        pytest.fail(f"tplus_network takes {', '.join(f'{name}=' for name in _CONDITIONS)} only", pytrace=False)
 
 
 @pytest.fixture
@@ -64,8 +81,6 @@ async def network(exchange: Exchange, request: pytest.FixtureRequest) -> AsyncGe
     from tplus_trio.testing.network import MemoryNetwork  # noqa: PLC0415
 
     over_tcp = "over_tcp" in request.fixturenames
-    if over_tcp and "autojump_clock" in request.fixturenames:
-        pytest.fail("over_tcp needs real time: a clock that jumps does not wait for sockets", pytrace=False)
     node: pytest.Item = request.node
     marker = node.get_closest_marker("tplus_network")
     conditions: dict[str, Any] = {} if marker is None else dict(marker.kwargs)
