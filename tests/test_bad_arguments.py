@@ -10,6 +10,7 @@ import pytest
 from trio.testing import MockClock
 
 from tplus_trio import (
+    GTC,
     MarketDataClient,
     MissingUserError,
     OrderBookClient,
@@ -294,7 +295,9 @@ BAD_CALLS: list[tuple[Call, type[Exception], str]] = [
     (limit_order(price="1"), TypeError, "price"),
     (limit_order(side="up"), ValueError, "side.*Buy.*Sell"),
     (limit_order(side=None), ValueError, "side.*Buy.*Sell"),
-    (limit_order(time_in_force="GTC"), TypeError, "time_in_force"),
+    (limit_order(time_in_force="GTC"), TypeError, "time_in_force is a GTC\\(\\), .*, not 'GTC'"),
+    (limit_order(time_in_force=GTC), TypeError, "time_in_force is a GTC\\(\\), .*, not <class"),
+    (limit_order(order_id="\ud800"), ValueError, "UTF-8 form"),
     (limit_order(asset_id=None), TypeError, "asset_id"),
     (limit_order(order_id="x" * 25), ValueError, "order_id"),
     (limit_order(target="spot"), TypeError, "target.*TradeTarget"),

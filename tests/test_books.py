@@ -255,3 +255,11 @@ def test_the_count_counts() -> None:
     Counted.looks = 0
     assert max([Counted(n) for n in range(100)]) == 99
     assert Counted.looks >= 99
+
+
+def test_a_side_that_is_none() -> None:
+    book = LocalBook(OrderBook())
+    with pytest.raises(ValueError, match="side is one of Buy, Sell, not 'up'"):
+        book.quantity_at("up", 1)
+    with pytest.raises(ValueError, match="side is one of Buy, Sell, not 'up'"):
+        book.vwap("up", 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import errno
+import math
 from collections.abc import Awaitable, Callable
 
 import pytest

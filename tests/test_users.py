@@ -351,6 +351,13 @@ class TestKeyfile:
         # The format's MAC does not cover the IV; there the public key is what tells.
         assert key == SEED or crypto["cipherparams"] != json.loads(KEYFILE)["crypto"]["cipherparams"]
 
+    def test_what_is_no_text_is_told_by_its_name(self) -> None:
+        not_text: Any = b"x"
+        with pytest.raises(TypeError, match="payload is a str, not bytes"):
+            User().sign(not_text)
+        with pytest.raises(TypeError, match="a user name is a str, not bytes"):
+            UserManager().load(not_text)
+
     def test_bad_arguments(self) -> None:
         for iterations in (0, -1, MAX_ITERATIONS + 1):
             with pytest.raises(ValueError, match="iterations"):

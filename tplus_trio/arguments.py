@@ -71,5 +71,6 @@ def check_instance(name: str, value: object, kind: type[T]) -> T:
         TypeError: it is of another.
     """
     if not isinstance(value, kind):
-        raise TypeError(f"{name} is a {kind.__name__}, not {type(value).__name__}")
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise TypeError(f"{name} is {article} {kind.__name__}, not {type(value).__name__}")
     return value

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 import attrs
 import trio
 
-from tplus_trio.arguments import check_count
+from tplus_trio.arguments import check_choice, check_count
 from tplus_trio.auth import Service
 from tplus_trio.errors import BookNotSynced, SequenceGap
 from tplus_trio.models import AssetIdentifier, OrderBook, OrderBookDiff, PriceLevel, Side
@@ -132,7 +132,8 @@ class BookReader:
             price: The price, exact: a float is refused.
         """
         book = self._current()
-        return (book._bids if Side(side) is Side.BUY else book._asks).quantity_at(_exact("price", price))
+        side_of = book._bids if check_choice("side", side, Side) is Side.BUY else book._asks
+        return side_of.quantity_at(_exact("price", price))
 
     def vwap(self, side: Side | str, quantity: Decimal | int | str) -> Decimal | None:
         """The average price at which an order of this size would trade now, weighted by quantity.
@@ -150,8 +151,9 @@ class BookReader:
             msg = f"quantity is more than 0, not {wanted}"
             raise ValueError(msg)
         book = self._current()
+        is_buy = check_choice("side", side, Side) is Side.BUY
         cost = _NOTHING
-        for price, quantity_there in book._asks.levels if Side(side) is Side.BUY else reversed(book._bids.levels):
+        for price, quantity_there in book._asks.levels if is_buy else reversed(book._bids.levels):
             taken = min(left, quantity_there)
             cost = _WIDE.fma(taken, price, cost)
             left = _WIDE.subtract(left, taken)

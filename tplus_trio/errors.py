@@ -160,7 +160,11 @@ class ApiError(TplusError):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return f"[{self.code}] {self.message} (HTTP {self.status})" if self.message else f"[{self.code}] HTTP {self.status}"
+        return (
+            f"[{self.code}] {self.message} (HTTP {self.status})"
+            if self.message
+            else f"[{self.code}] HTTP {self.status}"
+        )
 
 
 class OrderRejected(ApiError):

@@ -100,7 +100,7 @@ class MarketDataClient(Client):
         """A market's order book: an `OrderBook` first, then each `OrderBookDiff` that follows it.
 
         After every loss of continuity an `OrderBook` comes again, to start from. With ``overflow="conflate"``, waiting
-        diffs are merged.
+        diffs are merged; with ``"drop_oldest"`` a `Gap` stands before the `OrderBook` where items were dropped.
 
         Args:
             asset_id: The market.

@@ -12,6 +12,8 @@ from tplus_trio.clients.base import Client, ClientOptions, StreamOptions, asset,
 from tplus_trio.errors import NotFoundError
 from tplus_trio.models import (
     GTC,
+    GTD,
+    IOC,
     AssetIdentifier,
     CancelOrder,
     CancelOrderRequest,
@@ -241,6 +243,9 @@ class OrderBookClient(Client):
         base_asset = asset(asset_id)
         name = new_order_id() if order_id is None else validate_order_id(order_id)
         direction = check_choice("side", side, Side)
+        if not isinstance(time_in_force, GTC | GTD | IOC | None):
+            msg = f"time_in_force is a GTC(), GTD() or IOC(), or None for GTC(), not {time_in_force!r:.40}"
+            raise TypeError(msg)
         details = LimitOrderDetails(price, quantity, GTC(post_only=False) if time_in_force is None else time_in_force)
         paying = TradeTarget.margin_account_spot_trade() if target is None else target
         check_instance("target", paying, TradeTarget)

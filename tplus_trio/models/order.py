@@ -66,14 +66,15 @@ def validate_order_id(order_id: str) -> str:
 
     Raises:
         TypeError: If it is no text.
-        ValueError: If it is empty or longer than 24 UTF-8 bytes.
+        ValueError: If it is empty, longer than 24 UTF-8 bytes, or has no UTF-8 form.
     """
     given = cast("object", order_id)  # callers need not be typed
     if not isinstance(given, str):
         raise TypeError(f"order_id must be a str, got {type(given).__name__}")
-    if any("\ud800" <= character <= "\udfff" for character in order_id):
-        raise ValueError(f"order_id must be 1 to {_LONGEST_ORDER_ID} UTF-8 bytes long, got halves of characters")
-    length = len(order_id.encode())
+    try:
+        length = len(order_id.encode())
+    except UnicodeEncodeError:
+        raise ValueError("order_id must have a UTF-8 form; half a surrogate pair has none") from None
     if not 1 <= length <= _LONGEST_ORDER_ID:
         raise ValueError(f"order_id must be 1 to {_LONGEST_ORDER_ID} UTF-8 bytes long, got {length}")
     return order_id

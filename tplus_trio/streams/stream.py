@@ -158,6 +158,8 @@ class Stream(Supervised, trio.abc.ReceiveChannel[T_co]):
     async def wait_live(self) -> None:
         """Wait until the stream is connected and nothing is missing.
 
+        A stream that nobody has entered yet is waited for too, so that one task may wait for what another enters.
+
         Raises:
             TplusError: it failed for good.
             trio.ClosedResourceError: it was closed.

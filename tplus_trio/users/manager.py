@@ -19,6 +19,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tplus_trio.arguments import check_instance
 from tplus_trio.errors import KeyfileError
 from tplus_trio.secret import SecretText, conceal
 from tplus_trio.users.keyfile import decrypt_keyfile, encrypt_keyfile
@@ -178,7 +179,7 @@ class UserManager:
 def _name_fault(name: str) -> str | None:
     """What keeps a text from being a user name; None if it is one."""
     try:
-        size = len(str.encode(name))  # through the class, so that what is no str is a TypeError
+        size = len(check_instance("a user name", name, str).encode())
     except UnicodeEncodeError:
         return "it has no UTF-8 form"
     if not 1 <= size <= _MAX_NAME_BYTES:

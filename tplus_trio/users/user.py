@@ -9,6 +9,7 @@ from typing import Final, NoReturn, TypeAlias, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from tplus_trio.arguments import check_instance
 from tplus_trio.secret import SecretBytes, SecretText, conceal, kind_of
 
 __all__ = ["LocalUser", "PrivateKey", "User", "conceal_key", "to_private_key", "to_user_public_key"]
@@ -147,8 +148,8 @@ class User:
             ValueError: The key cannot be unlocked (:class:`LocalUser` only), or ``payload`` has no UTF-8
                 form.
         """
-        # Through the class, so that what is no str is a TypeError.
-        return self._private_key().sign(str.translate(payload, _IGNORED_WHEN_SIGNING).encode())
+        text = check_instance("payload", payload, str).translate(_IGNORED_WHEN_SIGNING)
+        return self._private_key().sign(text.encode())
 
     def _private_key(self) -> Ed25519PrivateKey:
         return self._key
