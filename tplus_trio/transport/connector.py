@@ -11,8 +11,9 @@ import re
 import ssl
 import unicodedata
 import warnings
+from collections.abc import Sequence
 from ipaddress import IPv6Address
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import attrs
@@ -206,7 +207,9 @@ def _reason(failure: OSError | trio.BrokenResourceError) -> str:
     if not isinstance(failure, OSError):
         return str(failure) or type(failure).__name__
     cause = failure.__cause__  # where trio keeps it: its own text tells only that every address failed
-    addresses = cause.exceptions if isinstance(cause, BaseExceptionGroup) else (cause,)
+    addresses: Sequence[object] = (cause,)
+    if isinstance(cause, ExceptionGroup):
+        addresses = cast("ExceptionGroup[Exception]", cause).exceptions
     reasons = [os.strerror(each.errno) for each in addresses if isinstance(each, OSError) and each.errno]
     return ", ".join(dict.fromkeys(reasons)) or failure.strerror or str(failure)
 
