@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 import trio
 
 from tplus_trio import MarketDataClient, OrderBookClient, TplusError
-from tplus_trio.testing import Exchange
-from tplus_trio.users import User
+from tplus_trio.models import OrderResponse
 
 from .consumers import World
 from .invariants import Violation, ensure
@@ -21,6 +20,8 @@ __all__ = ["Callers"]
 #: A call is a sign-in (two requests) and a request, and the same again if it was refused; each is bounded. It may have
 #: to wait for another caller's sign-in, who was cut off or failed.
 _REQUESTS: Final = 9
+#: Orders that are compared.
+_PAGE: Final = 1000
 
 
 class Callers:
@@ -76,9 +77,13 @@ class Callers:
                 raise Violation(f"a call did not come to an end in {longest:.1f} s")
             self._world.count("call cancelled")
 
-    async def check(self, exchange: Exchange, user: User) -> None:
-        """When all is well, calls succeed and tell the truth."""
+    async def check(self, expected: Sequence[OrderResponse]) -> None:
+        """When all is well, calls succeed and tell the truth.
+
+        Args:
+            expected: The user's orders, newest first.
+        """
         with trio.move_on_after(_REQUESTS * self._settings.timeout) as scope:
-            orders, _ = await self._oms.get_user_orders()
-            ensure(orders == exchange.orders(user.public_key), "the orders over REST are not the exchange's")
+            orders, _ = await self._oms.get_user_orders(limit=_PAGE)
+            ensure(orders == tuple(expected[:_PAGE]), "the orders over REST are not the exchange's")
         ensure(not scope.cancelled_caught, "a call did not come to an end though all was well")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from math import inf
@@ -11,13 +12,14 @@ from typing import Any, Final, Protocol
 import trio
 
 from tplus_trio import LiveBook, TplusError
+from tplus_trio.book import BookChange
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.streams.stats import StreamState, StreamStats
 from tplus_trio.streams.stream import Stream
 
-from .invariants import BookJudge, Judge, Violation, ensure
+from .invariants import Judge, Violation, ensure
 
-__all__ = ["BookReader", "Reader", "StreamReader", "World"]
+__all__ = ["BookReader", "BookWatch", "Reader", "StreamReader", "World"]
 
 #: A stream that ended is asked for again after so many seconds.
 _AGAIN: Final = 1.0
@@ -52,6 +54,17 @@ class World(Protocol):
         ...
 
 
+class BookWatch(Protocol):
+    """Judges a live book."""
+
+    def check(self, book: LiveBook) -> bool:
+        """Read the book; say whether it is in sync and up to date."""
+        ...
+
+    def check_change(self, change: BookChange) -> None:
+        """Judge a change that it showed."""
+
+
 class Reader:
     """Reads something in sessions: most worlds have one for each, some have many.
 
@@ -74,6 +87,8 @@ class Reader:
         self._scope = trio.CancelScope()
         #: Losses that were noticed and made good when it was live last, in this session.
         self._seen: tuple[int, int] | None = None
+        self._in_session = False
+        self._past: Counter[str] = Counter()
         self.ended = trio.Event()
 
     async def run(self) -> None:
@@ -87,8 +102,13 @@ class Reader:
                     self._scope = self.rng.choice((outer, inner))
                     if not self._calm and self._fickle < inf:
                         self._scope.deadline = trio.current_time() + self.rng.expovariate(1 / self._fickle)
+                    self._in_session = True
                     try:
-                        await self._session(inner)
+                        try:
+                            await self._session(inner)
+                        finally:
+                            self._in_session = False
+                            self._past.update(_counts(self.stats))
                     except TplusError as exc:
                         self.world.log(self.name, f"ended: {exc!r}")
                         self.world.failed(self.name, exc)
@@ -102,6 +122,12 @@ class Reader:
         """Stay in the session that there is."""
         self._calm = True
         self._scope.deadline = inf
+
+    def stir_up(self) -> None:
+        """Be fickle and slow again."""
+        self._calm = False
+        if self._fickle < inf:
+            self._scope.deadline = trio.current_time() + self.rng.expovariate(1 / self._fickle)
 
     def stop(self) -> None:
         """End the session, and have no other."""
@@ -127,6 +153,11 @@ class Reader:
     def stats(self) -> StreamStats:
         """The stream's counts."""
         raise NotImplementedError
+
+    @property
+    def totals(self) -> Counter[str]:
+        """The counts of all sessions."""
+        return self._past + _counts(self.stats) if self._in_session else self._past.copy()
 
     def interrupt(self) -> None:
         """Cancel what waits for an item, and nothing else."""
@@ -157,9 +188,17 @@ class Reader:
         """What has not come yet of all that must."""
         raise NotImplementedError
 
+    def forget(self) -> None:
+        """Nothing is missing: keep no more history than the next items need."""
+
     def describe(self) -> str:
         """Where it stands."""
         raise NotImplementedError
+
+
+def _counts(stats: StreamStats) -> Counter[str]:
+    names = ("messages", "bytes", "connects", "gaps", "resyncs", "dropped", "malformed")
+    return Counter({name: getattr(stats, name) for name in names})
 
 
 class StreamReader(Reader):
@@ -267,6 +306,9 @@ class StreamReader(Reader):
     def missing(self) -> str | None:
         return self._judge.missing(complete=True)
 
+    def forget(self) -> None:
+        self._judge.forget()
+
     def describe(self) -> str:
         return f"{self.name} {self.stream.state.value} {self.stream.stats}"
 
@@ -290,7 +332,7 @@ class BookReader(Reader):
         rng: random.Random,
         *,
         opened: Callable[[], LiveBook],
-        judge: BookJudge,
+        judge: BookWatch,
         fickle: float = inf,
     ) -> None:
         super().__init__(world, name, rng, fickle=fickle)

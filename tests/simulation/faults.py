@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 import trio
 
@@ -16,10 +16,12 @@ from .settings import MOST_DELAY, MOST_REST_DELAY, Settings, sources
 from .traders import Traders
 from .truth import Truth
 
-__all__ = ["KINDS", "Injector"]
+__all__ = ["KINDS", "Fault", "Injector"]
+
+#: False if it could not happen now.
+Fault: TypeAlias = "Callable[[Injector], bool | Awaitable[bool | None] | None]"
 
 #: Seconds.
-_MOST_PARTITION: Final = 20.0
 _MOST_RETRY_AFTER: Final = 4
 #: Within so many steps of the scheduler a message is through.
 _STEPS: Final = 40
@@ -59,6 +61,8 @@ class Injector:
         readers: Order reconnections and resynchronisations.
         traders: See to it that something is on its way when things go wrong.
         sign_in: Lets callers sign in together.
+        kinds: What goes wrong; None draws it from the seed.
+        private: Feeds that a user is refused; None are those that there are readers of.
     """
 
     def __init__(
@@ -70,6 +74,9 @@ class Injector:
         readers: list[Reader],
         traders: Traders,
         sign_in: Callable[[], Awaitable[None]],
+        *,
+        kinds: Mapping[str, Fault] | None = None,
+        private: Sequence[str] | None = None,
     ) -> None:
         self._world = world
         self._settings = settings
@@ -81,11 +88,18 @@ class Injector:
         self._sign_in = sign_in
         self._rng = rng = sources(settings.seed, "faults")
         self._restarts: set[AssetIdentifier] = set()
-        self._private = [path for path in _PRIVATE if any(reader.name.startswith(_PRIVATE[path]) for reader in readers)]
+        if private is None:
+            private = [path for path in _PRIVATE if any(reader.name.startswith(_PRIVATE[path]) for reader in readers)]
+        self._private = private
         self._partition_ends = 0.0
-        kinds = list(KINDS)
-        # Some worlds suffer from everything, some from a few things over and over.
-        self._kinds = kinds if rng.random() < 0.5 else rng.sample(kinds, rng.randrange(2, 6))
+        if kinds is None:
+            # Some worlds suffer from everything, some from a few things over and over.
+            names = list(KINDS)
+            kinds = {
+                name: KINDS[name] for name in (names if rng.random() < 0.5 else rng.sample(names, rng.randrange(2, 6)))
+            }
+        self._faults_by_name = kinds
+        self._kinds = list(kinds)
 
     @property
     def restarted(self) -> bool:
@@ -119,9 +133,13 @@ class Injector:
                     await trio.sleep(rng.choice((0.0, rng.uniform(0.0, 0.5))))
                 await self.inject(rng.choice(self._kinds))
 
+    def forget(self) -> None:
+        """Let numbers start over once more: everybody has followed."""
+        self._restarts.clear()
+
     async def inject(self, kind: str) -> None:
         """Let one thing go wrong. It is counted if it could."""
-        fault = KINDS[kind]
+        fault = self._faults_by_name[kind]
         happened = fault(self)
         if isinstance(happened, Awaitable):
             happened = await happened
@@ -198,7 +216,7 @@ class Injector:
     def _partition(self, *, refuse: bool) -> bool:
         if trio.current_time() <= self._partition_ends:
             return False
-        seconds = self._rng.uniform(0.1, _MOST_PARTITION)
+        seconds = self._rng.uniform(0.1, self._settings.most_partition)
         self._partition_ends = trio.current_time() + seconds
         self._truth.disturbed(seconds)
         self._network.partition(seconds, refuse=refuse)
@@ -224,7 +242,7 @@ class Injector:
     def _may_refuse(self) -> bool:
         """Whether no other refusal can meet the same attempt: the second would be for good."""
         now, trouble = trio.current_time(), self._world.auth_trouble
-        if trouble and now < trouble[-1] + 4 * self._settings.timeout + _MOST_PARTITION + 10.0:
+        if trouble and now < trouble[-1] + 4 * self._settings.timeout + self._settings.most_partition + 10.0:
             return False
         trouble.append(now)
         return True
@@ -403,7 +421,7 @@ def _use_up(fault: Callable[[str], None], path: str) -> None:
 
 
 #: Every fault there is. One returns False if it could not happen now.
-_FAULTS: Final[tuple[Callable[[Injector], bool | Awaitable[bool | None] | None], ...]] = (
+_FAULTS: Final[tuple[Fault, ...]] = (
     Injector.drop,
     Injector.reset,
     Injector.reset_mid_frame,
@@ -443,4 +461,4 @@ _FAULTS: Final[tuple[Callable[[Injector], bool | Awaitable[bool | None] | None],
     Injector.consumer_interrupted,
     Injector.consumer_cut_off,
 )
-KINDS: Final = {fault.__name__.replace("_", " "): fault for fault in _FAULTS}
+KINDS: Final[dict[str, Fault]] = {fault.__name__.replace("_", " "): fault for fault in _FAULTS}

@@ -107,15 +107,14 @@ class BookJudge:
         It cannot know of changes that were sent to nobody, nor of those before a stale snapshot that it was given,
         until the next change comes; and it knows of a restart only by and by.
         """
-        since = moment.index + 1
         unlike = 0
-        for later in self._history.moments[since:]:
+        for later in self._history.after(moment):
             if later.sent_at is None or later.sent_at <= self._history.stale_at:
                 continue
             if later.epoch == moment.epoch:
                 return later.sent_at
             unlike += 1
-            if unlike >= _RESTART_NOTICED << (later.epoch - 1):
+            if unlike >= _RESTART_NOTICED << (self._history.restarts_before(later) - 1):
                 return later.sent_at
         return None
 
@@ -142,6 +141,9 @@ class Judge(ABC):
         Args:
             complete: Whether everything must have come; otherwise only what lies before the last item.
         """
+
+    def forget(self) -> None:  # noqa: B027 - most have nothing to forget
+        """Everything has come: keep what the next item needs, and no more."""
 
 
 class DepthJudge(Judge):
@@ -330,7 +332,7 @@ class OrdersJudge(Judge):
             elif known != _terms(order):
                 return f"{order_id} is {known}, the exchange has {_terms(order)}"
         phantoms = self._orders.keys() - truth.keys()
-        return f"the exchange has no {phantoms}" if phantoms else None
+        return f"the exchange has no {sorted(phantoms)[:5]}" if phantoms else None
 
 
 def _terms(order: OrderResponse) -> _Terms:

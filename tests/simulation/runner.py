@@ -16,7 +16,7 @@ import attrs
 from .bugs import BUGS
 from .world import Outcome, run_world
 
-__all__ = ["Totals", "find", "run_seed", "run_seeds", "workers"]
+__all__ = ["Totals", "find", "run_seed", "run_seeds", "strict", "workers"]
 
 
 @attrs.define
@@ -46,12 +46,12 @@ class Totals:
 
 def run_seed(seed: int, bug: str | None = None, *, verbose: bool = False) -> Outcome:
     """Run one world, with a bug planted or without. Warnings are violations."""
-    with _strict(), BUGS[bug]() if bug is not None else nullcontext():
+    with strict(), BUGS[bug]() if bug is not None else nullcontext():
         return run_world(seed, verbose=verbose)
 
 
 @contextmanager
-def _strict() -> Generator[None]:
+def strict() -> Generator[None]:
     """Turn warnings into errors, and keep quiet: things go wrong all the time here, and are logged."""
     log = logging.getLogger("tplus_trio")
     level = log.level

@@ -10,14 +10,14 @@ import attrs
 from tplus_trio import RestartPolicy
 from tplus_trio.models import AssetIdentifier
 
-__all__ = ["MOST_DELAY", "MOST_REST_DELAY", "Settings", "sources"]
+__all__ = ["MARKETS", "MOST_DELAY", "MOST_REST_DELAY", "Settings", "sources"]
 
 #: The most seconds that a fault adds to the latency.
 MOST_DELAY: Final = 3.0
 #: The most seconds that an answer is held back.
 MOST_REST_DELAY: Final = 5.0
 
-_ASSETS = (
+MARKETS = (
     AssetIdentifier(200),
     AssetIdentifier(201),
     AssetIdentifier("82af49447d8a07e3bd95bd0d56f35241523fbab1@00000000000000a4b1"),
@@ -50,12 +50,14 @@ class Settings:
     restart: RestartPolicy
     #: Whether market data is read as a user.
     signed_in: bool
+    #: The longest that the network is cut.
+    most_partition: float = 20.0
 
     @classmethod
     def of(cls, seed: int) -> Self:
         """The settings of a seed."""
         rng = sources(seed, "settings")
-        assets = _ASSETS[: rng.choice((1, 2, 2, 3))]
+        assets = MARKETS[: rng.choice((1, 2, 2, 3))]
         return cls(
             seed=seed,
             assets=assets,

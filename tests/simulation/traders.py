@@ -31,6 +31,7 @@ class Traders:
     def __init__(self, exchange: Exchange, settings: Settings, users: list[str]) -> None:
         self._exchange = exchange
         self._settings = settings
+        self.assets = settings.assets
         self._rng = sources(settings.seed, "traders")
         self._users = [*users, self._rng.randbytes(32).hex()]
         self._orders: list[tuple[str, str]] = []

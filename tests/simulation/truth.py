@@ -18,6 +18,8 @@ __all__ = ["BookHistory", "Moment", "Truth"]
 _NUMBER: Final = re.compile(rb'"sequence_number":(\d+)')
 #: A client that asks for more snapshots than this will never stop.
 _RUNAWAY: Final = 3000
+#: States of a book that are not forgotten.
+_KEPT: Final = 100
 
 
 @attrs.define(eq=False)
@@ -53,7 +55,7 @@ class BookHistory:
 
     def add(self, book: OrderBook) -> None:
         """The book after another change."""
-        moment = Moment(len(self.moments), self._epoch, book)
+        moment = Moment(self.latest.index + 1, self._epoch, book)
         self.moments.append(moment)
         self._by_number.setdefault(book.sequence_number, []).append(moment)
 
@@ -62,6 +64,21 @@ class BookHistory:
         moment = self._by_number[number][-1]
         if moment.sent_at is None:
             moment.sent_at = trio.current_time()
+
+    def after(self, moment: Moment) -> list[Moment]:
+        """The states since this one, oldest first."""
+        return self.moments[moment.index + 1 - self.moments[0].index :]
+
+    def restarts_before(self, moment: Moment) -> int:
+        """How often the numbers had started over, as far as is remembered."""
+        return moment.epoch - self.moments[0].epoch
+
+    def forget(self) -> None:
+        """Remember no more than a stale snapshot may show. Nobody may have anything older."""
+        del self.moments[:-_KEPT]
+        self._by_number.clear()
+        for moment in self.moments:
+            self._by_number.setdefault(moment.book.sequence_number, []).append(moment)
 
     def having(self, number: int) -> list[Moment]:
         """The states that had this number, oldest first."""
@@ -110,6 +127,12 @@ class Truth:
     def disturbed(self, seconds: float) -> None:
         """For so long, what is sent may not arrive."""
         self.disturbed_until = max(self.disturbed_until, trio.current_time() + seconds)
+
+    def forget(self) -> None:
+        """Everybody is up to date: forget what was before."""
+        self.snapshots.clear()
+        for history in self.books.values():
+            history.forget()
 
     def restarted(self, asset: AssetIdentifier) -> None:
         """A market's numbers start over: a snapshot already says 0."""

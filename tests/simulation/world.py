@@ -30,7 +30,7 @@ from .settings import MOST_REST_DELAY, Settings, sources
 from .traders import Traders
 from .truth import Truth
 
-__all__ = ["Outcome", "WorldRun", "run_world"]
+__all__ = ["Outcome", "WorldRun", "explain", "run_world"]
 
 #: The exchange's time at the beginning, in nanoseconds since the Unix epoch.
 _EPOCH_NS: Final = 1_750_000_000 * 10**9
@@ -180,7 +180,7 @@ class WorldRun:
                 for reader in self.readers:
                     reader.calm_down()
                 await self._settle(traders, truth, injector)
-                await callers.check(exchange, user)
+                await callers.check(exchange.orders(user.public_key))
                 self._check_snapshots(truth, injector)
                 for reader in self.readers:
                     reader.stop()
@@ -240,19 +240,19 @@ async def _main(world: WorldRun) -> None:
             await world.run()
         ensure(not scope.cancelled_caught, f"nothing came to an end in {_END_OF_TIME:.0f} s")
     except BaseException as exc:  # noqa: BLE001 - whatever comes out of a world condemns it
-        world.outcome.violation = _explain(exc)
+        world.outcome.violation = explain(exc)
         world.log("world", f"VIOLATION: {world.outcome.violation}")
     world.outcome.seconds = trio.current_time() - start
 
 
-def _explain(failure: BaseException) -> str:
+def explain(failure: BaseException) -> str:
     """A violation's text; anything else with its traceback."""
     while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
         failure = failure.exceptions[0]
     if isinstance(failure, BaseExceptionGroup):
         violations, _ = failure.split(Violation)
         if violations is not None:
-            return _explain(violations.exceptions[0])
+            return explain(violations.exceptions[0])
     if isinstance(failure, Violation):
         return str(failure)
     return "".join(traceback.format_exception(failure))

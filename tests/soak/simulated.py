@@ -1,0 +1,151 @@
+"""A month on a virtual clock: client, exchange and network in one loop."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, nullcontext
+from functools import partial
+from typing import Final
+
+import trio
+from simulation.bugs import BUGS
+from simulation.callers import Callers
+from simulation.determinism import deterministic
+from simulation.faults import KINDS, Fault, Injector
+from simulation.runner import strict
+from simulation.settings import MARKETS, Settings, sources
+from simulation.truth import Truth
+from simulation.world import explain
+from trio.testing import MockClock
+
+from tplus_trio import RestartPolicy
+from tplus_trio.testing import Exchange, MemoryNetwork
+from tplus_trio.users import User
+
+from .bot import Plan, Soak, enter_clients
+from .judges import Judges, Records
+from .stage import REMOTE, Stage, short_memory
+
+__all__ = ["simulate"]
+
+_EPOCH_NS: Final = 1_750_000_000 * 10**9
+_DAY: Final = 86_400.0
+_OPEN: Final = 16 * 3600.0
+_WEEKEND: Final = (5, 6)
+#: Seconds that a clock may be wrong after it was set.
+_MOST_WRONG: Final = 3600.0
+_HISTORY: Final = 1_500
+
+
+def month(seed: int, days: float) -> tuple[Settings, Plan]:
+    """The settings of a month, or of another number of days."""
+    settings = Settings(
+        seed=seed,
+        assets=MARKETS,
+        by_tens=frozenset(),
+        latency=(0.001, 0.05),
+        chaos=3600.0,
+        between_faults=1200.0,
+        between_actions=60.0,
+        token_ttl=3600.0,
+        timeout=10.0,
+        ping_interval=300.0,
+        ping_timeout=30.0,
+        restart=RestartPolicy(max_delay=60.0),
+        signed_in=True,
+        most_partition=2 * 3600.0,
+    )
+    plan = Plan(
+        seconds=days * _DAY,
+        between_checks=_DAY if days > 1 else days * _DAY / 4,
+        between_samples=None,
+        between_looks=60.0,
+        fickle=2 * 3600.0,
+        between_orders=600.0,
+        pause=60.0,
+        patience=1200.0,
+        settle=2.0,
+    )
+    return settings, plan
+
+
+class Clock:
+    """The client's clock, which is sometimes set, and wrong."""
+
+    def __init__(self) -> None:
+        self.wrong_ns = 0
+
+    @staticmethod
+    def true_ns() -> int:
+        """The exchange's time."""
+        return _EPOCH_NS + round(trio.current_time() * 1e9)
+
+    def __call__(self) -> int:
+        return self.true_ns() + self.wrong_ns
+
+
+def _kinds(clock: Clock) -> dict[str, Fault]:
+    def clock_set(injector: Injector) -> bool:
+        if not injector._may_refuse():
+            return False
+        clock.wrong_ns = injector._rng.choice((0, round(injector._rng.uniform(-_MOST_WRONG, _MOST_WRONG) * 1e9)))
+        return True
+
+    return KINDS | REMOTE | {"clock set": clock_set}
+
+
+async def _calendar(stage: Stage) -> None:
+    """Every working day the service starts over, trades for some hours, and closes."""
+    while True:
+        day, second = divmod(trio.current_time(), _DAY)
+        if day % 7 not in _WEEKEND and second < _OPEN:
+            if second < 60.0:
+                for _ in stage.traders.assets:
+                    await stage.injector.inject("sequence restarted and dropped")
+            with trio.move_on_at(day * _DAY + _OPEN):
+                await stage.traders.run()
+        await trio.sleep_until((day + 1) * _DAY)
+
+
+async def _live(seed: int, days: float, soaks: list[Soak], *, verbose: bool) -> None:
+    settings, plan = month(seed, days)
+    clock = Clock()
+    exchange = Exchange(now_ns=clock.true_ns, token_ttl=settings.token_ttl, seed=seed)
+    user = User(sources(seed, "user").randbytes(32))
+    for asset in settings.assets:
+        exchange.add_market(asset)
+    truth = Truth(exchange)
+    judges = Judges(Records(), clock.true_ns, truth, 2 * settings.most_latency + 0.1, settings.notice)
+    soak = Soak(settings, plan, judges, user, clock.true_ns, verbose=verbose)
+    soaks.append(soak)
+    async with MemoryNetwork(exchange, latency=settings.latency, seed=seed) as network, AsyncExitStack() as stack:
+        md, oms = await enter_clients(stack, "http://exchange", settings, user, connector=network, now_ns=clock)
+        soak.open(md, oms)
+        callers = Callers(soak, settings, md, oms)
+        async with trio.open_nursery() as nursery:
+            stage = Stage(
+                soak,
+                settings,
+                network,
+                user.public_key,
+                truth,
+                _calendar,
+                nursery,
+                kinds=_kinds(clock),
+                readers=soak.readers,
+                sign_in=callers.sign_in_together,
+            )
+            await soak.run(stage, callers, oms)
+            nursery.cancel_scope.cancel()
+
+
+def simulate(seed: int, days: float, *, verbose: bool = False, bug: str | None = None) -> tuple[Soak, str | None]:
+    """Live through so many days; what there was, and what broke."""
+    soaks: list[Soak] = []
+    violation: str | None = None
+    clock = MockClock(autojump_threshold=0)
+    with strict(), short_memory(_HISTORY), BUGS[bug]() if bug is not None else nullcontext():
+        try:
+            deterministic(partial(trio.run, partial(_live, verbose=verbose), seed, days, soaks, clock=clock))
+        except Exception as exc:  # noqa: BLE001 - whatever comes out condemns it
+            violation = explain(exc)
+    return soaks[0], violation

@@ -1,0 +1,213 @@
+"""The exchange's side: its markets, what happens there, what goes wrong, and what is true when all is quiet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from itertools import count, takewhile
+from typing import Final, Protocol, TypeAlias
+from unittest import mock
+
+import trio
+from simulation.consumers import Reader, World
+from simulation.faults import KINDS, Fault, Injector
+from simulation.settings import Settings
+from simulation.traders import Traders
+from simulation.truth import Truth
+
+from tplus_trio import codec
+from tplus_trio.models import AssetIdentifier, KlinesPage, Timebar, UserTrade
+from tplus_trio.testing import MemoryNetwork, Request, desk, venue
+
+from .judges import Facts
+
+__all__ = ["REMOTE", "Market", "Stage", "Theatre", "paced", "short_memory"]
+
+#: Feeds that a user may be refused.
+_PRIVATE: Final = ("/orders", "/trades/user/events/", "/trades/user/")
+_TICK: Final = 0.01
+#: Seconds of publishing that may be made up for.
+_MOST_OWED: Final = 0.2
+_PAGE: Final = 100
+_BUILD_UP: Final = 200
+
+
+def feed_stalled(injector: Injector) -> None:
+    """A feed is silent for a while, on a connection that answers."""
+    seconds = injector._rng.uniform(0.1, 2.0)
+    injector._truth.disturbed(seconds)
+    injector._faults.stall_feed(injector._feed(), seconds)
+
+
+_READERS_OWN: Final = {"reconnect ordered", "resync ordered", "consumer interrupted", "consumer cut off"}
+#: What can go wrong without any hand in the client.
+REMOTE: Final[dict[str, Fault]] = {name: kind for name, kind in KINDS.items() if name not in _READERS_OWN} | {
+    "feed stalled": feed_stalled
+}
+#: What happens on a market of itself, until cancelled.
+Market: TypeAlias = "Callable[[Stage], Awaitable[None]]"
+
+
+class Theatre(Protocol):
+    """How the other side drives it, in the same loop or in another process."""
+
+    async def begin(self) -> None:
+        """Let things happen, and go wrong."""
+
+    async def hush(self) -> None:
+        """Let nothing happen any more, and nothing go wrong."""
+
+    async def touch(self) -> Facts:
+        """Change everything once more, and say what there is now."""
+        ...
+
+    async def forget(self) -> None:
+        """Everybody has seen what there is now."""
+
+
+@contextmanager
+def short_memory(items: int) -> Generator[None]:
+    """Let exchanges keep less history: it has reached its full length soon, and does not look like a leak."""
+    with mock.patch.object(venue, "MOST_HISTORY", items), mock.patch.object(desk, "_MOST_DONE", items):
+        yield
+
+
+def paced(rate: float, assets: Sequence[AssetIdentifier]) -> Market:
+    """Publish about so many messages a second, evenly over the markets."""
+
+    async def run(stage: Stage) -> None:
+        traders, published = stage.traders, stage.published
+        owed, now = 0.0, trio.current_time()
+        for turn in count():
+            await trio.sleep(_TICK)
+            before, now = now, trio.current_time()
+            # Where nobody listens nothing is published, and not much of that is made up for.
+            owed = min(owed + (now - before) * rate, rate * _MOST_OWED)
+            for number in range(int(3 * rate * _TICK) + 1):
+                if owed < 1:
+                    break
+                had = published.total()
+                traders.act(assets[(turn + number) % len(assets)])
+                owed -= published.total() - had
+
+    return run
+
+
+class Stage:
+    """An exchange behind a network, with traders and faults. A `Theatre` of its own loop.
+
+    Args:
+        world: Counts the faults.
+        settings: How often what happens.
+        network: In front of the exchange.
+        user: The public key whose orders and trades are told.
+        truth: Hears of what is disturbed.
+        market: What happens of itself.
+        nursery: Where it happens.
+        kinds: What goes wrong.
+        readers: Who may be interrupted.
+        sign_in: Lets callers sign in together.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        settings: Settings,
+        network: MemoryNetwork,
+        user: str,
+        truth: Truth,
+        market: Market,
+        nursery: trio.Nursery,
+        *,
+        kinds: dict[str, Fault],
+        readers: list[Reader],
+        sign_in: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._settings = settings
+        self._exchange = exchange = network.exchange
+        self._user = user
+        self._market = market
+        self._nursery = nursery
+        self._truth = truth
+        self.traders = Traders(exchange, settings, [user])
+        for _ in range(_BUILD_UP):
+            for asset in settings.assets:
+                self.traders.change(asset)
+        self.injector = Injector(
+            world, settings, network, truth, readers, self.traders, sign_in, kinds=kinds, private=_PRIVATE
+        )
+        #: Messages that were published where somebody listened.
+        self.published: Counter[str] = Counter()
+        proper = exchange.faults.dress
+
+        def dress(path: str, message: bytes) -> bytes:
+            self.published["messages"] += 1
+            return proper(path, message)
+
+        exchange.faults.dress = dress  # type: ignore[method-assign]
+        self._scope = trio.CancelScope()
+        self._done = trio.Event()
+        self._last_trade = 0
+        self._since_ns = exchange.now_ns()
+
+    async def begin(self) -> None:
+        self._scope, self._done = trio.CancelScope(), trio.Event()
+        self._nursery.start_soon(self._chaos, self._scope, self._done)
+        await trio.lowlevel.checkpoint()
+
+    async def _chaos(self, scope: trio.CancelScope, done: trio.Event) -> None:
+        try:
+            with scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._market, self)
+                    nursery.start_soon(self.injector.run)
+        finally:
+            done.set()
+
+    async def hush(self) -> None:
+        self._scope.cancel()
+        await self._done.wait()
+        await self.injector.stop()
+
+    async def touch(self) -> Facts:
+        for asset in self._settings.assets:
+            for act in (self.traders.change, self.traders.trade, self.traders.place):
+                act(asset)
+        await trio.lowlevel.checkpoint()
+        return self._facts()
+
+    def _facts(self) -> Facts:
+        exchange, assets = self._exchange, self._settings.assets
+        last = exchange.trades()[-1].trade_id
+        mine = takewhile(lambda number: number > self._last_trade, (t.trade_id for t in reversed(self._own_trades())))
+        return Facts(
+            books={asset: exchange.book(asset) for asset in assets},
+            candles={asset: self._candles(asset) for asset in assets},
+            orders=list(exchange.orders(self._user)),
+            last_trade=last,
+            user_trades=list(mine)[::-1],
+            published=self.published.total(),
+            crashes=[repr(crash) for crash in exchange.crashes],
+        )
+
+    def _own_trades(self) -> Sequence[UserTrade]:
+        return self._exchange.user_trades(self._user)
+
+    def _candles(self, asset: AssetIdentifier) -> list[Timebar]:
+        """Those that have changed since the last quiet moment, as REST answers them."""
+        bars: list[Timebar] = []
+        for page in count():
+            request = Request("GET", f"/klines/{asset}?page={page}&limit={_PAGE}")
+            answer = codec.decode(self._exchange.handle(request).body, KlinesPage)
+            bars += [bar for bar in answer.items if bar.close_timestamp_ns > self._since_ns]
+            if not answer.has_next_page or answer.items[-1].close_timestamp_ns <= self._since_ns:
+                return bars[::-1]
+        raise AssertionError
+
+    async def forget(self) -> None:
+        self._last_trade = self._exchange.trades()[-1].trade_id
+        self._since_ns = self._exchange.now_ns()
+        self.injector.forget()
+        self._truth.forget()
+        await trio.lowlevel.checkpoint()
