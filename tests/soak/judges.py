@@ -30,7 +30,7 @@ from tplus_trio.models import (
     UserTrade,
 )
 
-__all__ = ["CandlesJudge", "ChainJudge", "Facts", "LastingOrdersJudge", "NumbersJudge", "Records", "RemoteBookJudge"]
+__all__ = ["Facts", "Judges", "Records"]
 
 
 @attrs.frozen
@@ -233,7 +233,9 @@ class ChainJudge(Judge):
         if not complete:
             return None
         expected = self._records.known.books[self._asset]
-        return None if self._book is not None and self._book.snapshot() == expected else f"{self._book} is not {expected}"
+        return (
+            None if self._book is not None and self._book.snapshot() == expected else f"{self._book} is not {expected}"
+        )
 
 
 class RemoteBookJudge:

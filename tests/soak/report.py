@@ -26,7 +26,7 @@ def report(soak: Soak, wrong: list[str], took: float) -> str:
     totals = soak.totals()
     end = soak.samples[-1].at if soak.samples else 0.0
     lines = [
-        f"{end:,.0f} s of life in {took:,.0f} s, {len(soak.samples)} samples, {soak.checks} quiet moments; "
+        f"{end:,.0f} s of life in {took:,.0f} s, {len(soak.samples)} samples, {soak.checks} quiet moments",
         f"slowest to be live after the last fault: {soak.slowest:.1f} s",
         "",
         "| figure | second tenth | last tenth | most | allowed |",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from typing import Final
 
+import attrs
 import trio
+import trio.testing
 from simulation.bugs import BUGS
 from simulation.callers import Callers
 from simulation.determinism import deterministic
@@ -23,9 +26,10 @@ from tplus_trio.users import User
 
 from .bot import Plan, Soak, enter_clients
 from .judges import Judges, Records
-from .stage import REMOTE, Stage, short_memory
+from .pipe import RemoteStage, obey
+from .stage import REMOTE, Market, Stage, Theatre, short_memory
 
-__all__ = ["simulate"]
+__all__ = ["Life", "live", "month", "simulate"]
 
 _EPOCH_NS: Final = 1_750_000_000 * 10**9
 _DAY: Final = 86_400.0
@@ -106,16 +110,35 @@ async def _calendar(stage: Stage) -> None:
         await trio.sleep_until((day + 1) * _DAY)
 
 
-async def _live(seed: int, days: float, soaks: list[Soak], *, verbose: bool) -> None:
-    settings, plan = month(seed, days)
+@attrs.frozen(kw_only=True)
+class Life:
+    """One life on a virtual clock."""
+
+    settings: Settings
+    plan: Plan
+    market: Market = _calendar
+    #: Whether every state of every book is known; otherwise what there is has to be asked for, through a pipe.
+    truthful: bool = True
+    make: Callable[..., Soak] = Soak
+    verbose: bool = False
+
+
+async def _live(life: Life, soaks: list[Soak]) -> None:
+    settings, seed = life.settings, life.settings.seed
     clock = Clock()
     exchange = Exchange(now_ns=clock.true_ns, token_ttl=settings.token_ttl, seed=seed)
     user = User(sources(seed, "user").randbytes(32))
     for asset in settings.assets:
         exchange.add_market(asset)
     truth = Truth(exchange)
-    judges = Judges(Records(), clock.true_ns, truth, 2 * settings.most_latency + 0.1, settings.notice)
-    soak = Soak(settings, plan, judges, user, clock.true_ns, verbose=verbose)
+    judges = Judges(
+        Records(),
+        clock.true_ns,
+        truth if life.truthful else None,
+        2 * settings.most_latency + 0.1,
+        settings.notice,
+    )
+    soak = life.make(settings, life.plan, judges, user, clock.true_ns, verbose=life.verbose)
     soaks.append(soak)
     async with MemoryNetwork(exchange, latency=settings.latency, seed=seed) as network, AsyncExitStack() as stack:
         md, oms = await enter_clients(stack, "http://exchange", settings, user, connector=network, now_ns=clock)
@@ -128,24 +151,35 @@ async def _live(seed: int, days: float, soaks: list[Soak], *, verbose: bool) -> 
                 network,
                 user.public_key,
                 truth,
-                _calendar,
+                life.market,
                 nursery,
                 kinds=_kinds(clock),
                 readers=soak.readers,
                 sign_in=callers.sign_in_together,
             )
-            await soak.run(stage, callers, oms)
+            theatre: Theatre = stage
+            if not life.truthful:
+                near, far = trio.testing.memory_stream_pair()
+                nursery.start_soon(obey, stage, far)
+                theatre = RemoteStage(near)
+            await soak.run(theatre, callers, oms)
             nursery.cancel_scope.cancel()
 
 
-def simulate(seed: int, days: float, *, verbose: bool = False, bug: str | None = None) -> tuple[Soak, str | None]:
-    """Live through so many days; what there was, and what broke."""
+def live(life: Life, bug: str | None = None) -> tuple[Soak, str | None]:
+    """Live, with a bug planted or without; what there was, and what broke."""
     soaks: list[Soak] = []
     violation: str | None = None
     clock = MockClock(autojump_threshold=0)
     with strict(), short_memory(_HISTORY), BUGS[bug]() if bug is not None else nullcontext():
         try:
-            deterministic(partial(trio.run, partial(_live, verbose=verbose), seed, days, soaks, clock=clock))
+            deterministic(partial(trio.run, _live, life, soaks, clock=clock))
         except Exception as exc:  # noqa: BLE001 - whatever comes out condemns it
             violation = explain(exc)
     return soaks[0], violation
+
+
+def simulate(seed: int, days: float, *, verbose: bool = False) -> tuple[Soak, str | None]:
+    """Live through so many days; what there was, and what broke."""
+    settings, plan = month(seed, days)
+    return live(Life(settings=settings, plan=plan, verbose=verbose))
