@@ -32,7 +32,9 @@ SAMPLE = Sample(at=0.0, rss=100 * 2**20, descriptors=40, tasks=100, objects=10_0
 
 def real_life(**changes: object) -> Life:
     """What happens in the real mode, in memory: the exchange is told what to do, and asked, through a pipe."""
-    plan = attrs.evolve(plan_of(12.0), between_checks=4.0, between_samples=None, between_orders=1.0)
+    plan = attrs.evolve(
+        plan_of(12.0), between_checks=4.0, between_samples=None, between_orders=1.0, between_nudges=None
+    )
     settings = attrs.evolve(settings_of(3), between_faults=1.0)
     return Life(
         settings=settings,
@@ -43,11 +45,11 @@ def real_life(**changes: object) -> Life:
 
 
 def test_some_hours() -> None:
-    soak, violation = simulate(2, 0.1)
+    soak, violation = simulate(2, 0.05)
     assert violation is None
     assert soak.checks >= 3
-    assert soak.totals()["messages"] > 1000
-    assert soak.faults.total() > 20
+    assert soak.totals()["messages"] > 300
+    assert soak.faults.total() > 10
 
 
 def test_some_seconds_as_in_real_time() -> None:
@@ -93,7 +95,7 @@ PLANTED = {"removals ignored": removals_ignored, "told twice": told_twice, "gap 
 )
 def test_what_breaks_is_noticed(bug: str, complaint: str) -> None:
     with mock.patch.dict(BUGS, PLANTED):
-        _, violation = live(real_life(seconds=60.0), bug)
+        _, violation = live(real_life(seconds=60.0, rounds=10), bug)
     assert violation is not None
     assert complaint in violation
 

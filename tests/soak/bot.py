@@ -30,8 +30,6 @@ from .stage import Theatre
 
 __all__ = ["Plan", "Soak", "enter_clients"]
 
-#: Tries until everything has come, once nothing goes wrong any more.
-_ROUNDS: Final = 60
 _PLACED: Final = 20
 _MIDDLE: Final = 10_000
 
@@ -57,6 +55,11 @@ class Plan:
     patience: float
     #: From one change to the next at a quiet moment.
     settle: float
+    #: How many such changes there are at most until everything has come: a client takes its time to find out that a
+    #: service has started over.
+    rounds: int
+    #: From one order to a reader to connect or begin anew to the next; None where that is one of the faults.
+    between_nudges: float | None = None
 
 
 class Soak:
@@ -231,6 +234,8 @@ class Soak:
                     async with trio.open_nursery() as busy:
                         busy.start_soon(callers.run)
                         busy.start_soon(self._order, oms)
+                        if self.plan.between_nudges is not None:
+                            busy.start_soon(self._nudge, self.plan.between_nudges)
                 await theatre.hush()
                 await self._check(theatre, callers)
             for reader in self.readers:
@@ -265,7 +270,7 @@ class Soak:
     async def _settle(self, theatre: Theatre) -> None:
         records = self._judges.records
         found: list[str] = []
-        for _ in range(_ROUNDS):
+        for _ in range(self.plan.rounds):
             facts = await theatre.touch()
             await trio.sleep(self.plan.settle)
             records.facts = facts
@@ -287,6 +292,21 @@ class Soak:
         while True:
             await trio.sleep(between)
             self.samples.append(self.measure())
+
+    async def _nudge(self, between: float) -> None:
+        """Order a reader something that its user may order."""
+        rng = self._source("nudges")
+        orders = {
+            "reconnect ordered": Reader.reconnect,
+            "resync ordered": Reader.resync,
+            "consumer interrupted": Reader.interrupt,
+            "consumer cut off": Reader.cut_off,
+        }
+        while True:
+            await trio.sleep(rng.expovariate(1 / between))
+            kind = rng.choice(list(orders))
+            orders[kind](rng.choice(self.readers))
+            self.count(kind)
 
     def totals(self) -> Counter[str]:
         """What all streams together have counted."""

@@ -45,7 +45,7 @@ def settings_of(seed: int) -> Settings:
         by_tens=frozenset(),
         latency=0.0,
         chaos=10.0,
-        between_faults=4.0,
+        between_faults=2.5,
         between_actions=1.0,
         token_ttl=300.0,
         timeout=5.0,
@@ -69,6 +69,8 @@ def plan_of(seconds: float) -> Plan:
         pause=0.02,
         patience=60.0,
         settle=0.25,
+        rounds=120,
+        between_nudges=2.0,
     )
 
 

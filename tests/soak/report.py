@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Final
 
 import attrs
+from simulation.faults import KINDS
 
 from .bot import Soak
 from .samples import LIMITS, Sample, grown, tenth
+from .stage import REMOTE
 
 __all__ = ["report", "verdict", "write"]
 
-_MB = 2**20
+_MB: Final = 2**20
+#: What went wrong because it was told to; the rest came of it, or of the consumers.
+_ORDERED: Final = {*KINDS, *REMOTE, "clock set"}
 
 
 def verdict(soak: Soak, violation: str | None) -> list[str]:
@@ -44,8 +49,12 @@ def report(soak: Soak, wrong: list[str], took: float) -> str:
     counts = ", ".join(f"{totals[name]:,} {name}" for name in ("messages", "connects", "gaps", "resyncs", "dropped"))
     rate = totals["messages"] / end if end else 0.0
     lines += ["", f"{counts}, {totals['malformed']:,} malformed; {rate:,.1f} messages/s, {soak.published:,} published"]
-    faults = soak.faults + soak.remote_faults
-    lines += ["", f"{faults.total():,} faults: " + ", ".join(f"{n} {name}" for name, n in faults.most_common())]
+    counted = (soak.faults + soak.remote_faults).most_common()
+    for what, pairs in (
+        ("faults", [pair for pair in counted if pair[0] in _ORDERED]),
+        ("others", [pair for pair in counted if pair[0] not in _ORDERED]),
+    ):
+        lines += ["", f"{sum(n for _, n in pairs):,} {what}: {', '.join(f'{n} {name}' for name, n in pairs)}"]
     lines += ["", *(f"WRONG: {text}" for text in wrong)] if wrong else ["", "flat, and every invariant held"]
     return "\n".join(lines)
 

@@ -68,6 +68,7 @@ def month(seed: int, days: float) -> tuple[Settings, Plan]:
         pause=60.0,
         patience=1200.0,
         settle=2.0,
+        rounds=130,
     )
     return settings, plan
 
