@@ -297,15 +297,15 @@ class Soak:
         """Order a reader something that its user may order."""
         rng = self._source("nudges")
         orders = {
-            "reconnect ordered": Reader.reconnect,
-            "resync ordered": Reader.resync,
-            "consumer interrupted": Reader.interrupt,
-            "consumer cut off": Reader.cut_off,
+            "reconnect ordered": "reconnect",
+            "resync ordered": "resync",
+            "consumer interrupted": "interrupt",
+            "consumer cut off": "cut_off",
         }
         while True:
             await trio.sleep(rng.expovariate(1 / between))
             kind = rng.choice(list(orders))
-            orders[kind](rng.choice(self.readers))
+            getattr(rng.choice(self.readers), orders[kind])()
             self.count(kind)
 
     def totals(self) -> Counter[str]:
