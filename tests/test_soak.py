@@ -35,7 +35,7 @@ def real_life(**changes: object) -> Life:
     plan = attrs.evolve(
         plan_of(12.0), between_checks=4.0, between_samples=None, between_orders=1.0, between_nudges=None
     )
-    settings = attrs.evolve(settings_of(3), between_faults=1.0)
+    settings = attrs.evolve(settings_of(7), between_faults=1.0)
     return Life(
         settings=settings,
         plan=attrs.evolve(plan, **changes),  # type: ignore[arg-type]  # as given
