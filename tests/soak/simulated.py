@@ -27,7 +27,7 @@ from tplus_trio.users import User
 from .bot import Plan, Soak, enter_clients
 from .judges import Judges, Records
 from .pipe import RemoteStage, obey
-from .stage import REMOTE, Market, Stage, Theatre, short_memory
+from .stage import REMOTE, Market, Stage, Theatre, full_history, short_memory
 
 __all__ = ["Life", "live", "month", "simulate"]
 
@@ -37,7 +37,8 @@ _OPEN: Final = 16 * 3600.0
 _WEEKEND: Final = (5, 6)
 #: Seconds that a clock may be wrong after it was set.
 _MOST_WRONG: Final = 3600.0
-_HISTORY: Final = 1_500
+#: Of everything: more than a client asks for.
+_HISTORY: Final = 1_200
 
 
 def month(seed: int, days: float) -> tuple[Settings, Plan]:
@@ -54,7 +55,7 @@ def month(seed: int, days: float) -> tuple[Settings, Plan]:
         timeout=10.0,
         ping_interval=300.0,
         ping_timeout=30.0,
-        restart=RestartPolicy(max_delay=60.0),
+        restart=RestartPolicy(max_delay=300.0),
         signed_in=True,
         most_partition=2 * 3600.0,
     )
@@ -120,6 +121,8 @@ class Life:
     market: Market = _calendar
     #: Whether every state of every book is known; otherwise what there is has to be asked for, through a pipe.
     truthful: bool = True
+    #: Whether the exchange has its full history from the beginning.
+    history: bool = False
     make: Callable[..., Soak] = Soak
     verbose: bool = False
 
@@ -131,6 +134,8 @@ async def _live(life: Life, soaks: list[Soak]) -> None:
     user = User(sources(seed, "user").randbytes(32))
     for asset in settings.assets:
         exchange.add_market(asset)
+    if life.history:
+        full_history(exchange, user.public_key, _HISTORY)
     truth = Truth(exchange)
     judges = Judges(
         Records(),
@@ -183,4 +188,4 @@ def live(life: Life, bug: str | None = None) -> tuple[Soak, str | None]:
 def simulate(seed: int, days: float, *, verbose: bool = False) -> tuple[Soak, str | None]:
     """Live through so many days; what there was, and what broke."""
     settings, plan = month(seed, days)
-    return live(Life(settings=settings, plan=plan, verbose=verbose))
+    return live(Life(settings=settings, plan=plan, history=days > 1, verbose=verbose))

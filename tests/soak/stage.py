@@ -17,12 +17,12 @@ from simulation.traders import Traders
 from simulation.truth import Truth
 
 from tplus_trio import codec
-from tplus_trio.models import AssetIdentifier, KlinesPage, Timebar, UserTrade
-from tplus_trio.testing import MemoryNetwork, Request, desk, venue
+from tplus_trio.models import AssetIdentifier, KlinesPage, Side, Timebar, UserTrade
+from tplus_trio.testing import Exchange, MemoryNetwork, Request, candles, desk, venue
 
 from .judges import Facts
 
-__all__ = ["REMOTE", "Market", "Stage", "Theatre", "paced", "short_memory"]
+__all__ = ["REMOTE", "Market", "Stage", "Theatre", "full_history", "paced", "short_memory"]
 
 #: Feeds that a user may be refused.
 _PRIVATE: Final = ("/orders", "/trades/user/events/", "/trades/user/")
@@ -31,6 +31,8 @@ _TICK: Final = 0.01
 _MOST_OWED: Final = 0.2
 _PAGE: Final = 100
 _BUILD_UP: Final = 200
+_MINUTE_NS: Final = 60 * 10**9
+_STRANGER: Final = "f" * 64
 
 
 def feed_stalled(injector: Injector) -> None:
@@ -69,8 +71,25 @@ class Theatre(Protocol):
 @contextmanager
 def short_memory(items: int) -> Generator[None]:
     """Let exchanges keep less history: it has reached its full length soon, and does not look like a leak."""
-    with mock.patch.object(venue, "MOST_HISTORY", items), mock.patch.object(desk, "_MOST_DONE", items):
+    with (
+        mock.patch.object(venue, "MOST_HISTORY", items),
+        mock.patch.object(desk, "_MOST_DONE", items),
+        mock.patch.object(candles, "_MOST_BARS", items),
+    ):
         yield
+
+
+def full_history(exchange: Exchange, user: str, items: int) -> None:
+    """Let an exchange begin with as much history as it keeps."""
+    now_ns = exchange.now_ns()
+    for number in range(items):
+        for market in exchange.markets:
+            then_ns = now_ns - (items - number) * _MINUTE_NS
+            exchange.publish_trade(market.asset_id, 100, 1, timestamp_ns=then_ns)
+    asset = exchange.markets[0].asset_id
+    for _ in range(items):
+        exchange.place(_STRANGER, asset, Side.SELL, 10_000, 1)
+        exchange.place(user, asset, Side.BUY, 10_000, 1)
 
 
 def paced(rate: float, assets: Sequence[AssetIdentifier]) -> Market:
@@ -148,7 +167,8 @@ class Stage:
         exchange.faults.dress = dress  # type: ignore[method-assign]
         self._scope = trio.CancelScope()
         self._done = trio.Event()
-        self._last_trade = 0
+        trades = exchange.trades()
+        self._last_trade = trades[-1].trade_id if trades else 0
         self._since_ns = exchange.now_ns()
 
     async def begin(self) -> None:
@@ -210,4 +230,14 @@ class Stage:
         self._since_ns = self._exchange.now_ns()
         self.injector.forget()
         self._truth.forget()
+        self._trim()
         await trio.lowlevel.checkpoint()
+
+    def _trim(self) -> None:
+        """Let every history have its least length, so that one quiet moment is like another."""
+        inside, least = self._exchange._venue, venue.MOST_HISTORY
+        listed = [listing.trades for listing in inside.listings.values()]
+        for trades in (inside.trades, *listed):
+            del trades[:-least]
+        for mine in self._exchange._desk.user_trades.values():
+            del mine[:-least]
