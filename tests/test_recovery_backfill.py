@@ -145,7 +145,7 @@ def test_a_gap_does_not_end_before_it_begins(recovery: TradesBackfill, clock: Cl
     for page in range(2):
         recovery.answer(page, trades(9 - page), early=False)
     clock.now = 10  # set right meanwhile
-    assert recovery.answer(2, trades(7), early=False) == (Gap(1000, 1000, "reset"),)
+    assert recovery.answer(2, trades(7), early=False) == (Gap(10, 1000, "reset"),)
 
 
 def test_a_second_loss_begins_again(recovery: TradesBackfill, clock: Clock) -> None:

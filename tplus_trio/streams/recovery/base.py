@@ -64,6 +64,7 @@ class Recovery(Generic[T]):
         self._now_ns = now_ns
         self._stats = stats
         self._begun = False
+        self._is_lost = False
 
     def _supersede(self) -> None:
         """Whatever REST is being asked now, its answer has become pointless."""
@@ -81,12 +82,14 @@ class Recovery(Generic[T]):
 
     def lost(self, reason: str) -> None:  # noqa: ARG002 - for those that tell
         """Something may have been missed, for this reason."""
-        if self._begun:
+        # However often it takes to come back, it is one loss.
+        if self._begun and not self._is_lost:
+            self._is_lost = True
             self._stats.gaps += 1
 
     def subscribed(self) -> Sequence[T]:
         """Items arrive from now on."""
-        self._begun = True
+        self._begun, self._is_lost = True, False
         return ()
 
     def receive(self, items: Sequence[T]) -> Sequence[T]:
