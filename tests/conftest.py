@@ -5,8 +5,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("fixed", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("search", derandomize=False, deadline=None, print_blob=True)
 settings.load_profile("fixed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With several workers, let those that are done take over from those that are not: some tests take seconds."""
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "worksteal"

@@ -25,15 +25,15 @@ def tally() -> Generator[Tally]:
         assert counted.total > 2000, "the sweep was not thorough"
 
 
-def act_soon(world: World) -> None:
-    """Let things happen on each feed, a few times, from 50 ms on."""
+def act_soon(world: World, *, orders: bool = True) -> None:
+    """Let things happen on each feed, or on all but the user's, a few times, from 50 ms on."""
 
     async def act() -> None:
         for _ in range(4):
             await trio.sleep(0.05)
             world.change()
             world.exchange.publish_trade(ASSET, 100, 1)
-            for side, key in (("Buy", world.user.public_key), ("Sell", "b0b" + "0" * 61)):
+            for side, key in (("Buy", world.user.public_key), ("Sell", "b0b" + "0" * 61)) if orders else ():
                 world.exchange.place(key, ASSET, side, 900, 1)
 
     assert world.network._nursery is not None
@@ -131,14 +131,14 @@ def lose_sync(world: World) -> None:
     world.exchange.faults.stale_snapshots(2, behind=4)
     world.exchange.faults.fail_requests(SNAPSHOT, 503)
     world.exchange.faults.delay_requests(SNAPSHOT, 0.3, 5)
-    act_soon(world)
+    act_soon(world, orders=False)
 
 
 def go_down(world: World) -> None:
     """Connections are refused, and then handshakes."""
     world.network.refuse(2)
     world.exchange.faults.reject_handshakes(2, 503)
-    act_soon(world)
+    act_soon(world, orders=False)
 
 
 def be_slow_to_sign_in(world: World) -> None:
@@ -149,9 +149,9 @@ def be_slow_to_sign_in(world: World) -> None:
 
 
 STATES: dict[str, State] = {
-    "connecting": State(act_soon, partial(open_world, latency=(0.01, 0.05))),
+    "connecting": State(partial(act_soon, orders=False), partial(open_world, latency=(0.01, 0.05))),
     "syncing": State(lose_sync),
-    "live": State(act_soon),
+    "live": State(partial(act_soon, orders=False)),
     "in backoff": State(go_down, partial(open_world, restart=RestartPolicy(initial_delay=0.2))),
     "closing": State(go_silent, partial(open_world, close_timeout=0.5)),
     "blocked on a full buffer": State(flood, make=lambda world: world.md.stream_depth(ASSET, buffer=1)),

@@ -7,9 +7,16 @@ from simulation.bugs import BUGS
 from simulation.faults import KINDS
 from simulation.runner import Totals, find, run_seed
 
-SEEDS = 320
-CHUNK = 80
+SEEDS = 300
+CHUNK = 75
 MOST = 300
+#: Worlds in which a bug showed when last looked for from the first on. Where it no longer does, it is looked for again.
+SHOWS_IN = {
+    "snapshot-before-subscribing": 15,
+    "stale-snapshot-accepted": 95,
+    "buffer-dropped-on-resync": 21,
+    "gap-unsaid": 37,
+}
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -25,9 +32,9 @@ def test_worlds(first: int) -> None:
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_planted_bugs_are_found(bug: str) -> None:
-    outcome = find(bug, MOST)
+    outcome = find(bug, MOST, hint=SHOWS_IN.get(bug, 1))
     assert outcome is not None, f"{MOST} worlds, and nobody noticed"
-    print(f"{bug}: {outcome.seed + 1} worlds; {(outcome.violation or '')[:300]}")
+    print(f"{bug}: world {outcome.seed}; {(outcome.violation or '')[:300]}")
 
 
 @pytest.mark.parametrize("seed", [1, 15, 37])
