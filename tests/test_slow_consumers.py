@@ -14,7 +14,7 @@ from world import ASSET, World, open_world
 
 from tplus_trio import Depth, Gap, OrderBook, Overflow, SlowConsumer, Stream
 
-SECONDS = 2
+SECONDS = 1
 CHANGES = 5000 * SECONDS
 
 
