@@ -119,7 +119,7 @@ async def test_a_get_that_is_cancelled_before_it_begins_leaves_the_item() -> Non
 
 async def test_neighbours_run_while_much_waits() -> None:
     buffer, turns = Buffer[int](10_000), 0
-    buffer.put_nowait(range(2000))
+    buffer.put_nowait(range(4000))
 
     async def neighbour() -> None:
         nonlocal turns
@@ -129,7 +129,7 @@ async def test_neighbours_run_while_much_waits() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(neighbour)
-        await take(buffer, 2000)
+        await take(buffer, 4000)
         nursery.cancel_scope.cancel()
     assert turns >= 10
 

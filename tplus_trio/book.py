@@ -56,18 +56,18 @@ class _Levels:
 
     def update(self, changes: Sequence[PriceLevel]) -> None:
         """Set the levels of a diff; no quantity takes one away."""
-        prices = self._prices
+        prices, levels = self._prices, self.levels
         for level in changes:
             price, quantity = level
             index = bisect_left(prices, price)
             if index < len(prices) and prices[index] == price:
                 if quantity:
-                    self.levels[index] = level
+                    levels[index] = level
                 else:
-                    del prices[index], self.levels[index]
+                    del prices[index], levels[index]
             elif quantity:
                 prices.insert(index, price)
-                self.levels.insert(index, level)
+                levels.insert(index, level)
 
     def quantity_at(self, price: Decimal) -> Decimal:
         """What rests at a price."""
@@ -81,25 +81,26 @@ class BookReader:
     Nothing here waits, so what several reads in a row say belongs together.
     """
 
-    def _current(self) -> LocalBook:
-        """The book to read."""
-        raise NotImplementedError
+    #: What a book has, and a book that is kept by a task says as long as it is right.
+    _bids: _Levels
+    _asks: _Levels
+    _sequence_number: int
 
     @property
     def sequence_number(self) -> int:
         """The number of the last change in the book."""
-        return self._current()._sequence_number
+        return self._sequence_number
 
     @property
     def best_bid(self) -> PriceLevel | None:
         """The highest bid, None if there is none."""
-        levels = self._current()._bids.levels
+        levels = self._bids.levels
         return levels[-1] if levels else None
 
     @property
     def best_ask(self) -> PriceLevel | None:
         """The lowest ask, None if there is none."""
-        levels = self._current()._asks.levels
+        levels = self._asks.levels
         return levels[0] if levels else None
 
     @property
@@ -116,12 +117,12 @@ class BookReader:
 
     def bids(self, n: int | None = None) -> tuple[PriceLevel, ...]:
         """The ``n`` highest bids, or all of them."""
-        levels = self._current()._bids.levels
+        levels = self._bids.levels
         return tuple(levels[::-1] if n is None else levels[: -check_count("n", n, least=0) - 1 : -1])
 
     def asks(self, n: int | None = None) -> tuple[PriceLevel, ...]:
         """The ``n`` lowest asks, or all of them."""
-        levels = self._current()._asks.levels
+        levels = self._asks.levels
         return tuple(levels if n is None else levels[: check_count("n", n, least=0)])
 
     def quantity_at(self, side: Side | str, price: Decimal | int | str) -> Decimal:
@@ -131,9 +132,8 @@ class BookReader:
             side: Whose orders: ``Side.BUY`` (or ``"bid"``) for the bids, ``Side.SELL`` (or ``"ask"``) for the asks.
             price: The price, exact: a float is refused.
         """
-        book = self._current()
-        side_of = book._bids if check_choice("side", side, Side) is Side.BUY else book._asks
-        return side_of.quantity_at(_exact("price", price))
+        levels = self._bids if check_choice("side", side, Side) is Side.BUY else self._asks
+        return levels.quantity_at(_exact("price", price))
 
     def vwap(self, side: Side | str, quantity: Decimal | int | str) -> Decimal | None:
         """The average price at which an order of this size would trade now, weighted by quantity.
@@ -150,11 +150,10 @@ class BookReader:
         if wanted <= 0:
             msg = f"quantity is more than 0, not {wanted}"
             raise ValueError(msg)
-        book = self._current()
-        is_buy = check_choice("side", side, Side) is Side.BUY
+        takes_asks = check_choice("side", side, Side) is Side.BUY
         cost = _NOTHING
-        for price, quantity_there in book._asks.levels if is_buy else reversed(book._bids.levels):
-            taken = min(left, quantity_there)
+        for price, there in self._asks.levels if takes_asks else reversed(self._bids.levels):
+            taken = min(left, there)
             cost = _WIDE.fma(taken, price, cost)
             left = _WIDE.subtract(left, taken)
             if not left:
@@ -177,20 +176,20 @@ class LocalBook(BookReader):
         self._asks = _Levels(snapshot.asks)
         self._sequence_number = snapshot.sequence_number
 
-    def _current(self) -> LocalBook:
-        return self
-
     def apply(self, diff: OrderBookDiff) -> None:
         """Apply the change that follows.
 
         Raises:
             SequenceGap: the diff does not follow. The book is as it was.
         """
-        if diff.previous_sequence_number != self._sequence_number:
-            raise SequenceGap(self._sequence_number + 1, diff.sequence_number)
+        number = diff.sequence_number
+        # What a plain diff follows is known without asking, which is a call for each.
+        follows = number - 1 if type(diff) is OrderBookDiff else diff.previous_sequence_number
+        if follows != self._sequence_number:
+            raise SequenceGap(self._sequence_number + 1, number)
         self._bids.update(diff.bids)
         self._asks.update(diff.asks)
-        self._sequence_number = diff.sequence_number
+        self._sequence_number = number
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LocalBook):
@@ -279,6 +278,18 @@ class LiveBook(Supervised, BookReader):
         if self._supervisor.state is not StreamState.LIVE or book is None:
             raise BookNotSynced(self.asset_id, self._supervisor.state.value)
         return book
+
+    @property
+    def _bids(self) -> _Levels:  # type: ignore[override]  # which may raise
+        return self._current()._bids
+
+    @property
+    def _asks(self) -> _Levels:  # type: ignore[override]
+        return self._current()._asks
+
+    @property
+    def _sequence_number(self) -> int:  # type: ignore[override]
+        return self._current()._sequence_number
 
     @property
     def is_synced(self) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from tplus_trio.codec.books import PLAIN, has_short_numbers, is_plain
+from tplus_trio.codec.books import PLAIN, SHORT, has_short_numbers, is_plain
 from tplus_trio.codec.numbers import check_bars, check_trades, check_user_trades
 from tplus_trio.codec.orders import read_event
 from tplus_trio.codec.text import MALFORMED, quick_hook
@@ -92,7 +92,10 @@ def decode_depth_batch(frames: Sequence[bytes | str]) -> Sequence[OrderBookDiff]
         return None
     rest = lines.translate(None, _PLAIN_LINES)
     keys = rest[: len(rest) // len(frames)]
-    if not is_plain(keys) or rest != keys * len(frames) or not has_short_numbers(lines):
+    if not is_plain(keys) or rest != keys * len(frames):
+        return None
+    # Where even the longest frame is too short to hold a long number, none need be looked for.
+    if max(map(len, frames)) > SHORT and not has_short_numbers(lines):
         return None
     try:
         diffs = _diffs(lines)

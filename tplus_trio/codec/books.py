@@ -10,7 +10,7 @@ from tplus_trio.codec.text import MALFORMED, as_json, failure, holds_control
 from tplus_trio.models import OrderBook, OrderBookDiff
 from tplus_trio.models.numbers import check_decimal
 
-__all__ = ["PLAIN", "decode_depth_frame", "has_short_numbers", "is_plain", "read_book", "read_diff"]
+__all__ = ["PLAIN", "SHORT", "decode_depth_frame", "has_short_numbers", "is_plain", "read_book", "read_diff"]
 
 _decode_diff: Final = msgspec.json.Decoder(OrderBookDiff, strict=False).decode
 _decode_book: Final = msgspec.json.Decoder(OrderBook, strict=False).decode
@@ -32,7 +32,7 @@ _DIGITS: Final = 100
 _TOO_LONG: Final = b"0" * (_DIGITS + 1)
 #: Every digit and point becomes a zero, and nothing else does.
 _SHAPE: Final = bytes(ord("0") if byte in b"0123456789." else 0 for byte in range(256))
-_SHORT: Final = len(b'{"asks":[],"bids":[],"sequence_number":}') + _DIGITS
+SHORT: Final = len(b'{"asks":[],"bids":[],"sequence_number":}') + _DIGITS
 
 
 def is_plain(rest: bytes) -> bool:
@@ -67,7 +67,7 @@ def decode_depth_frame(frame: bytes | str) -> tuple[OrderBookDiff, ...]:
     try:
         data = frame.encode() if isinstance(frame, str) else frame
         diff = _decode_diff(data)
-        if data.translate(None, PLAIN) in _KEYS and (len(data) <= _SHORT or has_short_numbers(data)):
+        if data.translate(None, PLAIN) in _KEYS and (len(data) <= SHORT or has_short_numbers(data)):
             return (diff,)
         if holds_control(as_json(data)):
             return ()

@@ -53,7 +53,7 @@ class OrderBook:
     sequence_number: int = 0
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class OrderBookDiff:
     """One change of a book: the new total at each price named; 0 removes the level.
 
@@ -71,7 +71,7 @@ class OrderBookDiff:
         return self.sequence_number - 1
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class LinkedDiff(OrderBookDiff):
     """A change that says which one is before it.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
@@ -217,13 +217,14 @@ class Stream(Supervised, trio.abc.ReceiveChannel[T_co]):
         return await self._buffer.get()
 
     def __anext__(self) -> Coroutine[Any, Any, T_co]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # Handed straight through: at a hundred thousand items a second, each coroutine in between is felt. But whoever
-        # asks for the first item alone, ``await anext(client.stream_x())``, may hold nothing but this coroutine.
+        # Who asks for the first item alone, ``await anext(client.stream_x())``, may hold nothing but this coroutine.
         return self._buffer.get() if self._started else self.receive()
 
-    def __aiter__(self) -> trio.abc.ReceiveChannel[T_co]:  # type: ignore[override]  # itself only once it is entered
+    def __aiter__(self) -> AsyncIterator[T_co]:  # type: ignore[override]  # not itself
         """Iterate. Outside the stream's context, the iterator is what keeps the stream alive."""
-        return self if self._started else _Loop(self)
+        if not self._started:
+            return _Loop(self)
+        return self._buffer if self._lease is None else self
 
 
 class _Loop(trio.abc.ReceiveChannel[T_co]):
