@@ -22,7 +22,7 @@ END = trio.ClosedResourceError("the end")
 
 async def take(buffer: Buffer[int], n: int) -> list[int]:
     with trio.fail_after(5):
-        return [await buffer.get() for _ in range(n)]
+        return [await anext(buffer) for _ in range(n)]
 
 
 async def test_items_come_in_order() -> None:
@@ -54,7 +54,7 @@ async def test_every_consumer_that_waits_gets_its_item() -> None:
     buffer, got = Buffer[int](10), list[int]()
 
     async def consume() -> None:
-        got.append(await buffer.get())
+        got.append(await anext(buffer))
 
     with trio.move_on_after(5):
         async with trio.open_nursery() as nursery:
@@ -70,12 +70,12 @@ async def test_a_cancelled_get_takes_nothing() -> None:
     buffer = Buffer[int](10)
     with trio.CancelScope() as scope:
         scope.cancel()
-        await buffer.get()
+        await anext(buffer)
     assert scope.cancelled_caught
     got = list[int]()
 
     async def consume() -> None:
-        got.append(await buffer.get())
+        got.append(await anext(buffer))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(consume)
@@ -92,7 +92,7 @@ async def test_an_item_for_a_consumer_that_is_cancelled_goes_to_the_next() -> No
 
     async def consume(scope: trio.CancelScope) -> None:
         with scope:
-            got.append(await buffer.get())
+            got.append(await anext(buffer))
 
     first, second = trio.CancelScope(), trio.CancelScope()
     with trio.move_on_after(5):
@@ -112,7 +112,7 @@ async def test_a_get_that_is_cancelled_before_it_begins_leaves_the_item() -> Non
     buffer.put_nowait([1, 2])
     with trio.CancelScope() as scope:
         scope.cancel()
-        await buffer.get()
+        await anext(buffer)
     assert scope.cancelled_caught
     assert await take(buffer, 2) == [1, 2]
 
@@ -183,7 +183,7 @@ async def test_closing_wakes_everyone() -> None:
     assert await take(buffer, 2) == [1, 2]
     for _ in range(2):
         with pytest.raises(trio.ClosedResourceError, match="the end"):
-            await buffer.get()
+            await anext(buffer)
 
 
 async def test_a_waiting_consumer_is_told_of_the_end() -> None:
@@ -191,7 +191,7 @@ async def test_a_waiting_consumer_is_told_of_the_end() -> None:
 
     async def consume() -> None:
         with pytest.raises(trio.ClosedResourceError):
-            await buffer.get()
+            await anext(buffer)
 
     async with trio.open_nursery() as nursery:
         for _ in range(2):
@@ -260,7 +260,7 @@ def events(*times: int) -> list[Event]:
 
 
 async def drain(buffer: Buffer[Event | Gap]) -> list[Event | Gap]:
-    return [await buffer.get() for _ in range(len(buffer))]
+    return [await anext(buffer) for _ in range(len(buffer))]
 
 
 async def test_drop_oldest_marks_the_place() -> None:
@@ -339,7 +339,7 @@ def test_what_is_dropped_is_accounted_for(size: int, steps: list[int | str]) -> 
                 made += step
                 assert len(buffer) <= size + 1
             elif len(buffer):
-                got.append(await buffer.get())
+                got.append(await anext(buffer))
         got += await drain(buffer)
         last = dropped = 0
         for item in got:
@@ -431,7 +431,7 @@ def test_conflating_loses_nothing_of_what_is_merged(steps: Sequence[int | str]) 
                 await buffer.put([[n] for n in range(made, made + step)])
                 made += step
             elif len(buffer):
-                got += await buffer.get()
+                got += await anext(buffer)
         assert got == list(range(made))
 
     trio.run(main)

@@ -209,7 +209,7 @@ class Service:
         self._connector = connector
         self._tls = tls
         self._headers = {name: SecretText(value) for name, value in headers.items()}
-        self.redactor = Redactor(headers)
+        self.redactor: Redactor = Redactor(headers)
         self._auth_prefix = auth_prefix
         self._http = Http(
             endpoint,

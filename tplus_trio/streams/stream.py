@@ -214,11 +214,11 @@ class Stream(Supervised, trio.abc.ReceiveChannel[T_co]):
             trio.ClosedResourceError: it was closed, here or with its client.
         """
         self._start_bare()
-        return await self._buffer.get()
+        return await anext(self._buffer)
 
     def __anext__(self) -> Coroutine[Any, Any, T_co]:  # pyright: ignore[reportIncompatibleMethodOverride]
         # Who asks for the first item alone, ``await anext(client.stream_x())``, may hold nothing but this coroutine.
-        return self._buffer.get() if self._started else self.receive()
+        return self._buffer.__anext__() if self._started else self.receive()
 
     def __aiter__(self) -> AsyncIterator[T_co]:  # type: ignore[override]  # not itself
         """Iterate. Outside the stream's context, the iterator is what keeps the stream alive."""
@@ -238,14 +238,14 @@ class _Loop(trio.abc.ReceiveChannel[T_co]):
         return await self.__anext__()
 
     def __anext__(self) -> Coroutine[Any, Any, T_co]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._first() if self._lease is None else self._stream._buffer.get()
+        return self._first() if self._lease is None else self._stream._buffer.__anext__()
 
     async def _first(self) -> T_co:
         """The first item. Who asks for no more may hold nothing but this coroutine, so it holds the loop."""
         stream = self._stream
         stream._start_bare()
         self._lease, stream._lease = stream._lease, None
-        return await stream._buffer.get()
+        return await anext(stream._buffer)
 
     async def aclose(self) -> None:
         await self._stream.aclose()
