@@ -13,7 +13,10 @@ if TYPE_CHECKING:
         LocalBook,
     )
     from tplus_trio.clients.base import (
+        BookOptions,
         Client,
+        ClientOptions,
+        StreamOptions,
     )
     from tplus_trio.clients.market_data import (
         MarketDataClient,
@@ -159,11 +162,13 @@ __all__ = [
     "BookChange",
     "BookLevel",
     "BookNotSynced",
+    "BookOptions",
     "CalledVenue",
     "CancelOrder",
     "CancelOrderRequest",
     "CertificateRefused",
     "Client",
+    "ClientOptions",
     "ConnectionFailed",
     "Connector",
     "CreateOrderRequest",
@@ -233,6 +238,7 @@ __all__ = [
     "Side",
     "SlowConsumer",
     "Stream",
+    "StreamOptions",
     "StreamState",
     "StreamStats",
     "SubAccountAssetTransferred",
@@ -268,7 +274,7 @@ _ROOMS = {
         "LiveBook",
         "LocalBook",
     ),
-    "clients.base": ("Client",),
+    "clients.base": ("BookOptions", "Client", "ClientOptions", "StreamOptions"),
     "clients.market_data": ("MarketDataClient",),
     "clients.order_book": ("OrderBookClient",),
     "errors": (

@@ -1,0 +1,18 @@
+"""Settings of the documentation: ``sphinx-build -W docs build/docs``."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+
+project = "tplus_trio"
+release = version = version_of("tplus-trio")
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib_trio", "myst_parser"]
+# Pages are reached from the index; links to files of the repository are for who reads them there.
+suppress_warnings = ["myst.xref_missing", "toc.not_included"]
+root_doc = "index"
+default_role = "py:obj"
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autoclass_content = "both"
+myst_heading_anchors = 3
+html_theme = "alabaster"
