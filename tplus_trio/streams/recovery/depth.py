@@ -254,17 +254,17 @@ class DepthRecovery(Recovery[Depth]):
 
         Numbers alone do not tell where a service started over while the connection was made, and has come as far again.
         """
-        sides = (dict(snapshot.bids), dict(snapshot.asks))
         said: tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]] = ({}, {})
         for diff in self._held:
             if diff.sequence_number <= snapshot.sequence_number:
                 said[0].update(diff.bids)
                 said[1].update(diff.asks)
-        return all(
-            has.get(price, 0) == quantity
-            for has, side in zip(sides, said, strict=True)
-            for price, quantity in side.items()
-        )
+        for levels, side in zip((snapshot.bids, snapshot.asks), said, strict=True):
+            if side:
+                has = dict(levels)
+                if any(has.get(price, 0) != quantity for price, quantity in side.items()):
+                    return False
+        return True
 
     def _begin(self, snapshot: OrderBook) -> Sequence[Depth]:
         """Deliver a snapshot and what is held after it."""
