@@ -20,7 +20,7 @@ from tplus_trio import (
     Trade,
     UserTrade,
 )
-from tplus_trio.clients import market_data
+from tplus_trio.clients import market_data, order_book
 
 BOB = "b0b" + "0" * 61
 
@@ -173,6 +173,33 @@ async def test_twenty_candles_over_three_pages(pages: int, autojump_clock: MockC
             assert [candle.open_timestamp_ns for candle in candles] == [first, *missed, live]
             assert (candles[0].close, candles[0].volume) == (102, 3)
         await assert_nothing_comes(klines)
+
+
+async def test_orders_that_move_from_page_to_page_come_once(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_book, "_ORDERS_PAGE", 2)
+    async with open_world() as world, world.oms.stream_orders() as orders:
+        place, key = world.exchange.place, world.user.public_key
+        for name in "abcd":
+            place(key, ASSET, "Buy", 900, 1, order_id=name)
+        await orders.wait_live()
+        await go_down(world)
+        world.exchange.faults.delay_requests("/orders/user", 1.0)
+        await trio.sleep(1.5)  # the first page is made, and on its way
+        place(key, ASSET, "Buy", 900, 1, order_id="e")
+        snapshot, event = await take(orders, 2)
+        assert isinstance(snapshot, OrdersSnapshot)
+        # "c" was on both pages; "e" came to the head of the list after that had been read.
+        assert [order.order_id for order in snapshot.orders] == ["d", "c", "b", "a"]
+        assert snapshot.is_complete
+        assert isinstance(event, OrderCreatedEvent)
+        # And beyond the bound.
+        monkeypatch.setattr(order_book, "_ORDERS_PAGES", 2)
+        await go_down(world)
+        (cut,) = await take(orders, 1)
+        assert isinstance(cut, OrdersSnapshot)
+        assert ([order.order_id for order in cut.orders], cut.is_complete) == (["e", "d", "c", "b"], False)
 
 
 async def test_orders_after_a_loss(autojump_clock: MockClock) -> None:

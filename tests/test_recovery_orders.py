@@ -20,6 +20,7 @@ from tplus_trio import (
     Side,
     StreamStats,
     UnknownOrderEvent,
+    UserOrders,
 )
 from tplus_trio.streams.recovery import Marked, OrdersRecovery, Recovery
 
@@ -28,6 +29,9 @@ _ZEROS: dict[str, Any] = {
     for state in ("confirmed", "pending")
     for what in ("filled_quantity", "filled_amount", "trading_fees_amount")
 }
+
+
+NONE = UserOrders((), {})
 
 
 def event(number: int) -> OrderReplaceFailedEvent:
@@ -64,12 +68,21 @@ def test_a_snapshot_stands_before_what_came_meanwhile() -> None:
     assert recovery.receive([event(2)]) == ()
     assert recovery.receive([event(3), event(4)]) == ()
     assert (recovery.page, recovery.held) == (0, 3)
-    snapshot, *events = recovery.answer(0, [order("a")], early=False)
+    snapshot, *events = recovery.answer(0, UserOrders((order("a"),), {}), early=False)
     assert snapshot == OrdersSnapshot((order("a"),), 100)
     assert events == [event(2), event(3), event(4)]
     assert (recovery.synced, recovery.held) == (True, 0)
     assert recovery.receive([event(5)]) == [event(5)]
     assert (recovery._stats.gaps, recovery._stats.resyncs) == (1, 1)
+
+
+def test_a_listing_that_is_not_whole_says_so() -> None:
+    recovery = orders_recovery()
+    recovery.subscribed()
+    recovery.lost("reset")
+    recovery.subscribed()
+    (snapshot,) = recovery.answer(0, UserOrders((order("a"),), {"has_next_page": True}), early=False)
+    assert snapshot == OrdersSnapshot((order("a"),), 100, is_complete=False)
 
 
 def test_events_between_two_losses_are_not_lost() -> None:
@@ -84,7 +97,7 @@ def test_events_between_two_losses_are_not_lost() -> None:
     recovery.lost("a third time")
     recovery.subscribed()
     recovery.receive([event(3)])
-    first, second, snapshot, third = recovery.answer(0, [], early=False)
+    first, second, snapshot, third = recovery.answer(0, NONE, early=False)
     assert [first, second, third] == [event(1), event(2), event(3)]
     assert isinstance(snapshot, OrdersSnapshot)
 
@@ -103,9 +116,9 @@ def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str])
             out += recovery.subscribed()
             out += recovery.receive([UnknownOrderEvent("Hole", {"n": holes})])
         elif recovery.page is not None:
-            out += recovery.answer(recovery.page, [], early=False)
+            out += recovery.answer(recovery.page, NONE, early=False)
     if recovery.page is not None:
-        out += recovery.answer(recovery.page, [], early=False)
+        out += recovery.answer(recovery.page, NONE, early=False)
     assert [item.order_id for item in out if isinstance(item, OrderReplaceFailedEvent)] == [
         str(n + 1) for n in range(told)
     ]

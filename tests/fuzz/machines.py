@@ -23,6 +23,7 @@ from tplus_trio.models import (
     PriceLevel,
     Timebar,
     Trade,
+    UserOrders,
 )
 from tplus_trio.streams.recovery import (
     DepthRecovery,
@@ -192,9 +193,9 @@ def _orders(steps: _Steps) -> str:
         sent.append(OrderCancelFailedEvent(str(len(sent)), "u"))
         return OrderCancelFailedEvent(str(len(sent) - 1), "u")
 
-    def page(items: list[Any]) -> list[Any]:
+    def page(items: list[Any]) -> UserOrders:
         del sent[len(sent) - len(items) :]
-        return []
+        return UserOrders((), {})
 
     for items in _drive(recovery, steps, clock, item, page):
         out += items

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Unpack
+from collections.abc import Mapping
+from typing import Any, Final, Unpack
 
 import trio
 
@@ -188,15 +189,18 @@ class OrderBookClient(Client):
             return UserOrders((), {})
         return codec.decode(body, UserOrders)
 
-    async def _all_orders(self, user: User) -> list[OrderResponse]:
-        """A user's orders, all pages."""
-        orders: list[OrderResponse] = []
+    async def _all_orders(self, user: User) -> UserOrders:
+        """A user's orders, all pages, with the rest of the last."""
+        # A new order moves the others from page to page; what is read first of an order is the newer.
+        orders: dict[str, OrderResponse] = {}
+        rest: Mapping[str, Any] = {}
         for page in range(_ORDERS_PAGES):
-            found = await self.get_user_orders(user, page=page, limit=_ORDERS_PAGE)
-            orders += found.orders
-            if not found.page.get("has_next_page"):
+            found, rest = await self.get_user_orders(user, page=page, limit=_ORDERS_PAGE)
+            for order in found:
+                orders.setdefault(order.order_id, order)
+            if not rest.get("has_next_page"):
                 break
-        return orders
+        return UserOrders(tuple(orders.values()), rest)
 
     async def create_limit_order(
         self,

@@ -89,8 +89,10 @@ def _orders(orders: Iterable[OrderResponse]) -> tuple[OrderResponse, ...]:
 
 @attrs.frozen
 class OrdersSnapshot:
-    """A user's orders at one moment; an order stream yields it after it was interrupted."""
+    """A user's orders at one moment, newest first; an order stream yields it after it was interrupted."""
 
     orders: tuple[OrderResponse, ...] = attrs.field(converter=_orders)
     #: Nanoseconds since the Unix epoch, UTC.
     timestamp_ns: int
+    #: Whether these are all; False where there are more than a stream asks for, which are the oldest.
+    is_complete: bool = True

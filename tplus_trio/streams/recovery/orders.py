@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from tplus_trio.models import OrderEvent, OrdersSnapshot
+from tplus_trio.models import OrderEvent, OrdersSnapshot, UserOrders
 from tplus_trio.streams.recovery.base import Recovery
 from tplus_trio.streams.stats import StreamStats
 
@@ -51,4 +51,6 @@ class OrdersRecovery(Recovery[OrdersUpdate]):
         self._superseded, self._held = [], []
         self.page = None
         self._stats.resyncs += 1
-        return (*superseded, OrdersSnapshot(tuple(answer), self._now_ns()), *held)
+        listing: UserOrders = answer
+        is_complete = not listing.page.get("has_next_page")
+        return (*superseded, OrdersSnapshot(listing.orders, self._now_ns(), is_complete), *held)
