@@ -186,7 +186,7 @@ async def test_orders_that_move_from_page_to_page_come_once(
         await orders.wait_live()
         await go_down(world)
         world.exchange.faults.delay_requests("/orders/user", 1.0)
-        await trio.sleep(1.5)  # the first page is made, and on its way
+        await trio.sleep(0.6)  # the first page is made, and on its way
         place(key, ASSET, "Buy", 900, 1, order_id="e")
         snapshot, event = await take(orders, 2)
         assert isinstance(snapshot, OrdersSnapshot)
