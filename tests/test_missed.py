@@ -75,6 +75,21 @@ async def test_twenty_trades_over_three_pages(latency: float, early: int, autoju
         assert (trades.stats.gaps, trades.stats.resyncs) == (1, 1)
 
 
+@pytest.mark.parametrize("latency", [0.0, 0.05])
+async def test_twenty_trades_before_any_was_told(latency: float, autojump_clock: MockClock) -> None:
+    async with open_world(latency=latency) as world:
+        make_trades(world, 5)
+        await trio.sleep(1)
+        async with world.md.stream_finalized_trades() as trades:
+            await trades.wait_live()
+            await go_down(world)
+            missed = make_trades(world, 20)
+            await trades.wait_live()
+            live = make_trades(world, 2)
+            assert ids(await take(trades, 22)) == missed + live
+            await assert_nothing_comes(trades)
+
+
 async def test_trades_that_are_made_while_rest_is_asked(autojump_clock: MockClock) -> None:
     async with open_world(latency=0.02) as world, world.md.stream_finalized_trades() as trades:
         await trades.wait_live()

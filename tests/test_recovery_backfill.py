@@ -92,14 +92,46 @@ def test_missed_trades_come_first_and_in_order(recovery: TradesBackfill) -> None
     assert (recovery._stats.gaps, recovery._stats.resyncs) == (1, 1)
 
 
-@pytest.mark.parametrize("history", [trades(9, 8, 7), []])
-def test_a_loss_before_the_first_trade_is_a_gap_unless_there_is_no_history(history: list[Trade], clock: Clock) -> None:
+@pytest.fixture
+def fresh(clock: Clock) -> TradesBackfill:
+    """Nothing came since the subscription at 1000; then the connection was lost."""
     made = TradesBackfill(clock, StreamStats(), max_pages=3)
-    made.subscribed()
+    assert made.subscribed() == ()
     missing(made, clock)
-    told = made.answer(0, history, early=False)
-    assert made.synced, "whatever lies further back is from before the stream"
-    assert [type(item) for item in told] == ([Gap] if history else [])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("pages", "told"),
+    [
+        ([trades(1003, 1002), trades(1000, 999)], [1000, 1002, 1003]),
+        ([trades(1003, 1002), trades(1001), []], [1001, 1002, 1003]),
+        ([trades(999, 998)], []),
+        ([[]], []),
+    ],
+    ids=["to the subscription", "to the beginning of history", "nothing since", "no history"],
+)
+def test_a_loss_before_the_first_trade(fresh: TradesBackfill, pages: list[list[Trade]], told: list[int]) -> None:
+    fresh.receive(trades(1003, 1004))
+    for number, page in enumerate(pages[:-1]):
+        assert fresh.answer(number, page, early=False) == ()
+        assert fresh.page == number + 1
+    live = [1003, 1004] if 1003 not in told else [1004]
+    assert ids(fresh.answer(len(pages) - 1, pages[-1], early=False)) == told + live
+    assert fresh.synced
+
+
+def test_a_loss_before_the_first_trade_beyond_the_bound(fresh: TradesBackfill) -> None:
+    for page in range(2):
+        assert fresh.answer(page, trades(1900 - page), early=False) == ()
+    assert fresh.answer(2, trades(1898), early=False) == (Gap(1000, 2000, "reset"),)
+
+
+def test_a_clock_that_was_set_back_does_not_tell_what_is_from_before(fresh: TradesBackfill, clock: Clock) -> None:
+    clock.now = 500
+    assert fresh.answer(0, trades(499), early=False) == ()
+    assert fresh.answer(1, [], early=False) == (Gap(500, 1000, "reset"),)
+    assert fresh.synced
 
 
 def test_nothing_was_missed(recovery: TradesBackfill) -> None:
@@ -271,6 +303,15 @@ def test_rest_does_not_set_a_candle_back(candles: KlinesBackfill) -> None:
     # REST was asked between the two.
     candles.receive([candle(2, 3), candle(2, 5)])
     assert states(candles.answer(0, bars((1, 2), (2, 4)), early=False)) == [(2, 4), (2, 5)]
+
+
+def test_a_loss_before_the_first_candle(clock: Clock) -> None:
+    made = KlinesBackfill(clock, StreamStats(), max_pages=3, asset_id=ASSET)
+    clock.now = 2 * MINUTE + 7
+    assert made.subscribed() == ()
+    missing(made, clock, clock.now, 4 * MINUTE)
+    # Among them the one that was current when the stream began.
+    assert states(made.answer(0, bars((1, 5), (2, 6), (3, 1)), early=False)) == [(2, 6), (3, 1)]
 
 
 def test_candles_older_than_rest_says_are_not_told_again(candles: KlinesBackfill) -> None:

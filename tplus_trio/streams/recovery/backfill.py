@@ -24,9 +24,10 @@ _NONE: Final = frozenset[int]()
 class Backfill(Recovery[T | Gap], Generic[T]):
     """Asks REST, newest page first, until it meets what was delivered before; live items are held meanwhile.
 
-    A hole that is not bridged within ``max_pages`` pages becomes a `Gap`, and nothing of it is delivered; so does a
-    hole that nothing lies before, and one beyond which history does not reach: what was delivered is not in it, so that
-    it is not whole.
+    Where nothing was delivered yet, what it meets is the time of the subscription, or the beginning of history.
+
+    A hole that is not bridged within ``max_pages`` pages becomes a `Gap`, and nothing of it is delivered; so does one
+    beyond which history does not reach: what was delivered is not in it, so that it is not whole.
     """
 
     def __init__(self, now_ns: Callable[[], int], stats: StreamStats, *, max_pages: int) -> None:
@@ -70,9 +71,15 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[T | Gap]:  # noqa: ARG002 - never early
         found = self._items(answer)
-        # Where nothing was delivered, and there is no history, nothing was missed.
-        bridged = self._take(found) if found else not self._has_delivered()
-        if not bridged and found and self._has_delivered() and page + 1 < self._max_pages:
+        if self._has_delivered():
+            bridged = self._take(found)
+        else:
+            since_ns = self._since_ns
+            after = [item for item in found if self._ends_ns(item) >= since_ns]
+            self._take(after)
+            # A clock that was set back since says nothing of what came after the subscription.
+            bridged = (not after or len(after) < len(found)) and since_ns <= self._now_ns()
+        if not bridged and found and page + 1 < self._max_pages:
             self.page = page + 1
             return ()
         held, self._held = self._held, []
@@ -100,6 +107,10 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     @abstractmethod
     def _items(self, answer: Any) -> Sequence[Any]:
         """What is on a page, newest first."""
+
+    @abstractmethod
+    def _ends_ns(self, item: Any) -> int:
+        """Up to when an item of a page tells, by the clock of the service."""
 
     @abstractmethod
     def _take(self, page: Sequence[Any]) -> bool:
@@ -166,6 +177,9 @@ class TradesBackfill(Backfill[Trade]):
         trades: Sequence[Trade] = answer
         return trades
 
+    def _ends_ns(self, item: Trade) -> int:
+        return item.timestamp_ns
+
     def _take(self, page: Sequence[Trade]) -> bool:
         for trade in page:
             if trade in self._seen:
@@ -199,6 +213,9 @@ class KlinesBackfill(Backfill[KlineUpdate]):
     def _items(self, answer: Any) -> Sequence[Timebar]:
         page: KlinesPage = answer
         return page.items
+
+    def _ends_ns(self, item: Timebar) -> int:
+        return item.close_timestamp_ns
 
     def _take(self, page: Sequence[Timebar]) -> bool:
         for bar in page:
