@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import trio
 
@@ -118,8 +119,10 @@ async def _streams(job: Job) -> None:
 
     async def consume(client: MarketDataClient, asset: int) -> None:
         nonlocal ready, finished
-        async with client.stream_depth(asset) as stream:
+        async with AsyncExitStack() as stack:
+            # A few at a time: the books that streams begin with would all be there at once, and what they took stays.
             async with opening:
+                stream = await stack.enter_async_context(client.stream_depth(asset))
                 await _first(stream, job)
             ready += 1
             if ready == job.streams:

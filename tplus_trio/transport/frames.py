@@ -116,6 +116,9 @@ class FrameCutter:
         self._position = position
         if missing > _MUCH:
             self._set_aside(missing)
+        elif position and (missing or position == len(data)):
+            # What is left waits for more, perhaps for long: it should not hold all that came with it.
+            self._data, self._position = data[position:], 0
         return messages
 
     def _set_aside(self, missing: int) -> None:

@@ -14,7 +14,9 @@ from tplus_trio.secret import SecretBytes
 
 __all__ = ["Tap"]
 
-#: Bytes asked of the network at once.
+#: Bytes asked of the network at once: few to begin with, more where there were more. Each read takes that much memory
+#: for a moment, which is felt where hundreds of streams bring little each.
+_LEAST_READ: Final = 4 * 1024
 _READ: Final = 64 * 1024
 #: A handshake's answer is a head and, for a refusal, a short body. Both are added to at each read, however little that
 #: brings, so there must not be much of them.
@@ -38,6 +40,7 @@ class Tap(trio.abc.Stream):
         self._divert = divert
         #: Whether somebody else than trio-websocket reads.
         self.diverted: bool = False
+        self._size = _LEAST_READ
         #: How many tasks wait for the peer: for its bytes, or for it to take ours.
         self._waiting = 0
         self._patience: trio.CancelScope | None = None
@@ -81,13 +84,17 @@ class Tap(trio.abc.Stream):
         """Read from the network; nothing, if that has ended."""
         self._wait(1)
         try:
-            data = bytes(await self._stream.receive_some(_READ))
+            data = bytes(await self._stream.receive_some(self._size))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             self._end(exc)
             raise
         finally:
             self._wait(-1)
         self.received += len(data)
+        if len(data) == self._size:
+            self._size = min(2 * self._size, _READ)
+        elif len(data) < self._size // 4:
+            self._size = max(self._size // 2, _LEAST_READ)
         if self.received > self.limit:
             self._end(ValueError(f"more than {self.limit} bytes, and no handshake"))
             return b""

@@ -233,6 +233,7 @@ class WebSocket:
                 if self._tap.diverted:
                     self._cutter = FrameCutter(self._limits.max_message_size, self._limits.batch_size)
                     self._cutter.feed(self._tap.early)
+                    self._tap.early = b""
                 task_status.started()
         except ExceptionGroup as group:
             failure = _handshake_failure(group, self._redactor)
