@@ -113,18 +113,20 @@ class FrameCutter:
                 break
             messages.append(message)
             position = stop
-        self._position = position
-        if missing > _MUCH:
-            self._set_aside(missing)
-        elif position and (missing or position == len(data)):
-            # What is left waits for more, perhaps for long: it should not hold all that came with it.
-            self._data, self._position = data[position:], 0
+        self._leave_off(position, missing)
         return messages
 
-    def _set_aside(self, missing: int) -> None:
-        """Wait for the rest of a long message without a look at each part of it."""
-        self._parts, self._missing = [self._data[self._position :]], missing
-        self._data, self._position = b"", 0
+    def _leave_off(self, position: int, missing: int) -> None:
+        """Go on from here the next time; of the message there, so many bytes have not come yet."""
+        if missing > _MUCH:
+            # Its parts are put together once it is complete, without a look at each.
+            self._parts, self._missing = [self._data[position:]], missing
+            self._data, self._position = b"", 0
+        elif missing or position == len(self._data):
+            # What is left waits for more, perhaps for long: it should not hold all that came with it.
+            self._data, self._position = self._data[position:], 0
+        else:
+            self._position = position
 
     def _long(self, position: int) -> tuple[int, int]:
         """Where the message of a longer frame starts, and its size; 0, 0 if it is not for `messages` to cut, or yet."""
