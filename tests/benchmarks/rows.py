@@ -214,6 +214,10 @@ import time; wall, cpu = time.perf_counter(), time.process_time()
 print('{{"wall_ms": %r, "cpu_ms": %r}}' % ((time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3))
 """
 _IMPORTS: Final = {
+    "import of tplus_trio": {
+        OURS: "import tplus_trio",
+        TPLUSPY: "from tplus.client import MarketDataClient",
+    },
     "import of MarketDataClient": {
         OURS: "import tplus_trio; tplus_trio.MarketDataClient",
         TPLUSPY: "from tplus.client import MarketDataClient",
@@ -231,7 +235,7 @@ def imports(scale: Scale) -> Iterator[Outcome]:
         scripts = {peer: partial(script, ["-c", _IMPORT.format(text)]) for peer, text in peers.items()}
         interleave(scripts, 1)  # so that all is compiled and in the machine's cache
         samples = interleave(scripts, 2 * scale.rounds)
-        floor = 1.0 if name == "import of MarketDataClient" else None
+        floor = 1.0 if name == "import of tplus_trio" else None
         beside = [_beside(samples, TPLUSPY, "wall_ms", floor)]
         row = _row("import", name, "ms", samples[OURS], "wall_ms", beside)
         yield [row], {f"{name}: {peer}": runs for peer, runs in samples.items()}
