@@ -349,7 +349,7 @@ def order_frames(draw: st.DrawFn) -> dict[str, Any]:
     return draw(st.sampled_from([{variant: fields}, {variant.upper(): fields}, {"type": variant.lower(), **fields}]))
 
 
-@settings(thorough, max_examples=1000)
+@thorough
 @given(order_frames())
 def test_order_events(wire: dict[str, Any]) -> None:
     frame = write(wire)

@@ -116,7 +116,7 @@ st.register_type_strategy(
 
 @pytest.mark.parametrize("cls", [*_MODELS, MarketQuantity], ids=lambda cls: cls.__name__)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_what_is_encoded_decodes_to_the_same(cls: type[Any], data: st.DataObject) -> None:
     model = data.draw(st.from_type(cls))
     for style in ("string", "number"):
@@ -128,7 +128,7 @@ def test_what_is_encoded_decodes_to_the_same(cls: type[Any], data: st.DataObject
 
 
 @given(st.lists(st.from_type(models.OrderResponse), max_size=2), st.dictionaries(texts, plain_json, max_size=3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_pages_of_orders_too(orders: list[models.OrderResponse], page: dict[str, Any]) -> None:
     page.pop("orders", None)
     user_orders = UserOrders(tuple(orders), page)
