@@ -284,11 +284,11 @@ class LiveBook(Supervised, BookReader):
         return self._current()._bids
 
     @property
-    def _asks(self) -> _Levels:  # type: ignore[override]
+    def _asks(self) -> _Levels:  # type: ignore[override]  # likewise
         return self._current()._asks
 
     @property
-    def _sequence_number(self) -> int:  # type: ignore[override]
+    def _sequence_number(self) -> int:  # type: ignore[override]  # likewise
         return self._current()._sequence_number
 
     @property

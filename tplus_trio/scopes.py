@@ -87,4 +87,4 @@ class Scoped:
     ) -> None:
         if self._entered is not None:
             # What is inside bounds its own cleanup.
-            await self._entered.__aexit__(exc_type, exc_value, traceback)  # noqa: ASYNC102
+            await self._entered.__aexit__(exc_type, exc_value, traceback)  # noqa: ASYNC102 - see above

@@ -179,7 +179,9 @@ class Buffer(AsyncIterator[T]):
             await _checkpoint_if_cancelled()
             self._taken += 1
         else:
-            await trio.lowlevel.checkpoint()
+            if items or self._end is not None:
+                await trio.lowlevel.checkpoint()
+            # Else waiting is the checkpoint: a second one would cost a pass of the loop for each lone item.
             while not items:
                 if self._end is not None:
                     # Each time from the same point: it would grow by the frames of every consumer before.
