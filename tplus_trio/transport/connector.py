@@ -20,6 +20,7 @@ import attrs
 import trio
 
 from tplus_trio.errors import CertificateRefused, ConnectionFailed
+from tplus_trio.transport.tcp import TcpStream
 
 __all__ = ["Connector", "Endpoint", "TcpConnector", "open_stream", "tls_context"]
 
@@ -52,7 +53,7 @@ class TcpConnector:
         Raises:
             OSError: no address of the host answered.
         """
-        return await trio.open_tcp_stream(host, port)
+        return TcpStream(await trio.open_tcp_stream(host, port))
 
 
 def _ascii_host(host: str) -> str:

@@ -18,6 +18,7 @@ import trio
 from tplus_trio.errors import ConnectionFailed, DecodeError
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream, start_tls
+from tplus_trio.transport.tcp import TcpStream
 
 __all__ = ["Answer", "Http", "retry_after"]
 
@@ -103,7 +104,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         stream = self._stream
         while isinstance(stream, trio.SSLStream):
             stream = cast("trio.SSLStream[trio.abc.Stream]", stream).transport_stream
-        if isinstance(stream, trio.SocketStream):
+        if isinstance(stream, (TcpStream, trio.SocketStream)):
             return stream.socket.is_readable()
         return bool(getattr(stream, "is_readable", bool)())
 
