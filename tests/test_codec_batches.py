@@ -160,7 +160,7 @@ def test_a_batch_is_its_frames(
 def test_usual_frames_are_decoded_at_once(
     decode_batch: codec.BatchDecoder[Any], decode: codec.FrameDecoder[Any], frames: list[str]
 ) -> None:
-    for batch in ([frame.encode()] for frame in frames):
+    for batch in ([frame.encode()] * 2 for frame in frames):
         assert decode_batch(batch) == one_by_one(decode, batch)
     batch = [frame.encode() for frame in frames] * 40
     assert decode_batch(batch) == one_by_one(decode, batch)
@@ -170,8 +170,8 @@ def test_usual_frames_are_decoded_at_once(
 def test_what_is_not_bytes_is_left_alone(
     decode_batch: codec.BatchDecoder[Any], decode: codec.FrameDecoder[Any], frames: list[str]
 ) -> None:
-    assert decode_batch([frames[0]]) is None
-    assert decode_batch([BinaryMessage(frames[0].encode())]) is None
+    assert decode_batch([frames[0]] * 2) is None
+    assert decode_batch([BinaryMessage(frames[0].encode())] * 2) is None
     assert not decode_batch([])
 
 

@@ -10,7 +10,7 @@ from tplus_trio.codec.text import MALFORMED, as_json, failure, holds_control
 from tplus_trio.models import OrderBook, OrderBookDiff
 from tplus_trio.models.numbers import check_decimal
 
-__all__ = ["PLAIN", "SHORT", "decode_depth_frame", "has_short_numbers", "is_plain", "read_book", "read_diff"]
+__all__ = ["KEYS", "PLAIN", "SHORT", "decode_depth_frame", "has_short_numbers", "read_book", "read_diff"]
 
 _decode_diff: Final = msgspec.json.Decoder(OrderBookDiff, strict=False).decode
 _decode_book: Final = msgspec.json.Decoder(OrderBook, strict=False).decode
@@ -19,7 +19,7 @@ _decode_book: Final = msgspec.json.Decoder(OrderBook, strict=False).decode
 # plain numbers leaves its keys and nothing else: no minus, no exponent, no NaN, no further key. What leaves
 # more is looked at number by number.
 PLAIN: Final = b'0123456789.,:[]{}" '
-_KEYS: Final = frozenset(
+KEYS: Final = frozenset(
     {
         b"asksbidssequence_number",
         b"bidsaskssequence_number",
@@ -32,17 +32,15 @@ _DIGITS: Final = 100
 _TOO_LONG: Final = b"0" * (_DIGITS + 1)
 #: Every digit and point becomes a zero, and nothing else does.
 _SHAPE: Final = bytes(ord("0") if byte in b"0123456789." else 0 for byte in range(256))
+#: Of every so many bytes one is looked at first; as many of those in a row as a number that is too long has at least.
+_STEP: Final = 10
+_MAYBE_TOO_LONG: Final = b"0" * (len(_TOO_LONG) // _STEP)
 SHORT: Final = len(b'{"asks":[],"bids":[],"sequence_number":}') + _DIGITS
-
-
-def is_plain(rest: bytes) -> bool:
-    """Whether a frame that leaves this without ``PLAIN`` holds nothing but plain numbers and its keys."""
-    return rest in _KEYS
 
 
 def has_short_numbers(data: bytes) -> bool:
     """Whether no number has more than 100 digits. Exponents are for others to find."""
-    return _TOO_LONG not in data.translate(_SHAPE)
+    return _MAYBE_TOO_LONG not in data[::_STEP].translate(_SHAPE) or _TOO_LONG not in data.translate(_SHAPE)
 
 
 def _check(book: OrderBook | OrderBookDiff) -> None:
@@ -67,7 +65,7 @@ def decode_depth_frame(frame: bytes | str) -> tuple[OrderBookDiff, ...]:
     try:
         data = frame.encode() if isinstance(frame, str) else frame
         diff = _decode_diff(data)
-        if data.translate(None, PLAIN) in _KEYS and (len(data) <= SHORT or has_short_numbers(data)):
+        if data.translate(None, PLAIN) in KEYS and (len(data) <= SHORT or has_short_numbers(data)):
             return (diff,)
         if holds_control(as_json(data)):
             return ()
@@ -93,7 +91,7 @@ def read_book(data: bytes) -> OrderBook:
     is no empty book.
     """
     book = _decode_book(data)
-    if data.translate(None, PLAIN) not in _KEYS or not has_short_numbers(data):
+    if data.translate(None, PLAIN) not in KEYS or not has_short_numbers(data):
         _check(book)
     if not any(key in data for key in (b'"asks"', b'"bids"', b'"sequence_number"')):
         raise ValueError("neither asks, bids nor sequence_number")

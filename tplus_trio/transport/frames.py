@@ -56,6 +56,8 @@ class FrameCutter:
         self._batch_size = batch_size
         #: From here on, the second byte of a head is not the size of a message to cut.
         self._not_short = min(_LENGTH_16, max_size + 1)
+        #: Whether there is nothing to give out before more bytes come. (Where not, there may be nothing all the same.)
+        self.exhausted: bool = True
         self._data = b""
         self._position = 0
         #: What came of a frame that is not complete yet, when that is much.
@@ -82,6 +84,7 @@ class FrameCutter:
             data = self._data[self._position :] + data
         self._data = data
         self._position = 0
+        self.exhausted = False
 
     def messages(self) -> Sequence[bytes]:
         """The text messages that are next, as UTF-8, a batch at most; none if something else is next, or nothing."""
@@ -118,6 +121,7 @@ class FrameCutter:
 
     def _leave_off(self, position: int, missing: int) -> None:
         """Go on from here the next time; of the message there, so many bytes have not come yet."""
+        self.exhausted = missing > 0 or position == len(self._data)
         if missing > _MUCH:
             # Its parts are put together once it is complete, without a look at each.
             self._parts, self._missing = [self._data[position:]], missing

@@ -129,28 +129,26 @@ class WebSocket:
         await trio.lowlevel.checkpoint_if_cancelled()
         has_read = False
         while (cutter := self._cutter) is not None:
-            if messages := cutter.messages():
-                if not has_read:
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-                return messages
-            if (other := cutter.other()) is not None:
-                if other.final:
-                    self._stop_cutting(other.data)
+            if not cutter.exhausted:
+                if messages := cutter.messages():
+                    if not has_read:
+                        await trio.lowlevel.cancel_shielded_checkpoint()
+                    return messages
+                if (other := cutter.other()) is not None:
+                    if other.final:
+                        self._stop_cutting(other.data)
+                    elif await self._pass_on(other):
+                        break
                     continue
-                if not await self._pass_on(other):
-                    continue
+            try:
+                data = await self._tap.read()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data = b""
+            if data:
+                cutter.feed(data)
+                has_read = True
             else:
-                try:
-                    data = await self._tap.read()
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    data = b""
-                if data:
-                    cutter.feed(data)
-                    has_read = True
-                else:
-                    self._stop_cutting()  # trio-websocket will find the same, and say what it means
-                continue
-            return (await self._message(),)
+                self._stop_cutting()  # trio-websocket will find the same, and say what it means
         return (await self._message(),)
 
     async def _pass_on(self, other: Other) -> bool:
