@@ -323,19 +323,26 @@ class _Changes(AsyncIterator[BookChange]):
         self._keeper = keeper
         self._shown: tuple[LocalBook, int] | None = None
 
+    def _has_news(self) -> bool:
+        keeper, shown = self._keeper, self._shown
+        if keeper.closed is not None:
+            return True
+        book = keeper.book if self._book.is_synced else None
+        return book is not None and (shown is None or shown[0] is not book or shown[1] != book.sequence_number)
+
     async def __anext__(self) -> BookChange:
-        await trio.lowlevel.checkpoint()
-        keeper, book = self._keeper, self._book
-        while True:
-            if keeper.closed is not None:
-                raise keeper.closed.with_traceback(keeper.trace)
-            current = keeper.book
-            if book.is_synced and current is not None:
-                number = current.sequence_number
-                if self._shown is None or self._shown[0] is not current or self._shown[1] != number:
-                    self._shown = (current, number)
-                    return BookChange(number, current.best_bid, current.best_ask)
+        keeper = self._keeper
+        if self._has_news():
+            # Where there is none, waiting is the checkpoint.
+            await trio.lowlevel.checkpoint()
+        while not self._has_news():
             await keeper.changed.park()
+        if keeper.closed is not None:
+            raise keeper.closed.with_traceback(keeper.trace)
+        book = keeper.book
+        assert book is not None  # noqa: S101 - for the type checker: it was just seen
+        self._shown = (book, book.sequence_number)
+        return BookChange(book.sequence_number, book.best_bid, book.best_ask)
 
 
 def open_live_book(
