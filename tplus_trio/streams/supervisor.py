@@ -220,9 +220,10 @@ class Supervisor(Generic[T]):
         held_from = stats.bytes
         while True:
             frames = await websocket.receive()
+            received = websocket.bytes_received
             stats.messages += len(frames)
-            stats.bytes += websocket.bytes_received - counted
-            counted = websocket.bytes_received
+            stats.bytes += received - counted
+            counted = received
             stats.last_message_at = trio.current_time()
             batch = None if decode_batch is None else decode_batch(frames)
             items: list[T] = []
@@ -241,10 +242,11 @@ class Supervisor(Generic[T]):
             if batch or items:
                 websocket.heard()
             await self._deliver(recovery.receive(items if batch is None else batch))
-            if not recovery.held:
+            if not (held := recovery.held):
                 held_from = stats.bytes
-            while recovery.held > _MAX_HELD or (recovery.held and stats.bytes - held_from > _MAX_HELD_BYTES):
+            while held > _MAX_HELD or (held and stats.bytes - held_from > _MAX_HELD_BYTES):
                 await self._answered.park()
+                held = recovery.held
 
     async def _deliver(self, items: Sequence[T]) -> None:
         """Hand over items, and see to what the recovery wants now."""

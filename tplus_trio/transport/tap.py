@@ -71,25 +71,27 @@ class Tap(trio.abc.Stream):
             finally:
                 self._patience = None
 
-    def _wait(self, tasks: int) -> None:
-        before, self._waiting = self._waiting, self._waiting + tasks
-        if (scope := self._patience) is not None and bool(before) is not bool(self._waiting):
-            if self._waiting:
-                scope.deadline = trio.current_time() + self._patience_left
-            else:
-                self._patience_left = scope.deadline - trio.current_time()
-                scope.deadline = math.inf
+    def _begin_to_wait(self) -> None:
+        self._waiting += 1
+        if self._waiting == 1 and self._patience is not None:
+            self._patience.deadline = trio.current_time() + self._patience_left
+
+    def _end_to_wait(self) -> None:
+        self._waiting -= 1
+        if not self._waiting and self._patience is not None:
+            self._patience_left = self._patience.deadline - trio.current_time()
+            self._patience.deadline = math.inf
 
     async def read(self) -> bytes:
         """Read from the network; nothing, if that has ended."""
-        self._wait(1)
+        self._begin_to_wait()
         try:
             data = bytes(await self._stream.receive_some(self._size))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             self._end(exc)
             raise
         finally:
-            self._wait(-1)
+            self._end_to_wait()
         self.received += len(data)
         if len(data) == self._size:
             self._size = min(2 * self._size, _READ)
@@ -165,7 +167,7 @@ class Tap(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send, as the stream does. A peer that takes nothing is waited for as one that sends nothing is."""
         data = SecretBytes(data)  # a handshake holds a token
-        self._wait(1)
+        self._begin_to_wait()
         try:
             await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
@@ -173,7 +175,7 @@ class Tap(trio.abc.Stream):
                 self._end(exc)  # a handshake that could not be sent will not be answered; trio-websocket says nothing
             raise
         finally:
-            self._wait(-1)
+            self._end_to_wait()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait, as the stream does."""

@@ -126,10 +126,11 @@ class WebSocket:
         self._silent = 0.0
 
     async def _receive(self) -> Sequence[str | bytes]:
-        await trio.lowlevel.checkpoint_if_cancelled()
         has_read = False
         while (cutter := self._cutter) is not None:
             if not cutter.exhausted:
+                if not has_read:
+                    await trio.lowlevel.checkpoint_if_cancelled()
                 if messages := cutter.messages():
                     if not has_read:
                         await trio.lowlevel.cancel_shielded_checkpoint()
