@@ -143,8 +143,11 @@ class FrameCutter:
 
     def other(self) -> Other | None:
         """What is next and is no whole text message, as far as it is there; None if more bytes are needed first."""
-        if self._passing:
-            return self._pass_on()
+        other = self._pass_on() if self._passing else self._begin_other()
+        self.exhausted = other is None
+        return other
+
+    def _begin_other(self) -> Other | None:
         data, position = self._data, self._position
         head = data[position : position + 10]
         if len(head) < 2:

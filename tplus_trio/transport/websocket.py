@@ -126,31 +126,35 @@ class WebSocket:
         self._silent = 0.0
 
     async def _receive(self) -> Sequence[str | bytes]:
-        has_read = False
+        has_waited = False
         while (cutter := self._cutter) is not None:
-            if not cutter.exhausted:
-                if not has_read:
-                    await trio.lowlevel.checkpoint_if_cancelled()
-                if messages := cutter.messages():
-                    if not has_read:
-                        await trio.lowlevel.cancel_shielded_checkpoint()
-                    return messages
-                if (other := cutter.other()) is not None:
-                    if other.final:
-                        self._stop_cutting(other.data)
-                    elif await self._pass_on(other):
-                        break
-                    continue
-            try:
-                data = await self._tap.read()
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                data = b""
-            if data:
-                cutter.feed(data)
-                has_read = True
-            else:
-                self._stop_cutting()  # trio-websocket will find the same, and say what it means
+            if cutter.exhausted:
+                await self._read(cutter)
+                has_waited = True
+                continue
+            if not has_waited:
+                await trio.lowlevel.checkpoint()
+                has_waited = True
+            if messages := cutter.messages():
+                return messages
+            if (other := cutter.other()) is None:
+                continue
+            if other.final:
+                self._stop_cutting(other.data)
+            elif await self._pass_on(other):
+                break
         return (await self._message(),)
+
+    async def _read(self, cutter: FrameCutter) -> None:
+        """Wait for more bytes. Their end is left to trio-websocket, which finds the same and says what it means."""
+        try:
+            data = await self._tap.read()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            data = b""
+        if data:
+            cutter.feed(data)
+        else:
+            self._stop_cutting()
 
     async def _pass_on(self, other: Other) -> bool:
         """Let trio-websocket have bytes; say whether it has a message, or an end, to tell of.
