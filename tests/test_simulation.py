@@ -12,9 +12,9 @@ CHUNK = 75
 MOST = 300
 #: Worlds in which a bug showed when last looked for from the first on. Where it no longer does, it is looked for again.
 SHOWS_IN = {
-    "snapshot-before-subscribing": 15,
-    "stale-snapshot-accepted": 95,
-    "buffer-dropped-on-resync": 21,
+    "snapshot-before-subscribing": 14,
+    "stale-snapshot-accepted": 100,
+    "buffer-dropped-on-resync": 28,
     "gap-unsaid": 37,
 }
 
