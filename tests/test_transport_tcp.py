@@ -148,7 +148,21 @@ async def test_closing_it_wakes_who_reads(ends: tuple[TcpStream, trio.SocketStre
         await near.receive_some()
 
 
+async def test_closed_as_the_wait_ends_it_is_closed_and_not_broken(
+    ends: tuple[TcpStream, trio.SocketStream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, far = ends
+    await far.send_all(b"hello")
+
+    async def wait_readable(_: object) -> None:
+        await near.aclose()
+
+    monkeypatch.setattr(trio.lowlevel, "wait_readable", wait_readable)
+    with pytest.raises(trio.ClosedResourceError):
+        await near.receive_some()
+
+
 async def test_no_bytes_cannot_be_asked_for(ends: tuple[TcpStream, trio.SocketStream]) -> None:
     near, _ = ends
-    with pytest.raises(ValueError, match="max_bytes must be at least 1"):
+    with pytest.raises(ValueError, match="max_bytes is at least 1, not 0"):
         await near.receive_some(0)

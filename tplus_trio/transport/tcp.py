@@ -6,6 +6,8 @@ import socket
 
 import trio
 
+from tplus_trio.arguments import check_count
+
 __all__ = ["TcpStream"]
 
 #: Bytes to read where nobody says how many.
@@ -24,7 +26,9 @@ class TcpStream(trio.abc.HalfCloseableStream):
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
-        self._socket = socket.socket(fileno=stream.socket.detach())
+        old = stream.socket
+        # Told what it is, it does not ask the system, which might refuse: then nobody would own the descriptor.
+        self._socket = socket.socket(old.family, old.type, old.proto, fileno=old.detach())
         self._socket.setblocking(False)
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(self._socket))
         #: For options, addresses, and whether something can be read.
@@ -39,13 +43,9 @@ class TcpStream(trio.abc.HalfCloseableStream):
             ValueError: ``max_bytes`` is less than 1.
             trio.ClosedResourceError: the stream was closed, here.
             trio.BrokenResourceError: the connection is broken.
-            trio.BusyResourceError: another task is reading.
+            trio.BusyResourceError: another task waits for bytes.
         """
-        if max_bytes is None:
-            max_bytes = _READ
-        elif max_bytes < 1:
-            msg = "max_bytes must be at least 1"
-            raise ValueError(msg)
+        size = _READ if max_bytes is None else check_count("max_bytes", max_bytes)
         sock = self._socket
         waits = not self._may_have_more
         if not waits:
@@ -57,14 +57,16 @@ class TcpStream(trio.abc.HalfCloseableStream):
             if waits:
                 await trio.lowlevel.wait_readable(sock)
             try:
-                data = sock.recv(max_bytes)
+                data = sock.recv(size)
             except BlockingIOError:
                 waits = True
                 continue
             except OSError as exc:
+                if sock.fileno() < 0:
+                    continue  # closed here, between the end of the wait and this task's turn
                 msg = f"the connection is broken: {exc}"
                 raise trio.BrokenResourceError(msg) from exc
-            self._may_have_more = len(data) == max_bytes
+            self._may_have_more = len(data) == size
             if not waits:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             return data
