@@ -72,8 +72,39 @@ class OneStream:
         return self.stream
 
 
-async def exchange(chunks: list[bytes], *, fast: bool, early: bool) -> Outcome:
-    """Let a server send these chunks and close; see what comes of it."""
+def named(message: str | bytes) -> tuple[str, str | bytes]:
+    if isinstance(message, BinaryMessage):
+        return "binary", bytes(message)
+    if isinstance(message, LongMessage):
+        return "too long", ""
+    return "text", message if isinstance(message, str) else message.decode()
+
+
+class CancelOnce(trio.abc.Instrument):
+    """Cancels what a task does when it has been suspended so many times."""
+
+    def __init__(self, task: trio.lowlevel.Task, at: int | None) -> None:
+        self._task = task
+        self._left = at
+        self.scope = trio.CancelScope()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task is self._task and self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                self._left = None
+                self.scope.cancel()
+
+
+async def exchange(chunks: list[bytes], *, fast: bool, early: bool, cancel_at: int | None = None) -> Outcome:
+    """Let a server send these chunks and close; see what comes of it.
+
+    Args:
+        chunks: What is sent, each once the one before has been taken in.
+        fast: Which way.
+        early: Whether the first chunk comes together with the handshake.
+        cancel_at: At which of its waits the reading is cancelled, to go on at once.
+    """
     ours, theirs = trio.testing.memory_stream_pair()
     outcome = Outcome()
 
@@ -115,15 +146,11 @@ async def exchange(chunks: list[bytes], *, fast: bool, early: bool) -> Outcome:
             async with open_websocket(
                 OneStream(ours), Endpoint.from_url("http://test"), "/", limits=limits
             ) as websocket:
+                cancel = CancelOnce(trio.lowlevel.current_task(), cancel_at)
+                trio.lowlevel.add_instrument(cancel)
                 while True:
-                    for message in await websocket.receive():
-                        if isinstance(message, BinaryMessage):
-                            outcome.messages.append(("binary", bytes(message)))
-                        elif isinstance(message, LongMessage):
-                            outcome.messages.append(("too long", ""))
-                        else:
-                            text = message if isinstance(message, str) else message.decode()
-                            outcome.messages.append(("text", text))
+                    with trio.CancelScope() as cancel.scope:
+                        outcome.messages += [named(message) for message in await websocket.receive()]
         except ConnectionFailed as exc:
             # The reason that wsproto gives names a position within the chunk that it happened to see.
             outcome.failure = str(exc).partition(": ")[0]
@@ -131,10 +158,11 @@ async def exchange(chunks: list[bytes], *, fast: bool, early: bool) -> Outcome:
     return outcome
 
 
-def both(chunks: list[bytes], *, early: bool = False) -> tuple[Outcome, Outcome]:
+def both(chunks: list[bytes], *, early: bool = False, cancel_at: int | None = None) -> tuple[Outcome, Outcome]:
     def run(*, fast: bool) -> Outcome:
         async def main() -> Outcome:
-            return await exchange(chunks, fast=fast, early=early)
+            with trio.fail_after(100):
+                return await exchange(chunks, fast=fast, early=early, cancel_at=cancel_at)
 
         return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
@@ -235,6 +263,21 @@ def test_order_survives_a_fragmented_message_between_whole_ones(size: int) -> No
     assert fast.answers[0] == (10, b"ping")
     assert fast.answers[1][0] == 8
     assert "1000" in fast.failure
+
+
+@pytest.mark.parametrize("size", [4, 1000])
+def test_reading_that_is_cancelled_goes_on_where_it_was(size: int) -> None:
+    """At each of its waits, those for trio-websocket to take the pieces of a message and to give it back included."""
+    data = b"".join(
+        frame(1, b"a" + name) + frame(1, b"b", fin=False) + frame(9, b"p") + frame(0, name) + frame(1, b"c" + name)
+        for name in (b"1", b"2", b"3")
+    )
+    chunks = [data[i : i + size] for i in range(0, len(data), size)]
+    undisturbed, _ = both(chunks)
+    assert len(undisturbed.messages) == 9
+    for at in range(60):
+        fast, plain = both(chunks, cancel_at=at)
+        assert fast.messages == plain.messages == undisturbed.messages, at
 
 
 def test_a_long_message_is_put_together_once() -> None:

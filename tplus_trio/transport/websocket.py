@@ -78,6 +78,8 @@ class WebSocket:
         self._cutter: FrameCutter | None = None
         self._failure: ConnectionFailed | None = None
         self._told_of_long = False
+        #: Whether trio-websocket was given a whole message that nobody was told of yet.
+        self._owed = False
         #: Seconds that were waited since there was data.
         self._silent = 0.0
         self._redactor = redactor
@@ -109,6 +111,7 @@ class WebSocket:
         except trio_websocket.ConnectionClosed as exc:
             # trio-websocket says so; a server has no reason to, since nothing is sent to it.
             if exc.reason is not None and exc.reason.code == _TOO_BIG and not self._told_of_long:
+                await trio.lowlevel.checkpoint()
                 self._told_of_long = True
                 return (LongMessage(),)
             failure = self._failure or _closed(exc.reason, self._tap.cause, self._redactor)
@@ -127,7 +130,7 @@ class WebSocket:
 
     async def _receive(self) -> Sequence[str | bytes]:
         has_waited = False
-        while (cutter := self._cutter) is not None:
+        while (cutter := self._cutter) is not None and not self._owed:
             if cutter.exhausted:
                 await self._read(cutter)
                 has_waited = True
@@ -163,6 +166,7 @@ class WebSocket:
             ConnectionFailed: they are of a message that is too long, and trio-websocket, which counts characters and no
                 pieces, did not find so.
         """
+        self._owed = other.completes
         await self._tap.hand_over(other.data)
         if self._connection.closed is not None or self._tap.ended.is_set():
             self._stop_cutting()  # over that, trio-websocket has broken off
@@ -175,6 +179,7 @@ class WebSocket:
     async def _message(self) -> str | bytes:
         """The next message from trio-websocket."""
         message = await self._connection.get_message()
+        self._owed = False
         return BinaryMessage(message) if isinstance(message, bytes) else message
 
     def _stop_cutting(self, data: bytes = b"") -> None:
