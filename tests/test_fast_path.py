@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -96,7 +97,9 @@ class CancelOnce(trio.abc.Instrument):
                 self.scope.cancel()
 
 
-async def exchange(chunks: list[bytes], *, fast: bool, early: bool, cancel_at: int | None = None) -> Outcome:
+async def exchange(
+    chunks: list[bytes], *, fast: bool, early: bool, cancel_at: int | None = None, silence: bool = False
+) -> Outcome:
     """Let a server send these chunks and close; see what comes of it.
 
     Args:
@@ -104,6 +107,7 @@ async def exchange(chunks: list[bytes], *, fast: bool, early: bool, cancel_at: i
         fast: Which way.
         early: Whether the first chunk comes together with the handshake.
         cancel_at: At which of its waits the reading is cancelled, to go on at once.
+        silence: Whether nobody closes: what comes within a second is all.
     """
     ours, theirs = trio.testing.memory_stream_pair()
     outcome = Outcome()
@@ -124,7 +128,8 @@ async def exchange(chunks: list[bytes], *, fast: bool, early: bool, cancel_at: i
             for chunk in sent:
                 await theirs.send_all(chunk)
                 await trio.testing.wait_all_tasks_blocked()
-            await theirs.send_eof()
+            if not silence:
+                await theirs.send_eof()
         except trio.BrokenResourceError:
             pass  # the client has closed meanwhile
 
@@ -148,9 +153,10 @@ async def exchange(chunks: list[bytes], *, fast: bool, early: bool, cancel_at: i
             ) as websocket:
                 cancel = CancelOnce(trio.lowlevel.current_task(), cancel_at)
                 trio.lowlevel.add_instrument(cancel)
-                while True:
-                    with trio.CancelScope() as cancel.scope:
-                        outcome.messages += [named(message) for message in await websocket.receive()]
+                with trio.move_on_after(1 if silence else math.inf):
+                    while True:
+                        with trio.CancelScope() as cancel.scope:
+                            outcome.messages += [named(message) for message in await websocket.receive()]
         except ConnectionFailed as exc:
             # The reason that wsproto gives names a position within the chunk that it happened to see.
             outcome.failure = str(exc).partition(": ")[0]
@@ -263,6 +269,32 @@ def test_order_survives_a_fragmented_message_between_whole_ones(size: int) -> No
     assert fast.answers[0] == (10, b"ping")
     assert fast.answers[1][0] == 8
     assert "1000" in fast.failure
+
+
+@given(data=frames.map(b"".join), cuts=st.lists(st.integers(0, 6000), max_size=12), batch_size=st.integers(0, 200))
+def test_a_cutter_that_is_exhausted_has_nothing(data: bytes, cuts: list[int], batch_size: int) -> None:
+    """It is not asked any more then: what it held back would wait for the next bytes, however long those take."""
+    cutter = FrameCutter(MAX_SIZE, batch_size)
+    bounds = [0, *sorted(min(at, len(data)) for at in cuts), len(data)]
+    for start, end in itertools.pairwise(bounds):
+        cutter.feed(data[start:end])
+        while not cutter.exhausted:
+            if not cutter.messages() and not cutter.exhausted:
+                assert (cutter.other() is None) is cutter.exhausted
+        assert not cutter.messages()
+        assert cutter.other() is None
+
+
+def test_all_that_one_read_brought_is_delivered_before_the_next() -> None:
+    """More than a batch of messages, and then silence."""
+
+    async def main() -> None:
+        with trio.fail_after(100):
+            numbers = [b"%d" % number for number in range(1000)]
+            outcome = await exchange([b"".join(frame(1, n) for n in numbers)], fast=True, early=False, silence=True)
+            assert [text for _, text in outcome.messages] == [number.decode() for number in numbers]
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 @pytest.mark.parametrize("size", [4, 1000])

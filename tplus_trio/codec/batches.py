@@ -54,11 +54,14 @@ _user_trades: Final = msgspec.json.Decoder(UserTrade, strict=False, dec_hook=qui
 _candles: Final = msgspec.json.Decoder(list[KlineUpdate], strict=False, dec_hook=quick_hook).decode_lines
 
 
+def _joined(frames: Sequence[bytes | str]) -> bytes:
+    """The frames as lines; nothing if one is text, or a binary message, which is bytes too, but of its own class."""
+    return b"\n".join(frames) if set(map(type, frames)) == _BYTES else b""  # type: ignore[arg-type]  # bytes all, then
+
+
 def _lines(frames: Sequence[bytes | str], brackets: tuple[int, int, bytes]) -> bytes | None:
     """The frames as lines, or None if that would not be one for each: see the top."""
-    if set(map(type, frames)) != _BYTES:
-        return None  # text; or a binary message, which is bytes too, but of a class of its own
-    lines = b"\n".join(frames)  # type: ignore[arg-type]  # bytes all, as was just seen
+    lines = _joined(frames)
     first, last, between = brackets
     if not lines or lines[0] != first or lines[-1] != last or not lines.isascii():
         return None
@@ -91,9 +94,9 @@ decode_user_trade_batch: Final[BatchDecoder[UserTrade]] = _batch_decoder(_user_t
 
 def decode_depth_batch(frames: Sequence[bytes | str]) -> Sequence[OrderBookDiff] | None:
     """As :func:`~tplus_trio.codec.decode_depth_frame`."""
-    if len(frames) == 1 or set(map(type, frames)) != _BYTES:
+    lines = b"" if len(frames) == 1 else _joined(frames)
+    if not lines:
         return None
-    lines = b"\n".join(frames)  # type: ignore[arg-type]  # as in `_lines`
     # What is left of each frame is its keys within the only braces: with as many diffs as frames, each is one of these.
     rest = lines.translate(None, _SIGNS) + b"\n"
     one = rest[: len(rest) // len(frames)]
