@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -15,7 +15,7 @@ from typing import Any
 
 from .job import Job
 
-__all__ = ["Samples", "Script", "interleave", "script", "with_server"]
+__all__ = ["Samples", "Script", "awake", "interleave", "script", "with_server"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 #: Seconds after which a run is given up.
@@ -88,6 +88,30 @@ def with_server(receiver: str, job: Job) -> Script:
             return script(["-m", f"tests.benchmarks.receive_{receiver}", replace(job, port=port).to_text()])
 
     return run
+
+
+#: Spins for ever on one core, but only where nobody else wants it.
+_SPINNER = """
+import os, sys
+os.sched_setaffinity(0, {int(sys.argv[1])})
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+while True: pass
+"""
+
+
+def awake(run: Script) -> Script:
+    """The same run while no core goes to sleep, so that none has to be woken for a message."""
+
+    def run_awake() -> Figures:
+        if not hasattr(os, "SCHED_IDLE"):
+            raise RunFailedError("cores can be kept awake on Linux only")
+        with ExitStack() as stack:
+            for core in os.sched_getaffinity(0):
+                spinner = stack.enter_context(subprocess.Popen([sys.executable, "-c", _SPINNER, str(core)]))
+                stack.callback(spinner.kill)
+            return run()
+
+    return run_awake
 
 
 @contextmanager
