@@ -171,6 +171,9 @@ def test_books_are_compared_by_what_they_hold(book: LocalBook) -> None:
         ("bids", (-1,), ValueError),
         ("asks", (1.5,), TypeError),
         ("asks", (True,), TypeError),
+        ("apply", (None,), TypeError),
+        ("apply", (OrderBook(sequence_number=8),), TypeError),
+        ("__init__", (None,), TypeError),
     ],
 )
 def test_bad_arguments(book: LocalBook, call: str, arguments: tuple[Any, ...], error: type[Exception]) -> None:

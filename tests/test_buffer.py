@@ -224,6 +224,19 @@ async def test_error_raises_when_it_is_full() -> None:
     assert await take(buffer, 1) == [4]
 
 
+async def test_error_keeps_what_there_is_room_for() -> None:
+    buffer = Buffer[int](3, "error")
+    await buffer.put([1])
+    with pytest.raises(SlowConsumer):
+        await buffer.put([2, 3, 4, 5])
+    assert await take(buffer, 3) == [1, 2, 3]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take, buffer, 3)
+        await wait_all_tasks_blocked()
+        with pytest.raises(SlowConsumer):
+            buffer.put_nowait([1, 2, 3, 4])  # whoever waits is given them all the same
+
+
 # "drop_oldest"
 
 

@@ -10,6 +10,7 @@ from trio.testing import MockClock
 from world import ASSET, SNAPSHOT, URL, open_world, record_states
 
 from tplus_trio import (
+    ApiError,
     CertificateRefused,
     ConnectionFailed,
     HandshakeRejected,
@@ -19,6 +20,7 @@ from tplus_trio import (
     OrderBookDiff,
     RestartLimitExceeded,
     RestartPolicy,
+    ServerError,
     Stream,
     StreamState,
     TplusError,
@@ -31,13 +33,14 @@ def states(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StreamState, float]]:
 
 
 async def fail(stream: Stream[Any]) -> TplusError:
-    """What the stream's iteration raises."""
-    async with stream:
-        while True:
-            try:
-                await stream.receive()
-            except TplusError as exc:
-                return exc
+    """What the stream's iteration raises, within an hour."""
+    with trio.fail_after(3600):
+        async with stream:
+            while True:
+                try:
+                    await stream.receive()
+                except TplusError as exc:
+                    return exc
 
 
 @pytest.mark.parametrize("of_client", [True, False])
@@ -187,3 +190,33 @@ async def test_restarts_that_are_far_apart_do_not_add_up(autojump_clock: MockClo
             world.network.reset_connections()
             await trio.sleep(0.1)
         await stream.wait_live()
+
+
+async def test_what_the_early_request_is_told_counts(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        for status, kind in ((404, NotFoundError), (400, ApiError)):
+            world.exchange.faults.fail_requests(SNAPSHOT, status)
+            assert isinstance(await fail(world.md.stream_depth(ASSET)), kind)
+        world.exchange.faults.fail_requests(SNAPSHOT, 503)
+        assert isinstance(await fail(world.md.stream_depth(ASSET, restart=None)), ServerError)
+        started = trio.current_time()
+        world.exchange.faults.fail_requests(SNAPSHOT, 429, retry_after=30.0)
+        async with world.md.stream_depth(ASSET) as stream:
+            assert isinstance(await stream.receive(), OrderBook)
+            assert trio.current_time() == pytest.approx(started + 30.0)
+
+
+async def test_a_service_that_is_gone_counts_once_for_each_attempt(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.network.refuse(100)
+        policy = RestartPolicy(initial_delay=1.0, factor=1.0, max_restarts=5)
+        assert isinstance(await fail(world.md.stream_depth(ASSET, restart=policy)), RestartLimitExceeded)
+        assert trio.current_time() == pytest.approx(5.0)
+
+
+async def test_a_fraction_of_a_second_is_kept(autojump_clock: MockClock) -> None:
+    async with open_world(jitter=lambda: 0.0) as world:
+        world.exchange.faults.reject_handshakes(1, 429, retry_after=2.5)
+        async with world.md.stream_depth(ASSET) as stream:
+            await stream.wait_live()
+            assert trio.current_time() == pytest.approx(2.5)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 
+import attrs
 import pytest
 import trio
-from trio.testing import MockClock
-from world import ASSET, DEPTH, SNAPSHOT, open_world, record_states
+from trio.testing import MockClock, assert_checkpoints
+from world import ASSET, DEPTH, SNAPSHOT, URL, open_world, record_states
 
 from tplus_trio import (
     Depth,
     Gap,
     HandshakeRejected,
+    MarketDataClient,
     OrderBook,
     OrderBookDiff,
     SlowConsumer,
     Stream,
     StreamState,
 )
+from tplus_trio.testing import MemoryNetwork
 
 CONNECTING, SYNCING, LIVE, BACKOFF, CLOSED = StreamState
 
@@ -252,3 +256,69 @@ async def test_the_close_frame_of_the_exchange_is_a_passing_failure(autojump_clo
         assert stream.state is BACKOFF
         await stream.wait_live()
         assert stream.stats.connects == 2
+
+
+@attrs.define
+class Unanswered:
+    """A way to the exchange that leads nowhere every other time."""
+
+    network: MemoryNetwork
+    calls: int = 0
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        self.calls += 1
+        if self.calls % 2:
+            await trio.sleep_forever()
+        return await self.network.connect(host, port)
+
+
+async def test_reconnect_ends_an_attempt_that_nobody_answers(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        connector = Unanswered(world.network)
+        # Without the early request, which would make a connection of its own.
+        async with (
+            MarketDataClient(URL, connector=connector) as md,
+            md.stream_depth(ASSET, sequence="increasing") as stream,
+        ):
+            await trio.sleep(1)
+            assert (stream.state, connector.calls) == (CONNECTING, 1)
+            stream.reconnect()
+            await trio.sleep(0.1)
+            assert (stream.state, stream.stats.connects, connector.calls) == (SYNCING, 1, 3)
+
+
+@pytest.mark.parametrize("end", ["closed", "left"])
+async def test_who_waits_for_what_is_never_started_is_told(end: str, autojump_clock: MockClock) -> None:
+    told = 0
+
+    async def expect_end(wait: Callable[[], Awaitable[object]]) -> None:
+        nonlocal told
+        with pytest.raises(trio.ClosedResourceError), trio.fail_after(60):
+            await wait()
+        told += 1
+
+    async with trio.open_nursery() as nursery, open_world() as world:
+        stream, book = world.md.stream_depth(ASSET), world.md.open_book(ASSET)
+        nursery.start_soon(expect_end, stream.wait_live)
+        if end == "left":
+            nursery.start_soon(expect_end, book.wait_synced)
+            nursery.start_soon(expect_end, aiter(book.changes()).__anext__)
+        await trio.sleep(1)
+        assert told == 0
+        if end == "closed":
+            await stream.aclose()
+    await trio.sleep(1)
+    assert told == (3 if end == "left" else 1)
+    assert stream.state is StreamState.CLOSED
+    with pytest.raises(trio.ClosedResourceError):
+        await world.md.stream_depth(ASSET).wait_live()
+
+
+async def test_receiving_is_a_checkpoint_though_items_wait(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
+        await stream.wait_live()
+        for item in (OrderBook, OrderBookDiff):
+            with assert_checkpoints():
+                assert isinstance(await stream.receive(), item)
+            world.change(2)
+            await trio.sleep(0.1)

@@ -169,9 +169,13 @@ class LocalBook(BookReader):
     """A book in memory, and nothing more: it is made of a snapshot, and diffs are applied to it.
 
     Reading the best levels looks at nothing else, and a change of a level moves no others but by memory.
+
+    Raises:
+        TypeError: the snapshot is no `OrderBook`.
     """
 
     def __init__(self, snapshot: OrderBook) -> None:
+        _check_kind("a snapshot", snapshot, OrderBook)
         self._bids = _Levels(snapshot.bids)
         self._asks = _Levels(snapshot.asks)
         self._sequence_number = snapshot.sequence_number
@@ -181,10 +185,15 @@ class LocalBook(BookReader):
 
         Raises:
             SequenceGap: the diff does not follow. The book is as it was.
+            TypeError: it is no `OrderBookDiff`.
         """
-        number = diff.sequence_number
         # What a plain diff follows is known without asking, which is a call for each.
-        follows = number - 1 if type(diff) is OrderBookDiff else diff.previous_sequence_number
+        if type(diff) is OrderBookDiff:
+            follows = diff.sequence_number - 1
+        else:
+            _check_kind("a diff", diff, OrderBookDiff)
+            follows = diff.previous_sequence_number
+        number = diff.sequence_number
         if follows != self._sequence_number:
             raise SequenceGap(self._sequence_number + 1, number)
         self._bids.update(diff.bids)
@@ -204,6 +213,12 @@ class LocalBook(BookReader):
 
     def __repr__(self) -> str:
         return f"<LocalBook {self._sequence_number}: {self.best_bid} / {self.best_ask}>"
+
+
+def _check_kind(what: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        msg = f"{what} is an {kind.__name__}, not {type(value).__name__}"
+        raise TypeError(msg)
 
 
 def _exact(name: str, value: Decimal | int | str) -> Decimal:

@@ -102,7 +102,7 @@ class Buffer(AsyncIterator[T]):
         """Add a batch, and wait while the buffer is full where the policy says so.
 
         Raises:
-            SlowConsumer: the buffer is full and the policy is ``"error"``. The batch was not added.
+            SlowConsumer: the buffer is full and the policy is ``"error"``. What there was room for was added.
         """
         self.put_nowait(items)
         if self._overflow == "block":
@@ -118,7 +118,9 @@ class Buffer(AsyncIterator[T]):
         """
         if self._end is not None or not items:
             return
-        if self._overflow == "error" and len(self._items) + len(items) > self._size:
+        if self._overflow == "error" and (room := self._size - len(self._items)) < len(items):
+            self._items.extend(items[:room])
+            self._consumer.unpark(count=room)
             raise SlowConsumer(self._size)
         self._items.extend(items)
         self._is_merged = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 import attrs
 import trio
@@ -36,6 +37,14 @@ class Home:
         self.nursery: trio.Nursery | None = None
         self._left = False
         self._running: set[Supervisor[Any]] = set()
+        #: Those that nobody has started; who holds one may be waiting for it.
+        self._unstarted: WeakSet[Supervisor[Any]] = WeakSet()
+
+    def expect(self, supervisor: Supervisor[Any]) -> None:
+        """Take note of a stream that may be started, to end it with the others."""
+        self._unstarted.add(supervisor)
+        if self._left:
+            supervisor.forgo()
 
     def start_bare(self, supervisor: Supervisor[Any]) -> None:
         """Start a stream's task in the client's nursery.
@@ -62,6 +71,7 @@ class Home:
             raise RuntimeError(msg)
         # Known from here on: the client may be left before the task's first step.
         self._running.add(supervisor)
+        self._unstarted.discard(supervisor)
         nursery.start_soon(self._run, supervisor)
 
     async def _run(self, supervisor: Supervisor[Any]) -> None:
@@ -82,6 +92,8 @@ class Home:
         self.nursery, self._left = None, True
         for supervisor in self._running:
             supervisor.abandon()
+        for supervisor in tuple(self._unstarted):
+            supervisor.forgo()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _LEAVING):
             for supervisor in tuple(self._running):
                 await supervisor.done.wait()
@@ -111,6 +123,7 @@ class Supervised(Scoped):
     def __init__(self, supervisor: Supervisor[Any], home: Home) -> None:
         self._supervisor = supervisor
         self._home = home
+        home.expect(supervisor)
 
     @property
     def state(self) -> StreamState:
@@ -202,6 +215,7 @@ class Stream(Supervised, trio.abc.ReceiveChannel[T_co]):
             await self._supervisor.close()
         else:
             self._started = True
+            self._supervisor.forgo()
             await trio.lowlevel.checkpoint()
 
     # Items.
@@ -214,6 +228,9 @@ class Stream(Supervised, trio.abc.ReceiveChannel[T_co]):
             trio.ClosedResourceError: it was closed, here or with its client.
         """
         self._start_bare()
+        if len(self._buffer):
+            # A loop's step looks for cancellation alone where items wait; by itself, this is a full checkpoint.
+            await trio.lowlevel.checkpoint()
         return await anext(self._buffer)
 
     def __anext__(self) -> Coroutine[Any, Any, T_co]:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -95,6 +95,10 @@ class Supervisor(Generic[T]):
 
     # What an owner may order.
 
+    def forgo(self) -> None:
+        """Be closed without having run."""
+        self._end(None)
+
     def abandon(self) -> None:
         """End at once."""
         self._scope.cancel()
@@ -113,12 +117,15 @@ class Supervisor(Generic[T]):
             raise
 
     def reconnect(self) -> None:
-        """Connect anew, at once."""
+        """Connect anew, at once, whatever is under way."""
         if self._step is not None:
             self._step.cancel()
             # Said now, so that whoever waits to be live again from here on waits for the new connection.
             self._subscribed = False
             self._set_state(StreamState.CONNECTING)
+        elif self._connection is not None and not self._stopping:
+            # An attempt that is under way, perhaps to where nobody answers, or a connection that is being closed.
+            self._connection.cancel_scope.cancel()
 
     def resync(self, reason: str = "ordered") -> None:
         """Make the feed whole again over the connection that there is; without one, that happens anyway."""
@@ -158,9 +165,12 @@ class Supervisor(Generic[T]):
             _log.debug("%s ended: %r", self._feed.path, exc)
         finally:
             self._subscribed = False
-            self._set_state(StreamState.CLOSED)
-            self._sink.close(self.failure or trio.ClosedResourceError("the stream was closed"))
-            self.done.set()
+            self._end(self.failure)
+
+    def _end(self, failure: Exception | None) -> None:
+        self._set_state(StreamState.CLOSED)
+        self._sink.close(failure or trio.ClosedResourceError("the stream was closed"))
+        self.done.set()
 
     async def _supervise(self) -> None:
         while not self._stopping:
@@ -317,9 +327,11 @@ class Supervisor(Generic[T]):
             try:
                 answer: Any = await fetch(page)
             except TplusError as exc:
-                # Asking early is a favour: where it does not work out, the proper request will tell.
-                if not early:
-                    delay = self._restarts.failed(exc, trio.current_time())
+                # Of a service that is gone the attempt to connect tells as well, and it counts once.
+                while not self._subscribed:
+                    await self._changed.wait()
+                early = False
+                delay = self._restarts.failed(exc, trio.current_time())
             else:
                 wanted = recovery.ticket == ticket
                 items = recovery.answer(page, answer, early=early) if wanted else ()

@@ -138,5 +138,6 @@ def error(
         fields["retryable"] = retryable
     response = json_response({"error": fields}, status)
     if retry_after is not None:
-        response = attrs.evolve(response, headers=(*response.headers, ("retry-after", f"{retry_after:g}")))
+        seconds = f"{retry_after:.9f}".rstrip("0").rstrip(".")
+        response = attrs.evolve(response, headers=(*response.headers, ("retry-after", seconds)))
     return Rejection(response)

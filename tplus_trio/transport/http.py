@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from tplus_trio.transport.tcp import TcpStream
 __all__ = ["Answer", "Http", "retry_after"]
 
 #: A body in an encoding could unpack to any size; the services' answers are small enough to travel as they are.
+_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
 
 
@@ -296,7 +298,7 @@ class Http:
 def retry_after(value: str) -> float | None:
     """The seconds that a ``Retry-After`` header asks for: given as a number or as a date; None where it is neither."""
     try:
-        if value.strip().isdecimal():
+        if _SECONDS.fullmatch(value.strip()):
             wait = float(value)
         else:
             wait = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
