@@ -27,10 +27,11 @@ class BidBot:
         async with self.md.open_book(ASSET) as book, trio.open_nursery() as nursery:
             nursery.start_soon(self.count)
             try:
-                while True:
+                while book.state.value != "closed":
                     with suppress(TplusError):  # no network, or no known price: in a second, again
                         await self.quote(book)
                     await trio.sleep(1)
+                await book.wait_synced()  # raises what the book failed with, for good
             finally:
                 with trio.move_on_after(2, shield=True):
                     await self.pull()

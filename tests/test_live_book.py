@@ -194,3 +194,18 @@ async def test_a_book_ends_with_its_client(autojump_clock: MockClock) -> None:
             await trio.sleep(1)
             assert book.is_synced
         assert not book.is_synced
+
+
+async def test_a_book_that_failed_for_good_says_why(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_world() as world, world.md.open_book(ASSET) as book:
+        await book.wait_synced()
+        world.exchange.faults.reject_handshakes(1, 404)
+        world.network.reset_connections()
+        await trio.sleep(60)
+        with pytest.raises(BookNotSynced, match=r"closed: .* failed for good") as caught:
+            _ = book.best_bid
+        assert isinstance(caught.value.__cause__, HandshakeRejected)
+        # Who reads nothing meanwhile finds it in the log.
+        assert [record.levelname for record in caplog.records if "failed for good" in record.message] == ["WARNING"]

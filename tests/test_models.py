@@ -5,6 +5,7 @@ import datetime as dt
 import importlib
 import pickle
 import pkgutil
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, cast
 
@@ -486,3 +487,19 @@ def test_every_public_name_is_exported() -> None:
     names = {name for room in rooms if room.__name__ != numbers.__name__ for name in room.__all__}
     assert set(models.__all__) == names
     assert all(hasattr(models, name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: GTC("yes"), "post_only"),  # type: ignore[arg-type]
+        (lambda: models.GTD(None, 1), "post_only"),  # type: ignore[arg-type]
+        (lambda: models.IOC(1), "fill_or_kill"),  # type: ignore[arg-type]
+        (lambda: models.MarketOrderDetails(models.MarketQuantity(models.MarketBaseQuantity(1)), "no"), "fill_or_kill"),  # type: ignore[arg-type]
+        (lambda: TradeTarget(1, "no"), "is_spot"),  # type: ignore[arg-type]
+        (lambda: models.OrderTrigger(1, models.TriggerAbove(1)), "parent_order_id"),  # type: ignore[arg-type]
+    ],
+)
+def test_terms_of_the_wrong_type_are_refused(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(TypeError, match=f"{said} must be"):
+        make()

@@ -710,3 +710,10 @@ class TestLoadUser:
         monkeypatch.setattr(user_manager, "_default", None)  # put back afterwards
         user_manager.set_default("bob")
         assert load_user() == bob
+
+
+def test_what_is_no_key_is_named_for_what_it_is() -> None:
+    makers: tuple[Callable[[Any], object], ...] = (User, lambda key: UserManager().add("a", key))
+    for make in makers:
+        with pytest.raises(TypeError, match=r"not int$"):
+            make(1)

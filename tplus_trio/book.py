@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ from tplus_trio.streams.supervisor import Supervisor
 from tplus_trio.transport.websocket import WebSocketLimits
 
 __all__ = ["BookChange", "BookReader", "LiveBook", "LocalBook", "open_live_book"]
+
+_log = logging.getLogger("tplus_trio.book")
 
 _NOTHING: Final = Decimal(0)
 #: Arithmetic that rounds no sum, difference, half or product of legal numbers, whatever the caller's context does.
@@ -247,7 +250,8 @@ class BookChange:
 class _Keeper:
     """Where a live book's task delivers: it applies what comes, at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, asset_id: AssetIdentifier) -> None:
+        self._asset_id = asset_id
         self.book: LocalBook | None = None
         self.closed: Exception | None = None
         self.trace: TracebackType | None = None
@@ -267,6 +271,9 @@ class _Keeper:
         self.changed.unpark_all()
 
     def close(self, error: Exception) -> None:
+        if not isinstance(error, trio.ClosedResourceError):
+            # Who only reads prices is told that there are none, and is not raised the error.
+            _log.warning("the book of %s failed for good: %r", self._asset_id, error)
         self.closed, self.trace = error, error.__traceback__
         self.changed.unpark_all()
 
@@ -291,7 +298,7 @@ class LiveBook(Supervised, BookReader):
     def _current(self) -> LocalBook:
         book = self._keeper.book
         if self._supervisor.state is not StreamState.LIVE or book is None:
-            raise BookNotSynced(self.asset_id, self._supervisor.state.value)
+            raise BookNotSynced(self.asset_id, self._supervisor.state.value) from self._supervisor.failure
         return book
 
     @property
@@ -371,7 +378,7 @@ def open_live_book(
     draw: Callable[[], float],
 ) -> LiveBook:
     """Put a live book together. Nothing is started."""
-    keeper = _Keeper()
+    keeper = _Keeper(asset_id)
     supervisor: Supervisor[Depth] = Supervisor(
         feed, service, keeper, restart=restart, limits=limits, stats=StreamStats(), draw=draw
     )

@@ -123,7 +123,10 @@ class SequenceGap(TplusError):
 
 
 class BookNotSynced(TplusError):
-    """A price was read from a live book that is not in step with the exchange."""
+    """A price was read from a live book that is not in step with the exchange.
+
+    Where the book's stream failed for good, that failure is the cause.
+    """
 
     def __init__(self, asset_id: str, state: str) -> None:
         super().__init__(asset_id, state)
@@ -131,7 +134,12 @@ class BookNotSynced(TplusError):
         self.state = state
 
     def __str__(self) -> str:
-        return f"the book of {self.asset_id} is not in sync ({self.state}); wait with `await book.wait_synced()`"
+        if self.state == "closed":
+            return f"the book of {self.asset_id} is closed: its context was left, or its stream failed for good"
+        return (
+            f"the book of {self.asset_id} is not in sync ({self.state}); "
+            "enter it with `async with`, and wait with `await book.wait_synced()`"
+        )
 
 
 class ApiError(TplusError):

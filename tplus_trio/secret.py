@@ -56,7 +56,7 @@ def conceal(value: T) -> T:
         return cast("T", SecretText(value))
     if isinstance(value, bytes):
         return cast("T", SecretBytes(value))
-    return value if value is None else cast("T", _Unseen(type(value).__name__))
+    return value if value is None or isinstance(value, _Unseen) else cast("T", _Unseen(type(value).__name__))
 
 
 def kind_of(value: object) -> str:

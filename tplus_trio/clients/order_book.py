@@ -234,10 +234,14 @@ class OrderBookClient(Client):
             user: Who signs; the default user if None.
             reduce_only: Whether the order may only make a position smaller.
 
+        Returns:
+            What the service answered. Its ``status`` may be ``REJECTED``, with a ``reason``: the book did not take the
+            order, as when one that is post-only would have traded.
+
         Raises:
             TypeError, ValueError: an argument is not legal. Nothing was sent.
             MissingUserError: there is no user. Nothing was sent.
-            OrderRejected: the service refused the order.
+            OrderRejected: the service refused the request, as for an order id that is taken.
             ApiError, ConnectionFailed: the request failed otherwise.
         """
         owner = self._user(user)

@@ -99,6 +99,16 @@ def units(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
         raise ValueError(f"{attribute.name} must not be negative, got {given}")
 
 
+def _truth(_: object, attribute: attrs.Attribute[Any], value: bool) -> None:
+    if not isinstance(cast("object", value), bool):
+        raise TypeError(f"{attribute.name} must be True or False, got {type(value).__name__}")
+
+
+def _text_or_none(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    if not isinstance(cast("object", value), str | None):
+        raise TypeError(f"{attribute.name} must be a str or None, got {type(value).__name__}")
+
+
 def _bytes(value: bytes | Iterable[int], name: str) -> bytes:
     if isinstance(cast("object", value), int):  # of which bytes() would make so many zeros
         raise TypeError(f"{name} must be bytes or a sequence of them, got {type(value).__name__}")
@@ -142,7 +152,7 @@ class TradeTarget:
     #: 0 is the main account, 1 the first margin account.
     account: int = attrs.field(default=0, validator=units)
     #: Whether to spend the spot balance, not margin.
-    is_spot: bool = True
+    is_spot: bool = attrs.field(default=True, validator=_truth)
 
     @classmethod
     def main_account_spot_trade(cls) -> TradeTarget:
@@ -165,14 +175,14 @@ class GTC:
     """Good until canceled."""
 
     #: Refuse the order if it would trade at once.
-    post_only: bool = False
+    post_only: bool = attrs.field(default=False, validator=_truth)
 
 
 @attrs.frozen
 class GTD:
     """Good until a date."""
 
-    post_only: bool
+    post_only: bool = attrs.field(validator=_truth)
     #: When the order expires, nanoseconds since the Unix epoch, UTC.
     timestamp_ns: int = attrs.field(validator=units)
 
@@ -182,7 +192,7 @@ class IOC:
     """Immediate or cancel: what does not trade at once is canceled."""
 
     #: Trade the whole quantity at once, or nothing.
-    fill_or_kill: bool = False
+    fill_or_kill: bool = attrs.field(default=False, validator=_truth)
 
 
 TimeInForce: TypeAlias = GTC | GTD | IOC
@@ -230,7 +240,7 @@ class MarketOrderDetails:
     """A market order's terms."""
 
     quantity: MarketQuantity = attrs.field(validator=instance_of(MarketQuantity))
-    fill_or_kill: bool = False
+    fill_or_kill: bool = attrs.field(default=False, validator=_truth)
 
 
 OrderDetails: TypeAlias = LimitOrderDetails | MarketOrderDetails
@@ -258,7 +268,7 @@ class OrderTrigger:
     """What must happen before an order becomes active."""
 
     #: The order that this one belongs to, if any.
-    parent_order_id: str | None
+    parent_order_id: str | None = attrs.field(validator=_text_or_none)
     #: On the wire this is ``condition``.
     trigger: TriggerCondition = attrs.field(validator=instance_of((TriggerAbove, TriggerBelow)))
 
