@@ -273,7 +273,7 @@ class _Keeper:
     def close(self, error: Exception) -> None:
         if not isinstance(error, trio.ClosedResourceError):
             # Who only reads prices is told that there are none, and is not raised the error.
-            _log.warning("the book of %s failed for good: %r", self._asset_id, error)
+            _log.warning("the book of %s failed for good: %s", self._asset_id, repr(error))
         self.closed, self.trace = error, error.__traceback__
         self.changed.unpark_all()
 
