@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
@@ -62,13 +63,14 @@ def _leaves(exc: BaseException | None) -> Iterator[BaseException]:
         yield exc
 
 
-class Scoped:
+class Scoped(ABC):
     """An asynchronous context manager whose inside is written as one generator: ``_scope``. It is entered once."""
 
     _entered: AbstractAsyncContextManager[None] | None = None
 
+    @abstractmethod
     def _scope(self) -> AbstractAsyncContextManager[None]:
-        raise NotImplementedError
+        """What the instance is the outside of."""
 
     async def __aenter__(self) -> Self:
         await trio.lowlevel.checkpoint()

@@ -78,7 +78,7 @@ def exchange() -> Generator[Exchange]:
 @pytest.fixture
 async def network(exchange: Exchange, request: pytest.FixtureRequest) -> AsyncGenerator[MemoryNetwork]:
     """The network between the clients and the exchange, with its faults. ``tplus_network`` says what it is like."""
-    from tplus_trio.testing.network import MemoryNetwork  # noqa: PLC0415
+    from tplus_trio.testing.network import MemoryNetwork  # noqa: PLC0415 - loaded when used
 
     over_tcp = "over_tcp" in request.fixturenames
     node: pytest.Item = request.node
@@ -104,7 +104,7 @@ async def over_tcp(network: MemoryNetwork) -> str:
 @pytest.fixture
 def user() -> User:
     """A fresh user, whose client signs in by itself."""
-    from tplus_trio import User  # noqa: PLC0415
+    from tplus_trio import User  # noqa: PLC0415 - loaded when used
 
     return User()
 
@@ -112,7 +112,7 @@ def user() -> User:
 @pytest.fixture
 async def market_data(network: MemoryNetwork, request: pytest.FixtureRequest) -> AsyncGenerator[MarketDataClient]:
     """A client of the exchange's market data, without a user."""
-    from tplus_trio import MarketDataClient  # noqa: PLC0415
+    from tplus_trio import MarketDataClient  # noqa: PLC0415 - loaded when used
 
     async with MarketDataClient(network.url, **_options(network, request)) as client:
         yield client
@@ -123,7 +123,7 @@ async def order_book(
     network: MemoryNetwork, user: User, request: pytest.FixtureRequest
 ) -> AsyncGenerator[OrderBookClient]:
     """A client of the exchange's order book, for ``user``."""
-    from tplus_trio import OrderBookClient  # noqa: PLC0415
+    from tplus_trio import OrderBookClient  # noqa: PLC0415 - loaded when used
 
     async with OrderBookClient(network.url, default_user=user, **_options(network, request)) as client:
         yield client
