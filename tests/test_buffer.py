@@ -326,14 +326,47 @@ async def test_a_new_beginning_is_kept_for_a_consumer_of_any_speed() -> None:
     assert (gap.since_ns, gap.until_ns, rest) == (98, 99, events(100, 101))
     for time in range(102, 190):
         await buffer.put(events(time))
-        assert len(buffer) <= 1 + 64
+        assert len(buffer) <= 1 + 3
+    merged_gap, first, *_ = [*buffer._items]
+    assert isinstance(merged_gap, Gap)
+    assert (merged_gap.since_ns, first) == (98, Event(100))
+    assert merged_gap.until_ns >= 187, "what was merged is told of too"
     await buffer.put(events(*range(190, 300)))
     kept_gap, *rest = await drain(buffer)
     assert isinstance(kept_gap, Gap)
-    assert (kept_gap.since_ns, kept_gap.until_ns) == (98, 199)
+    assert (kept_gap.since_ns, kept_gap.until_ns) == (98, 298)
     assert rest == events(200, 299)
     assert resyncs == [], "nothing is missing after the new beginning"
     assert stats.dropped == 2 + 100 + 98
+
+
+async def test_a_beginning_that_nobody_has_seen_is_kept_and_what_was_merged_is_told() -> None:
+    buffer, stats, resyncs = dropping(1, begin=100)
+    await buffer.put(events(100))
+    await buffer.put(events(101))
+    assert [*buffer._items] == events(100, 101)
+    assert stats.dropped == 0
+    for time in range(102, 110):
+        await buffer.put(events(time))
+    gap, *rest = await drain(buffer)
+    assert isinstance(gap, Gap)
+    assert (gap.since_ns, gap.until_ns, rest) == (101, 108, events(100, 109))
+    assert "8 items" in gap.reason
+    assert (stats.dropped, resyncs) == (8, [])
+
+
+async def test_a_consumer_that_is_slow_enough_is_not_told_of_gaps_alone() -> None:
+    buffer, stats, _ = dropping(2, begin=100)
+    await buffer.put(events(100, 101, 102))
+    assert isinstance(await anext(buffer), Gap)
+    await buffer.put(events(103, 104, 105))
+    # What is merged between the gap and the beginning after it makes no new gap.
+    assert await drain(buffer) == events(100, 105)
+    assert stats.dropped == 4
+    await buffer.put(events(200, 201, 202))
+    gap, *rest = await drain(buffer)
+    assert isinstance(gap, Gap)
+    assert rest == events(200, 202)
 
 
 @given(

@@ -130,11 +130,29 @@ async def test_drop_oldest_names_the_loss(buffer: int, autojump_clock: MockClock
             assert "items were dropped" in gap.reason
         stats = consumer.stream.stats
         assert stats.dropped > 0
-        assert consumer.most <= max(buffer, 64) + 1
+        assert consumer.most <= max(buffer, 2) + 1
         assert checker.snapshots > 3, "the consumer sees the book now and then"
         asked = consumer.world.exchange.snapshot_requests
         print(f"buffer {buffer}: {len(gaps)} gaps, {stats.dropped} dropped, {asked} snapshots")
         assert asked <= len(gaps) + 10, "snapshots that nobody sees"
+
+
+async def test_what_is_dropped_before_the_first_look_is_told(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET, overflow="drop_oldest", buffer=4) as stream:
+        await stream.wait_live()
+        for _ in range(20):
+            world.change()
+            await trio.sleep(0.01)
+        await trio.sleep(1)
+        assert isinstance(await stream.receive(), Gap)
+        checker, taken = Checker(), 0
+        while checker.number != world.exchange.book(ASSET).sequence_number:
+            checker.take([await stream.receive()])
+            taken += 1
+        assert checker.state == books_of(world.exchange.book(ASSET))
+        assert taken <= 4
+        assert stream.stats.dropped == 21 - taken
+        assert (stream.stats.gaps, checker.snapshots) == (0, 1)
 
 
 async def test_error_raises(autojump_clock: MockClock) -> None:

@@ -93,7 +93,9 @@ class _Cast:
             self._own(name),
             opened=lambda: self.md.stream_depth(asset, overflow=overflow, buffer=buffer),
             judge=lambda: DepthJudge(
-                self.truth.books[asset], merged=overflow == "conflate", gaps=overflow == "drop_oldest"
+                self.truth.books[asset],
+                merged=overflow in {"conflate", "drop_oldest"},
+                gaps=overflow == "drop_oldest",
             ),
             fickle=self._fickle(),
             pause=pause,

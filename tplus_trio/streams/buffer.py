@@ -59,8 +59,8 @@ class Buffer(AsyncIterator[T]):
         dropped: For ``"drop_oldest"``: called with the items dropped, and whether those that come now are worth nothing
             without them, it returns the mark to stand in their place.
         begins: For items that are worth nothing without the one before: which ones are. All that wait before the last
-            of them are dropped together; it and what follows it are merged instead, so that there is always a book
-            for a consumer of any speed.
+            of them are dropped together; what follows it is merged instead, so that there is always a book for a
+            consumer of any speed. (It and one merged item wait, even if ``size`` is 1.)
         stats: Where dropped and merged items are counted.
     """
 
@@ -80,8 +80,10 @@ class Buffer(AsyncIterator[T]):
         self._dropped = dropped
         self._begins = begins
         self._stats = stats or StreamStats()
-        #: Whether the first item is a mark, which takes no place.
+        #: Whether the first item is a mark, which takes no place beside ``size``.
         self._marked = False
+        #: Whether the last item taken was one.
+        self._mark_taken = False
         self._items: deque[T] = deque()
         self._consumer = trio.lowlevel.ParkingLot()
         self._producers = trio.lowlevel.ParkingLot()
@@ -145,23 +147,30 @@ class Buffer(AsyncIterator[T]):
         self._stats.dropped += before - len(self._items)
 
     def _drop(self) -> None:
-        assert self._dropped is not None  # noqa: S101 - for the type checker: the policy comes with it
         items = self._items
         if self._begins is None:
             count = len(items) - self._size
         else:
             count = next((n for n in range(len(items) - 1, -1, -1) if self._begins(items[n])), len(items))
         if count > self._marked:
-            broken = self._begins is not None and count == len(items)
-            lost = [items.popleft() for _ in range(count)]
             self._stats.dropped += count - self._marked
-            items.appendleft(self._dropped(lost, broken))
-            self._marked, self._is_plain = True, False
-        if self._begins is not None and len(items) > max(self._size, self._merge_at):
-            mark = items.popleft() if self._marked else None
+            self._mark([items.popleft() for _ in range(count)], broken=self._begins is not None and not items)
+        if self._begins is not None and len(items) - self._marked > self._size:
+            before = [items.popleft()] if self._marked else []
+            waiting = list(items)
             self._merge()
-            if mark is not None:
-                items.appendleft(mark)
+            # What was merged is dropped too, as an item: the consumer is told of it, though nothing is missing. But once:
+            # one that is slow enough would be told of nothing else.
+            if (merged := waiting[1 : 1 + len(waiting) - len(items)]) and not self._mark_taken:
+                self._mark(before + merged, broken=False)
+            else:
+                items.extendleft(before)
+
+    def _mark(self, lost: Sequence[T], *, broken: bool) -> None:
+        """Put a mark in the place of what is lost."""
+        assert self._dropped is not None  # noqa: S101 - for the type checker: the policy comes with it
+        self._items.appendleft(self._dropped(lost, broken))
+        self._marked, self._is_plain = True, False
 
     def __aiter__(self) -> Self:
         return self
@@ -194,7 +203,7 @@ class Buffer(AsyncIterator[T]):
             return items.popleft()
         if self._overflow == "conflate" and len(items) > 1:
             self._merge()
-        self._marked = False
+        self._mark_taken, self._marked = self._marked, False
         item = items.popleft()
         if self._waiting and len(items) <= self._size // 2:
             self._waiting = False
@@ -204,7 +213,7 @@ class Buffer(AsyncIterator[T]):
 
     def _set_plain(self) -> None:
         """Say whether taking an item is nothing but that, as it nearly always is."""
-        self._is_plain = not (self._waiting or self._marked or self._overflow == "conflate")
+        self._is_plain = not (self._waiting or self._marked or self._mark_taken or self._overflow == "conflate")
 
     def close(self, error: Exception) -> None:
         """Take no more items. What waits can still be taken; then asking for more raises ``error``."""
@@ -216,7 +225,7 @@ class Buffer(AsyncIterator[T]):
     def clear(self) -> None:
         """Forget what waits."""
         self._items.clear()
-        self._marked = self._waiting = False
+        self._marked = self._mark_taken = self._waiting = False
         self._producers.unpark_all()
         self._set_plain()
 
