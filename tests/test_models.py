@@ -250,6 +250,13 @@ class TestBooks:
         with pytest.raises(ValueError, match="unpack"):
             OrderBook(asks=[(1, 2, 3)])
 
+    @pytest.mark.parametrize("number", ["NaN", "-Infinity", "-0.1", "1e100", "9" * 101])
+    def test_no_numbers_of_a_book(self, number: str) -> None:
+        with pytest.raises(ValueError, match="price must"):
+            OrderBook(asks=[(number, 1)])
+        with pytest.raises(ValueError, match="quantity must"):
+            OrderBookDiff(bids=[], asks=[(1, Decimal(number))], sequence_number=1)
+
     def test_models_are_frozen_and_hashable(self) -> None:
         book = OrderBook(asks=[(1, 2)])
         with pytest.raises(attrs.exceptions.FrozenInstanceError):

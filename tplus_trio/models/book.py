@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeGuard
 
 import attrs
 
-from tplus_trio.models.numbers import to_decimal
+from tplus_trio.models.numbers import check_decimal, to_decimal
 
 __all__ = ["LinkedDiff", "OrderBook", "OrderBookDiff", "PriceLevel"]
 
@@ -37,14 +37,22 @@ def _is_exact(level: object) -> TypeGuard[PriceLevel]:
 
 def _level(pair: Sequence[Decimal | int | str]) -> PriceLevel:
     price, quantity = pair
-    return PriceLevel(to_decimal(price), to_decimal(quantity))
+    level = PriceLevel(to_decimal(price), to_decimal(quantity))
+    check_decimal(level.price, "price")
+    check_decimal(level.quantity, "quantity")
+    return level
 
 
 @attrs.frozen
 class OrderBook:
     """A whole book at one moment; levels are best first.
 
-    The constructor takes any pairs of exact numbers as levels: ``OrderBook(asks=[("10.5", 2)])``.
+    The constructor takes any pairs of exact numbers as levels, and checks them: ``OrderBook(asks=[("10.5", 2)])``. A
+    `PriceLevel` of two Decimals it takes as it is.
+
+    Raises:
+        TypeError: A number is a float, or none at all.
+        ValueError: A number is NaN, infinite, below zero or of an absurd size; or a level is no pair.
     """
 
     asks: tuple[PriceLevel, ...] = attrs.field(default=(), converter=_levels)
@@ -57,7 +65,7 @@ class OrderBook:
 class OrderBookDiff:
     """One change of a book: the new total at each price named; 0 removes the level.
 
-    The constructor takes any pairs of exact numbers as levels.
+    The constructor takes levels as that of `OrderBook` does, and raises the same.
     """
 
     bids: tuple[PriceLevel, ...] = attrs.field(converter=_levels)

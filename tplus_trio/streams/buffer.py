@@ -159,8 +159,8 @@ class Buffer(AsyncIterator[T]):
             before = [items.popleft()] if self._marked else []
             waiting = list(items)
             self._merge()
-            # What was merged is dropped too, as an item: the consumer is told of it, though nothing is missing. But once:
-            # one that is slow enough would be told of nothing else.
+            # What was merged is dropped too, as an item: the consumer is told of it, though nothing is missing. Told
+            # once: one that is slow enough would hear of nothing else.
             if (merged := waiting[1 : 1 + len(waiting) - len(items)]) and not self._mark_taken:
                 self._mark(before + merged, broken=False)
             else:
