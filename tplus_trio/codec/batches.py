@@ -11,9 +11,10 @@ to open, and no line break within a string.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -37,14 +38,16 @@ T = TypeVar("T")
 #: Takes messages; gives their items, or None if they are to be decoded one by one.
 BatchDecoder: TypeAlias = Callable[[Sequence[bytes | str]], Sequence[T] | None]
 
-#: The brackets around a frame, and what stands between one frame and the next.
-_OBJECT: Final = (ord("{"), ord("}"), b"}\n{")
-_LIST: Final = (ord("["), ord("]"), b"]\n[")
+#: The first byte of a frame and the last: what begins and ends with brackets of its own.
+_OBJECT: Final = ({ord("{")}, {ord("}")})
+_LIST: Final = ({ord("[")}, {ord("]")})
 _BYTES: Final = {bytes}
 _PLAIN_LINES: Final = PLAIN + b"\n"
 #: What a frame of plain numbers has besides its keys and braces, and what it leaves without, as a line.
 _SIGNS: Final = PLAIN.translate(None, b"{}")
 _FRAMES: Final = frozenset(b"{%b}\n" % keys for keys in KEYS)
+#: A key that control messages have. (Searched for as a pattern, which takes half of what ``in`` takes: quotes are many.)
+_find_type: Final = re.compile(rb'"type"').search
 #: Of a candle as it is spelled nearly always.
 _BAR_KEYS: Final = b"openhighlowclosevolumeopen_timestamp_nsclose_timestamp_ns"
 
@@ -59,14 +62,16 @@ def _joined(frames: Sequence[bytes | str]) -> bytes:
     return b"\n".join(frames) if set(map(type, frames)) == _BYTES else b""  # type: ignore[arg-type]  # bytes all, then
 
 
-def _lines(frames: Sequence[bytes | str], brackets: tuple[int, int, bytes]) -> bytes | None:
+def _lines(frames: Sequence[bytes | str], brackets: tuple[set[int], set[int]]) -> bytes | None:
     """The frames as lines, or None if that would not be one for each: see the top."""
+    first, last = brackets
     lines = _joined(frames)
-    first, last, between = brackets
-    if not lines or lines[0] != first or lines[-1] != last or not lines.isascii():
+    if not lines or not all(frames) or not lines.isascii():
         return None
-    # No frame is empty or of two lines: each break is one of those that were put in, brackets on both sides.
-    return lines if lines.count(b"\n") == lines.count(between) == len(frames) - 1 else None
+    # The only breaks are those that were put in, with brackets on both sides. (Counting them would take longer.)
+    if b"\n" in b"".join(cast("Sequence[bytes]", frames)):
+        return None
+    return lines if {frame[0] for frame in frames} == first and {frame[-1] for frame in frames} == last else None
 
 
 def _batch_decoder(decode_lines: Callable[[bytes], list[T]], check: Callable[[Sequence[T]], None]) -> BatchDecoder[T]:
@@ -74,7 +79,7 @@ def _batch_decoder(decode_lines: Callable[[bytes], list[T]], check: Callable[[Se
 
     def decode_batch(frames: Sequence[bytes | str]) -> Sequence[T] | None:
         lines = None if len(frames) == 1 else _lines(frames, _OBJECT)
-        if lines is None or b'"type"' in lines:
+        if lines is None or _find_type(lines):
             return None
         try:
             items = decode_lines(lines)
@@ -118,20 +123,23 @@ def kline_batch_decoder(asset_id: AssetIdentifier) -> BatchDecoder[KlineUpdate]:
 
     def decode_batch(frames: Sequence[bytes | str]) -> Sequence[KlineUpdate] | None:
         lines = _lines(frames, _LIST)
+        if lines is None:
+            return None
+        braces = lines.count(b"{")
+        # What is left of plain numbers without their digits is their keys, as for books.
+        is_plain = lines.translate(None, _PLAIN_LINES) == _BAR_KEYS * braces and has_short_numbers(lines)
         # The asset is written into every candle, which must have said nothing of one itself, escaped or not.
-        if lines is None or b"asset_id" in lines or b"\\" in lines:
+        if not is_plain and (b"asset_id" in lines or b"\\" in lines):
             return None
         try:
             lists = _candles(lines.replace(b"{", begin))
             candles = list(chain.from_iterable(lists))
-            # What is left of plain numbers without their digits is their keys, as for books.
-            if lines.translate(None, _PLAIN_LINES) != _BAR_KEYS * len(candles) or not has_short_numbers(lines):
+            if not is_plain:
                 check_bars(candles)
         except MALFORMED:
             return None
         # As many braces as candles: none of them stood anywhere else, such as in a string.
-        usual = len(lists) == len(frames) and len(candles) == lines.count(b"{")
-        return candles if usual else None
+        return candles if len(lists) == len(frames) and len(candles) == braces else None
 
     return decode_batch
 
