@@ -195,6 +195,17 @@ def test_a_created_order_is_as_its_constructor_makes_it() -> None:
     assert (event.signature, hash(event)) == ((1, 255), hash(codec.decode_order_event_frame(CREATED)[0]))
 
 
+@pytest.mark.parametrize("depth", [1, 49, 50, 51, 97, 98, 99, 100, 101, 100_000])
+@pytest.mark.parametrize("key", ["limit_overrides", "limit_overrides_signature", "amend_overrides"])
+def test_what_may_be_anything_is_no_deeper_than_elsewhere(key: str, depth: int) -> None:
+    value = f'{{"a":{"[" * (depth - 1)}1{"]" * (depth - 1)}}}'
+    frame = CREATED.replace('"book_timestamp_ns"', f'"{key}":{value},"book_timestamp_ns"').encode()
+    expected = one_by_one(codec.decode_order_event_frame, [frame])
+    assert codec.decode_order_event_batch([frame]) in (expected, None)
+    assert (expected is None) == (depth > 98)
+    assert (codec.decode_order_event_batch([frame]) is None) == (depth > 50)
+
+
 def test_a_value_that_goes_on_in_the_next_frame_is_not_taken() -> None:
     """Two frames that begin as objects do, two values in them, and the first over the border."""
     batch = [b'{"x":', f'{{"y":0}},{REAL_TRADE[1:]}{REAL_TRADE}'.encode()]

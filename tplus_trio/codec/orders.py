@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import astuple
 
-from tplus_trio.codec.text import MALFORMED, exact, may_be_deep, quick_hook
+from tplus_trio.codec.text import MALFORMED, check_nesting, exact, quick_hook
 from tplus_trio.models import (
     GTC,
     GTD,
@@ -44,6 +44,8 @@ T = TypeVar("T", bound=attrs.AttrsInstance)
 
 _Byte: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=255)]
 _Units: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+#: How deeply what may be anything may be nested here. `shapes` looks into what is nested deeper, and knows the limit.
+_NESTING: Final = 50
 
 # Events as they are spelled today, a new order as a limit order without a trigger. These shapes take nothing that the
 # models would refuse, so that the models need not be asked; what is left to check is checked below. A key that nobody
@@ -138,23 +140,29 @@ _make_order: Final = _maker(Order)
 _make_limit: Final = _maker(LimitOrderDetails)
 #: Feeds repeat these.
 _make_target: Final = lru_cache(maxsize=256)(TradeTarget)
+_make_gtc: Final = lru_cache(maxsize=2)(GTC)
+_make_ioc: Final = lru_cache(maxsize=2)(IOC)
 _public_key: Final = lru_cache(maxsize=256)(public_key)
+
+
+def _time_in_force(terms: _TimeInForce) -> TimeInForce:
+    gtc, gtd, ioc = terms.GTC, terms.GTD, terms.IOC
+    if isinstance(gtc, _GTC) and gtd is ioc is UNSET:
+        return _make_gtc(gtc.post_only)
+    if isinstance(ioc, _IOC) and gtc is gtd is UNSET:
+        return _make_ioc(ioc.fill_or_kill)
+    if isinstance(gtd, _GTD) and gtc is ioc is UNSET:
+        return GTD(gtd.post_only, gtd.timestamp_ns)
+    raise ValueError("expected one of GTC, GTD, IOC")
 
 
 def _created(created: _Created) -> OrderCreatedEvent:
     """The event; raises one of ``MALFORMED`` where it is not as usual."""
     order = created.user_order
     limit = order.details.Limit
-    terms = limit.time_in_force
-    match terms.GTC, terms.GTD, terms.IOC:
-        case _GTC(post_only=post_only), UnsetType(), UnsetType():
-            time_in_force: TimeInForce = GTC(post_only)
-        case UnsetType(), _GTD(post_only=post_only, timestamp_ns=timestamp_ns), UnsetType():
-            time_in_force = GTD(post_only, timestamp_ns)
-        case UnsetType(), UnsetType(), _IOC(fill_or_kill=fill_or_kill):
-            time_in_force = IOC(fill_or_kill)
-        case _:
-            raise ValueError("expected one of GTC, GTD, IOC")
+    for anything in (created.limit_overrides, created.limit_overrides_signature, created.amend_overrides):
+        if anything is not None:
+            check_nesting(anything, _NESTING)
     return _make_event(
         _make_order(
             _public_key(order.signer),
@@ -162,7 +170,7 @@ def _created(created: _Created) -> OrderCreatedEvent:
             order.base_asset,
             order.book_price_decimals,
             order.book_quantity_decimals,
-            _make_limit(limit.limit_price, limit.quantity, time_in_force),
+            _make_limit(limit.limit_price, limit.quantity, _time_in_force(limit.time_in_force)),
             order.side,
             None,
             order.creation_timestamp_ns,
@@ -225,7 +233,7 @@ _READERS: Final[Mapping[bytes, Callable[[bytes], OrderEvent]]] = {
 def read_event(frame: bytes) -> OrderEvent | None:
     """The event of a frame, or None if it is not of the usual form."""
     read = _READERS.get(frame[2 : frame.find(b'"', 2)])
-    if read is None or not frame.isascii() or may_be_deep(frame):
+    if read is None or not frame.isascii():
         return None
     try:
         return read(frame)

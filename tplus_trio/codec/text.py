@@ -22,7 +22,6 @@ __all__ = [
     "exact",
     "failure",
     "holds_control",
-    "may_be_deep",
     "parse",
     "quick_hook",
 ]
@@ -115,14 +114,10 @@ def parse(data: bytes) -> Any:
         RecursionError: If it is nested too deeply.
     """
     value = _untyped.decode(data)
-    if may_be_deep(data):
+    # What has few brackets need not be looked through.
+    if data.count(b"[") + data.count(b"{") > _NESTING:
         check_nesting(value)
     return value
-
-
-def may_be_deep(data: bytes) -> bool:
-    """Whether JSON has enough brackets to be nested too deeply."""
-    return data.count(b"[") + data.count(b"{") > _NESTING
 
 
 def check_nesting(value: object, left: int = _NESTING) -> None:
