@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from hypothesis import settings
 
@@ -17,3 +19,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """With several workers, let those that are done take over from those that are not: some tests take seconds."""
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "worksteal"
+
+
+def pytest_collection_finish() -> None:
+    """The thousands of tests stay to the end: spare the garbage collector from looking through them in each."""
+    gc.collect()
+    gc.freeze()
