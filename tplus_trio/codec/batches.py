@@ -46,7 +46,7 @@ _PLAIN_LINES: Final = PLAIN + b"\n"
 #: What a frame of plain numbers has besides its keys and braces, and what it leaves without, as a line.
 _SIGNS: Final = PLAIN.translate(None, b"{}")
 _FRAMES: Final = frozenset(b"{%b}\n" % keys for keys in KEYS)
-#: A key that control messages have. (Searched for as a pattern, which takes half of what ``in`` takes: quotes are many.)
+#: A key that control messages have. Quotes are many: to search for it as a pattern takes half of what ``in`` does.
 _find_type: Final = re.compile(rb'"type"').search
 #: Of a candle as it is spelled nearly always.
 _BAR_KEYS: Final = b"openhighlowclosevolumeopen_timestamp_nsclose_timestamp_ns"
