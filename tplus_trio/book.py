@@ -380,6 +380,6 @@ def open_live_book(
     """Put a live book together. Nothing is started."""
     keeper = _Keeper(asset_id)
     supervisor: Supervisor[Depth] = Supervisor(
-        feed, service, keeper, restart=restart, limits=limits, stats=StreamStats(), draw=draw
+        feed, service, keeper, home.turns, restart=restart, limits=limits, stats=StreamStats(), draw=draw
     )
     return LiveBook(asset_id, keeper, supervisor, home)

@@ -51,16 +51,21 @@ async def _ticker(job: Job) -> None:
             await asyncio.sleep(TICK)
             delays.append(time.perf_counter() - due)
 
-    stream = _open(job)
-    await anext(stream)
-    left = job.messages
+    async def consume(stream: AsyncIterator[Any]) -> None:
+        left = job.messages
+        async for _ in stream:
+            left -= 1
+            if not left:
+                break
+
+    client = MarketDataClient(job.url)
+    streams = [client.stream_depth(AssetIdentifier(asset)) for asset in range(1, job.streams + 1)]
+    for stream in streams:
+        await anext(stream)
     pauses = Pauses()
     ask(job.port, "/go")
     ticking = asyncio.create_task(tick())
-    async for _ in stream:
-        left -= 1
-        if not left:
-            break
+    await asyncio.gather(*(consume(stream) for stream in streams))
     ticking.cancel()
     tell(**ticker_figures(delays, pauses))
 

@@ -70,7 +70,7 @@ async def _live(job: Job) -> None:
 
 
 async def _ticker(job: Job) -> None:
-    """A task that sleeps a millisecond at a time, beside the flood."""
+    """A task that sleeps a millisecond at a time, beside the flood of some streams."""
     delays: list[float] = []
 
     async def tick() -> None:
@@ -79,18 +79,27 @@ async def _ticker(job: Job) -> None:
             await trio.sleep(TICK)
             delays.append(time.perf_counter() - due)
 
-    async with _client(job) as client, _open(client, job.feed) as stream, trio.open_nursery() as nursery:
-        await _first(stream, job)
+    async def consume(stream: Stream[object]) -> None:
         left = job.messages
-        pauses = Pauses()
-        ask(job.port, "/go")
-        nursery.start_soon(tick)
         async for _ in stream:
             left -= 1
             if not left:
                 break
-        nursery.cancel_scope.cancel()
         _check(stream)
+
+    async with MarketDataClient(job.url) as client, AsyncExitStack() as stack:
+        streams: list[Stream[object]] = []
+        for asset in range(1, job.streams + 1):
+            streams.append(await stack.enter_async_context(client.stream_depth(asset)))
+            await _first(streams[-1], job)
+        pauses = Pauses()
+        ask(job.port, "/go")
+        async with trio.open_nursery() as ticking:
+            ticking.start_soon(tick)
+            async with trio.open_nursery() as nursery:
+                for stream in streams:
+                    nursery.start_soon(consume, stream)
+            ticking.cancel_scope.cancel()
         tell(**ticker_figures(delays, pauses))
 
 

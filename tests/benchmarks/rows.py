@@ -183,19 +183,21 @@ def streams(scale: Scale) -> Iterator[Outcome]:
 
 
 def neighbour(scale: Scale) -> Iterator[Outcome]:
-    """What a busy feed (depth 1+1) does to a task beside it that wants to run every millisecond."""
-    job = Job("ticker", messages=scale.count(800_000))
-    peers = {OURS: with_server("trio", job), TPLUSPY: with_server("tpluspy", job)}
-    samples = interleave(peers, scale.rounds)
-    rows = [
-        _row("neighbour", f"1 ms ticker, {name}", unit, samples[OURS], figure, [_beside(samples, TPLUSPY, figure)])
-        for figure, name, unit in (
-            ("worst_ms", "worst delay", "ms late"),
-            ("p99_ms", "p99 delay", "ms late"),
-            ("gc_ms", "longest garbage collection", "ms"),
-        )
-    ]
-    yield rows, {f"neighbour: {name}": runs for name, runs in samples.items()}
+    """What busy feeds (depth 1+1) do to a task beside them that wants to run every millisecond."""
+    for streams, beside in ((1, "1 stream"), (100, "100 streams")):
+        job = Job("ticker", messages=scale.count(800_000) // streams, streams=streams)
+        peers = {OURS: with_server("trio", job), TPLUSPY: with_server("tpluspy", job)}
+        samples = interleave(peers, scale.rounds)
+        rows = [
+            _row("neighbour", f"1 ms ticker, {beside}, {name}", unit, samples[OURS], figure, [peer])
+            for figure, name, unit in (
+                ("worst_ms", "worst delay", "ms late"),
+                ("p99_ms", "p99 delay", "ms late"),
+                ("gc_ms", "longest GC", "ms"),
+            )
+            for peer in [_beside(samples, TPLUSPY, figure)]
+        ]
+        yield rows, {f"neighbour, {beside}: {name}": runs for name, runs in samples.items()}
 
 
 def local_books(scale: Scale) -> Iterator[Outcome]:

@@ -12,6 +12,7 @@ import trio
 from tplus_trio.arguments import check_count
 from tplus_trio.errors import SlowConsumer
 from tplus_trio.streams.stats import StreamStats
+from tplus_trio.streams.turns import Turns
 
 __all__ = ["Buffer", "Conflate", "Overflow", "check_overflow", "conflate_by"]
 
@@ -62,6 +63,7 @@ class Buffer(AsyncIterator[T]):
             of them are dropped together; what follows it is merged instead, so that there is always a book for a
             consumer of any speed. (It and one merged item wait, even if ``size`` is 1.)
         stats: Where dropped and merged items are counted.
+        turns: Where it is counted who is woken.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Buffer(AsyncIterator[T]):
         dropped: Callable[[Sequence[T], bool], T] | None = None,
         begins: Callable[[T], bool] | None = None,
         stats: StreamStats | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._size = size
         self._overflow = overflow
@@ -80,6 +83,7 @@ class Buffer(AsyncIterator[T]):
         self._dropped = dropped
         self._begins = begins
         self._stats = stats or StreamStats()
+        self._turns = turns or Turns()
         #: Whether the first item is a mark, which takes no place beside ``size``.
         self._marked = False
         #: Whether the last item taken was one.
@@ -122,7 +126,7 @@ class Buffer(AsyncIterator[T]):
             return
         if self._overflow == "error" and (room := self._size - len(self._items)) < len(items):
             self._items.extend(items[:room])
-            self._consumer.unpark(count=room)
+            self._wake(room)
             raise SlowConsumer(self._size)
         self._items.extend(items)
         self._is_merged = False
@@ -132,7 +136,10 @@ class Buffer(AsyncIterator[T]):
                 self._merge()
         elif self._overflow == "drop_oldest" and len(self._items) - self._marked > self._size:
             self._drop()
-        self._consumer.unpark(count=len(self._items))
+        self._wake(len(self._items))
+
+    def _wake(self, count: int) -> None:
+        self._turns.woken(len(self._consumer.unpark(count=count)))
 
     def _merge(self) -> None:
         assert self._conflate is not None  # noqa: S101 - for the type checker: the policy comes with it
@@ -198,6 +205,7 @@ class Buffer(AsyncIterator[T]):
                     # Each time from the same point: it would grow by the frames of every consumer before.
                     raise self._end.with_traceback(self._trace)
                 await self._consumer.park()
+                self._turns.arrived()
             self._taken = 1
         if self._is_plain:
             return items.popleft()
@@ -219,7 +227,7 @@ class Buffer(AsyncIterator[T]):
         """Take no more items. What waits can still be taken; then asking for more raises ``error``."""
         if self._end is None:
             self._end, self._trace = error, error.__traceback__
-            self._consumer.unpark_all()
+            self._wake(len(self._consumer))
             self._producers.unpark_all()
 
     def clear(self) -> None:

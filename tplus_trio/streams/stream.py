@@ -19,6 +19,7 @@ from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery.base import times_of
 from tplus_trio.streams.stats import StreamState, StreamStats
 from tplus_trio.streams.supervisor import Supervisor
+from tplus_trio.streams.turns import Turns
 from tplus_trio.transport.websocket import WebSocketLimits
 
 __all__ = ["Home", "Stream", "Supervised", "open_stream"]
@@ -35,6 +36,7 @@ class Home:
 
     def __init__(self) -> None:
         self.nursery: trio.Nursery | None = None
+        self.turns: Turns = Turns()
         self._left = False
         self._running: set[Supervisor[Any]] = set()
         #: Those that nobody has started; who holds one may be waiting for it.
@@ -288,10 +290,10 @@ def open_stream(
     stats = StreamStats()
     drops = _Drops(service.now_ns)
     items: Buffer[Any] = Buffer(
-        buffer, overflow, conflate=feed.conflate, dropped=drops.mark, begins=feed.begins, stats=stats
+        buffer, overflow, conflate=feed.conflate, dropped=drops.mark, begins=feed.begins, stats=stats, turns=home.turns
     )
     supervisor: Supervisor[Any] = Supervisor(
-        feed, service, items, restart=restart, limits=limits, stats=stats, draw=draw
+        feed, service, items, home.turns, restart=restart, limits=limits, stats=stats, draw=draw
     )
     if feed.begins is not None:
         drops.resync = supervisor.resync

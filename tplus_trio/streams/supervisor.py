@@ -17,6 +17,7 @@ from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy, Restarts
 from tplus_trio.streams.stats import StreamState, StreamStats
+from tplus_trio.streams.turns import Turns
 from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket, WebSocketLimits
 
 __all__ = ["Sink", "Supervisor"]
@@ -64,6 +65,7 @@ class Supervisor(Generic[T]):
         feed: Feed[T],
         service: Service,
         sink: Sink[T],
+        turns: Turns,
         *,
         restart: RestartPolicy | None,
         limits: WebSocketLimits,
@@ -73,6 +75,7 @@ class Supervisor(Generic[T]):
         self._feed = feed
         self._service = service
         self._sink = sink
+        self._turns = turns
         self._limits = attrs.evolve(limits, batch_size=feed.batch_size)
         self._restarts = Restarts(restart, draw)
         self._recovery = feed.recovery(service.now_ns, stats)
@@ -224,12 +227,14 @@ class Supervisor(Generic[T]):
 
     async def _read(self, websocket: WebSocket) -> None:
         """Deliver what a connection brings, for as long as it lasts."""
-        stats, recovery = self.stats, self._recovery
+        stats, recovery, turns = self.stats, self._recovery, self._turns
         decode, decode_batch = self._feed.decode, self._feed.decode_batch
         counted = 0
         held_from = stats.bytes
         while True:
             frames = await websocket.receive()
+            if turns.crowded:
+                await turns.wait()
             received = websocket.bytes_received
             stats.messages += len(frames)
             stats.bytes += received - counted
