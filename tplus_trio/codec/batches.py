@@ -39,8 +39,8 @@ T = TypeVar("T")
 BatchDecoder: TypeAlias = Callable[[Sequence[bytes | str]], Sequence[T] | None]
 
 #: The first byte of a frame and the last: what begins and ends with brackets of its own.
-_OBJECT: Final = (frozenset(b"{"), frozenset(b"}"))
-_LIST: Final = (frozenset(b"["), frozenset(b"]"))
+_OBJECT: Final = (set(b"{"), set(b"}"))
+_LIST: Final = (set(b"["), set(b"]"))
 _BYTES: Final = {bytes}
 _PLAIN_LINES: Final = PLAIN + b"\n"
 #: What a frame of plain numbers has besides its keys and braces, and what it leaves without, as a line.
@@ -62,7 +62,7 @@ def _joined(frames: Sequence[bytes | str]) -> bytes:
     return b"\n".join(frames) if set(map(type, frames)) == _BYTES else b""  # type: ignore[arg-type]  # bytes all, then
 
 
-def _lines(frames: Sequence[bytes | str], brackets: tuple[frozenset[int], frozenset[int]]) -> bytes | None:
+def _lines(frames: Sequence[bytes | str], brackets: tuple[set[int], set[int]]) -> bytes | None:
     """The frames as lines, or None if that would not be one for each: see the top."""
     first, last = brackets
     lines = _joined(frames)
