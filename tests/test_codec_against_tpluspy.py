@@ -50,7 +50,7 @@ from tplus_trio.models import (
 )
 from tplus_trio.users import User
 
-thorough = settings(max_examples=500, deadline=None)
+thorough = settings(max_examples=250, deadline=None)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 order_ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)

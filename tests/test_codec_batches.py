@@ -143,7 +143,7 @@ def _spots(value: Any) -> Any:
 
 @each_feed
 @given(data=st.data())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_batch_is_its_frames(
     decode_batch: codec.BatchDecoder[Any], decode: codec.FrameDecoder[Any], frames: list[str], data: st.DataObject
 ) -> None:
