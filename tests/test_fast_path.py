@@ -225,7 +225,7 @@ wrong = st.one_of(
 frames = st.lists(st.one_of(whole, whole, whole, whole, control, fragmented(), wrong), max_size=12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     data=frames.map(b"".join),
     cuts=st.lists(st.integers(0, 6000), max_size=12),

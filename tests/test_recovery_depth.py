@@ -344,7 +344,7 @@ def test_a_sequence_that_does_not_exist() -> None:
         check_sequencing("descending")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     steps=st.lists(st.tuples(st.sampled_from(DepthModel.STEPS), st.integers(0, 5)), max_size=80),
     first=st.sampled_from([5000, 1000, 7]),

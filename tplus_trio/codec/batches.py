@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -67,9 +67,6 @@ def _lines(frames: Sequence[bytes | str], brackets: tuple[set[int], set[int]]) -
     first, last = brackets
     lines = _joined(frames)
     if not lines or not all(frames) or not lines.isascii():
-        return None
-    # The only breaks are those that were put in, with brackets on both sides. (Counting them would take longer.)
-    if b"\n" in b"".join(cast("Sequence[bytes]", frames)):
         return None
     return lines if {frame[0] for frame in frames} == first and {frame[-1] for frame in frames} == last else None
 
