@@ -9,17 +9,20 @@ import re
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import attrs
 import trio
 
 from tplus_trio import codec
-from tplus_trio.errors import DecodeError, HandshakeRejected, MissingUserError, TplusError, api_error
+from tplus_trio.errors import ConnectionFailed, DecodeError, HandshakeRejected, MissingUserError, TplusError, api_error
 from tplus_trio.models import AuthToken, Nonce
+from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.http import Answer, Http, retry_after
+from tplus_trio.transport.pacing import Pacer, Priority
 from tplus_trio.transport.websocket import WebSocket, WebSocketLimits, open_websocket
 from tplus_trio.users import User
 
@@ -34,6 +37,15 @@ _ANONYMOUS_FOR: Final = 60.0
 #: Characters.
 _LONGEST_NONCE: Final = 1024
 _REFUSED: Final = frozenset({401, 403})
+#: Close codes with which a service ends the connections of a token that it no longer accepts.
+_REVOKING: Final = frozenset({1008, 3000, 4401, 4403})
+#: Seconds between sign-ins that such closes cause: the first pause, which doubles, and the longest. A connection that
+#: lasted for as long as the first pause shows that its token was accepted.
+_FIRST_PAUSE: Final = 10.0
+_LONGEST_PAUSE: Final = 600.0
+#: How often a request is sent at most. Each time but the first, it was refused with credentials that another task had
+#: asked for before.
+_MOST_TRIES: Final = 5
 #: What a header can carry.
 _TOKEN: Final = re.compile(r"[!-~]+")
 
@@ -58,11 +70,22 @@ class _Credentials:
 
     public_key: str
     token: SecretText = attrs.field(repr=False)
+    #: Which of the session's sign-ins issued them.
+    number: int
     #: Nanoseconds since the epoch.
     renew_at_ns: float
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": SecretText(f"Bearer {self.token}"), "User-Id": self.public_key}
+
+
+@attrs.define
+class _Pause:
+    """When something is tried again, in seconds on trio's clock."""
+
+    until: float = -math.inf
+    #: How long the next pause is to be.
+    length: float = _FIRST_PAUSE
 
 
 class _Session:
@@ -79,10 +102,15 @@ class _Session:
         self._prefix = prefix
         self._now_ns = now_ns
         self._lock = trio.Lock()
+        #: How many sign-ins were begun, and how many have ended.
+        self.begun: int = 0
         self._sign_ins = 0
         self._credentials: _Credentials | None = None
+        #: When a connection that the service closes may cause the next sign-in.
+        self._revocations: RunLocal[_Pause] = RunLocal(_Pause)
         self._failure: Exception | None = None
-        self._anonymous_until = 0.0
+        #: Until when a favour is not asked for again.
+        self._anonymous: RunLocal[_Pause] = RunLocal(_Pause)
 
     async def credentials(self, refused: _Credentials | None = None) -> _Credentials:
         """Credentials that are good for now, other than those that the service has just refused.
@@ -118,16 +146,31 @@ class _Session:
 
     async def optional_credentials(self, refused: _Credentials | None = None) -> _Credentials | None:
         """The same where signing in is a favour: None where it fails."""
-        if trio.current_time() < self._anonymous_until:
+        pause = self._anonymous.get()
+        if trio.current_time() < pause.until:
             await trio.lowlevel.checkpoint()
             return None
         try:
             return await self.credentials(refused)
         except (TplusError, ValueError) as exc:
-            if trio.current_time() >= self._anonymous_until:  # else whoever shares the failure has said so
-                self._anonymous_until = trio.current_time() + _ANONYMOUS_FOR
+            if trio.current_time() >= pause.until:  # else another task that shares the failure has logged it
+                pause.until = trio.current_time() + _ANONYMOUS_FOR
                 _log.warning("sign-in as %s failed, going on anonymously: %s", self._user.public_key, exc)
             return None
+
+    def revoke(self, credentials: _Credentials) -> None:
+        """Sign in afresh before the next connection, since the service closed one over these.
+
+        A service that closes connections over fresh credentials too has another reason: sign-ins are spaced, ever more.
+        """
+        pause, now = self._revocations.get(), trio.current_time()
+        if self._credentials is credentials and now >= pause.until:
+            self._credentials = None
+            pause.until, pause.length = now + pause.length, min(2 * pause.length, _LONGEST_PAUSE)
+
+    def prove(self) -> None:
+        """The service keeps a connection open: the next close over credentials is news again."""
+        self._revocations.get().length = _FIRST_PAUSE
 
     def _usable(self, refused: _Credentials | None) -> _Credentials | None:
         known = self._credentials
@@ -137,14 +180,16 @@ class _Session:
 
     async def _sign_in(self) -> _Credentials:
         key = self._user.public_key
-        answer = await self._http.request("GET", f"{self._prefix}/nonce/{key}")
+        self.begun += 1
+        number = self.begun
+        answer = await self._http.request("GET", f"{self._prefix}/nonce/{key}", priority=Priority.SIGN_IN)
         nonce = codec.decode(_body(answer, self._redactor), Nonce).value
         if len(nonce) > _LONGEST_NONCE or "{" in nonce:
             # Orders are signed with the same key: no server gets the signature of one by calling it a nonce.
             msg = "the nonce that the service gave is no nonce: it is not signed"
             raise DecodeError(msg)
         body = await self._proof(key, nonce)
-        answer = await self._http.request("POST", f"{self._prefix}/auth", body=body)
+        answer = await self._http.request("POST", f"{self._prefix}/auth", body=body, priority=Priority.SIGN_IN)
         # What it issues goes through as it is: it may be the token that it issued before.
         granted = SecretBytes(answer.body if 200 <= answer.status < 300 else _body(answer, self._redactor))
         token = codec.decode(granted, AuthToken)
@@ -156,7 +201,7 @@ class _Session:
         # One that has expired already says that the clocks disagree, and nothing about when: it is used until refused.
         renew_at_ns = now + left - min(_MARGIN_NS, left // 2) if left > 0 else math.inf
         self._redactor.tell_token(token.token)
-        return _Credentials(key, SecretText(token.token), renew_at_ns)
+        return _Credentials(key, SecretText(token.token), number, renew_at_ns)
 
     async def _proof(self, key: str, nonce: str) -> bytes:
         """What is sent to be signed in."""
@@ -202,6 +247,7 @@ class Service:
         headers: Mapping[str, str],
         auth_prefix: str,
         now_ns: Callable[[], int],
+        draw: Callable[[], float],
     ) -> None:
         self.endpoint = endpoint
         self.limits = limits
@@ -211,6 +257,9 @@ class Service:
         self._headers = {name: SecretText(value) for name, value in headers.items()}
         self.redactor: Redactor = Redactor(headers)
         self._auth_prefix = auth_prefix
+        self._pacer = RunLocal(partial(Pacer, draw))
+        #: Whether the last handshake failed.
+        self.is_refusing: bool = False
         self._http = Http(
             endpoint,
             connector,
@@ -219,21 +268,40 @@ class Service:
             max_body=limits.max_message_size,
             headers=self._headers,
             redactor=self.redactor,
+            pacer=self._pacer,
         )
         self._sessions: dict[str, _Session] = {}
 
-    async def _sign_in(
-        self, user: User | None, required: bool, refused: _Credentials | None = None
-    ) -> _Credentials | None:
+    def _session(self, user: User | None) -> _Session | None:
         if user is None:
-            if required:
-                raise MissingUserError
             return None
         session = self._sessions.get(user.public_key)
         if session is None:
             session = _Session(user, self._http, self._auth_prefix, self.now_ns, self.redactor)
             self._sessions[user.public_key] = session
+        return session
+
+    async def _sign_in(
+        self, user: User | None, required: bool, refused: _Credentials | None = None
+    ) -> _Credentials | None:
+        session = self._session(user)
+        if session is None:
+            if required:
+                raise MissingUserError
+            return None
         return await (session.credentials(refused) if required else session.optional_credentials(refused))
+
+    async def _sign_in_afresh(
+        self, user: User | None, required: bool, refused: _Credentials
+    ) -> tuple[_Credentials | None, bool]:
+        """Other credentials than the refused ones, and whether their sign-in was begun after the refusal.
+
+        If not, they may be as old as those that were refused, and another refusal is not final.
+        """
+        session = self._session(user)
+        begun = 0 if session is None else session.begun
+        credentials = await self._sign_in(user, required, refused)
+        return credentials, credentials is None or credentials.number > begun
 
     async def sign(self, user: User, payload: str) -> bytes:
         """Sign what is to be sent to this service; see :func:`sign`."""
@@ -254,6 +322,7 @@ class Service:
         body: bytes | None = None,
         user: User | None = None,
         required: bool = False,
+        priority: Priority = Priority.CALL,
     ) -> bytes:
         """Send a request and return the body of its answer.
 
@@ -264,18 +333,22 @@ class Service:
             body: JSON.
             user: Whom to sign in as.
             required: Whether the service asks for that; where not, a failed sign-in leaves the request anonymous.
+            priority: How urgent it is.
 
         Raises:
-            ApiError: the service said no. A 401 or 403 is raised after one fresh sign-in and one retry.
+            ApiError: the service said no. A 401 or 403 is raised after a sign-in made for this request, and a retry.
+            RateLimitError: the service said no, or had asked for a pause longer than the client's timeout.
             ConnectionFailed: it could not be reached, or did not answer in time.
             MissingUserError: a user is required and there is none.
         """
-        credentials = await self._sign_in(user, required)
-        answer = await self._request(method, path, params, body, credentials)
-        if credentials is not None and answer.status in _REFUSED:
+        credentials, is_last = await self._sign_in(user, required), False
+        answer = await self._request(method, path, params, body, credentials, priority)
+        for _ in range(_MOST_TRIES - 1):
+            if credentials is None or is_last or answer.status not in _REFUSED:
+                break
             _log.info("%s %s was refused with %d: signing in afresh", method, path, answer.status)
-            credentials = await self._sign_in(user, required, refused=credentials)
-            answer = await self._request(method, path, params, body, credentials)
+            credentials, is_last = await self._sign_in_afresh(user, required, credentials)
+            answer = await self._request(method, path, params, body, credentials, priority)
         return _body(answer, self.redactor, signed=body is not None)
 
     async def _request(
@@ -285,9 +358,10 @@ class Service:
         params: Mapping[str, str | int] | None,
         body: bytes | None,
         credentials: _Credentials | None,
+        priority: Priority,
     ) -> Answer:
         headers = None if credentials is None else credentials.headers()
-        return await self._http.request(method, path, params=params, body=body, headers=headers)
+        return await self._http.request(method, path, params=params, body=body, headers=headers, priority=priority)
 
     @asynccontextmanager
     async def websocket(
@@ -304,32 +378,63 @@ class Service:
             HandshakeRejected: the service said no. A 401 or 403 is raised after one fresh sign-in and one retry.
         """
         async with AsyncExitStack() as stack:
-            credentials = await self._sign_in(user, required)
+            credentials, is_last = await self._sign_in(user, required), False
+            for left in reversed(range(_MOST_TRIES)):
+                try:
+                    websocket = await stack.enter_async_context(self._websocket(path, credentials, limits))
+                    break
+                except HandshakeRejected as exc:
+                    if credentials is None or is_last or not left or exc.status not in _REFUSED:
+                        raise
+                    _log.info("the handshake on %s was refused with %d: signing in afresh", path, exc.status)
+                    credentials, is_last = await self._sign_in_afresh(user, required, credentials)
+            opened_at = trio.current_time()
             try:
-                websocket = await stack.enter_async_context(self._websocket(path, credentials, limits))
-            except HandshakeRejected as exc:
-                if credentials is None or exc.status not in _REFUSED:
-                    raise
-                _log.info("the handshake on %s was refused with %d: signing in afresh", path, exc.status)
-                credentials = await self._sign_in(user, required, refused=credentials)
-                websocket = await stack.enter_async_context(self._websocket(path, credentials, limits))
-            yield websocket
+                yield websocket
+            except ConnectionFailed as exc:
+                if credentials is not None and exc.close_code in _REVOKING:
+                    self._sessions[credentials.public_key].revoke(credentials)
+                raise
+            finally:
+                if credentials is not None and trio.current_time() - opened_at >= _FIRST_PAUSE:
+                    self._sessions[credentials.public_key].prove()
 
     @asynccontextmanager
     async def _websocket(
         self, path: str, credentials: _Credentials | None, limits: WebSocketLimits | None
     ) -> AsyncGenerator[WebSocket]:
         headers = {**self._headers, **({} if credentials is None else credentials.headers())}
-        async with open_websocket(
-            self._connector,
-            self.endpoint,
-            path,
-            tls=self._tls,
-            headers=headers,
-            limits=limits or self.limits,
-            redactor=self.redactor,
-        ) as websocket:
+        pacer = self._pacer.get()
+        queue = pacer.handshakes
+        async with AsyncExitStack() as stack:
+            ticket = await queue.acquire(Priority.RECOVERY)
+            sent_at = trio.current_time()
+            try:
+                websocket = await stack.enter_async_context(
+                    open_websocket(
+                        self._connector,
+                        self.endpoint,
+                        path,
+                        tls=self._tls,
+                        headers=headers,
+                        limits=limits or self.limits,
+                        redactor=self.redactor,
+                    )
+                )
+            except TplusError as exc:
+                self.is_refusing = True
+                if isinstance(exc, HandshakeRejected):
+                    pacer.answered(queue, exc.status, sent_at, exc.retry_after)
+                raise
+            finally:
+                queue.release(ticket)
+            self.is_refusing = False
+            pacer.answered(queue, 101, sent_at, None)
             yield websocket
+
+    async def retire_connections(self) -> None:
+        """Let no request use a connection that is open now, for the service may have moved."""
+        await self._http.retire_connections()
 
     async def aclose(self) -> None:
         """Close the connections that are kept for REST."""

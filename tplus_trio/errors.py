@@ -41,6 +41,9 @@ class ConnectionFailed(TplusError):
     The cause (``__cause__``) is the error of the network underneath, where there was one.
     """
 
+    #: The code of the close frame with which a WebSocket ended; None where there was none.
+    close_code: int | None = None
+
 
 class CertificateRefused(ConnectionFailed):
     """The server's TLS certificate did not verify. Trying again would not help."""

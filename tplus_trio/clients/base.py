@@ -25,6 +25,7 @@ from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import Depth
 from tplus_trio.streams.stream import Home, Stream, open_stream
 from tplus_trio.transport.connector import Connector, Endpoint, TcpConnector, tls_context
+from tplus_trio.transport.pacing import Priority
 from tplus_trio.transport.websocket import WebSocketLimits
 from tplus_trio.users import User
 
@@ -147,6 +148,7 @@ class Client(Scoped):
             headers=_headers(options.get("headers", {})),
             auth_prefix=_prefix(options.get("auth_path_prefix", "")),
             now_ns=_callable("now_ns", options.get("now_ns", time.time_ns)),
+            draw=self._jitter,
         )
         self._home = Home()
 
@@ -227,10 +229,20 @@ class Client(Scoped):
             raise TypeError(msg)
         return chosen
 
-    async def _get(self, path: str, *, user: User | None = None, required: bool = False, **params: Any) -> bytes:
+    async def _get(
+        self,
+        path: str,
+        *,
+        user: User | None = None,
+        required: bool = False,
+        priority: Priority = Priority.CALL,
+        **params: Any,
+    ) -> bytes:
         """Ask for something; parameters that are None are left out."""
         given = {name: value for name, value in params.items() if value is not None}
-        return await self._service.request("GET", path, params=given or None, user=user, required=required)
+        return await self._service.request(
+            "GET", path, params=given or None, user=user, required=required, priority=priority
+        )
 
 
 def page_params(page: int | None, limit: int | None) -> dict[str, int | None]:

@@ -38,6 +38,7 @@ from tplus_trio.streams.recovery import (
     conflate_depth,
 )
 from tplus_trio.streams.stream import Stream
+from tplus_trio.transport.pacing import Priority
 from tplus_trio.users import User
 
 __all__ = ["MarketDataClient"]
@@ -84,7 +85,7 @@ class MarketDataClient(Client):
                 decode=codec.decode_trade_frame,
                 decode_batch=codec.decode_trade_batch,
                 recovery=partial(TradesBackfill, max_pages=check_count("backfill_pages", backfill_pages)),
-                fetch=lambda page: self.get_trades(page=page, limit=_PAGE),
+                fetch=lambda page, priority: self._trades(page, _PAGE, priority),
                 user=self._default_user,
             ),
             options,
@@ -134,7 +135,7 @@ class MarketDataClient(Client):
             decode_batch=codec.decode_depth_batch,
             batch_size=_DEPTH_BATCH,
             recovery=partial(DepthRecovery, sequence=sequence, name=path),
-            fetch=lambda _page: self.get_orderbook_snapshot(asset_id),
+            fetch=lambda _page, priority: self._snapshot(asset_id, priority),
             user=self._default_user,
             conflate=conflate_depth,
             begins=lambda item: isinstance(item, OrderBook),
@@ -163,7 +164,7 @@ class MarketDataClient(Client):
                     max_pages=check_count("backfill_pages", backfill_pages),
                     asset_id=market,
                 ),
-                fetch=lambda page: self.get_klines(market, page=page, limit=_PAGE),
+                fetch=lambda page, priority: self._klines(market, page, _PAGE, priority=priority),
                 user=self._default_user,
                 conflate=conflate_by(lambda item: getattr(item, "open_timestamp_ns", item)),
             ),
@@ -190,7 +191,10 @@ class MarketDataClient(Client):
         Raises:
             ApiError, ConnectionFailed, DecodeError: it could not be had.
         """
-        return codec.decode(await self._public(f"/marketdepth/{asset(asset_id)}"), OrderBook)
+        return await self._snapshot(asset(asset_id), Priority.CALL)
+
+    async def _snapshot(self, asset_id: AssetIdentifier, priority: Priority) -> OrderBook:
+        return codec.decode(await self._public(f"/marketdepth/{asset_id}", priority), OrderBook)
 
     async def get_trades(self, page: int | None = None, limit: int | None = None) -> list[Trade]:
         """A page of the confirmed trades of all markets, newest first.
@@ -202,7 +206,10 @@ class MarketDataClient(Client):
         Raises:
             ApiError, ConnectionFailed, DecodeError: it could not be had.
         """
-        return codec.decode(await self._public("/trades", **page_params(page, limit)), list[Trade])
+        return await self._trades(page, limit, Priority.CALL)
+
+    async def _trades(self, page: int | None, limit: int | None, priority: Priority) -> list[Trade]:
+        return codec.decode(await self._public("/trades", priority, **page_params(page, limit)), list[Trade])
 
     async def get_trades_for_asset(
         self, asset_id: AssetIdentifier | str | int, page: int | None = None, limit: int | None = None
@@ -231,8 +238,20 @@ class MarketDataClient(Client):
             ApiError, ConnectionFailed, DecodeError: it could not be had.
             ValueError: the interval is none of `Interval`.
         """
+        return await self._klines(asset(asset_id), page, limit, end_timestamp_ns, interval)
+
+    async def _klines(
+        self,
+        asset_id: AssetIdentifier,
+        page: int | None,
+        limit: int | None,
+        end_timestamp_ns: int | None = None,
+        interval: Interval | str | None = None,
+        priority: Priority = Priority.CALL,
+    ) -> KlinesPage:
         body = await self._public(
-            f"/klines/{asset(asset_id)}",
+            f"/klines/{asset_id}",
+            priority,
             **page_params(page, limit),
             end_timestamp_ns=None
             if end_timestamp_ns is None
@@ -249,5 +268,5 @@ class MarketDataClient(Client):
         """The 24 h summaries of all markets."""
         return codec.decode(await self._public("/tickers"), list[Ticker])
 
-    async def _public(self, path: str, **params: Any) -> bytes:
-        return await self._get(path, user=self._default_user, **params)
+    async def _public(self, path: str, priority: Priority = Priority.CALL, **params: Any) -> bytes:
+        return await self._get(path, user=self._default_user, priority=priority, **params)

@@ -41,6 +41,7 @@ from tplus_trio.secret import SecretBytes
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.recovery import Marked, OrdersRecovery, OrdersUpdate
 from tplus_trio.streams.stream import Stream
+from tplus_trio.transport.pacing import Priority
 from tplus_trio.users import User
 
 __all__ = ["OrderBookClient"]
@@ -82,7 +83,7 @@ class OrderBookClient(Client):
                 decode=codec.decode_order_event_frame,
                 decode_batch=codec.decode_order_event_batch,
                 recovery=OrdersRecovery,
-                fetch=lambda _page: self._all_orders(owner),
+                fetch=lambda _page, priority: self._all_orders(owner, priority),
                 user=owner,
                 private=True,
             ),
@@ -155,13 +156,15 @@ class OrderBookClient(Client):
         Raises:
             ApiError, ConnectionFailed, DecodeError: it could not be had.
         """
-        market = asset(asset_id)
-        if market not in self._markets:
-            body = await self._get(f"/market/{market}", user=self._default_user)
-            self._markets[market] = codec.decode(body, Market)
+        return await self._market(asset(asset_id), Priority.CALL)
+
+    async def _market(self, asset_id: AssetIdentifier, priority: Priority) -> Market:
+        if asset_id not in self._markets:
+            body = await self._get(f"/market/{asset_id}", user=self._default_user, priority=priority)
+            self._markets[asset_id] = codec.decode(body, Market)
         else:
             await trio.lowlevel.checkpoint()
-        return self._markets[market]
+        return self._markets[asset_id]
 
     async def get_user_orders(
         self, user: User | None = None, *, page: int | None = None, limit: int | None = None
@@ -180,22 +183,23 @@ class OrderBookClient(Client):
             ApiError, ConnectionFailed, DecodeError: it could not be had.
             MissingUserError: there is no user.
         """
-        owner = self._user(user)
+        return await self._orders(self._user(user), page, limit, Priority.CALL)
+
+    async def _orders(self, owner: User, page: int | None, limit: int | None, priority: Priority) -> UserOrders:
+        path = f"/orders/user/{owner.public_key}"
         try:
-            body = await self._get(
-                f"/orders/user/{owner.public_key}", user=owner, required=True, **page_params(page, limit)
-            )
+            body = await self._get(path, user=owner, required=True, priority=priority, **page_params(page, limit))
         except NotFoundError:
             return UserOrders((), {})
         return codec.decode(body, UserOrders)
 
-    async def _all_orders(self, user: User) -> UserOrders:
+    async def _all_orders(self, user: User, priority: Priority) -> UserOrders:
         """A user's orders, all pages, with the rest of the last."""
         # A new order moves the others from page to page; what is read first of an order is the newer.
         orders: dict[str, OrderResponse] = {}
         rest: Mapping[str, Any] = {}
         for page in range(_ORDERS_PAGES):
-            found, rest = await self.get_user_orders(user, page=page, limit=_ORDERS_PAGE)
+            found, rest = await self._orders(user, page, _ORDERS_PAGE, priority)
             for order in found:
                 orders.setdefault(order.order_id, order)
             if not rest.get("has_next_page"):
@@ -263,7 +267,7 @@ class OrderBookClient(Client):
         check_instance("reduce_only", reduce_only, bool)
         if trigger is not None:
             check_instance("trigger", trigger, OrderTrigger)
-        market = await self.get_market(base_asset)
+        market = await self._market(base_asset, Priority.ORDER)
         order = Order(
             signer=owner.public_key,
             order_id=name,
@@ -305,5 +309,7 @@ class OrderBookClient(Client):
 
     async def _operate(self, method: str, path: str, request: object, owner: User) -> OrderOperationResponse:
         body = SecretBytes(codec.encode(request))
-        answer = await self._service.request(method, path, body=body, user=owner, required=True)
+        answer = await self._service.request(
+            method, path, body=body, user=owner, required=True, priority=Priority.ORDER
+        )
         return codec.decode(answer, OrderOperationResponse)

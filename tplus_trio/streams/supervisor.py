@@ -18,6 +18,7 @@ from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy, Restarts
 from tplus_trio.streams.stats import StreamState, StreamStats
 from tplus_trio.streams.turns import Turns
+from tplus_trio.transport.pacing import Priority
 from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket, WebSocketLimits
 
 __all__ = ["Sink", "Supervisor"]
@@ -202,9 +203,12 @@ class Supervisor(Generic[T]):
         """
         feed, recovery = self._feed, self._recovery
         self._side_failure = None
+        if self.stats.connects:
+            # The service may have moved, and the connections for REST may lead to where it was.
+            await self._service.retire_connections()
         try:
             async with open_plain_nursery() as self._connection:
-                if recovery.eager:
+                if recovery.eager and not self._service.is_refusing:
                     self._fetch_soon()
                 async with self._service.websocket(
                     feed.path, user=feed.user, required=feed.private, limits=self._limits
@@ -330,7 +334,7 @@ class Supervisor(Generic[T]):
             ticket, early = recovery.ticket, not self._subscribed
             delay = 0.0
             try:
-                answer: Any = await fetch(page)
+                answer: Any = await fetch(page, Priority.RECOVERY)
             except TplusError as exc:
                 # Of a service that is gone the attempt to connect tells as well, and it counts once.
                 while not self._subscribed:
@@ -345,6 +349,8 @@ class Supervisor(Generic[T]):
                     self._answered.unpark_all()
                     await self._deliver(items)
                 patience.count(useful=useful, rejected=wanted and not early)
+                if not useful:
+                    await self._service.retire_connections()
                 if patience.useless > _PATIENT:
                     delay = self._restarts.jitter(patience.useless - _PATIENT)
             if early and not self._subscribed:

@@ -1,11 +1,11 @@
-"""REST over any :class:`~tplus_trio.transport.connector.Connector`: httpx over httpcore's pool over our own streams."""
+"""REST over any :class:`~tplus_trio.transport.connector.Connector`: httpx, and httpcore's HTTP/1.1 over our streams."""
 
 from __future__ import annotations
 
 import math
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -17,9 +17,11 @@ import httpx
 import trio
 
 from tplus_trio.errors import ConnectionFailed, DecodeError
+from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
-from tplus_trio.transport.connector import Connector, Endpoint, open_stream, start_tls
-from tplus_trio.transport.tcp import TcpStream
+from tplus_trio.transport.connector import Connector, Endpoint
+from tplus_trio.transport.pacing import Pacer, Priority
+from tplus_trio.transport.pool import Connection, ConnectionPool
 
 __all__ = ["Answer", "Http", "retry_after"]
 
@@ -37,107 +39,8 @@ class Answer:
     body: bytes = attrs.field(repr=False)
 
 
-class _NotConnectedError(httpcore.ConnectError):
-    """Carries an error of ours past httpcore, which raises what it lets through without its cause."""
-
-    def __init__(self, failure: ConnectionFailed) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
-
-
-class _Stream(httpcore.AsyncNetworkStream):
-    """A trio stream as httpcore wants it.
-
-    Time limits are the caller's: one scope around a whole request. The limit of an answer's size is kept here, under
-    everything that could gather bytes: heads, bodies, and whatever a server sends that is neither.
-    """
-
-    def __init__(self, stream: trio.abc.Stream, limit: int) -> None:
-        self._stream = stream
-        self._limit = limit
-        self._received = 0
-        #: Whether what was asked last has been answered by bytes that came since.
-        self.answered: bool = False
-        self.spoilt: bool = False
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - see the class
-        try:
-            data = SecretBytes(await self._stream.receive_some(max_bytes))
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
-            raise httpcore.ReadError(str(exc)) from exc
-        self._received += len(data)
-        self.answered = True
-        if self._received > self._limit:
-            msg = f"the answer is larger than {self._limit} bytes"
-            raise DecodeError(msg)
-        return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - see the class
-        self._received = 0
-        buffer = SecretBytes(buffer)
-        self.answered = False
-        try:
-            await self._stream.send_all(buffer)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
-            raise httpcore.WriteError(str(exc)) from exc
-
-    async def aclose(self) -> None:
-        # Nothing is owed to the peer of a finished or broken exchange, and nothing may hold up a cancelled one.
-        await trio.aclose_forcefully(self._stream)
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ARG002 - see the class
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            stream = await start_tls(self._stream, ssl_context, server_hostname or "")
-        except ConnectionFailed as exc:
-            raise _NotConnectedError(exc) from exc
-        return _Stream(stream, self._limit)
-
-    def get_extra_info(self, info: str) -> Any:
-        if info != "is_readable":
-            return None
-        # httpcore asks before it takes a connection from the pool: readable while idle means closed by the server.
-        if self.spoilt:
-            return True
-        stream = self._stream
-        while isinstance(stream, trio.SSLStream):
-            stream = cast("trio.SSLStream[trio.abc.Stream]", stream).transport_stream
-        if isinstance(stream, (TcpStream, trio.SocketStream)):
-            return stream.socket.is_readable()
-        return bool(getattr(stream, "is_readable", bool)())
-
-
-class _Backend(httpcore.AsyncNetworkBackend):
-    """httpcore's way to the network, led through the connector."""
-
-    def __init__(self, connector: Connector, limit: int) -> None:
-        self._connector = connector
-        self._limit = limit
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ARG002 - see _Stream
-        local_address: str | None = None,  # noqa: ARG002 - the connector's business
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - the connector's business
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            stream = await open_stream(self._connector, host, port)
-        except ConnectionFailed as exc:
-            raise _NotConnectedError(exc) from exc
-        return _Stream(stream, self._limit)
-
-    async def sleep(self, seconds: float) -> None:
-        await trio.sleep(seconds)
-
-
 class _Content:
-    """A request's body, as httpcore reads it: likewise no generator, which a lost connection would leave half-way."""
+    """A request's body, as httpcore reads it: no generator, which a lost connection would leave half-way."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -154,12 +57,71 @@ class _Content:
         return self._content
 
 
-class _Body(httpx.AsyncByteStream):
-    """An answer's body, as httpx reads it: an iterator, not a generator, which would want closing."""
+class _Transport(httpx.AsyncBaseTransport):
+    """What httpx hands requests to. The whole answer is read here, so that no connection outlives its request."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._chunks: AsyncIterator[bytes] = aiter(stream)
+    def __init__(self, pool: Callable[[], ConnectionPool], redactor: Redactor) -> None:
+        self._pool = pool
+        self._redactor = redactor
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        pool, url = self._pool(), request.url
+        sent = httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=_Content(request.content),
+        )
+        repeatable = request.method == "GET"
+        connection = await pool.take(repeatable=repeatable)
+        try:
+            return await self._exchange(pool, connection, sent)
+        except ConnectionFailed:
+            # The service may have closed it while it was idle: then it has not seen the request.
+            if not repeatable or not connection.is_reused or connection.answered:
+                raise
+        return await self._exchange(pool, await pool.open(), sent)
+
+    async def _exchange(
+        self, pool: ConnectionPool, connection: Connection, request: httpcore.Request
+    ) -> httpx.Response:
+        """Send a request over a connection and read the answer. The connection is given back or closed.
+
+        Raises:
+            ConnectionFailed: the connection was lost, or what came over it is no HTTP.
+            DecodeError: the answer is encoded, or larger than the limit.
+        """
+        try:
+            response = await connection.send(request)
+            if not connection.answered:
+                # It came behind the answer before: from a server that answers twice, or sends more than it announced.
+                msg = "the connection was lost: an answer came over it before it was asked for"
+                raise ConnectionFailed(msg)  # noqa: TRY301 - it closes the connection, like all others
+            headers = httpx.Headers(response.headers)
+            self._check_encoding(SecretText(headers.get("content-encoding", "identity")))
+            body = SecretBytes(b"".join([chunk async for chunk in _Chunks(response)]))
+            with trio.CancelScope(shield=True):  # nothing is waited for
+                await response.aclose()
+                await pool.give_back(connection)
+        except BaseException as exc:
+            await connection.aclose()
+            if isinstance(exc, _NETWORK_ERRORS):
+                raise _lost(exc) from exc
+            raise
+        return httpx.Response(response.status, headers=headers, content=body)
+
+    def _check_encoding(self, encoding: SecretText) -> None:
+        if encoding != "identity":
+            known = self._redactor.text(encoding[:40])
+            msg = f"the answer came in an encoding that was not asked for: {known!r}"
+            raise DecodeError(msg)
+
+
+class _Chunks:
+    """The pieces of an answer's body: an iterator, not a generator, which would want closing."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self._chunks: AsyncIterator[bytes] = aiter(cast("Any", response.stream))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -168,66 +130,19 @@ class _Body(httpx.AsyncByteStream):
         # An answer may be cut into a chunk for each byte, and httpcore has thousands of them out of one read. Not to be
         # cancelled here, between its generators, but where they wait for the network.
         await trio.lowlevel.cancel_shielded_checkpoint()
-        try:
-            return await anext(self._chunks)
-        except _NETWORK_ERRORS as exc:
-            raise _lost(exc) from exc
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-class _Transport(httpx.AsyncBaseTransport):
-    """What httpx hands requests to: httpcore's pool, over the connector."""
-
-    def __init__(self, connector: Connector, tls: ssl.SSLContext | None, limit: int) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=32,
-            max_keepalive_connections=8,
-            keepalive_expiry=15.0,
-            network_backend=_Backend(connector, limit),
-        )
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        sent = httpcore.Request(
-            request.method,
-            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=request.headers.raw,
-            content=_Content(request.content),
-            extensions=request.extensions,
-        )
-        try:
-            response = await self._pool.handle_async_request(sent)
-        except _NotConnectedError as exc:
-            raise exc.failure from exc.failure.__cause__
-        except _NETWORK_ERRORS as exc:
-            raise _lost(exc) from exc
-        extensions: Mapping[str, object] = cast("Any", response).extensions
-        stream = extensions.get("network_stream")
-        if isinstance(stream, _Stream) and not stream.answered:
-            # It came behind the answer before: a server that answers twice, or says less of a length than it sends.
-            stream.spoilt = True
-            await response.aclose()
-            msg = "the connection was lost: an answer came over it before it was asked for"
-            raise ConnectionFailed(msg)
-        return httpx.Response(response.status, headers=response.headers, stream=_Body(response.stream))
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
+        return await anext(self._chunks)
 
 
 _NETWORK_ERRORS: Final = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol)
 
 
-def _lost(failure: Exception) -> ConnectionFailed:
+def _lost(failure: BaseException) -> ConnectionFailed:
     """What httpcore's errors come to, in our terms."""
     return ConnectionFailed(f"the connection was lost: {failure}" if str(failure) else "the connection was lost")
 
 
 class Http:
-    """REST requests to one endpoint. Connections are kept and used again."""
+    """REST requests to one endpoint. Connections are kept and used again; a `Pacer` says when a request is sent."""
 
     def __init__(
         self,
@@ -239,13 +154,16 @@ class Http:
         max_body: int,
         headers: Mapping[str, str],
         redactor: Redactor,
+        pacer: RunLocal[Pacer],
     ) -> None:
-        self._endpoint = endpoint
         self._redactor = redactor
         self._timeout = timeout
+        self._pacer = pacer
+        self._pool: RunLocal[ConnectionPool] = RunLocal(lambda: ConnectionPool(endpoint, connector, tls, max_body))
+        self._is_closed = False
         self._client = httpx.AsyncClient(
             base_url=str(endpoint),
-            transport=_Transport(connector, tls, max_body),
+            transport=_Transport(self._pool.get, redactor),
             headers={**headers, **_HEADERS},
             timeout=None,  # noqa: S113 - bounded as a whole in request()
             follow_redirects=False,
@@ -261,37 +179,54 @@ class Http:
         params: Mapping[str, str | int] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        priority: Priority = Priority.CALL,
     ) -> Answer:
         """Send one request and read the whole answer, whatever its status.
 
-        A cancelled request closes its connection.
+        A stream's request waits for its turn as long as that takes; any other one for as long as its timeout, which
+        counts the wait. A cancelled request closes its connection.
 
         Raises:
             ConnectionFailed: refused, lost, or not answered within the timeout.
             DecodeError: the answer is encoded, or larger than the limit.
+            RateLimitError: the service asked for a pause that is longer than the timeout. Nothing was sent.
         """
+        if self._is_closed:
+            msg = "the client was closed: its `async with` block was left, or its aclose() was called; make a new one"
+            raise RuntimeError(msg)
+        pacer = self._pacer.get()
+        queue = pacer.queue(priority)
+        deadline = trio.current_time() + self._timeout
+        ticket = await queue.acquire(priority, deadline=deadline if priority < Priority.CONFIRMATION else math.inf)
+        sent_at = trio.current_time()
+        if priority >= Priority.CONFIRMATION:
+            deadline = sent_at + self._timeout
         sent = dict(headers or {})
         if body is not None:
             sent["content-type"] = "application/json"
         try:
-            with trio.fail_after(self._timeout):
-                async with self._client.stream(method, path, params=params, content=body, headers=sent) as response:
-                    self._check_encoding(SecretText(response.headers.get("content-encoding", "identity")))
-                    return Answer(response.status_code, response.headers, await response.aread())
+            with trio.fail_at(deadline):
+                response = await self._client.request(method, path, params=params, content=body, headers=sent)
         except trio.TooSlowError:
             msg = f"{method} {path} was not answered within {self._timeout:g} s"
             raise ConnectionFailed(msg) from None
         except (ConnectionFailed, DecodeError) as exc:
             raise self._redactor.error(exc)  # noqa: B904 - it is the same, and has its cause
+        finally:
+            queue.release(ticket)
+        asked = retry_after(response.headers.get("retry-after", ""))
+        pacer.answered(queue, response.status_code, sent_at, asked)
+        return Answer(response.status_code, response.headers, response.content)
 
-    def _check_encoding(self, encoding: SecretText) -> None:
-        if encoding != "identity":
-            known = self._redactor.text(encoding[:40])
-            msg = f"the answer came in an encoding that was not asked for: {known!r}"
-            raise DecodeError(msg)
+    async def retire_connections(self) -> None:
+        """Let no request use a connection that is open now, for the service may have moved."""
+        await self._pool.get().retire()
 
     async def aclose(self) -> None:
-        """Close all connections, at once."""
+        """Close all idle connections, at once, and send no more requests."""
+        self._is_closed = True
+        if (pool := self._pool.peek()) is not None:
+            await pool.retire()
         await self._client.aclose()
 
 

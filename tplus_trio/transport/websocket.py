@@ -269,7 +269,9 @@ def _closed(reason: trio_websocket.CloseReason | None, cause: Exception | None, 
     if reason is None or reason.code == _NO_STATUS:
         return ConnectionFailed(f"the connection was lost: {cause}" if cause else "the connection was lost")
     text = f": {redactor.text(reason.reason)}" if reason.reason else ""
-    return ConnectionFailed(f"the connection was closed with code {reason.code} ({reason.name}){text}")
+    failure = ConnectionFailed(f"the connection was closed with code {reason.code} ({reason.name}){text}")
+    failure.close_code = reason.code
+    return failure
 
 
 def _unanswered(tap: Tap, redactor: Redactor) -> Exception:

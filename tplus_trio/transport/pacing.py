@@ -1,0 +1,285 @@
+"""When a request or a handshake may be sent: after more urgent ones, and no faster than the service accepts.
+
+A service that limits its clients answers 429. Until the first one, only the number of requests under way is bounded.
+After it, the queue waits for as long as ``Retry-After`` asks, and then sends at the rate at which the service accepted
+requests before it refused one; while nothing is refused, the rate grows again.
+"""
+
+from __future__ import annotations
+
+import enum
+import heapq
+from collections import deque
+from collections.abc import Callable, Mapping
+from itertools import count
+from math import inf
+from typing import Final
+
+import attrs
+import trio
+
+from tplus_trio.errors import ConnectionFailed, RateLimitError
+
+__all__ = ["Pacer", "Priority", "RateLimit", "RequestQueue"]
+
+#: Seconds. Accepted requests are counted over this span.
+_SPAN: Final = 1.0
+#: Of the rate that the service accepted, this part is used: the service's windows need not be ours.
+_MARGIN: Final = 0.9
+#: Requests a second where nothing was accepted, doubled each second until something is refused again.
+_FIRST_RATE: Final = 8.0
+#: A known rate grows by this factor after so many seconds without a refusal, and is forgotten after so many.
+_GROWTH: Final = 1.1
+_GROWS_AFTER: Final = 10.0
+_FORGOTTEN_AFTER: Final = 300.0
+#: Seconds to wait after a 429 without ``Retry-After``: the first is drawn up to this, then it doubles up to that.
+_FIRST_WAIT: Final = 0.25
+_MOST_WAIT: Final = 30.0
+#: A ``Retry-After`` beyond this, in seconds, is more likely a mistake than a wish.
+_LONGEST_WAIT: Final = 3600.0
+#: Streams wait longer by up to this part of a wait, and this many seconds: other clients wait for the same moment.
+_SPREAD: Final = 0.1
+_MOST_SPREAD: Final = 1.0
+#: Seconds for which a request takes up a slot. One that takes longer goes on without: requests that hang must not hold
+#: up those of other streams.
+_SLOT_TIME: Final = 1.0
+
+
+class Priority(enum.IntEnum):
+    """How urgent a request is. More urgent ones are sent first."""
+
+    #: A sign-in: orders may be waiting for it.
+    SIGN_IN = 0
+    #: An order, a cancel, or a question what became of one.
+    ORDER = 1
+    #: A call of the client's user.
+    CALL = 2
+    #: A stream waits with a live item in hand.
+    CONFIRMATION = 3
+    #: A snapshot or a backfill of a stream, or the handshake of one.
+    RECOVERY = 4
+
+
+class RateLimit:
+    """What is known of the limit that a service keeps. Pure: times are arguments, in seconds on one clock.
+
+    Args:
+        draw: Draws from [0, 1), to spread the end of a wait.
+    """
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        self._draw = draw
+        #: Nothing is to be sent before this time, and by streams not before some seconds more.
+        self.held_until: float = -inf
+        self._spread = 0.0
+        #: Requests a second; None while no limit is known.
+        self.rate: float | None = None
+        self._next_at = -inf
+        #: When requests were accepted within the last `_SPAN`, and how many were since the rate was adjusted.
+        self._accepted: deque[float] = deque()
+        self._accepted_since = 0
+        self._adjusted_at = -inf
+        self._grown_at = -inf
+        self._is_guess = False
+        self._wait = _FIRST_WAIT
+
+    def ready_at(self, now: float, *, by_stream: bool) -> float:
+        """The earliest time at which the next request may be sent."""
+        self._grow(now)
+        held_until = self.held_until + self._spread if by_stream else self.held_until
+        return held_until if self.rate is None else max(held_until, self._next_at)
+
+    def sent(self, now: float) -> None:
+        """Count a request that is sent now."""
+        if self.rate is not None:
+            self._next_at = max(self._next_at, now) + 1 / self.rate
+
+    def accepted(self, now: float) -> None:
+        """Count an answer that was no 429."""
+        self._forget(now)
+        self._accepted.append(now)
+        self._accepted_since += 1
+        self._wait = _FIRST_WAIT
+
+    def refused(self, sent_at: float, now: float, retry_after: float | None) -> None:
+        """Count a 429 for a request that was sent at ``sent_at``."""
+        is_news = self.rate is None or sent_at >= max(self._adjusted_at, self.held_until)
+        if retry_after is None:
+            self.hold(now + self._draw() * self._wait, 0.0)
+            if is_news:
+                self._wait = min(2 * self._wait, _MOST_WAIT)
+        else:
+            wait = min(retry_after, _LONGEST_WAIT)
+            self.hold(now + wait, self._draw() * min(_SPREAD * wait, _MOST_SPREAD))
+        if is_news:
+            self._forget(now)
+            # The second term tells of limits that let less than one request through in a span.
+            seen = max(len(self._accepted) / _SPAN, self._accepted_since / max(now - self._adjusted_at, _SPAN))
+            self._is_guess = not seen
+            self.rate = _FIRST_RATE if self._is_guess else _MARGIN * seen
+            self._adjusted_at, self._accepted_since = now, 0
+        # Refusals of what was sent earlier tell nothing new, but the rate must not grow while they come.
+        self._grown_at = self._next_at = self.held_until
+
+    def hold(self, until: float, spread: float) -> None:
+        """Send nothing before this time, and nothing of streams for so many seconds more."""
+        if until > self.held_until:
+            self.held_until, self._spread = until, spread
+
+    def hold_like(self, other: RateLimit) -> None:
+        """Send nothing before another limit allows it."""
+        self.hold(other.held_until, other._spread)
+
+    def _forget(self, now: float) -> None:
+        while self._accepted and self._accepted[0] <= now - _SPAN:
+            self._accepted.popleft()
+
+    def _grow(self, now: float) -> None:
+        if self.rate is None:
+            return
+        if now - self.held_until > _FORGOTTEN_AFTER:
+            self.rate = None
+            return
+        factor, after = (2.0, _SPAN) if self._is_guess else (_GROWTH, _GROWS_AFTER)
+        while now - self._grown_at >= after:
+            self._grown_at += after
+            self.rate *= factor
+
+
+@attrs.define(eq=False)
+class _Waiter:
+    woken: trio.Event = attrs.field(factory=trio.Event)
+    has_left: bool = False
+
+
+class RequestQueue:
+    """Lets requests through, the most urgent first.
+
+    Only the first in line watches the clock. A queue is used within one ``trio.run``.
+
+    Args:
+        slots: How many requests may be under way, by priority; a request counts for its first second only.
+        draw: Draws from [0, 1).
+    """
+
+    def __init__(self, slots: Mapping[Priority, int], draw: Callable[[], float]) -> None:
+        self.limit: RateLimit = RateLimit(draw)
+        self._slots = slots
+        self._line: list[tuple[Priority, int, _Waiter]] = []
+        self._tickets = count()
+        #: The requests under way, by ticket, with the time each was sent, oldest first.
+        self._under_way: dict[int, float] = {}
+
+    async def acquire(self, priority: Priority, *, deadline: float = inf) -> int:
+        """Wait for the turn of a request. Cancelled, it has taken no slot.
+
+        Args:
+            priority: How urgent it is.
+            deadline: When the wait must end, on trio's clock.
+
+        Returns:
+            A ticket for `release`.
+
+        Raises:
+            RateLimitError: the service asked for a pause that lasts beyond the deadline.
+            ConnectionFailed: too many requests were under way until the deadline.
+        """
+        ticket = next(self._tickets)
+        waiter = _Waiter()
+        heapq.heappush(self._line, (priority, ticket, waiter))
+        try:
+            while (wake_at := self._wake_at(waiter, priority)) is not None:
+                self._raise_if_late(deadline)
+                waiter.woken = trio.Event()
+                with trio.move_on_at(min(wake_at, deadline)):
+                    await waiter.woken.wait()
+            now = trio.current_time()
+            self.limit.sent(now)
+            self._under_way[ticket] = now
+        finally:
+            waiter.has_left = True
+            self._wake_first()
+        return ticket
+
+    def release(self, ticket: int) -> None:
+        """The request has ended."""
+        self._under_way.pop(ticket, None)
+        self._wake_first()
+
+    def _wake_at(self, waiter: _Waiter, priority: Priority) -> float | None:
+        """When a waiter has to look again; None if it may go now."""
+        if self._line[0][2] is not waiter:
+            return inf
+        now = trio.current_time()
+        ready_at = self.limit.ready_at(now, by_stream=priority >= Priority.CONFIRMATION)
+        while self._under_way:
+            oldest = next(iter(self._under_way))
+            if self._under_way[oldest] > now - _SLOT_TIME:
+                break
+            del self._under_way[oldest]
+        if len(self._under_way) >= self._slots[priority]:
+            ready_at = max(ready_at, self._under_way[next(iter(self._under_way))] + _SLOT_TIME)
+        return None if ready_at <= now else ready_at
+
+    def _raise_if_late(self, deadline: float) -> None:
+        now = trio.current_time()
+        ready_at = self.limit.ready_at(now, by_stream=False)
+        if self.limit.held_until > max(deadline, now) or (now >= deadline and self.limit.rate is not None):
+            msg = "the service asked for a pause, so nothing was sent"
+            raise RateLimitError("RATE_LIMITED", msg, 429, retryable=True, retry_after=max(ready_at - now, 0.0))
+        if now >= deadline:
+            msg = f"{len(self._under_way)} requests of this client were under way for too long, so nothing was sent"
+            raise ConnectionFailed(msg)
+
+    def _wake_first(self) -> None:
+        while self._line and self._line[0][2].has_left:
+            heapq.heappop(self._line)
+        if self._line:
+            self._line[0][2].woken.set()
+
+
+class Pacer:
+    """The queues of one service: sign-ins, orders, other requests, and handshakes.
+
+    A 429 holds its own queue, other requests and handshakes. Orders are held by a 429 for an order only, and sign-ins,
+    which orders may be waiting for, by one for a sign-in.
+
+    Args:
+        draw: Draws from [0, 1).
+    """
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        sign_ins = RequestQueue({Priority.SIGN_IN: 16}, draw)
+        orders = RequestQueue({Priority.ORDER: 32}, draw)
+        # Calls have slots that recoveries cannot take.
+        requests = RequestQueue({Priority.CALL: 48, Priority.CONFIRMATION: 40, Priority.RECOVERY: 32}, draw)
+        self.handshakes: RequestQueue = RequestQueue({Priority.RECOVERY: 128}, draw)
+        self._queues: Final = {
+            Priority.SIGN_IN: sign_ins,
+            Priority.ORDER: orders,
+            Priority.CALL: requests,
+            Priority.CONFIRMATION: requests,
+            Priority.RECOVERY: requests,
+        }
+        self._shared = (requests, self.handshakes)
+
+    def queue(self, priority: Priority) -> RequestQueue:
+        """Where a request waits."""
+        return self._queues[priority]
+
+    def answered(self, queue: RequestQueue, status: int, sent_at: float, retry_after: float | None) -> None:
+        """Learn from an answer to what was sent at ``sent_at``.
+
+        Args:
+            queue: Where it had waited.
+            status: The HTTP status code.
+            sent_at: When it was sent, on trio's clock.
+            retry_after: The seconds that a ``Retry-After`` asks for.
+        """
+        now = trio.current_time()
+        if status != 429:
+            queue.limit.accepted(now)
+            return
+        queue.limit.refused(sent_at, now, retry_after)
+        for other in self._shared:
+            other.limit.hold_like(queue.limit)

@@ -1,0 +1,220 @@
+"""The HTTP/1.1 connections to one endpoint: opened when a request has none, kept while they are known to be good.
+
+httpcore reads and writes HTTP; its own pool is not used. That pool lets requests wait for connections, and loses a
+connection for each request that is cancelled at the moment it gets one (docs/httpcore.md). Here nothing waits: how many
+requests are under way is bounded before they come here.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from contextlib import suppress
+from typing import Any, Final, cast
+
+import httpcore
+import trio
+
+from tplus_trio.errors import DecodeError
+from tplus_trio.secret import SecretBytes
+from tplus_trio.transport.connector import Connector, Endpoint, open_stream
+from tplus_trio.transport.tcp import TcpStream
+
+__all__ = ["Connection", "ConnectionPool"]
+
+#: How many idle connections are kept, and for how many seconds.
+_MOST_IDLE: Final = 8
+_KEPT_FOR: Final = 15.0
+#: Seconds. A connection that was idle for longer may be closed by the service just now, so an order does not use it.
+_LATELY: Final = 2.0
+#: Turns of the loop in which a read over a stream that wraps others finds what is there.
+_TURNS: Final = 4
+
+
+class _ByteStream(httpcore.AsyncNetworkStream):
+    """A trio stream as httpcore reads and writes it.
+
+    Time limits are set by the caller: one scope around a whole request. The limit of an answer's size is kept here,
+    below everything that could gather bytes: heads, bodies, and bytes that are neither.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+        self._received = 0
+        #: Whether bytes came since the last write.
+        self.answered: bool = False
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - see the class
+        try:
+            data = SecretBytes(await self._stream.receive_some(max_bytes))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            raise httpcore.ReadError(str(exc)) from exc
+        self._received += len(data)
+        self.answered = self.answered or bool(data)
+        if self._received > self._limit:
+            msg = f"the answer is larger than {self._limit} bytes"
+            raise DecodeError(msg)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - see the class
+        self._received = 0
+        buffer = SecretBytes(buffer)
+        self.answered = False
+        try:
+            await self._stream.send_all(buffer)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            raise httpcore.WriteError(str(exc)) from exc
+
+    async def aclose(self) -> None:
+        # Nothing is owed to the peer of a finished or broken exchange, and nothing may delay a cancelled one.
+        await trio.aclose_forcefully(self._stream)
+
+    def tells_quiet(self) -> bool | None:
+        """Whether nothing can be read, as between two answers; None where the stream does not tell."""
+        stream = self._stream
+        while isinstance(stream, trio.SSLStream):
+            stream = cast("trio.SSLStream[trio.abc.Stream]", stream).transport_stream
+        if isinstance(stream, (TcpStream, trio.SocketStream)):
+            return not stream.socket.is_readable()
+        is_readable: Any = getattr(stream, "is_readable", None)
+        return not is_readable() if callable(is_readable) else None
+
+    async def tries_quiet(self) -> bool:
+        """The same for a stream that does not tell: whether a read finds nothing within a few turns of the loop."""
+        found = False
+
+        async def read() -> None:
+            nonlocal found
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._stream.receive_some(1)
+            found = True
+
+        async with trio.open_nursery(strict_exception_groups=True) as nursery:
+            nursery.start_soon(read)
+            for _ in range(_TURNS):
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+        return not found
+
+
+class Connection:
+    """One connection. It carries one request at a time."""
+
+    def __init__(self, origin: httpcore.Origin, stream: trio.abc.Stream, limit: int, generation: int) -> None:
+        self._bytes = _ByteStream(stream, limit)
+        self._http = httpcore.AsyncHTTP11Connection(origin, self._bytes)
+        #: Counts how often the pool had been retired when this connection was begun.
+        self.generation: int = generation
+        self.used_at: float = trio.current_time()
+        #: Whether it has carried a request before.
+        self.is_reused: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether any byte came back since the request was sent."""
+        return self._bytes.answered
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the last answer was read to its end, and another request may follow."""
+        return self._http.is_idle()
+
+    @property
+    def tells_quiet(self) -> bool | None:
+        """Whether nothing came since the last answer, not even the end; None where the stream does not tell."""
+        return self._bytes.tells_quiet()
+
+    async def is_quiet(self) -> bool:
+        """The same, found out by reading where the stream does not tell. Cancelled, it leaves a connection to close."""
+        quiet = self._bytes.tells_quiet()
+        return await self._bytes.tries_quiet() if quiet is None else quiet
+
+    async def send(self, request: httpcore.Request) -> httpcore.Response:
+        """Send a request and wait for the head of its answer."""
+        return await self._http.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close at once, even if cancelled."""
+        # It only gives the descriptor back, so nothing is waited for.
+        with trio.CancelScope(shield=True):
+            await self._bytes.aclose()
+
+
+class ConnectionPool:
+    """Opens connections to one endpoint and keeps idle ones, within one ``trio.run``.
+
+    Args:
+        endpoint: Where they lead.
+        connector: Opens byte streams.
+        tls: TLS settings; None speaks plain HTTP.
+        limit: The most bytes of an answer.
+    """
+
+    def __init__(self, endpoint: Endpoint, connector: Connector, tls: ssl.SSLContext | None, limit: int) -> None:
+        self._endpoint = endpoint
+        self._connector = connector
+        self._tls = tls
+        self._limit = limit
+        self._origin = httpcore.Origin(endpoint.scheme.encode(), endpoint.host.encode(), endpoint.port)
+        #: The one that was used last is at the end.
+        self._idle: deque[Connection] = deque()
+        self._generation = 0
+
+    @property
+    def idle(self) -> int:
+        """How many idle connections are kept."""
+        return len(self._idle)
+
+    async def take(self, *, repeatable: bool) -> Connection:
+        """An idle connection that is known to be good, else a new one.
+
+        Args:
+            repeatable: Whether the request may be sent twice. If not, a connection is used again only if it was used
+                lately and its stream tells that the peer has not closed it.
+
+        Raises:
+            ConnectionFailed: none could be opened.
+        """
+        while self._idle:
+            last = self._idle[-1]
+            unused_for = trio.current_time() - last.used_at
+            if not repeatable and unused_for <= _KEPT_FOR and (last.tells_quiet is None or unused_for > _LATELY):
+                break  # it is kept for a request that may be repeated
+            connection = self._idle.pop()
+            try:
+                if unused_for <= _KEPT_FOR and await connection.is_quiet():
+                    connection.is_reused = True
+                    return connection
+            except BaseException:
+                await connection.aclose()
+                raise
+            await connection.aclose()
+        return await self.open()
+
+    async def open(self) -> Connection:
+        """A new connection.
+
+        Raises:
+            ConnectionFailed: it could not be opened.
+        """
+        endpoint, generation = self._endpoint, self._generation
+        stream = await open_stream(self._connector, endpoint.host, endpoint.port, tls=self._tls)
+        return Connection(self._origin, stream, self._limit, generation)
+
+    async def give_back(self, connection: Connection) -> None:
+        """Keep a connection whose request has ended, or close it. It is never left open, even if cancelled."""
+        is_good = connection.is_idle and connection.tells_quiet is not False
+        if not is_good or connection.generation != self._generation:
+            await connection.aclose()
+            return
+        connection.used_at = trio.current_time()
+        self._idle.append(connection)
+        if len(self._idle) > _MOST_IDLE:
+            await self._idle.popleft().aclose()
+
+    async def retire(self) -> None:
+        """Close the idle connections, and each other one that was begun before once its request has ended."""
+        self._generation += 1
+        while self._idle:
+            await self._idle.pop().aclose()
