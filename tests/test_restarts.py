@@ -130,12 +130,14 @@ async def test_retry_after_is_honoured(autojump_clock: MockClock) -> None:
         world.exchange.faults.reject_handshakes(1, 429, retry_after=7.0)
         async with world.md.stream_depth(ASSET) as stream:
             await stream.wait_live()
-            assert trio.current_time() == pytest.approx(7.0)
+            # A stream waits up to a tenth longer: other clients wait for the same moment.
+            assert 7.0 <= trio.current_time() <= 7.7 + 1e-6
             # Of REST, too.
             world.exchange.faults.fail_requests(SNAPSHOT, 429, retry_after=11.0)
+            asked = trio.current_time()
             stream.resync()
             await stream.wait_live()
-            assert trio.current_time() == pytest.approx(18.0)
+            assert asked + 11.0 <= trio.current_time() <= asked + 12.0 + 1e-6
 
 
 async def test_jitter_is_full_and_grows(states: list[tuple[StreamState, float]], autojump_clock: MockClock) -> None:
@@ -155,7 +157,7 @@ async def test_the_delay_starts_over_after_health(
 ) -> None:
     policy = RestartPolicy(initial_delay=1.0, factor=10.0, max_delay=100.0, within=30.0)
     async with open_world() as world:
-        world.network.refuse(2)
+        world.network.refuse(3)  # with the first attempt, REST is asked for a snapshot
         async with world.md.stream_depth(ASSET, restart=policy) as stream:
             await stream.wait_live()
             waits = [trio.current_time()]
@@ -203,7 +205,7 @@ async def test_what_the_early_request_is_told_counts(autojump_clock: MockClock) 
         world.exchange.faults.fail_requests(SNAPSHOT, 429, retry_after=30.0)
         async with world.md.stream_depth(ASSET) as stream:
             assert isinstance(await stream.receive(), OrderBook)
-            assert trio.current_time() == pytest.approx(started + 30.0)
+            assert started + 30.0 <= trio.current_time() <= started + 31.0 + 1e-6
 
 
 async def test_a_service_that_is_gone_counts_once_for_each_attempt(autojump_clock: MockClock) -> None:

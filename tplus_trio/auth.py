@@ -22,7 +22,7 @@ from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.http import Answer, Http, retry_after
-from tplus_trio.transport.pacing import Pacer, Priority
+from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
 from tplus_trio.transport.websocket import WebSocket, WebSocketLimits, open_websocket
 from tplus_trio.users import User
 
@@ -46,6 +46,8 @@ _LONGEST_PAUSE: Final = 600.0
 #: How often a request is sent at most. Each time but the first, it was refused with credentials that another task had
 #: asked for before.
 _MOST_TRIES: Final = 5
+_CALL: Final = Dispatch()
+_SIGN_IN: Final = Dispatch(Priority.SIGN_IN)
 #: What a header can carry.
 _TOKEN: Final = re.compile(r"[!-~]+")
 
@@ -182,14 +184,14 @@ class _Session:
         key = self._user.public_key
         self.begun += 1
         number = self.begun
-        answer = await self._http.request("GET", f"{self._prefix}/nonce/{key}", priority=Priority.SIGN_IN)
+        answer = await self._http.request("GET", f"{self._prefix}/nonce/{key}", dispatch=_SIGN_IN)
         nonce = codec.decode(_body(answer, self._redactor), Nonce).value
         if len(nonce) > _LONGEST_NONCE or "{" in nonce:
             # Orders are signed with the same key: no server gets the signature of one by calling it a nonce.
             msg = "the nonce that the service gave is no nonce: it is not signed"
             raise DecodeError(msg)
         body = await self._proof(key, nonce)
-        answer = await self._http.request("POST", f"{self._prefix}/auth", body=body, priority=Priority.SIGN_IN)
+        answer = await self._http.request("POST", f"{self._prefix}/auth", body=body, dispatch=_SIGN_IN)
         # What it issues goes through as it is: it may be the token that it issued before.
         granted = SecretBytes(answer.body if 200 <= answer.status < 300 else _body(answer, self._redactor))
         token = codec.decode(granted, AuthToken)
@@ -258,8 +260,10 @@ class Service:
         self.redactor: Redactor = Redactor(headers)
         self._auth_prefix = auth_prefix
         self._pacer = RunLocal(partial(Pacer, draw))
-        #: Whether the last handshake failed.
-        self.is_refusing: bool = False
+        self._is_refusing = False
+        #: Whether the last connection could not be made, and the streams that wait for one that can.
+        self._is_away = False
+        self._absent = trio.lowlevel.ParkingLot()
         self._http = Http(
             endpoint,
             connector,
@@ -303,6 +307,11 @@ class Service:
         credentials = await self._sign_in(user, required, refused)
         return credentials, credentials is None or credentials.number > begun
 
+    @property
+    def is_scarce(self) -> bool:
+        """Whether requests are to be saved: the last handshake failed, or the service limits its clients."""
+        return self._is_refusing or self._pacer.get().is_limited
+
     async def sign(self, user: User, payload: str) -> bytes:
         """Sign what is to be sent to this service; see :func:`sign`."""
         signature = await sign(user, payload)
@@ -322,7 +331,7 @@ class Service:
         body: bytes | None = None,
         user: User | None = None,
         required: bool = False,
-        priority: Priority = Priority.CALL,
+        dispatch: Dispatch = _CALL,
     ) -> bytes:
         """Send a request and return the body of its answer.
 
@@ -333,7 +342,7 @@ class Service:
             body: JSON.
             user: Whom to sign in as.
             required: Whether the service asks for that; where not, a failed sign-in leaves the request anonymous.
-            priority: How urgent it is.
+            dispatch: How urgent it is.
 
         Raises:
             ApiError: the service said no. A 401 or 403 is raised after a sign-in made for this request, and a retry.
@@ -342,13 +351,13 @@ class Service:
             MissingUserError: a user is required and there is none.
         """
         credentials, is_last = await self._sign_in(user, required), False
-        answer = await self._request(method, path, params, body, credentials, priority)
+        answer = await self._request(method, path, params, body, credentials, dispatch)
         for _ in range(_MOST_TRIES - 1):
             if credentials is None or is_last or answer.status not in _REFUSED:
                 break
             _log.info("%s %s was refused with %d: signing in afresh", method, path, answer.status)
             credentials, is_last = await self._sign_in_afresh(user, required, credentials)
-            answer = await self._request(method, path, params, body, credentials, priority)
+            answer = await self._request(method, path, params, body, credentials, dispatch)
         return _body(answer, self.redactor, signed=body is not None)
 
     async def _request(
@@ -358,10 +367,10 @@ class Service:
         params: Mapping[str, str | int] | None,
         body: bytes | None,
         credentials: _Credentials | None,
-        priority: Priority,
+        dispatch: Dispatch,
     ) -> Answer:
         headers = None if credentials is None else credentials.headers()
-        return await self._http.request(method, path, params=params, body=body, headers=headers, priority=priority)
+        return await self._http.request(method, path, params=params, body=body, headers=headers, dispatch=dispatch)
 
     @asynccontextmanager
     async def websocket(
@@ -422,15 +431,23 @@ class Service:
                     )
                 )
             except TplusError as exc:
-                self.is_refusing = True
+                self._is_refusing = True
+                self._is_away = isinstance(exc, ConnectionFailed)
                 if isinstance(exc, HandshakeRejected):
                     pacer.answered(queue, exc.status, sent_at, exc.retry_after)
                 raise
             finally:
                 queue.release(ticket)
-            self.is_refusing = False
+            self._is_refusing = False
+            if self._is_away:
+                self._is_away = False
+                self._absent.unpark_all()
             pacer.answered(queue, 101, sent_at, None)
             yield websocket
+
+    async def wait_until_back(self) -> None:
+        """Wait until a connection is made after others could not be."""
+        await self._absent.park()
 
     async def retire_connections(self) -> None:
         """Let no request use a connection that is open now, for the service may have moved."""

@@ -25,15 +25,17 @@ from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import Depth
 from tplus_trio.streams.stream import Home, Stream, open_stream
 from tplus_trio.transport.connector import Connector, Endpoint, TcpConnector, tls_context
-from tplus_trio.transport.pacing import Priority
+from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.transport.websocket import WebSocketLimits
 from tplus_trio.users import User
 
-__all__ = ["BookOptions", "Client", "ClientOptions", "StreamOptions", "asset", "page_params"]
+__all__ = ["CALL", "BookOptions", "Client", "ClientOptions", "StreamOptions", "asset", "page_params"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
 
+#: A call of the client's user.
+CALL: Final = Dispatch()
 _DEFAULT_RESTART: Final = RestartPolicy()
 #: Seconds that closing idle connections may take.
 _CLOSE: Final = 1.0
@@ -235,13 +237,13 @@ class Client(Scoped):
         *,
         user: User | None = None,
         required: bool = False,
-        priority: Priority = Priority.CALL,
+        dispatch: Dispatch = CALL,
         **params: Any,
     ) -> bytes:
         """Ask for something; parameters that are None are left out."""
         given = {name: value for name, value in params.items() if value is not None}
         return await self._service.request(
-            "GET", path, params=given or None, user=user, required=required, priority=priority
+            "GET", path, params=given or None, user=user, required=required, dispatch=dispatch
         )
 
 

@@ -9,6 +9,7 @@ from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count
 from tplus_trio.book import LiveBook
 from tplus_trio.clients.base import (
+    CALL,
     BookOptions,
     Client,
     ClientOptions,
@@ -38,7 +39,7 @@ from tplus_trio.streams.recovery import (
     conflate_depth,
 )
 from tplus_trio.streams.stream import Stream
-from tplus_trio.transport.pacing import Priority
+from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
 
 __all__ = ["MarketDataClient"]
@@ -85,7 +86,7 @@ class MarketDataClient(Client):
                 decode=codec.decode_trade_frame,
                 decode_batch=codec.decode_trade_batch,
                 recovery=partial(TradesBackfill, max_pages=check_count("backfill_pages", backfill_pages)),
-                fetch=lambda page, priority: self._trades(page, _PAGE, priority),
+                fetch=lambda page, dispatch: self._trades(page, _PAGE, dispatch),
                 user=self._default_user,
             ),
             options,
@@ -135,7 +136,7 @@ class MarketDataClient(Client):
             decode_batch=codec.decode_depth_batch,
             batch_size=_DEPTH_BATCH,
             recovery=partial(DepthRecovery, sequence=sequence, name=path),
-            fetch=lambda _page, priority: self._snapshot(asset_id, priority),
+            fetch=lambda _page, dispatch: self._snapshot(asset_id, dispatch),
             user=self._default_user,
             conflate=conflate_depth,
             begins=lambda item: isinstance(item, OrderBook),
@@ -164,7 +165,7 @@ class MarketDataClient(Client):
                     max_pages=check_count("backfill_pages", backfill_pages),
                     asset_id=market,
                 ),
-                fetch=lambda page, priority: self._klines(market, page, _PAGE, priority=priority),
+                fetch=lambda page, dispatch: self._klines(market, page, _PAGE, dispatch=dispatch),
                 user=self._default_user,
                 conflate=conflate_by(lambda item: getattr(item, "open_timestamp_ns", item)),
             ),
@@ -191,10 +192,10 @@ class MarketDataClient(Client):
         Raises:
             ApiError, ConnectionFailed, DecodeError: it could not be had.
         """
-        return await self._snapshot(asset(asset_id), Priority.CALL)
+        return await self._snapshot(asset(asset_id), CALL)
 
-    async def _snapshot(self, asset_id: AssetIdentifier, priority: Priority) -> OrderBook:
-        return codec.decode(await self._public(f"/marketdepth/{asset_id}", priority), OrderBook)
+    async def _snapshot(self, asset_id: AssetIdentifier, dispatch: Dispatch) -> OrderBook:
+        return codec.decode(await self._public(f"/marketdepth/{asset_id}", dispatch), OrderBook)
 
     async def get_trades(self, page: int | None = None, limit: int | None = None) -> list[Trade]:
         """A page of the confirmed trades of all markets, newest first.
@@ -206,10 +207,10 @@ class MarketDataClient(Client):
         Raises:
             ApiError, ConnectionFailed, DecodeError: it could not be had.
         """
-        return await self._trades(page, limit, Priority.CALL)
+        return await self._trades(page, limit, CALL)
 
-    async def _trades(self, page: int | None, limit: int | None, priority: Priority) -> list[Trade]:
-        return codec.decode(await self._public("/trades", priority, **page_params(page, limit)), list[Trade])
+    async def _trades(self, page: int | None, limit: int | None, dispatch: Dispatch) -> list[Trade]:
+        return codec.decode(await self._public("/trades", dispatch, **page_params(page, limit)), list[Trade])
 
     async def get_trades_for_asset(
         self, asset_id: AssetIdentifier | str | int, page: int | None = None, limit: int | None = None
@@ -247,11 +248,11 @@ class MarketDataClient(Client):
         limit: int | None,
         end_timestamp_ns: int | None = None,
         interval: Interval | str | None = None,
-        priority: Priority = Priority.CALL,
+        dispatch: Dispatch = CALL,
     ) -> KlinesPage:
         body = await self._public(
             f"/klines/{asset_id}",
-            priority,
+            dispatch,
             **page_params(page, limit),
             end_timestamp_ns=None
             if end_timestamp_ns is None
@@ -268,5 +269,5 @@ class MarketDataClient(Client):
         """The 24 h summaries of all markets."""
         return codec.decode(await self._public("/tickers"), list[Ticker])
 
-    async def _public(self, path: str, priority: Priority = Priority.CALL, **params: Any) -> bytes:
-        return await self._get(path, user=self._default_user, priority=priority, **params)
+    async def _public(self, path: str, dispatch: Dispatch = CALL, **params: Any) -> bytes:
+        return await self._get(path, user=self._default_user, dispatch=dispatch, **params)

@@ -9,7 +9,7 @@ import trio
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count, check_instance
-from tplus_trio.clients.base import Client, ClientOptions, StreamOptions, asset, page_params
+from tplus_trio.clients.base import CALL, Client, ClientOptions, StreamOptions, asset, page_params
 from tplus_trio.errors import NotFoundError
 from tplus_trio.models import (
     GTC,
@@ -41,7 +41,7 @@ from tplus_trio.secret import SecretBytes
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.recovery import Marked, OrdersRecovery, OrdersUpdate
 from tplus_trio.streams.stream import Stream
-from tplus_trio.transport.pacing import Priority
+from tplus_trio.transport.pacing import Dispatch, Priority
 from tplus_trio.users import User
 
 __all__ = ["OrderBookClient"]
@@ -49,6 +49,7 @@ __all__ = ["OrderBookClient"]
 #: How many orders a snapshot asks for at once, and how many pages at most.
 _ORDERS_PAGE: Final = 1000
 _ORDERS_PAGES: Final = 50
+_ORDER: Final = Dispatch(Priority.ORDER)
 
 
 class OrderBookClient(Client):
@@ -83,7 +84,7 @@ class OrderBookClient(Client):
                 decode=codec.decode_order_event_frame,
                 decode_batch=codec.decode_order_event_batch,
                 recovery=OrdersRecovery,
-                fetch=lambda _page, priority: self._all_orders(owner, priority),
+                fetch=lambda _page, dispatch: self._all_orders(owner, dispatch),
                 user=owner,
                 private=True,
             ),
@@ -156,11 +157,11 @@ class OrderBookClient(Client):
         Raises:
             ApiError, ConnectionFailed, DecodeError: it could not be had.
         """
-        return await self._market(asset(asset_id), Priority.CALL)
+        return await self._market(asset(asset_id), CALL)
 
-    async def _market(self, asset_id: AssetIdentifier, priority: Priority) -> Market:
+    async def _market(self, asset_id: AssetIdentifier, dispatch: Dispatch) -> Market:
         if asset_id not in self._markets:
-            body = await self._get(f"/market/{asset_id}", user=self._default_user, priority=priority)
+            body = await self._get(f"/market/{asset_id}", user=self._default_user, dispatch=dispatch)
             self._markets[asset_id] = codec.decode(body, Market)
         else:
             await trio.lowlevel.checkpoint()
@@ -183,23 +184,23 @@ class OrderBookClient(Client):
             ApiError, ConnectionFailed, DecodeError: it could not be had.
             MissingUserError: there is no user.
         """
-        return await self._orders(self._user(user), page, limit, Priority.CALL)
+        return await self._orders(self._user(user), page, limit, CALL)
 
-    async def _orders(self, owner: User, page: int | None, limit: int | None, priority: Priority) -> UserOrders:
+    async def _orders(self, owner: User, page: int | None, limit: int | None, dispatch: Dispatch) -> UserOrders:
         path = f"/orders/user/{owner.public_key}"
         try:
-            body = await self._get(path, user=owner, required=True, priority=priority, **page_params(page, limit))
+            body = await self._get(path, user=owner, required=True, dispatch=dispatch, **page_params(page, limit))
         except NotFoundError:
             return UserOrders((), {})
         return codec.decode(body, UserOrders)
 
-    async def _all_orders(self, user: User, priority: Priority) -> UserOrders:
+    async def _all_orders(self, user: User, dispatch: Dispatch) -> UserOrders:
         """A user's orders, all pages, with the rest of the last."""
         # A new order moves the others from page to page; what is read first of an order is the newer.
         orders: dict[str, OrderResponse] = {}
         rest: Mapping[str, Any] = {}
         for page in range(_ORDERS_PAGES):
-            found, rest = await self._orders(user, page, _ORDERS_PAGE, priority)
+            found, rest = await self._orders(user, page, _ORDERS_PAGE, dispatch)
             for order in found:
                 orders.setdefault(order.order_id, order)
             if not rest.get("has_next_page"):
@@ -267,7 +268,7 @@ class OrderBookClient(Client):
         check_instance("reduce_only", reduce_only, bool)
         if trigger is not None:
             check_instance("trigger", trigger, OrderTrigger)
-        market = await self._market(base_asset, Priority.ORDER)
+        market = await self._market(base_asset, _ORDER)
         order = Order(
             signer=owner.public_key,
             order_id=name,
@@ -309,7 +310,5 @@ class OrderBookClient(Client):
 
     async def _operate(self, method: str, path: str, request: object, owner: User) -> OrderOperationResponse:
         body = SecretBytes(codec.encode(request))
-        answer = await self._service.request(
-            method, path, body=body, user=owner, required=True, priority=Priority.ORDER
-        )
+        answer = await self._service.request(method, path, body=body, user=owner, required=True, dispatch=_ORDER)
         return codec.decode(answer, OrderOperationResponse)

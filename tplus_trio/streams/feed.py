@@ -11,7 +11,7 @@ from tplus_trio.codec import BatchDecoder, FrameDecoder
 from tplus_trio.streams.buffer import Conflate
 from tplus_trio.streams.recovery import Recovery
 from tplus_trio.streams.stats import StreamStats
-from tplus_trio.transport.pacing import Priority
+from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
 
 __all__ = ["Feed"]
@@ -31,8 +31,8 @@ class Feed(Generic[T]):
     batch_size: int = 32 * 1024
     #: Makes the feed's recovery, given the time and the stream's counts.
     recovery: Callable[[Callable[[], int], StreamStats], Recovery[T]] = Recovery
-    #: Asks REST for a page, as urgently as told, where the recovery wants one.
-    fetch: Callable[[int, Priority], Awaitable[Any]] | None = None
+    #: Asks REST for a page, where the recovery wants one.
+    fetch: Callable[[int, Dispatch], Awaitable[Any]] | None = None
     #: Whom to sign in as, and whether the service insists.
     user: User | None = None
     private: bool = False

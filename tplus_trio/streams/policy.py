@@ -24,6 +24,8 @@ __all__ = ["RestartPolicy", "Restarts", "is_passing"]
 
 #: Seconds. A `Retry-After` beyond this is a mistake, or a clock's that is years off, more likely than a wish.
 _LONGEST_WAIT: Final = 3600.0
+#: Seconds over which streams come back once one of them shows that the service is there.
+_SHORT: Final = 0.5
 
 
 @attrs.frozen(kw_only=True)
@@ -105,6 +107,10 @@ class Restarts:
                 raise RestartLimitExceeded(len(self._failures), policy.within) from failure
         asked: float = getattr(failure, "retry_after", None) or 0.0
         return max(self.jitter(self._in_a_row), min(asked, _LONGEST_WAIT))
+
+    def spread(self, left: float) -> float:
+        """A short delay, in seconds, where ``left`` was still to wait and need not be any more."""
+        return self._draw() * min(max(left, 0.0), _SHORT)
 
     def jitter(self, failures: int) -> float:
         """A delay, in seconds, for so many attempts in a row that came to nothing."""

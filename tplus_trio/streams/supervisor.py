@@ -18,7 +18,7 @@ from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy, Restarts
 from tplus_trio.streams.stats import StreamState, StreamStats
 from tplus_trio.streams.turns import Turns
-from tplus_trio.transport.pacing import Priority
+from tplus_trio.transport.pacing import Dispatch, Priority
 from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket, WebSocketLimits
 
 __all__ = ["Sink", "Supervisor"]
@@ -179,11 +179,13 @@ class Supervisor(Generic[T]):
     async def _supervise(self) -> None:
         while not self._stopping:
             self._set_state(StreamState.CONNECTING)
+            was_lost = False
             try:
                 await self._connect()
                 reason, delay = "a new connection was ordered", 0.0
             except Exception as exc:  # noqa: BLE001 - the policy raises it again unless it passes
                 delay = self._restarts.failed(exc, trio.current_time())
+                was_lost = isinstance(exc, ConnectionFailed) and exc.close_code is None
                 reason = str(exc)
                 _log.info("%s: %s; trying again in %.2f s", self._feed.path, reason, delay)
             if self._stopping:
@@ -192,8 +194,17 @@ class Supervisor(Generic[T]):
             if delay:
                 self._set_state(StreamState.BACKOFF)
                 with trio.CancelScope() as self._step:
-                    await trio.sleep(delay)
+                    await self._pause(delay, was_lost=was_lost)
                 self._step = None
+
+    async def _pause(self, delay: float, *, was_lost: bool) -> None:
+        """Wait before the next attempt: less, where another stream shows that the service is back."""
+        with trio.move_on_after(delay) as scope:
+            if not was_lost:
+                await trio.sleep_forever()
+            await self._service.wait_until_back()
+        if not scope.cancelled_caught:
+            await trio.sleep(self._restarts.spread(scope.deadline - trio.current_time()))
 
     async def _connect(self) -> None:
         """Connect, and deliver until ordered to stop.
@@ -208,7 +219,7 @@ class Supervisor(Generic[T]):
             await self._service.retire_connections()
         try:
             async with open_plain_nursery() as self._connection:
-                if recovery.eager and not self._service.is_refusing:
+                if recovery.eager and not self._service.is_scarce:
                     self._fetch_soon()
                 async with self._service.websocket(
                     feed.path, user=feed.user, required=feed.private, limits=self._limits
@@ -331,10 +342,17 @@ class Supervisor(Generic[T]):
         assert fetch is not None  # noqa: S101 - for the type checker: a recovery that asks comes with it
         patience = _Patience()
         while (page := recovery.page) is not None:
-            ticket, early = recovery.ticket, not self._subscribed
+            # A request that had to wait for its turn may be sent when the subscription stands.
+            early = True
+
+            def sent() -> None:
+                nonlocal early
+                early = not self._subscribed
+
+            ticket = recovery.ticket
             delay = 0.0
             try:
-                answer: Any = await fetch(page, Priority.RECOVERY)
+                answer: Any = await fetch(page, Dispatch(Priority.RECOVERY, sent))
             except TplusError as exc:
                 # Of a service that is gone the attempt to connect tells as well, and it counts once.
                 while not self._subscribed:
@@ -349,7 +367,7 @@ class Supervisor(Generic[T]):
                     self._answered.unpark_all()
                     await self._deliver(items)
                 patience.count(useful=useful, rejected=wanted and not early)
-                if not useful:
+                if wanted and not useful and not early:
                     await self._service.retire_connections()
                 if patience.useless > _PATIENT:
                     delay = self._restarts.jitter(patience.useless - _PATIENT)

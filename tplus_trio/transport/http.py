@@ -20,13 +20,14 @@ from tplus_trio.errors import ConnectionFailed, DecodeError
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint
-from tplus_trio.transport.pacing import Pacer, Priority
+from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
 from tplus_trio.transport.pool import Connection, ConnectionPool
 
 __all__ = ["Answer", "Http", "retry_after"]
 
 #: A body in an encoding could unpack to any size; the services' answers are small enough to travel as they are.
 _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
+_CALL: Final = Dispatch()
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
 
 
@@ -179,7 +180,7 @@ class Http:
         params: Mapping[str, str | int] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        priority: Priority = Priority.CALL,
+        dispatch: Dispatch = _CALL,
     ) -> Answer:
         """Send one request and read the whole answer, whatever its status.
 
@@ -194,13 +195,15 @@ class Http:
         if self._is_closed:
             msg = "the client was closed: its `async with` block was left, or its aclose() was called; make a new one"
             raise RuntimeError(msg)
-        pacer = self._pacer.get()
+        pacer, priority = self._pacer.get(), dispatch.priority
         queue = pacer.queue(priority)
         deadline = trio.current_time() + self._timeout
         ticket = await queue.acquire(priority, deadline=deadline if priority < Priority.CONFIRMATION else math.inf)
         sent_at = trio.current_time()
         if priority >= Priority.CONFIRMATION:
             deadline = sent_at + self._timeout
+        if dispatch.on_sent is not None:
+            dispatch.on_sent()
         sent = dict(headers or {})
         if body is not None:
             sent["content-type"] = "application/json"

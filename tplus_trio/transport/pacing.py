@@ -20,7 +20,7 @@ import trio
 
 from tplus_trio.errors import ConnectionFailed, RateLimitError
 
-__all__ = ["Pacer", "Priority", "RateLimit", "RequestQueue"]
+__all__ = ["Dispatch", "Pacer", "Priority", "RateLimit", "RequestQueue"]
 
 #: Seconds. Accepted requests are counted over this span.
 _SPAN: Final = 1.0
@@ -58,6 +58,15 @@ class Priority(enum.IntEnum):
     CONFIRMATION = 3
     #: A snapshot or a backfill of a stream, or the handshake of one.
     RECOVERY = 4
+
+
+@attrs.frozen
+class Dispatch:
+    """How a request is sent."""
+
+    priority: Priority = Priority.CALL
+    #: Called in the step before the request's first byte may leave; again if the request is repeated.
+    on_sent: Callable[[], object] | None = None
 
 
 class RateLimit:
@@ -262,6 +271,11 @@ class Pacer:
             Priority.RECOVERY: requests,
         }
         self._shared = (requests, self.handshakes)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the service is known to limit requests or handshakes."""
+        return any(queue.limit.rate is not None for queue in self._shared)
 
     def queue(self, priority: Priority) -> RequestQueue:
         """Where a request waits."""
