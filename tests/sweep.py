@@ -141,10 +141,11 @@ async def sweep(
 
 def idle_connections(client: Client) -> int:
     """How many connections a client keeps for its next REST calls."""
-    transport = client._service._http._client._transport
-    connections = transport._pool.connections  # type: ignore[attr-defined]
-    assert all(connection.is_idle() for connection in connections), "a connection is neither used nor closed"
-    return len(connections)
+    pacer = client._service._pacer.get()
+    for queue in (*pacer._queues.values(), pacer.handshakes):
+        assert not queue.under_way, "a request that has ended takes up a slot"
+        assert not queue.waiting, "a request that has ended waits for its turn"
+    return client._service._http.idle_connections
 
 
 async def inspect(world: World) -> None:

@@ -157,8 +157,8 @@ async def test_the_delay_starts_over_after_health(
 ) -> None:
     policy = RestartPolicy(initial_delay=1.0, factor=10.0, max_delay=100.0, within=30.0)
     async with open_world() as world:
-        world.network.refuse(3)  # with the first attempt, REST is asked for a snapshot
-        async with world.md.stream_depth(ASSET, restart=policy) as stream:
+        world.network.refuse(2)
+        async with world.md.stream_ticker(ASSET, restart=policy) as stream:  # which asks REST for nothing
             await stream.wait_live()
             waits = [trio.current_time()]
             for healthy in (29.0, 31.0, 5.0):

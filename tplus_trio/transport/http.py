@@ -98,8 +98,7 @@ class _Transport(httpx.AsyncBaseTransport):
                 # It came behind the answer before: from a server that answers twice, or sends more than it announced.
                 msg = "the connection was lost: an answer came over it before it was asked for"
                 raise ConnectionFailed(msg)  # noqa: TRY301 - it closes the connection, like all others
-            headers = httpx.Headers(response.headers)
-            self._check_encoding(SecretText(headers.get("content-encoding", "identity")))
+            self._check_encoding(response)
             body = SecretBytes(b"".join([chunk async for chunk in _Chunks(response)]))
             with trio.CancelScope(shield=True):  # nothing is waited for
                 await response.aclose()
@@ -109,29 +108,27 @@ class _Transport(httpx.AsyncBaseTransport):
             if isinstance(exc, _NETWORK_ERRORS):
                 raise _lost(exc) from exc
             raise
-        return httpx.Response(response.status, headers=headers, content=body)
+        return httpx.Response(response.status, headers=response.headers, content=body)
 
-    def _check_encoding(self, encoding: SecretText) -> None:
+    def _check_encoding(self, response: httpcore.Response) -> None:
+        encoding = SecretText(httpx.Headers(response.headers).get("content-encoding", "identity"))
         if encoding != "identity":
             known = self._redactor.text(encoding[:40])
             msg = f"the answer came in an encoding that was not asked for: {known!r}"
             raise DecodeError(msg)
 
 
-class _Chunks:
+class _Chunks(AsyncIterator[SecretBytes]):
     """The pieces of an answer's body: an iterator, not a generator, which would want closing."""
 
     def __init__(self, response: httpcore.Response) -> None:
         self._chunks: AsyncIterator[bytes] = aiter(cast("Any", response.stream))
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> SecretBytes:
         # An answer may be cut into a chunk for each byte, and httpcore has thousands of them out of one read. Not to be
         # cancelled here, between its generators, but where they wait for the network.
         await trio.lowlevel.cancel_shielded_checkpoint()
-        return await anext(self._chunks)
+        return SecretBytes(await anext(self._chunks))
 
 
 _NETWORK_ERRORS: Final = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol)
@@ -220,6 +217,12 @@ class Http:
         asked = retry_after(response.headers.get("retry-after", ""))
         pacer.answered(queue, response.status_code, sent_at, asked)
         return Answer(response.status_code, response.headers, response.content)
+
+    @property
+    def idle_connections(self) -> int:
+        """How many connections are kept for the next requests."""
+        pool = self._pool.peek()
+        return 0 if pool is None else pool.idle
 
     async def retire_connections(self) -> None:
         """Let no request use a connection that is open now, for the service may have moved."""

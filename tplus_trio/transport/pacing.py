@@ -28,9 +28,11 @@ _SPAN: Final = 1.0
 _MARGIN: Final = 0.9
 #: Requests a second where nothing was accepted, doubled each second until something is refused again.
 _FIRST_RATE: Final = 8.0
-#: A known rate grows by this factor after so many seconds without a refusal, and is forgotten after so many.
+#: A known rate grows by this factor after so many seconds, and requests, without a refusal.
 _GROWTH: Final = 1.1
 _GROWS_AFTER: Final = 10.0
+_GROWS_AFTER_REQUESTS: Final = 10.0
+#: A limit is forgotten after so many seconds without a refusal.
 _FORGOTTEN_AFTER: Final = 300.0
 #: Seconds to wait after a 429 without ``Retry-After``: the first is drawn up to this, then it doubles up to that.
 _FIRST_WAIT: Final = 0.25
@@ -149,8 +151,12 @@ class RateLimit:
         if now - self.held_until > _FORGOTTEN_AFTER:
             self.rate = None
             return
-        factor, after = (2.0, _SPAN) if self._is_guess else (_GROWTH, _GROWS_AFTER)
-        while now - self._grown_at >= after:
+        while True:
+            factor, after = _GROWTH, max(_GROWS_AFTER, _GROWS_AFTER_REQUESTS / self.rate)
+            if self._is_guess:
+                factor, after = 2.0, _SPAN
+            if now - self._grown_at < after:
+                return
             self._grown_at += after
             self.rate *= factor
 
@@ -178,6 +184,16 @@ class RequestQueue:
         self._tickets = count()
         #: The requests under way, by ticket, with the time each was sent, oldest first.
         self._under_way: dict[int, float] = {}
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are under way, and were sent within the last second."""
+        return len(self._under_way)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return sum(not waiter.has_left for _, _, waiter in self._line)
 
     async def acquire(self, priority: Priority, *, deadline: float = inf) -> int:
         """Wait for the turn of a request. Cancelled, it has taken no slot.
