@@ -387,16 +387,7 @@ class Service:
             HandshakeRejected: the service said no. A 401 or 403 is raised after one fresh sign-in and one retry.
         """
         async with AsyncExitStack() as stack:
-            credentials, is_last = await self._sign_in(user, required), False
-            for left in reversed(range(_MOST_TRIES)):
-                try:
-                    websocket = await stack.enter_async_context(self._websocket(path, credentials, limits))
-                    break
-                except HandshakeRejected as exc:
-                    if credentials is None or is_last or not left or exc.status not in _REFUSED:
-                        raise
-                    _log.info("the handshake on %s was refused with %d: signing in afresh", path, exc.status)
-                    credentials, is_last = await self._sign_in_afresh(user, required, credentials)
+            websocket, credentials = await self._connect(stack, path, user, required, limits)
             opened_at = trio.current_time()
             try:
                 yield websocket
@@ -407,6 +398,24 @@ class Service:
             finally:
                 if credentials is not None and trio.current_time() - opened_at >= _FIRST_PAUSE:
                     self._sessions[credentials.public_key].prove()
+
+    async def _connect(
+        self, stack: AsyncExitStack, path: str, user: User | None, required: bool, limits: WebSocketLimits | None
+    ) -> tuple[WebSocket, _Credentials | None]:
+        """Open a WebSocket on a stack, signing in as often as that may help."""
+        credentials, is_last = await self._sign_in(user, required), False
+        left = _MOST_TRIES
+        while True:
+            left -= 1
+            try:
+                websocket = await stack.enter_async_context(self._websocket(path, credentials, limits))
+            except HandshakeRejected as exc:
+                if credentials is None or is_last or not left or exc.status not in _REFUSED:
+                    raise
+                _log.info("the handshake on %s was refused with %d: signing in afresh", path, exc.status)
+                credentials, is_last = await self._sign_in_afresh(user, required, credentials)
+            else:
+                return websocket, credentials
 
     @asynccontextmanager
     async def _websocket(

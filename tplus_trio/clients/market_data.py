@@ -269,5 +269,5 @@ class MarketDataClient(Client):
         """The 24 h summaries of all markets."""
         return codec.decode(await self._public("/tickers"), list[Ticker])
 
-    async def _public(self, path: str, dispatch: Dispatch = CALL, **params: Any) -> bytes:
+    async def _public(self, path: str, dispatch: Dispatch = CALL, /, **params: Any) -> bytes:
         return await self._get(path, user=self._default_user, dispatch=dispatch, **params)

@@ -103,10 +103,11 @@ class _Transport(httpx.AsyncBaseTransport):
             with trio.CancelScope(shield=True):  # nothing is waited for
                 await response.aclose()
                 await pool.give_back(connection)
-        except BaseException as exc:
+        except _NETWORK_ERRORS as exc:
             await connection.aclose()
-            if isinstance(exc, _NETWORK_ERRORS):
-                raise _lost(exc) from exc
+            raise _lost(exc) from exc
+        except BaseException:
+            await connection.aclose()
             raise
         return httpx.Response(response.status, headers=response.headers, content=body)
 
@@ -134,7 +135,7 @@ class _Chunks(AsyncIterator[SecretBytes]):
 _NETWORK_ERRORS: Final = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol)
 
 
-def _lost(failure: BaseException) -> ConnectionFailed:
+def _lost(failure: Exception) -> ConnectionFailed:
     """What httpcore's errors come to, in our terms."""
     return ConnectionFailed(f"the connection was lost: {failure}" if str(failure) else "the connection was lost")
 
