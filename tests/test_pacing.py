@@ -115,7 +115,7 @@ def test_streams_wait_longer_than_calls_by_what_is_drawn() -> None:
     limit = RateLimit(lambda: 0.5)
     limit.refused(0.0, 0.0, 4.0)
     assert limit.ready_at(0.0, by_stream=False) == pytest.approx(4.0)
-    assert limit.ready_at(0.0, by_stream=True) == pytest.approx(4.2)
+    assert limit.ready_at(0.0, by_stream=True) == pytest.approx(4.1)
 
 
 def test_a_pause_of_days_is_a_mistake() -> None:

@@ -130,14 +130,14 @@ async def test_retry_after_is_honoured(autojump_clock: MockClock) -> None:
         world.exchange.faults.reject_handshakes(1, 429, retry_after=7.0)
         async with world.md.stream_depth(ASSET) as stream:
             await stream.wait_live()
-            # A stream waits up to a tenth longer: other clients wait for the same moment.
-            assert 7.0 <= trio.current_time() <= 7.7 + 1e-6
+            # A stream waits slightly longer: other clients wait for the same moment.
+            assert 7.0 <= trio.current_time() <= 7.4
             # Of REST, too.
             world.exchange.faults.fail_requests(SNAPSHOT, 429, retry_after=11.0)
             asked = trio.current_time()
             stream.resync()
             await stream.wait_live()
-            assert asked + 11.0 <= trio.current_time() <= asked + 12.0 + 1e-6
+            assert asked + 11.0 <= trio.current_time() <= asked + 11.4 + 1e-6
 
 
 async def test_jitter_is_full_and_grows(states: list[tuple[StreamState, float]], autojump_clock: MockClock) -> None:
@@ -205,7 +205,7 @@ async def test_what_the_early_request_is_told_counts(autojump_clock: MockClock) 
         world.exchange.faults.fail_requests(SNAPSHOT, 429, retry_after=30.0)
         async with world.md.stream_depth(ASSET) as stream:
             assert isinstance(await stream.receive(), OrderBook)
-            assert started + 30.0 <= trio.current_time() <= started + 31.0 + 1e-6
+            assert started + 30.0 <= trio.current_time() <= started + 30.4 + 1e-6
 
 
 async def test_a_service_that_is_gone_counts_once_for_each_attempt(autojump_clock: MockClock) -> None:

@@ -28,6 +28,7 @@ __all__ = ["Answer", "Http", "retry_after"]
 #: A body in an encoding could unpack to any size; the services' answers are small enough to travel as they are.
 _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _CALL: Final = Dispatch()
+_CLOSED: Final = "the client was closed: its `async with` block was left, or its aclose() was called; make a new one"
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
 
 
@@ -160,6 +161,9 @@ class Http:
         self._pacer = pacer
         self._pool: RunLocal[ConnectionPool] = RunLocal(lambda: ConnectionPool(endpoint, connector, tls, max_body))
         self._is_closed = False
+        #: Around each request that is waiting or under way.
+        self._under_way: set[trio.CancelScope] = set()
+        self._ended = trio.lowlevel.ParkingLot()
         self._client = httpx.AsyncClient(
             base_url=str(endpoint),
             transport=_Transport(self._pool.get, redactor),
@@ -191,28 +195,44 @@ class Http:
             RateLimitError: the service asked for a pause that is longer than the timeout. Nothing was sent.
         """
         if self._is_closed:
-            msg = "the client was closed: its `async with` block was left, or its aclose() was called; make a new one"
-            raise RuntimeError(msg)
+            raise RuntimeError(_CLOSED)
+        with trio.CancelScope() as scope:
+            self._under_way.add(scope)
+            try:
+                return await self._request(scope, method, path, params, body, headers, dispatch)
+            except (ConnectionFailed, DecodeError) as exc:
+                raise self._redactor.error(exc)  # noqa: B904 - it is the same, and has its cause
+            finally:
+                self._under_way.discard(scope)
+                self._ended.unpark_all()
+        msg = _CLOSED if self._is_closed else f"{method} {path} was not answered within {self._timeout:g} s"
+        raise ConnectionFailed(msg)
+
+    async def _request(
+        self,
+        scope: trio.CancelScope,
+        method: str,
+        path: str,
+        params: Mapping[str, str | int] | None,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+        dispatch: Dispatch,
+    ) -> Answer:
+        """Wait for the request's turn, send it and read the answer. The scope ends with the timeout."""
         pacer, priority = self._pacer.get(), dispatch.priority
         queue = pacer.queue(priority)
+        is_patient = priority >= Priority.CONFIRMATION
         deadline = trio.current_time() + self._timeout
-        ticket = await queue.acquire(priority, deadline=deadline if priority < Priority.CONFIRMATION else math.inf)
+        ticket = await queue.acquire(priority, deadline=math.inf if is_patient else deadline)
         sent_at = trio.current_time()
-        if priority >= Priority.CONFIRMATION:
-            deadline = sent_at + self._timeout
-        if dispatch.on_sent is not None:
-            dispatch.on_sent()
-        sent = dict(headers or {})
-        if body is not None:
-            sent["content-type"] = "application/json"
+        scope.deadline = sent_at + self._timeout if is_patient else deadline
         try:
-            with trio.fail_at(deadline):
-                response = await self._client.request(method, path, params=params, content=body, headers=sent)
-        except trio.TooSlowError:
-            msg = f"{method} {path} was not answered within {self._timeout:g} s"
-            raise ConnectionFailed(msg) from None
-        except (ConnectionFailed, DecodeError) as exc:
-            raise self._redactor.error(exc)  # noqa: B904 - it is the same, and has its cause
+            if dispatch.on_sent is not None:
+                dispatch.on_sent()
+            sent = dict(headers or {})
+            if body is not None:
+                sent["content-type"] = "application/json"
+            response = await self._client.request(method, path, params=params, content=body, headers=sent)
         finally:
             queue.release(ticket)
         asked = retry_after(response.headers.get("retry-after", ""))
@@ -230,8 +250,12 @@ class Http:
         await self._pool.get().retire()
 
     async def aclose(self) -> None:
-        """Close all idle connections, at once, and send no more requests."""
+        """End all requests and close all connections, at once. No more requests can be sent."""
         self._is_closed = True
+        for scope in self._under_way:
+            scope.cancel()
+        while self._under_way:
+            await self._ended.park()
         if (pool := self._pool.peek()) is not None:
             await pool.retire()
         await self._client.aclose()

@@ -40,8 +40,8 @@ _MOST_WAIT: Final = 30.0
 #: A ``Retry-After`` beyond this, in seconds, is more likely a mistake than a wish.
 _LONGEST_WAIT: Final = 3600.0
 #: Streams wait longer by up to this part of a wait, and this many seconds: other clients wait for the same moment.
-_SPREAD: Final = 0.1
-_MOST_SPREAD: Final = 1.0
+_SPREAD: Final = 0.05
+_MOST_SPREAD: Final = 0.4
 #: Seconds for which a request takes up a slot. One that takes longer goes on without: requests that hang must not hold
 #: up those of other streams.
 _SLOT_TIME: Final = 1.0
