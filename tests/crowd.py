@@ -237,7 +237,8 @@ def main() -> int:
     with ExitStack() as stack:
         exchange = ExchangeProcess(options.books, options.rate)
         stack.callback(exchange.close)
-        url, upset = exchange.url, partial(exchange.order, str(AWAY))
+        url = exchange.url
+        upset: Callable[[], object] = partial(exchange.order, str(AWAY))
         if options.nginx:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             folder.chmod(0o755)

@@ -66,7 +66,7 @@ class _CancelAt(trio.abc.Instrument):
             self._scope.cancel()
 
     def _is_ours(self, task: trio.lowlevel.Task | None) -> bool:
-        homes = [client._home.nursery for client in self._clients]
+        homes = [tasks.nursery for client in self._clients if (tasks := client._home.tasks) is not None]
         while task is not None:
             nursery = task.parent_nursery
             if task is self._root or (nursery is not None and nursery in homes):
@@ -155,8 +155,8 @@ async def inspect(world: World) -> None:
     for client in (world.md, world.oms):
         home = client._home
         assert not home._running, "a stream is still running"
-        if home.nursery is not None:
-            assert not home.nursery.child_tasks, "a task is still running"
+        if home.tasks is not None:
+            assert not home.tasks.nursery.child_tasks, "a task is still running"
         for session in client._service._sessions.values():
             assert not session._lock.locked(), "a sign-in holds its lock"
         kept += idle_connections(client)

@@ -501,7 +501,7 @@ class TestErrors:
         with pytest.raises(DecodeError, match=r"not a trade: .*missing required field `asset_id`.*: \{\"a\":1\}$"):
             codec.decode_trade_frame('{"a":1}')
         with pytest.raises(DecodeError, match="nested too deeply"):
-            codec.decode('{"a":' * 10_000, dict[str, Any])
+            codec.decode('{"a":' * 10_000 + "1" + "}" * 10_000, dict[str, Any])
         with pytest.raises(DecodeError, match="'reason' is missing"):
             codec.decode_order_event_frame(f'{{"Removed":{REMOVED.replace("reason", "cause")}}}')
 

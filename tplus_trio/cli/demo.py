@@ -83,13 +83,13 @@ async def demo(lines: Lines, *, seconds: float, tape_file: str | None, seed: int
         serve(exchange) as url,
         OrderBookClient(url, default_user=user) as oms,
         MarketDataClient(url) as md,
-        trio.open_nursery() as nursery,
+        trio.open_nursery(strict_exception_groups=True) as nursery,
     ):
         await lines.put(f"exchange     {url}  user {short(user.public_key)} trades on market {market}")
         watched = _feeds(oms, md, market, exchange, recorded)
         for feed in watched:
             await nursery.start(feed.run, lines, arrived)
-        async with trio.open_nursery() as actors:
+        async with trio.open_nursery(strict_exception_groups=True) as actors:
             actors.start_soon(population.run)
             actors.start_soon(_trade, oms, md, market, min(1.0, seconds / 8))
             if tape is None:

@@ -57,7 +57,7 @@ def _leaves(exc: Exception) -> list[Exception]:
 async def _run(program: Program) -> int:
     status = INTERRUPTED
     with trio.open_signal_receiver(*_SIGNALS) as signals:
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery(strict_exception_groups=True) as nursery:
             nursery.start_soon(_cancel_at_signal, signals, nursery.cancel_scope)
             lines = Lines()
             nursery.start_soon(lines.write_out)

@@ -18,7 +18,7 @@ from tplus_trio.auth import Service
 from tplus_trio.book import LiveBook, open_live_book
 from tplus_trio.errors import MissingUserError
 from tplus_trio.models import AssetIdentifier
-from tplus_trio.scopes import Scoped, open_plain_nursery
+from tplus_trio.scopes import Scoped, open_service_tasks
 from tplus_trio.streams.buffer import Overflow, check_overflow
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy
@@ -164,8 +164,7 @@ class Client(Scoped):
     async def _scope(self) -> AsyncGenerator[None]:
         home = self._home
         try:
-            async with open_plain_nursery() as nursery:
-                home.nursery = nursery
+            async with open_service_tasks() as home.tasks:
                 try:
                     yield
                     await home.close()

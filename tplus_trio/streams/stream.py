@@ -12,7 +12,7 @@ import trio
 
 from tplus_trio.auth import Service
 from tplus_trio.models import Gap
-from tplus_trio.scopes import Scoped, open_plain_nursery
+from tplus_trio.scopes import Scoped, ServiceTasks, open_service_tasks
 from tplus_trio.streams.buffer import Buffer, Overflow, check_overflow
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy
@@ -32,10 +32,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Home:
-    """Where a client's streams live: the nursery of those that are iterated bare, and a list of all that run."""
+    """Where a client's streams live: the tasks of those that are iterated bare, and a list of all that run."""
 
     def __init__(self) -> None:
-        self.nursery: trio.Nursery | None = None
+        self.tasks: ServiceTasks | None = None
         self.turns: Turns = Turns()
         self._left = False
         self._running: set[Supervisor[Any]] = set()
@@ -54,27 +54,27 @@ class Home:
         Raises:
             RuntimeError: the client was not entered, or has been left.
         """
-        if self.nursery is None and not self._left:
+        if self.tasks is None and not self._left:
             msg = "enter the client first: `async with …Client(…) as client:`; its streams live in its nursery"
             raise RuntimeError(msg)
-        self._start(self.nursery, supervisor)
+        self._start(self.tasks, supervisor)
 
     @asynccontextmanager
     async def running(self, supervisor: Supervisor[Any]) -> AsyncGenerator[None]:
         """Run a stream's task in a nursery of its own, and end it in order with the block."""
-        async with open_plain_nursery() as nursery:
-            self._start(nursery, supervisor)
+        async with open_service_tasks() as tasks:
+            self._start(tasks, supervisor)
             yield
             await supervisor.close()
 
-    def _start(self, nursery: trio.Nursery | None, supervisor: Supervisor[Any]) -> None:
-        if self._left or nursery is None:
+    def _start(self, tasks: ServiceTasks | None, supervisor: Supervisor[Any]) -> None:
+        if self._left or tasks is None:
             msg = "the client has been left, and its streams with it"
             raise RuntimeError(msg)
         # Known from here on: the client may be left before the task's first step.
         self._running.add(supervisor)
         self._unstarted.discard(supervisor)
-        nursery.start_soon(self._run, supervisor)
+        tasks.start_soon(self._run, supervisor)
 
     async def _run(self, supervisor: Supervisor[Any]) -> None:
         try:
@@ -85,13 +85,13 @@ class Home:
     async def close(self) -> None:
         """End every stream in order, all at once."""
         await trio.lowlevel.checkpoint()
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery(strict_exception_groups=True) as nursery:
             for supervisor in self._running:
                 nursery.start_soon(supervisor.close)
 
     async def leave(self) -> None:
         """End every stream at once, those in nurseries of their own included, and start no more."""
-        self.nursery, self._left = None, True
+        self.tasks, self._left = None, True
         for supervisor in self._running:
             supervisor.abandon()
         for supervisor in tuple(self._unstarted):

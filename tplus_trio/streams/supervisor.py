@@ -13,7 +13,7 @@ import trio
 
 from tplus_trio.auth import Service
 from tplus_trio.errors import ConnectionFailed, DecodeError, TplusError
-from tplus_trio.scopes import open_plain_nursery
+from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy, Restarts
 from tplus_trio.streams.stats import StreamState, StreamStats
@@ -83,7 +83,7 @@ class Supervisor(Generic[T]):
         self._scope = trio.CancelScope()
         #: Around the reading of an open connection, or the wait before the next.
         self._step: trio.CancelScope | None = None
-        self._connection: trio.Nursery | None = None
+        self._connection: ProtectedNursery | None = None
         self._subscribed = False
         self._stopping = False
         self._fetching = False

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from math import inf
-from typing import Final
+from typing import Final, cast
 
 import h11
 import trio
@@ -16,7 +16,7 @@ import trio.abc
 import trio_websocket
 from wsproto.utilities import LocalProtocolError
 
-from tplus_trio.scopes import open_plain_nursery
+from tplus_trio.scopes import open_service_tasks
 from tplus_trio.testing.exchange import Exchange
 from tplus_trio.testing.feeds import Subscription
 from tplus_trio.testing.frames import on_the_wire
@@ -81,8 +81,9 @@ async def listen(
             await handler(trio.SSLStream(stream, ssl_context, server_side=True, https_compatible=True))
 
     listeners = await trio.open_tcp_listeners(port, host=host)
-    async with open_plain_nursery() as nursery:
-        await nursery.start(partial(trio.serve_listeners, handle, listeners, handler_nursery=nursery))
+    async with open_service_tasks() as tasks:
+        nursery = cast("trio.Nursery", tasks)  # nothing but its start_soon is used
+        await tasks.start(partial(trio.serve_listeners, handler_nursery=nursery), handle, listeners)
         bound = listeners[0].socket.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         yield f"{'http' if ssl_context is None else 'https'}://{name}:{bound}"
@@ -250,7 +251,7 @@ class _FrontStream(trio.abc.Stream):
 async def _serve_feed(stream: _FrontStream, subscription: Subscription) -> None:
     """Shake hands and send a subscription's messages until either side closes."""
     try:
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery(strict_exception_groups=True) as nursery:
             # Until hands are shaken, the whole connection has a deadline.
             nursery.cancel_scope.deadline = trio.current_time() + PATIENCE
             request = await trio_websocket.wrap_server_stream(nursery, stream, max_message_size=MAX_MESSAGE)

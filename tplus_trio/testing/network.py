@@ -19,7 +19,7 @@ import trio
 import trio.abc
 
 from tplus_trio.arguments import check_count, check_number
-from tplus_trio.scopes import open_plain_nursery
+from tplus_trio.scopes import ServiceTasks, open_service_tasks
 from tplus_trio.testing.exchange import Exchange
 from tplus_trio.testing.front import listen, serve_stream
 from tplus_trio.testing.pipe import DEFAULT_CAPACITY, Conditions, MemoryStream, Pipe
@@ -119,13 +119,13 @@ class MemoryNetwork:
         self._refusals = 0
         self._partition: trio.Event | None = None
         self._partition_refuses = False
-        self._background: AbstractAsyncContextManager[trio.Nursery] | None = None
-        self._nursery: trio.Nursery | None = None
+        self._background: AbstractAsyncContextManager[ServiceTasks] | None = None
+        self._nursery: ServiceTasks | None = None
 
     async def __aenter__(self) -> Self:
         if self._background is not None:
             raise RuntimeError("a MemoryNetwork can be entered once only")
-        self._background = open_plain_nursery()
+        self._background = open_service_tasks()
         self._nursery = await self._background.__aenter__()
         return self
 
@@ -201,7 +201,10 @@ class MemoryNetwork:
     async def _relay(self, host: str, port: int, outside: trio.abc.Stream) -> None:
         """Pass everything on between a TCP connection and one of this network, its end and its reset included."""
         try:
-            async with await self.connect(host, port) as inside, trio.open_nursery() as nursery:
+            async with (
+                await self.connect(host, port) as inside,
+                trio.open_nursery(strict_exception_groups=True) as nursery,
+            ):
                 nursery.start_soon(_pump, outside, inside, nursery.cancel_scope)
                 await _pump(inside, outside, nursery.cancel_scope)
         except* (OSError, trio.BrokenResourceError):

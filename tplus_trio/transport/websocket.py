@@ -10,14 +10,14 @@ import re
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 import attrs
 import trio
 import trio_websocket
 
 from tplus_trio.errors import ConnectionFailed, HandshakeRejected
-from tplus_trio.scopes import open_plain_nursery
+from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.secret import Redactor
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream
 from tplus_trio.transport.frames import FrameCutter, Other
@@ -224,11 +224,12 @@ class WebSocket:
         opening = trio.CancelScope()
         failure: Exception | None = None
         try:
-            async with trio.open_nursery() as nursery:
+            async with trio.open_nursery(strict_exception_groups=True) as plain_nursery:
+                nursery = ProtectedNursery(plain_nursery)
                 # trio-websocket would wait for ever for a handshake whose connection is gone.
                 nursery.start_soon(self._fail_when_ended, opening)
                 self._connection = await trio_websocket.wrap_client_stream(
-                    nursery,
+                    cast("trio.Nursery", nursery),  # nothing but its start_soon is used
                     self._tap,  # type: ignore[arg-type]  # any trio.abc.Stream serves; its annotation is too narrow
                     endpoint.netloc,
                     endpoint.prefix + path,
