@@ -23,7 +23,7 @@ from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.http import Answer, Http, retry_after
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
-from tplus_trio.transport.websocket import WebSocket, WebSocketLimits, open_websocket
+from tplus_trio.transport.websocket import CloseBudget, WebSocket, WebSocketLimits, open_websocket
 from tplus_trio.users import User
 
 __all__ = ["Service", "sign"]
@@ -261,6 +261,7 @@ class Service:
         self._auth_prefix = auth_prefix
         self._pacer = RunLocal(partial(Pacer, draw))
         self._is_refusing = False
+        self._closing = CloseBudget(limits.close_timeout)
         #: Whether the last connection could not be made, and the streams that wait for one that can.
         self._is_away = False
         self._absent = trio.lowlevel.ParkingLot()
@@ -437,6 +438,7 @@ class Service:
                         headers=headers,
                         limits=limits or self.limits,
                         redactor=self.redactor,
+                        closing=self._closing,
                     )
                 )
             except TplusError as exc:
@@ -448,6 +450,7 @@ class Service:
             finally:
                 queue.release(ticket)
             self._is_refusing = False
+            self._closing.restore()
             if self._is_away:
                 self._is_away = False
                 self._absent.unpark_all()

@@ -121,13 +121,15 @@ class Supervisor(Generic[T]):
             raise
 
     def reconnect(self) -> None:
-        """Connect anew, at once, whatever is under way."""
+        """Connect anew, at once, whatever is under way. On a stream that ends or has ended, nothing happens."""
+        if self._stopping or self.state is StreamState.CLOSED:
+            return
         if self._step is not None:
             self._step.cancel()
             # Said now, so that whoever waits to be live again from here on waits for the new connection.
             self._subscribed = False
             self._set_state(StreamState.CONNECTING)
-        elif self._connection is not None and not self._stopping:
+        elif self._connection is not None:
             # An attempt that is under way, perhaps to where nobody answers, or a connection that is being closed.
             self._connection.cancel_scope.cancel()
 
@@ -193,9 +195,11 @@ class Supervisor(Generic[T]):
             self._recovery.lost(reason)
             if delay:
                 self._set_state(StreamState.BACKOFF)
-                with trio.CancelScope() as self._step:
-                    await self._pause(delay, was_lost=was_lost)
-                self._step = None
+                try:
+                    with trio.CancelScope() as self._step:
+                        await self._pause(delay, was_lost=was_lost)
+                finally:
+                    self._step = None
 
     async def _pause(self, delay: float, *, was_lost: bool) -> None:
         """Wait before the next attempt: less, where another stream shows that the service is back."""

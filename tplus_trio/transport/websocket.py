@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import ClassVar, Final, cast
 
 import attrs
@@ -24,10 +24,20 @@ from tplus_trio.transport.frames import FrameCutter, Other
 from tplus_trio.transport.http import retry_after
 from tplus_trio.transport.tap import Tap
 
-__all__ = ["BadMessage", "BinaryMessage", "LongMessage", "WebSocket", "WebSocketLimits", "open_websocket"]
+__all__ = [
+    "BadMessage",
+    "BinaryMessage",
+    "CloseBudget",
+    "LongMessage",
+    "WebSocket",
+    "WebSocketLimits",
+    "open_websocket",
+]
 
 #: How much of a refusal's body is worth keeping.
 _EXCERPT: Final = 200
+#: Seconds for the first close frame to a peer that is not waited for any more; half as many for each after it.
+_GRACE: Final = 0.05
 _NO_STATUS: Final = 1006  # RFC 6455: no close frame was received
 _TOO_BIG: Final = 1009
 
@@ -48,6 +58,36 @@ class WebSocketLimits:
     batch_size: int = 32 * 1024
     #: Whether plain frames are cut out in bulk. Without, trio-websocket reads every frame: slower, and the same.
     fast: bool = True
+
+
+class CloseBudget:
+    """Bounds how long a client waits for answers to its close frames: all of them together.
+
+    A peer that did not answer one of them is not waited for again, until it answers or shakes hands.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._left = seconds
+        self._grace = _GRACE
+
+    def restore(self) -> None:
+        """The peer is there: it may be waited for."""
+        self._left, self._grace = self._seconds, _GRACE
+
+    @contextmanager
+    def spend(self) -> Generator[None]:
+        """Bound the block, which sends a close frame and waits for the answer."""
+        began = trio.current_time()
+        # Where nothing is left, a close frame is sent all the same, as long as that does not add up to anything.
+        with trio.move_on_after(max(self._left, min(self._grace, self._seconds))) as scope:
+            yield
+        if not scope.cancelled_caught:
+            self.restore()
+        elif self._left > 0:
+            self._left -= trio.current_time() - began
+        else:
+            self._grace /= 2
 
 
 class BadMessage(bytes):
@@ -324,11 +364,12 @@ async def open_websocket(
     headers: Mapping[str, str] | None = None,
     limits: WebSocketLimits | None = None,
     redactor: Redactor | None = None,
+    closing: CloseBudget | None = None,
 ) -> AsyncGenerator[WebSocket]:
     """Open a WebSocket connection for as long as the context lasts.
 
-    Left in order, it sends a close frame and waits at most ``close_timeout`` for the answer. Left by cancellation or an
-    exception, it closes the socket at once.
+    Left in order, it sends a close frame and waits for the answer: at most ``close_timeout``, together with all others
+    that share ``closing``. Left by cancellation or an exception, it closes the socket at once.
 
     Raises:
         ConnectionFailed: the connection could not be made within ``connect_timeout``.
@@ -354,5 +395,5 @@ async def open_websocket(
             raise refusal or ConnectionFailed(msg) from None
         nursery.start_soon(websocket.keep_alive)
         yield websocket
-        with trio.move_on_after(limits.close_timeout):
+        with (closing or CloseBudget(limits.close_timeout)).spend():
             await websocket.aclose()
