@@ -6,9 +6,9 @@ the wait back where that can be done; and when what it waited for has happened, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Literal, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import attrs
 import trio
@@ -23,6 +23,7 @@ W = TypeVar("W", bound=World)
 Operation: TypeAlias = Callable[[W], Awaitable[object]]
 MakeWorld: TypeAlias = Callable[[], AbstractAsyncContextManager[W]]
 
+_MOMENTS: Final[tuple[Moment, ...]] = ("waiting", "woken")
 #: An operation that has more checkpoints than this does not end.
 _MOST = 2000
 
@@ -75,15 +76,14 @@ class _CancelAt(trio.abc.Instrument):
         return False
 
 
-@asynccontextmanager
-async def _cancelled_at(n: int, moment: Moment, world: World) -> AsyncGenerator[trio.CancelScope]:
-    with trio.CancelScope() as scope:
-        instrument = _CancelAt(n, moment, scope, (world.md, world.oms))
-        trio.lowlevel.add_instrument(instrument)
-        try:
-            yield scope
-        finally:
-            trio.lowlevel.remove_instrument(instrument)
+@contextmanager
+def _cancelling_at(n: int, moment: Moment, world: World, scope: trio.CancelScope) -> Generator[None]:
+    instrument = _CancelAt(n, moment, scope, (world.md, world.oms))
+    trio.lowlevel.add_instrument(instrument)
+    try:
+        yield
+    finally:
+        trio.lowlevel.remove_instrument(instrument)
 
 
 async def sweep(
@@ -110,12 +110,12 @@ async def sweep(
         again: Whether the operation has to succeed afterwards.
     """
     count = 0
-    for moment in ("waiting", "woken"):
+    for moment in _MOMENTS:
         for n in range(1, _MOST):
             async with make_world() as world:
                 if prepare is not None:
                     await prepare(world)
-                async with _cancelled_at(n, moment, world) as scope:
+                with trio.CancelScope() as scope, _cancelling_at(n, moment, world, scope):
                     await operation(world)
                 if not scope.cancel_called:
                     break
@@ -136,7 +136,36 @@ async def sweep(
         else:
             raise AssertionError(f"{name} does not end")
     assert count >= 2, f"{name} is no checkpoint"
+    for moment in _MOMENTS:
+        count += await _sweep_from_outside(name, operation, make_world, prepare, moment)
     tally.counts[name] = count
+
+
+async def _sweep_from_outside(
+    name: str,
+    operation: Operation[W],
+    make_world: MakeWorld[W],
+    prepare: Operation[W] | None,
+    moment: Moment,
+) -> int:
+    """Cancel everything at each checkpoint of an operation, its clients included. How many checkpoints that were."""
+    for n in range(1, _MOST):
+        with trio.CancelScope() as scope:
+            async with make_world() as world:
+                if prepare is not None:
+                    await prepare(world)
+                with _cancelling_at(n, moment, world, scope):
+                    await operation(world)
+        if not scope.cancel_called:
+            return n - 1
+        where = f"{name}, cancelled from outside, {moment} at {n}"
+        assert world.network.open_connections == 0, f"{where}: a connection outlives the clients"
+        assert world.exchange.connections == 0, f"{where}: the exchange still sends a feed to somebody"
+        for client in (world.md, world.oms):
+            assert not client._home._running, f"{where}: a stream is still running"
+            for session in client._service._sessions.values():
+                assert not session._lock.locked(), f"{where}: a sign-in holds its lock"
+    raise AssertionError(f"{name} does not end")
 
 
 def idle_connections(client: Client) -> int:
