@@ -107,6 +107,11 @@ class Supervisor(Generic[T]):
         """End at once."""
         self._scope.cancel()
 
+    @property
+    def _is_ending(self) -> bool:
+        """Whether orders come too late."""
+        return self._stopping or self._scope.cancel_called or self.state is StreamState.CLOSED
+
     async def close(self) -> None:
         """End in order, with a close frame where there is a connection. Cancelled, it ends at once."""
         self._stopping = True
@@ -116,13 +121,13 @@ class Supervisor(Generic[T]):
             self._scope.cancel()
         try:
             await self.done.wait()
-        except trio.Cancelled:
+        except BaseException:  # cancelled, or interrupted
             self.abandon()
             raise
 
     def reconnect(self) -> None:
         """Connect anew, at once, whatever is under way. On a stream that ends or has ended, nothing happens."""
-        if self._stopping or self.state is StreamState.CLOSED:
+        if self._is_ending:
             return
         if self._step is not None:
             self._step.cancel()
@@ -135,7 +140,7 @@ class Supervisor(Generic[T]):
 
     def resync(self, reason: str = "ordered") -> None:
         """Make the feed whole again over the connection that there is; without one, that happens anyway."""
-        if self._subscribed:
+        if self._subscribed and not self._is_ending:
             try:
                 self._hole(reason)
             except TplusError as exc:
@@ -320,7 +325,7 @@ class Supervisor(Generic[T]):
             self._connection.cancel_scope.cancel()
 
     def _set_state(self, state: StreamState) -> None:
-        if state is not self.state:
+        if state is not self.state and self.state is not StreamState.CLOSED:
             self.state = state
             changed, self._changed = self._changed, trio.Event()
             changed.set()
