@@ -18,6 +18,7 @@ from tplus_trio import codec
 from tplus_trio.errors import DecodeError, HandshakeRejected, MissingUserError, TplusError, api_error
 from tplus_trio.models import AuthToken, Nonce
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
+from tplus_trio.threads import run_in_thread
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.http import Answer, Http, retry_after
 from tplus_trio.transport.websocket import WebSocket, WebSocketLimits, open_websocket
@@ -46,7 +47,7 @@ async def sign(user: User, payload: str) -> bytes:
     """
     if user.locked:
         # Deriving the key takes a tenth of a second, and may ask for a password.
-        await trio.to_thread.run_sync(user.unlock, abandon_on_cancel=True)
+        await run_in_thread(user.unlock)
     else:
         await trio.lowlevel.checkpoint()
     return SecretBytes(user.sign(payload))
