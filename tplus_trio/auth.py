@@ -156,7 +156,7 @@ class _Session:
         left = token.expiry_ns - now
         # One that has expired already says that the clocks disagree, and nothing about when: it is used until refused.
         renew_at_ns = now + left - min(_MARGIN_NS, left // 2) if left > 0 else math.inf
-        self._redactor.tell_token(token.token)
+        self._redactor.tell_token(token.token, token.expiry_ns, now)
         return _Credentials(key, SecretText(token.token), renew_at_ns)
 
     async def _proof(self, key: str, nonce: str) -> bytes:
