@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["escape"]
+import json
+
+__all__ = ["escape", "escape_json"]
 
 
 def escape(text: str) -> str:
@@ -17,3 +19,13 @@ def escape(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
+
+
+def escape_json(text: str) -> str:
+    r"""JSON text with the same characters escaped as JSON escapes them (``\u001b``): it means what it meant.
+
+    In valid JSON on one line they stand in strings only.
+    """
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
