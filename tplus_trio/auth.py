@@ -23,6 +23,7 @@ from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.http import Answer, Http, retry_after
 from tplus_trio.transport.websocket import WebSocket, WebSocketLimits, open_websocket
 from tplus_trio.users import User
+from tplus_trio.users.terminal import restore_echo
 
 __all__ = ["Service", "sign"]
 
@@ -47,7 +48,11 @@ async def sign(user: User, payload: str) -> bytes:
     """
     if user.locked:
         # Deriving the key takes a tenth of a second, and may ask for a password.
-        await run_in_thread(user.unlock)
+        try:
+            await run_in_thread(user.unlock)
+        except BaseException:  # Ctrl-C at the question for a password: the thread still waits for the answer
+            restore_echo()
+            raise
     else:
         await trio.lowlevel.checkpoint()
     return SecretBytes(user.sign(payload))
