@@ -8,7 +8,7 @@ import math
 import re
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import attrs
@@ -16,6 +16,7 @@ import trio
 
 from tplus_trio import codec
 from tplus_trio.errors import DecodeError, HandshakeRejected, MissingUserError, TplusError, api_error
+from tplus_trio.exits import PlainExitStack
 from tplus_trio.models import AuthToken, Nonce
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.threads import run_in_thread
@@ -309,7 +310,7 @@ class Service:
         Raises:
             HandshakeRejected: the service said no. A 401 or 403 is raised after one fresh sign-in and one retry.
         """
-        async with AsyncExitStack() as stack:
+        async with PlainExitStack() as stack:
             credentials = await self._sign_in(user, required)
             try:
                 websocket = await stack.enter_async_context(self._websocket(path, credentials, limits))

@@ -226,6 +226,9 @@ def _lost(failure: Exception) -> ConnectionFailed:
     return ConnectionFailed(f"the connection was lost: {failure}" if str(failure) else "the connection was lost")
 
 
+_READ: Final = httpx.ByteStream(b"")
+
+
 class Http:
     """REST requests to one endpoint. Connections are kept and used again."""
 
@@ -277,7 +280,9 @@ class Http:
             with trio.fail_after(self._timeout):
                 async with self._client.stream(method, path, params=params, content=body, headers=sent) as response:
                     self._check_encoding(SecretText(response.headers.get("content-encoding", "identity")))
-                    return Answer(response.status_code, response.headers, await response.aread())
+                    body = await response.aread()
+                    response.stream = _READ  # the one that was read holds the response
+                    return Answer(response.status_code, response.headers, body)
         except trio.TooSlowError:
             msg = f"{method} {path} was not answered within {self._timeout:g} s"
             raise ConnectionFailed(msg) from None
