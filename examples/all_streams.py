@@ -1,7 +1,7 @@
 """The five feeds at once, in one nursery: when one fails for good, or at Ctrl-C, all of them end.
 
 Run: ``python examples/all_streams.py [MARKET_DATA_URL [ORDER_BOOK_URL]]`` (or ``TPLUS_MDS_URL``, ``TPLUS_OMS_URL``).
-The simulated exchange of ``python -m tplus_trio exchange`` is both: give its URL, ``http://127.0.0.1:8011``, alone.
+One URL stands for both. A simulated exchange to try it on: ``python -m tplus_trio exchange``.
 """
 
 import os
@@ -12,7 +12,7 @@ import trio
 from tplus_trio import MarketDataClient, OrderBookClient, Stream, User, UserManager, load_user
 
 MDS_URL = os.environ.get("TPLUS_MDS_URL", "http://127.0.0.1:8011")
-OMS_URL = os.environ.get("TPLUS_OMS_URL", "http://127.0.0.1:8000")
+OMS_URL = os.environ.get("TPLUS_OMS_URL", "http://127.0.0.1:3032")
 
 
 async def _show(name: str, stream: Stream[object]) -> None:

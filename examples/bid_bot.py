@@ -13,7 +13,7 @@ import trio
 from tplus_trio import LiveBook, MarketDataClient, NotFoundError, OrderBookClient, TplusError, User, new_order_id
 
 MDS_URL = os.environ.get("TPLUS_MDS_URL", "http://127.0.0.1:8011")
-OMS_URL = os.environ.get("TPLUS_OMS_URL", MDS_URL)
+OMS_URL = os.environ.get("TPLUS_OMS_URL", "http://127.0.0.1:3032")
 ASSET = 200
 
 

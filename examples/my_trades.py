@@ -1,7 +1,7 @@
 """A user's trades, at every status: pending, confirmed, rolled back.
 
 Run: ``python examples/my_trades.py [URL]``, the URL of the order book service (or ``TPLUS_OMS_URL``). A simulated
-exchange to try it on: ``python -m tplus_trio exchange``, URL ``http://127.0.0.1:8011``.
+exchange to try it on: ``python -m tplus_trio exchange``.
 """
 
 import os
@@ -11,7 +11,7 @@ import trio
 
 from tplus_trio import Gap, OrderBookClient, User, UserManager, load_user
 
-URL = os.environ.get("TPLUS_OMS_URL", "http://127.0.0.1:8000")
+URL = os.environ.get("TPLUS_OMS_URL", "http://127.0.0.1:3032")
 
 
 async def main(url: str = URL, user: User | None = None) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +19,10 @@ import pytest
 import trio
 from commands import PATIENCE, Ended, end, finished, line, read_lines, started
 
-from tplus_trio import User, UserManager
+from tplus_trio import MarketDataClient, OrderBookClient, User, UserManager
+from tplus_trio.cli import commands, exchange, main
+from tplus_trio.cli.exchange import DEFAULT_PORTS
+from tplus_trio.cli.lines import Lines
 from tplus_trio.testing import Exchange, Tape, TapeAnswer, TapeFrame, serve
 
 CLI = ("-m", "tplus_trio")
@@ -288,3 +294,65 @@ def test_an_output_that_takes_nothing() -> None:
             _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert err == "tplus-trio: standard output: No space left on device\n"
+
+
+# ports
+
+
+def test_the_ports_are_where_the_clients_look() -> None:
+    """One story: what the clients take, what the exchange serves, and what the examples use."""
+    defaults = [inspect.signature(kind).parameters["base_url"].default for kind in (MarketDataClient, OrderBookClient)]
+    assert defaults == ["http://localhost:8011", "http://localhost:3032"]
+    assert [f"http://localhost:{port}" for port in DEFAULT_PORTS] == defaults
+    examples = Path(__file__).parent.parent / "examples"
+    named = {url for file in examples.glob("*.py") for url in re.findall(r"http://[\w.]+:\d+", file.read_text())}
+    assert named == {f"http://127.0.0.1:{port}" for port in DEFAULT_PORTS}
+
+
+@pytest.mark.parametrize(
+    ("options", "ports"), [([], DEFAULT_PORTS), (["--port", "8000"], (8000,)), (["--port", "0"], (0,))]
+)
+def test_which_ports_are_served(monkeypatch: pytest.MonkeyPatch, options: list[str], ports: tuple[int, ...]) -> None:
+    asked: list[object] = []
+
+    async def serve_exchange(_: Lines, **settings: object) -> int:
+        await trio.lowlevel.checkpoint()
+        asked.append(settings["ports"])
+        return 0
+
+    monkeypatch.setattr(commands, "serve_exchange", serve_exchange)
+    assert main(["exchange", *options]) == 0
+    assert asked == [ports]
+
+
+class Printed(Lines):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.settled = trio.Event()
+
+    async def put(self, line: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.lines.append(line)
+        if "traders" in line:
+            self.settled.set()
+
+
+async def test_both_ports_serve_both_services() -> None:
+    printed = Printed()
+    serving = functools.partial(
+        exchange.serve_exchange, host="127.0.0.1", ports=(0, 0), tape_file=None, speed=1.0, seed=0
+    )
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serving, printed)
+            await printed.settled.wait()
+            first, second, told = printed.lines
+            assert first != second
+            assert "traders" in told
+            for url in (first, second):
+                async with MarketDataClient(url) as md, OrderBookClient(url, default_user=User()) as oms:
+                    assert len(await md.get_trades()) >= 0
+                    market = await oms.get_market(200)
+                    assert market.asset_id == "200"
+            nursery.cancel_scope.cancel()

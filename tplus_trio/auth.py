@@ -8,7 +8,7 @@ import math
 import re
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -17,14 +17,17 @@ import trio
 
 from tplus_trio import codec
 from tplus_trio.errors import ConnectionFailed, DecodeError, HandshakeRejected, MissingUserError, TplusError, api_error
+from tplus_trio.exits import PlainExitStack
 from tplus_trio.models import AuthToken, Nonce
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
+from tplus_trio.threads import run_in_thread
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.http import Answer, Http, retry_after
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
 from tplus_trio.transport.websocket import CloseBudget, WebSocket, WebSocketLimits, open_websocket
 from tplus_trio.users import User
+from tplus_trio.users.terminal import restore_echo
 
 __all__ = ["Service", "sign"]
 
@@ -60,7 +63,11 @@ async def sign(user: User, payload: str) -> bytes:
     """
     if user.locked:
         # Deriving the key takes a tenth of a second, and may ask for a password.
-        await trio.to_thread.run_sync(user.unlock, abandon_on_cancel=True)
+        try:
+            await run_in_thread(user.unlock)
+        except BaseException:  # Ctrl-C at the question for a password: the thread still waits for the answer
+            restore_echo()
+            raise
     else:
         await trio.lowlevel.checkpoint()
     return SecretBytes(user.sign(payload))
@@ -202,7 +209,7 @@ class _Session:
         left = token.expiry_ns - now
         # One that has expired already says that the clocks disagree, and nothing about when: it is used until refused.
         renew_at_ns = now + left - min(_MARGIN_NS, left // 2) if left > 0 else math.inf
-        self._redactor.tell_token(token.token)
+        self._redactor.tell_token(token.token, token.expiry_ns, now)
         return _Credentials(key, SecretText(token.token), number, renew_at_ns)
 
     async def _proof(self, key: str, nonce: str) -> bytes:
@@ -387,7 +394,7 @@ class Service:
         Raises:
             HandshakeRejected: the service said no. A 401 or 403 is raised after one fresh sign-in and one retry.
         """
-        async with AsyncExitStack() as stack:
+        async with PlainExitStack() as stack:
             websocket, credentials = await self._connect(stack, path, user, required, limits)
             opened_at = trio.current_time()
             try:
@@ -401,7 +408,7 @@ class Service:
                     self._sessions[credentials.public_key].prove()
 
     async def _connect(
-        self, stack: AsyncExitStack, path: str, user: User | None, required: bool, limits: WebSocketLimits | None
+        self, stack: PlainExitStack, path: str, user: User | None, required: bool, limits: WebSocketLimits | None
     ) -> tuple[WebSocket, _Credentials | None]:
         """Open a WebSocket on a stack, signing in as often as that may help."""
         credentials, is_last = await self._sign_in(user, required), False
@@ -425,7 +432,7 @@ class Service:
         headers = {**self._headers, **({} if credentials is None else credentials.headers())}
         pacer = self._pacer.get()
         queue = pacer.handshakes
-        async with AsyncExitStack() as stack:
+        async with PlainExitStack() as stack:
             ticket = await queue.acquire(Priority.RECOVERY)
             sent_at = trio.current_time()
             try:

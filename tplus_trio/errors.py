@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from tplus_trio.escapes import escape
+
 __all__ = [
     "ApiError",
     "AuthError",
@@ -32,7 +34,13 @@ __all__ = [
 
 
 class TplusError(Exception):
-    """The base of every error that this package raises on its own account."""
+    """The base of every error that this package raises on its own account.
+
+    Its text is printable and on one line: what a service said in it is escaped.
+    """
+
+    def __str__(self) -> str:
+        return escape(super().__str__())
 
 
 class ConnectionFailed(TplusError):
@@ -62,7 +70,9 @@ class HandshakeRejected(TplusError):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return f"WebSocket handshake rejected with status {self.status}" + (f": {self.body}" if self.body else "")
+        return f"WebSocket handshake rejected with status {self.status}" + (
+            f": {escape(self.body)}" if self.body else ""
+        )
 
 
 class DecodeError(TplusError, ValueError):
@@ -171,7 +181,7 @@ class ApiError(TplusError):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return (
+        return escape(
             f"[{self.code}] {self.message} (HTTP {self.status})"
             if self.message
             else f"[{self.code}] HTTP {self.status}"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote
+
+from tplus_trio.escapes import escape
 
 __all__ = ["Redactor", "SecretBytes", "SecretText", "conceal", "kind_of"]
 
@@ -25,6 +29,11 @@ _TELLING: Final = re.compile("auth|cookie|key|pass|secret|sign|token", re.IGNORE
 #: How many tokens and signatures are remembered: who repeats one does so at once.
 _TOKENS: Final = 64
 _SIGNATURES: Final = 16
+#: How long an expired token is remembered: an answer may be under way. In nanoseconds.
+_GRACE_NS: Final = 300 * 1_000_000_000
+#: An error is for people to read: more than this, in characters and parts, is left out of its details.
+_LARGEST_TREE: Final = 64 * 1024
+_DEEPEST_TREE: Final = 50
 
 
 class SecretText(str):
@@ -76,7 +85,8 @@ class Redactor:
     """Knows what one service was told in confidence, and takes it out of what the service says.
 
     Numbers of a byte each, as which signatures are sent, go out wherever sixteen stand in a row; other spellings are
-    known for what was told last.
+    known for what was told last. What is searched for is prepared once, and a text is searched once for all of it, in
+    time that grows with the text alone.
 
     Args:
         headers: Sent with every request; those whose name tells are secrets.
@@ -84,62 +94,60 @@ class Redactor:
 
     def __init__(self, headers: Mapping[str, str] | None = None) -> None:
         told = [value.split(" ")[-1] for name, value in (headers or {}).items() if _TELLING.search(name)]
-        self._headers = [_spellings(value) for value in told if len(value) >= _PIECE]
-        self._tokens: deque[tuple[str, ...]] = deque(maxlen=_TOKENS)
-        self._signatures: deque[bytes] = deque(maxlen=_SIGNATURES)
+        self._headers = [_Secret(value) for value in told if len(value) >= _PIECE]
+        self._tokens: deque[_Secret] = deque(maxlen=_TOKENS)
+        self._signatures: deque[_Secret] = deque(maxlen=_SIGNATURES)
+        self._lasting: _Pieces | None = None  # prepared when something is searched next
+        self._passing: _Pieces | None = None
 
-    def tell_token(self, token: str) -> None:
-        """A token is about to be sent."""
-        self._tokens.append(_spellings(token))
+    def tell_token(self, token: str, until_ns: float = math.inf, now_ns: float = -math.inf) -> None:
+        """A token is about to be sent.
+
+        Args:
+            token: The token.
+            until_ns: When it expires, in nanoseconds since the epoch. Five minutes later it may be forgotten. One
+                that has expired already is remembered like one without an end: the clocks disagree.
+            now_ns: What time it is, on the same clock. Tokens that have expired before are forgotten.
+        """
+        ended = [known for known in self._tokens if known.until_ns + _GRACE_NS < now_ns]
+        for known in ended:
+            self._tokens.remove(known)
+        self._tokens.append(_Secret(token, until_ns if until_ns > now_ns else math.inf))
+        self._lasting = None
 
     def tell_signature(self, signature: bytes) -> None:
         """A signature is about to be sent."""
-        self._signatures.append(signature)
-
-    def _told(self) -> Iterator[str]:
-        for spellings in (*self._headers, *self._tokens):
-            yield from spellings
-        for signature in self._signatures:
-            yield from _spellings(signature)
+        self._signatures.append(_Secret(signature))
+        self._passing = None
 
     def text(self, text: str) -> str:
-        """A text without secrets, and without larger pieces of them."""
+        """A text without secrets and larger pieces of them, escaped (see :func:`~tplus_trio.escapes.escape`)."""
         text = _NUMBERS.sub(_MASK, text)
-        told = list(self._told())
-        for secret in told:  # first whole ones: tokens are often alike
-            text = text.replace(secret, _MASK)
-        for secret in told:
-            text = _without_pieces(text, secret)
-        return text
+        if self._lasting is None:
+            self._lasting = _Pieces([*self._headers, *self._tokens])
+        if self._passing is None:
+            self._passing = _Pieces(self._signatures)
+        return escape(_without(text, self._lasting, self._passing))
 
     def body(self, body: bytes) -> bytes:
         """An answer's body without tokens and signatures as they were sent; JSON stays JSON."""
-        for spellings in (*self._headers, *self._tokens):
-            for token in spellings[:2]:
-                if (told := token.encode()) in body:
+        for secret in (*self._headers, *self._tokens):
+            for told in secret.as_sent:
+                if told in body:
                     body = body.replace(told, _MASK.encode())
         return body
 
     def signed(self, body: bytes) -> bytes:
         """The answer to something signed, likewise."""
         for signature in self._signatures:
-            for told in _spellings(signature):
-                body = body.replace(told.encode(), _MASK.encode())
+            for told in signature.in_bytes:
+                if told in body:
+                    body = body.replace(told, _MASK.encode())
         return _NUMBERS_IN_BYTES.sub(b"[]", self.body(body))
 
     def tree(self, value: Any) -> Any:
-        """Plain objects without secrets."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            items = cast("dict[str, Any]", value).items()
-            return {self.tree(key): self.tree(item) for key, item in items}
-        if isinstance(value, list):
-            parts = cast("list[object]", value)
-            if len(parts) >= 16 and all(type(part) is int and 0 <= part <= 255 for part in parts):
-                return []
-            return [self.tree(part) for part in parts]
-        return value
+        """Plain objects without secrets. What exceeds 64 KiB in all, or lies 50 levels deep, is left out."""
+        return _Pruning(self.text).tree(value, 0)
 
     def error(self, error: E) -> E:
         """The same error without secrets; a cause that holds one is left out."""
@@ -151,8 +159,110 @@ class Redactor:
         return error
 
     def _shows(self, error: BaseException) -> bool:
-        said = f"{error} {error!r} {vars(error)}"
+        said = escape(f"{error} {error!r} {vars(error)}")
         return self.text(said) != said
+
+
+class _Secret:
+    """Something told in confidence, with the ways in which it may come back."""
+
+    def __init__(self, secret: str | bytes, until_ns: float = math.inf) -> None:
+        self._secret = secret
+        self.until_ns = until_ns
+
+    @cached_property
+    def spellings(self) -> tuple[str, ...]:
+        return _spellings(self._secret)
+
+    @cached_property
+    def as_sent(self) -> tuple[bytes, ...]:
+        """The spellings in which it may stand in JSON as it was sent."""
+        return tuple(told.encode() for told in self.spellings[:2])
+
+    @cached_property
+    def in_bytes(self) -> tuple[bytes, ...]:
+        return tuple(told.encode() for told in self.spellings)
+
+
+class _Pieces:
+    """Every piece of some secrets, to be found in a text by one look at each of its places.
+
+    A secret is cut into pieces of eight characters, so that any fifteen of its characters in a row hold a whole piece.
+    With each piece goes what may stand before and after it, up to the next piece.
+    """
+
+    def __init__(self, secrets: Iterable[_Secret]) -> None:
+        self.around: dict[str, tuple[set[str], set[str]]] = {}
+        short: list[str] = []
+        for told in dict.fromkeys(told for secret in secrets for told in secret.spellings):
+            if len(told) < _PIECE:
+                short.append(re.escape(told))
+            for start in range(0, len(told) - _PIECE + 1, _PIECE):
+                end = start + _PIECE
+                before, after = self.around.setdefault(told[start:end], (set(), set()))
+                before.add(told[max(0, start - _PIECE + 1) : start])
+                after.add(told[end : end + _PIECE - 1])
+        #: What is too short to be cut is found whole.
+        self.short = re.compile("|".join(sorted(short, key=len, reverse=True))) if any(short) else None
+
+    def reach(self, text: str, at: int) -> tuple[int, int]:
+        """How much of a secret stands in the text around the piece that begins at a place."""
+        before, after = self.around[text[at : at + _PIECE]]
+        end = at + _PIECE
+        left = max(_in_common(reversed(text[max(0, at - _PIECE + 1) : at]), reversed(told)) for told in before)
+        right = max(_in_common(text[end : end + _PIECE - 1], told) for told in after)
+        return at - left, end + right
+
+
+def _without(text: str, *sought: _Pieces) -> str:
+    """A text without the pieces that are sought."""
+    for pieces in sought:
+        if pieces.short is not None:
+            text = pieces.short.sub(_MASK, text)
+    kept, done = list[str](), 0
+    for at in range(len(text) - _PIECE + 1):
+        piece = text[at : at + _PIECE]
+        for pieces in sought:
+            if piece in pieces.around:
+                start, end = pieces.reach(text, at)
+                if start > done or not kept:
+                    kept += (text[done:start], _MASK)
+                done = max(done, end)
+    return "".join((*kept, text[done:]))
+
+
+def _in_common(some: Iterable[str], others: Iterable[str]) -> int:
+    """How many characters are equal at the beginning."""
+    count = 0
+    for character, other in zip(some, others, strict=False):
+        if character != other:
+            break
+        count += 1
+    return count
+
+
+class _Pruning:
+    """One walk through plain objects, with so much left to look at."""
+
+    def __init__(self, text: Callable[[str], str]) -> None:
+        self._text = text
+        self._left = _LARGEST_TREE
+
+    def tree(self, value: Any, depth: int) -> Any:
+        self._left -= len(value) + 1 if isinstance(value, str) else 1
+        if self._left < 0 or depth > _DEEPEST_TREE:
+            return _MASK
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, dict):
+            items = cast("dict[str, Any]", value).items()
+            return {self.tree(key, depth): self.tree(item, depth + 1) for key, item in items}
+        if isinstance(value, list):
+            parts = cast("list[object]", value)
+            if len(parts) >= 16 and all(type(part) is int and 0 <= part <= 255 for part in parts):
+                return []
+            return [self.tree(part, depth + 1) for part in parts]
+        return value
 
 
 def _spellings(secret: str | bytes) -> tuple[str, ...]:
@@ -165,26 +275,6 @@ def _spellings(secret: str | bytes) -> tuple[str, ...]:
     texts += (repr(raw)[2:-1], raw.hex(), raw.hex().upper())
     texts += (encode(raw).decode().rstrip("=") for encode in (base64.b64encode, base64.urlsafe_b64encode))
     return tuple(dict.fromkeys(texts))
-
-
-def _without_pieces(text: str, secret: str) -> str:
-    """A text without pieces of a secret that are long enough to matter."""
-    for start in range(0, len(secret) - _PIECE + 1, _PIECE):
-        piece, kept, done = secret[start : start + _PIECE], list[str](), 0
-        while (at := text.find(piece, done)) >= 0:
-            end = at + _PIECE
-            for character in secret[start + _PIECE :]:
-                if text[end : end + 1] != character:
-                    break
-                end += 1
-            for character in reversed(secret[:start]):
-                if at <= done or text[at - 1] != character:
-                    break
-                at -= 1
-            kept += (text[done:at], _MASK)
-            done = end
-        text = "".join((*kept, text[done:]))
-    return text
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -10,7 +10,7 @@ from typing import cast
 import click
 
 from tplus_trio.cli.demo import demo
-from tplus_trio.cli.exchange import serve_exchange
+from tplus_trio.cli.exchange import DEFAULT_PORTS, serve_exchange
 from tplus_trio.cli.failure import INTERRUPTED, Failure, complain, explaining
 from tplus_trio.cli.feeds import FEEDS, watch
 from tplus_trio.cli.run import run
@@ -93,9 +93,7 @@ def _demo(seconds: float, tape: str | None, seed: int) -> int:
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=8011,
-    show_default=True,
-    help="The port; 0 takes a free one.",
+    help="The only port; 0 takes a free one.  [default: 8011 and 3032]",
 )
 @_tape
 @click.option(
@@ -106,17 +104,19 @@ def _demo(seconds: float, tape: str | None, seed: int) -> int:
     help="How many times as fast as recorded the tape is played; inf: as fast as it can be read.",
 )
 @_seed
-def _exchange(host: str, port: int, tape: str | None, speed: float | None, seed: int) -> int:
+def _exchange(host: str, port: int | None, tape: str | None, speed: float | None, seed: int) -> int:
     """Serve a simulated exchange until Ctrl-C.
 
-    Market data and orders are served on one port; the first line printed is its URL. Any user can sign in.
+    Market data and orders are served together, on the two ports where clients look for them by default, or on one
+    that is named. The first lines printed are the URLs. Any user can sign in.
 
     Without a tape, simulated traders trade on the markets 200, 201 and 202. A tape is played once, from one second
     after the first stream has subscribed.
     """
     if tape is None and speed is not None:
         raise click.UsageError("--speed is that of a tape: name one with --tape FILE.")
-    return run(partial(serve_exchange, host=host, port=port, tape_file=tape, speed=speed or 1.0, seed=seed))
+    ports = DEFAULT_PORTS if port is None else (port,)
+    return run(partial(serve_exchange, host=host, ports=ports, tape_file=tape, speed=speed or 1.0, seed=seed))
 
 
 @_cli.command("stream")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -12,8 +13,10 @@ from tplus_trio.cli.failure import explaining
 from tplus_trio.cli.lines import Lines
 from tplus_trio.testing import Exchange, Population, Tape, serve
 
-__all__ = ["serve_exchange"]
+__all__ = ["DEFAULT_PORTS", "serve_exchange"]
 
+#: Where a MarketDataClient and an OrderBookClient look by default.
+DEFAULT_PORTS: Final = (8011, 3032)
 _MARKETS: Final = (200, 201, 202)
 #: Seconds from the first subscription to the tape's first frame: time for all streams of a program to stand.
 _LEAD: Final = 1.0
@@ -21,8 +24,18 @@ _LEAD: Final = 1.0
 _LOOK: Final = 0.05
 
 
-async def serve_exchange(lines: Lines, *, host: str, port: int, tape_file: str | None, speed: float, seed: int) -> int:
+async def serve_exchange(
+    lines: Lines, *, host: str, ports: Sequence[int], tape_file: str | None, speed: float, seed: int
+) -> int:
     """Serve an exchange until cancelled.
+
+    Args:
+        lines: Where to print.
+        host: The address to listen on.
+        ports: The ports, each of which serves everything; 0 takes a free one.
+        tape_file: What to play; None lets simulated traders trade.
+        speed: How many times as fast as recorded.
+        seed: Of what the traders do.
 
     Raises:
         Failure: the address cannot be listened on, or the tape cannot be read or played.
@@ -33,9 +46,12 @@ async def serve_exchange(lines: Lines, *, host: str, port: int, tape_file: str |
         tape = await tapes.load(tape_file)
         tapes.load_into(exchange, tape)
     async with AsyncExitStack() as stack:
-        with explaining(f"cannot listen on {host}:{port}", OSError):
-            url = await stack.enter_async_context(serve(exchange, host, port))
-        await lines.put(url)
+        urls: list[str] = []
+        for port in ports:
+            with explaining(f"cannot listen on {host}:{port}", OSError):
+                urls.append(await stack.enter_async_context(serve(exchange, host, port)))
+        for url in urls:
+            await lines.put(url)
         if tape is None:
             await _live(exchange, lines, seed)
         else:

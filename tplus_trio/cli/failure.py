@@ -7,6 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
+from tplus_trio.escapes import escape
+
 __all__ = ["INTERRUPTED", "Failure", "complain", "explaining"]
 
 #: The exit status of a command that was interrupted.
@@ -31,5 +33,5 @@ def explaining(what: str, *expected: type[Exception]) -> Generator[None]:
 def complain(failure: BaseException) -> int:
     """Tell a failure on standard error, in one line; the exit status."""
     if sys.stderr is not None:
-        sys.stderr.write(f"tplus-trio: {' '.join(str(failure).split())}\n")
+        sys.stderr.write(f"tplus-trio: {escape(' '.join(str(failure).split()))}\n")
     return 1

@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from tplus_trio.cli.failure import explaining
+from tplus_trio.escapes import escape
 
 __all__ = ["Lines", "Unread"]
 
@@ -34,9 +35,9 @@ class Lines:
         self._written = trio.Event()
 
     async def put(self, line: str) -> None:
-        """Print a line, waiting while too many wait already."""
+        """Print a line, escaped, waiting while too many wait already."""
         try:
-            await self._send.send(line)
+            await self._send.send(escape(line))
         except trio.BrokenResourceError:
             raise Unread from None
 

@@ -12,6 +12,7 @@ import trio
 from tplus_trio.cli.failure import INTERRUPTED, Failure, complain
 from tplus_trio.cli.lines import Lines, Unread
 from tplus_trio.errors import TplusError
+from tplus_trio.escapes import escape
 
 __all__ = ["Program", "run"]
 
@@ -19,6 +20,13 @@ __all__ = ["Program", "run"]
 Program = Callable[[Lines], Awaitable[int]]
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class _OneLine(logging.Formatter):
+    """Other packages log here too, and quote what a service said."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
+        return escape(super().formatMessage(record))
 
 
 def run(program: Program) -> int:
@@ -30,7 +38,9 @@ def run(program: Program) -> int:
     Raises:
         Exception: What no command expects: a bug.
     """
-    logging.basicConfig(format="tplus-trio: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("tplus-trio: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     # Who watches a stream wants to know when it is interrupted, and why.
     logging.getLogger("tplus_trio.streams").setLevel(logging.INFO)
     try:

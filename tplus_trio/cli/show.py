@@ -9,6 +9,7 @@ from functools import singledispatch
 from typing import Final
 
 from tplus_trio import codec
+from tplus_trio.escapes import escape_json
 from tplus_trio.models import (
     BookLevel,
     Gap,
@@ -49,9 +50,9 @@ def as_text(feed: str, asset: str, event: object) -> str:
 def as_json(event: object) -> str:
     """An event as one line of JSON: its wire form, and before that its class's name as ``kind``.
 
-    A book, a diff and a gap could not be told apart otherwise.
+    A book, a diff and a gap could not be told apart otherwise. What is not printable is escaped, as JSON does it.
     """
-    return f'{{"kind":"{type(event).__name__}",{codec.encode(event).decode()[1:]}'
+    return escape_json(f'{{"kind":"{type(event).__name__}",{codec.encode(event).decode()[1:]}')
 
 
 def short(name: str) -> str:
@@ -83,6 +84,10 @@ def _time(ns: int | None) -> str:
 
 def _number(value: Decimal | None) -> str:
     return "-" if value is None else f"{value:f}"
+
+
+def _term(value: object) -> str:
+    return _number(value) if isinstance(value, Decimal) else str(value)
 
 
 def _levels(name: str, levels: Sequence[PriceLevel]) -> str:
@@ -150,14 +155,18 @@ def _(event: Ticker) -> str:
 
 @describe.register
 def _(event: OrderEvent) -> str:
-    terms = [f"{name} {value}" for name in _TERMS if (value := getattr(event, name, None)) is not None]
+    terms = [f"{name} {_term(value)}" for name in _TERMS if (value := getattr(event, name, None)) is not None]
     return "  ".join([event.event_type.lower(), getattr(event, "order_id", ""), *terms])
 
 
 @describe.register
 def _(event: OrderCreatedEvent) -> str:
     order, terms = event.user_order, event.user_order.details
-    what = f"{terms.quantity} at {terms.limit_price}" if isinstance(terms, LimitOrderDetails) else "at market"
+    what = (
+        f"{_term(terms.quantity)} at {_term(terms.limit_price)}"
+        if isinstance(terms, LimitOrderDetails)
+        else "at market"
+    )
     return f"created  {order.order_id}  {order.side} {what}"
 
 

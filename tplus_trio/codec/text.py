@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from tplus_trio.errors import DecodeError
+from tplus_trio.escapes import escape
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.models.numbers import check_decimal
 
@@ -161,4 +162,5 @@ def failure(what: str, text: bytes | str, error: Exception, *, secret: bool = Fa
 
 
 def _cut(text: str) -> str:
+    text = escape(text)
     return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…"

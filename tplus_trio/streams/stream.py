@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
-from weakref import WeakSet
+from weakref import WeakMethod, WeakSet
 
 import attrs
 import trio
@@ -296,8 +296,19 @@ def open_stream(
         feed, service, items, home.turns, restart=restart, limits=limits, stats=stats, draw=draw
     )
     if feed.begins is not None:
-        drops.resync = supervisor.resync
+        drops.resync = _weakly(supervisor.resync)  # the supervisor holds the buffer, which holds the drops
     return Stream(supervisor, items, home)
+
+
+def _weakly(method: Callable[[str], None]) -> Callable[[str], None]:
+    """A method that does nothing once its object is gone, and does not keep it."""
+    weak = WeakMethod(method)
+
+    def call(argument: str) -> None:
+        if (found := weak()) is not None:
+            found(argument)
+
+    return call
 
 
 class _Drops:

@@ -29,6 +29,7 @@ from tplus_trio.models import (
 from tplus_trio.models.numbers import to_decimal
 from tplus_trio.testing.accounts import Accounts
 from tplus_trio.testing.clock import WallClock
+from tplus_trio.testing.crashes import CrashLog
 from tplus_trio.testing.deck import TapeDeck
 from tplus_trio.testing.depth import Level
 from tplus_trio.testing.desk import Desk
@@ -69,8 +70,9 @@ class Exchange:
     ) -> None:
         if not token_ttl > 0:
             raise ValueError(f"token_ttl must be more than 0 seconds, got {token_ttl!r}")
-        #: Failures of the exchange itself: bugs, not faults to order. A test may check that there are none.
-        self.crashes: list[Exception] = []
+        #: Failures of the exchange itself: bugs, not faults to order. Under pytest they fail the test, unless it
+        #: expects them and takes them out (``exchange.crashes.clear()``).
+        self.crashes: list[Exception] = CrashLog()
         accounts = Accounts(now_ns or WallClock(), token_ttl, seed)
         self._venue = Venue(accounts)
         self._desk = Desk(self._venue)

@@ -8,24 +8,30 @@ pytest loads it by itself where the package is installed, and it loads nothing e
             await book.wait_synced()
             ...
 
-A test with one of these fixtures needs no ``trio_mode`` and no marker. Each may be overridden, as any fixture.
+A test with one of these fixtures needs no ``trio_mode`` and no marker. Each may be overridden, as any fixture. Tests
+with fixtures of a project's own are left alone, also if a name is the same, and so are tests marked for another loop.
+If an exchange fails itself during a test (:attr:`tplus_trio.testing.Exchange.crashes`), the test fails.
 """
 
 from __future__ import annotations
 
-import inspect
 import random
+import traceback
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tplus_trio.testing.claims import claim, gets, reason_against
+from tplus_trio.testing.crashes import CrashWatch, watch_crashes
+
 if TYPE_CHECKING:
     from tplus_trio import MarketDataClient, OrderBookClient, User
     from tplus_trio.testing import Exchange, MemoryNetwork
 
 _OURS: Final = frozenset({"exchange", "network", "market_data", "order_book", "user", "over_tcp"})
+_CRASHES: Final = pytest.StashKey[CrashWatch]()
 _CONDITIONS: Final = ("latency", "bandwidth", "seed", "capacity")
 
 
@@ -42,44 +48,89 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave asynchronous tests with our fixtures to pytest-trio."""
     for item in items:
         if isinstance(item, pytest.Function) and not _OURS.isdisjoint(item.fixturenames):
-            hypothesis = getattr(item.obj, "hypothesis", None)
-            test = item.obj if hypothesis is None else hypothesis.inner_test
-            if inspect.iscoroutinefunction(test) and item.get_closest_marker("trio") is None:
-                item.add_marker(pytest.mark.trio)
-                if item.get_closest_marker("asyncio") is not None:
-                    raise pytest.UsageError(
-                        f"{item.nodeid} has fixtures of trio, and pytest-asyncio takes it: set asyncio_mode = strict, "
-                        "and mark the tests of asyncio"
-                    )
+            claim(item)
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> None:
-    """Refuse what cannot work before anything runs, so that nothing but the reason is shown."""
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse what no event loop can run before a fixture is made, so that nothing but the reason is shown."""
+    if (reason := reason_against(item)) is not None:
+        pytest.fail(reason, pytrace=False)
+
+
+def _refuse_bad_conditions(item: pytest.Item) -> None:
     fixtures: list[str] = getattr(item, "fixturenames", [])
-    if "over_tcp" in fixtures and "autojump_clock" in fixtures:
+    if gets(item, "over_tcp") and "autojump_clock" in fixtures:
         pytest.fail("over_tcp needs real time: a clock that jumps does not wait for sockets", pytrace=False)
     marker = item.get_closest_marker("tplus_network")
     if marker is not None and (marker.args or not marker.kwargs.keys() <= set(_CONDITIONS)):
         pytest.fail(f"tplus_network takes {', '.join(f'{name}=' for name in _CONDITIONS)} only", pytrace=False)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Watch every exchange while a test and its fixtures run, also one that the test makes itself."""
+    with watch_crashes() as watch:
+        item.stash[_CRASHES] = watch
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test in which an exchange failed itself. If the test failed too, its own failure is shown first."""
+    _refuse_bad_conditions(item)
+    try:
+        result = yield
+    except BaseException:
+        if crashes := _crashes_of(item):
+            item.add_report_section("call", "embedded exchange", _describe(crashes))
+        raise
+    _fail_for_crashes(item)
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail for what happened while fixtures were being left, likewise."""
+    result = yield
+    _fail_for_crashes(item)
+    return result
+
+
+def _fail_for_crashes(item: pytest.Item) -> None:
+    if crashes := _crashes_of(item):
+        pytest.fail(_describe(crashes), pytrace=False)
+
+
+def _crashes_of(item: pytest.Item) -> list[Exception]:
+    watch = item.stash.get(_CRASHES, None)
+    return [] if watch is None else watch.take()
+
+
+def _describe(crashes: list[Exception]) -> str:
+    said = "".join("".join(traceback.format_exception(crash)) for crash in crashes)
+    return f"the embedded exchange failed {len(crashes)} times, which is a bug of the exchange:\n{said}"
+
+
 @pytest.fixture
-def exchange() -> Generator[Exchange]:
-    """An embedded exchange with one market, 200, whose book is empty. Its own failures fail the test."""
+def exchange() -> Exchange:
+    """An embedded exchange with one market, 200, whose book is empty."""
     from tplus_trio.testing.exchange import Exchange  # noqa: PLC0415 - loaded when used
 
     exchange = Exchange()
     exchange.add_market(200)
-    yield exchange
-    assert not exchange.crashes, f"the embedded exchange failed: {exchange.crashes}"
+    return exchange
 
 
 @pytest.fixture
 async def network(exchange: Exchange, request: pytest.FixtureRequest) -> AsyncGenerator[MemoryNetwork]:
     """The network between the clients and the exchange, with its faults. ``tplus_network`` says what it is like."""
+    import trio  # noqa: PLC0415 - loaded when used
+
     from tplus_trio.testing.network import MemoryNetwork  # noqa: PLC0415 - loaded when used
 
+    if not trio.lowlevel.in_trio_run():
+        pytest.fail("`network` of tplus_trio needs trio, and another event loop runs this test", pytrace=False)
     over_tcp = "over_tcp" in request.fixturenames
     node: pytest.Item = request.node
     marker = node.get_closest_marker("tplus_network")

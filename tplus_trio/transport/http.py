@@ -28,6 +28,7 @@ __all__ = ["Answer", "Http", "retry_after"]
 #: A body in an encoding could unpack to any size; the services' answers are small enough to travel as they are.
 _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _CALL: Final = Dispatch()
+_READ: Final = httpx.ByteStream(b"")
 _CLOSED: Final = "the client was closed: its `async with` block was left, or its aclose() was called; make a new one"
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
 
@@ -233,6 +234,7 @@ class Http:
             if body is not None:
                 sent["content-type"] = "application/json"
             response = await self._client.request(method, path, params=params, content=body, headers=sent)
+            response.stream = _READ  # the one that was read holds the response
         finally:
             queue.release(ticket)
         asked = retry_after(response.headers.get("retry-after", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Generator
@@ -106,7 +107,10 @@ class Tap(trio.abc.Stream):
 
     def _end(self, cause: Exception | None) -> None:
         if not self.ended.is_set():
-            self.cause = cause
+            if cause is not None:
+                # A copy: the error itself holds the frames that it passes through, and one of them holds this.
+                self.cause = copy.copy(cause)
+                self.cause.__cause__ = cause.__cause__
             self.ended.set()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002 - the amount is ours to choose

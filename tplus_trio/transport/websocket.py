@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import ClassVar, Final, cast
 
 import attrs
@@ -17,6 +17,7 @@ import trio
 import trio_websocket
 
 from tplus_trio.errors import ConnectionFailed, HandshakeRejected
+from tplus_trio.exits import PlainExitStack
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.secret import Redactor
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream
@@ -381,7 +382,7 @@ async def open_websocket(
     sent = {"origin": endpoint.origin} | {name.lower(): value for name, value in (headers or {}).items()}
     redactor = redactor or Redactor(headers)
     tap: Tap | None = None
-    async with open_plain_nursery() as nursery, AsyncExitStack() as stack:
+    async with open_plain_nursery() as nursery, PlainExitStack() as stack:
         try:
             with trio.fail_after(limits.connect_timeout):
                 stream = await open_stream(connector, endpoint.host, endpoint.port, tls=tls)

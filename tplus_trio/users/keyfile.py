@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from codecs import BOM_UTF8
 from typing import Annotated, Final, Literal
 
 import attrs
@@ -117,7 +118,7 @@ def _parse(data: bytes) -> _Crypto:
     if len(data) > _MAX_SIZE:
         raise KeyfileError(f"not a keyfile: {len(data)} bytes long, over {_MAX_SIZE}")
     try:
-        crypto = msgspec.json.decode(data, type=_Keyfile).crypto
+        crypto = msgspec.json.decode(data.removeprefix(BOM_UTF8), type=_Keyfile).crypto
     except msgspec.ValidationError as error:
         raise KeyfileError(f"not a keyfile that can be read: {str(error)[:300]}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

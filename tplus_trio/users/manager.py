@@ -7,13 +7,8 @@ password. In a trio program call it before the loop starts, or in a thread (``tr
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
-import stat
-import sys
-import tempfile
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tplus_trio.arguments import check_instance
 from tplus_trio.errors import KeyfileError
 from tplus_trio.secret import SecretText, conceal
+from tplus_trio.users import files
 from tplus_trio.users.keyfile import decrypt_keyfile, encrypt_keyfile
+from tplus_trio.users.terminal import ask_password, has_terminal
 from tplus_trio.users.user import LocalUser, PrivateKey, User, conceal_key, to_private_key, to_user_public_key
 
 __all__ = ["UserManager", "load_user", "user_manager"]
@@ -31,10 +28,9 @@ _ENVIRONMENT: Final = "TPLUS_PASSWORD"
 _PUBLIC_SUFFIX: Final = ".pub"
 #: A file name holds 255 bytes, and the public key's file has four more than the keyfile's.
 _MAX_NAME_BYTES: Final = 255 - len(_PUBLIC_SUFFIX)
-_MAX_FILE_SIZE: Final = 64 * 1024
 #: Control characters, and what ends lines or paragraphs.
 _NO_LETTERS: Final = frozenset({"Cc", "Zl", "Zp"})
-_NO_SYMLINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
+_DEFAULT_FOLDER: Final = Path("~/.tplus/users")
 
 
 class UserManager:
@@ -53,22 +49,37 @@ class UserManager:
     """
 
     def __init__(self, folder: Path | str | None = None) -> None:
-        self._folder = Path("~/.tplus/users" if folder is None else folder)
+        self._folder = _DEFAULT_FOLDER if folder is None else Path(folder)
         self._default: str | None = None
 
     @property
     def folder(self) -> Path:
-        """Where the users are stored; it need not exist yet."""
-        return self._folder.expanduser()
+        """Where the users are stored; it need not exist yet.
+
+        Raises:
+            KeyfileError: It is in the home folder, and there is none.
+        """
+        try:
+            return self._folder.expanduser()
+        except RuntimeError:
+            raise KeyfileError(
+                f"there is no home folder for {self._folder}: set HOME, or give UserManager a folder"
+            ) from None
 
     @property
     def usernames(self) -> tuple[str, ...]:
-        """The names of the stored users, sorted."""
+        """The names of the stored users, sorted.
+
+        Raises:
+            KeyfileError: The folder cannot be read, or there is no home folder.
+        """
         try:
             with os.scandir(self.folder) as entries:
                 files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         except (FileNotFoundError, NotADirectoryError):
             return ()
+        except OSError as error:
+            raise KeyfileError(f"cannot read {self.folder}: {error.strerror}") from error
         return tuple(sorted(name for name in files if _name_fault(name) is None))
 
     @property
@@ -107,16 +118,18 @@ class UserManager:
         be.
 
         Raises:
-            KeyfileError: The public key's file is damaged; without one, also what decrypting may raise.
+            KeyfileError: The public key's file is damaged; a file or the folder cannot be read, or there is no home
+                folder; without a public key's file, also what decrypting may raise.
             ValueError: The name is illegal, no such user is stored, or there is no password.
         """
         password = conceal(password)
         path = self._path(name)
-        if not _is_file(path):
-            raise ValueError(f"no user {name!r} in {self.folder}; {_choices(self.usernames)}")
+        if not files.is_file(path):
+            raise ValueError(f"no user {name!r} in {self._folder}; {self._advice(repr(name))}")
+        files.warn_if_open(path)
 
         def unlock() -> PrivateKey:  # a closure: the password shows in no repr, as it would in a partial's
-            keyfile = _read(path)
+            keyfile = files.read_small(path)
             try:
                 return decrypt_keyfile(keyfile, _password(password, name))
             except KeyfileError as error:
@@ -126,8 +139,8 @@ class UserManager:
         if os.path.lexists(public_path):
             return LocalUser(_read_public_key(public_path), unlock)
         user = User(unlock())
-        with contextlib.suppress(OSError):  # a reader need not have the right to write
-            _write(public_path, f"{user.public_key}\n".encode(), os.replace)
+        with contextlib.suppress(OSError), files.staged(path.parent, _public_line(user)) as staged:
+            files.put_over(staged, public_path)  # a reader need not have the right to write
         return user
 
     def load_default(self, password: str | None = None) -> User | None:
@@ -149,6 +162,12 @@ class UserManager:
         self._path(name)
         self._default = name
 
+    def _advice(self, name: str) -> str:
+        """What to do where a user is not stored; ``name`` as it is to be typed."""
+        stored = f"stored: {', '.join(names)}; " if (names := self.usernames) else ""
+        folder = "" if self._folder == _DEFAULT_FOLDER else repr(str(self._folder))
+        return f"{stored}create one with UserManager({folder}).generate({name})"
+
     def _path(self, name: str) -> Path:
         fault = _name_fault(name)
         if fault is not None:
@@ -164,15 +183,25 @@ class UserManager:
         if os.path.lexists(path):  # before anybody is asked for a password
             raise ValueError(taken)
         keyfile = encrypt_keyfile(key.private_bytes_raw(), _password(password, name, new=True))
-        _make_private(self.folder)
+        files.make_private(self.folder)
         user = User(key)
-        try:
-            _write(path, keyfile, os.link)
-        except FileExistsError:
-            raise ValueError(taken) from None
-        # Second, so that only the one who made the keyfile writes it. A public key may be left over from a
-        # user that was deleted, so it is replaced.
-        _write(_public_path(path), f"{user.public_key}\n".encode(), os.replace)
+        # Both are on the disk before either has its name: a full disk is found out while nothing is stored.
+        with (
+            files.staged(path.parent, keyfile) as staged_key,
+            files.staged(path.parent, _public_line(user)) as staged_public,
+        ):
+            try:
+                files.put_new(staged_key, path)
+            except FileExistsError:
+                raise ValueError(taken) from None
+            try:
+                # Second, so that only the one who made the keyfile writes it. A public key may be left over from a
+                # user that was deleted, so it is replaced.
+                files.put_over(staged_public, _public_path(path))
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                raise
         return user
 
 
@@ -191,12 +220,12 @@ def _name_fault(name: str) -> str | None:
     return "it ends in '.pub'" if name.endswith(_PUBLIC_SUFFIX) else None
 
 
-def _choices(names: tuple[str, ...]) -> str:
-    return f"stored: {', '.join(names)}" if names else "none is stored"
-
-
 def _public_path(path: Path) -> Path:
     return path.with_name(path.name + _PUBLIC_SUFFIX)
+
+
+def _public_line(user: User) -> bytes:
+    return f"{user.public_key}\n".encode()
 
 
 def _password(password: str | None, name: str, *, new: bool = False) -> str:
@@ -204,86 +233,26 @@ def _password(password: str | None, name: str, *, new: bool = False) -> str:
         return password
     if from_environment := SecretText(os.environ.get(_ENVIRONMENT, "")):
         return from_environment
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not has_terminal():
         raise ValueError(
             f"no password for user {name!r}: pass password=…, or set {_ENVIRONMENT}; there is no terminal to ask at"
         )
     if not new:
-        return getpass.getpass(f"Password of {name}: ")
-    typed = SecretText(getpass.getpass(f"New password for {name}: "))
+        return ask_password(f"Password of {name}: ")
+    typed = ask_password(f"New password for {name}: ")
     if not typed:
         raise ValueError("an empty password would protect nothing")
-    if getpass.getpass("The same again: ") != typed:
+    if ask_password("The same again: ") != typed:
         raise ValueError("the two passwords differ; nothing was stored")
     return typed
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def _read(path: Path) -> bytes:
-    """The bytes of a small regular file that is no symbolic link."""
-    if not _is_file(path):
-        raise KeyfileError(f"not a regular file: {path}")
-    # Checked above for a good message, and here against a link that has just taken its place.
-    with os.fdopen(os.open(path, os.O_RDONLY | _NO_SYMLINK), "rb") as file:
-        return file.read(_MAX_FILE_SIZE + 1)
-
-
 def _read_public_key(path: Path) -> str:
-    text = _read(path).decode("ascii", "replace").strip()
+    text = files.read_small(path).decode("utf-8-sig", "replace").strip()  # some editors begin a file with a mark
     try:
         return to_user_public_key(text)
     except ValueError:
         raise KeyfileError(f"not a public key of 64 hexadecimal digits: {path}") from None
-
-
-def _make_private(folder: Path) -> None:
-    """Have the folder, for its owner alone; one that everybody may write to is not ours to close."""
-    # Those above it as well, lest somebody exchanges it; and whatever the umask is.
-    for missing in [path for path in (*reversed(folder.parents), folder) if not path.exists()]:
-        missing.mkdir(mode=0o700, exist_ok=True)
-        missing.chmod(0o700)
-    mode = folder.stat().st_mode
-    if mode & stat.S_IWOTH:
-        raise ValueError(f"everybody may write to {folder}; keys need a folder of their own")
-    if stat.S_IMODE(mode) & 0o077:
-        folder.chmod(0o700)
-
-
-def _write(path: Path, data: bytes, put: Callable[[str, Path], None]) -> None:
-    """Make a file of mode 0600 that is whole or not there: written beside its place, then put there.
-
-    Args:
-        path: Its place.
-        data: What it holds.
-        put: ``os.link``, which fails on anything that is there, or ``os.replace``.
-    """
-    descriptor, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            Path(temporary).chmod(0o600)  # made with that, or less where the umask says so
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        put(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have a new name survive a power cut, where folders can be synced at all."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 #: The stored users of ``~/.tplus/users``.
@@ -309,6 +278,6 @@ def load_user(name: str | None = None, password: str | None = None) -> User:
         return user_manager.load(name, password)
     user = user_manager.load_default(password)
     if user is None:
-        choices = _choices(user_manager.usernames)
-        raise ValueError(f"no user named, and no default in {user_manager.folder}; {choices}")
+        advice = ("" if user_manager.usernames else "none is stored; ") + user_manager._advice("'alice'")
+        raise ValueError(f"no user named, and no default in {_DEFAULT_FOLDER}; {advice}")
     return user
