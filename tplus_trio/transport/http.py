@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import re
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, cast
 
@@ -19,12 +15,12 @@ import trio
 from tplus_trio.errors import ConnectionFailed, DecodeError
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream, start_tls
+from tplus_trio.transport.retry_after import retry_after
 from tplus_trio.transport.tcp import TcpStream
 
 __all__ = ["Answer", "Http", "retry_after"]
 
 #: A body in an encoding could unpack to any size; the services' answers are small enough to travel as they are.
-_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
 
 
@@ -293,15 +289,3 @@ class Http:
     async def aclose(self) -> None:
         """Close all connections, at once."""
         await self._client.aclose()
-
-
-def retry_after(value: str) -> float | None:
-    """The seconds that a ``Retry-After`` header asks for: given as a number or as a date; None where it is neither."""
-    try:
-        if _SECONDS.fullmatch(value.strip()):
-            wait = float(value)
-        else:
-            wait = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(wait, 0.0) if math.isfinite(wait) else None
