@@ -25,7 +25,9 @@ _FORMS: Final = tuple(
         rf"[a-z]{{3}} (?P<month>{_MONTH}) {{1,2}}(?P<day>\d\d?) {_TIME} (?P<year>\d{{4}})",
     )
 )
-_VALUE: Final = re.compile("|".join(re.sub(r"\?P<\w+>", "?:", form.pattern) for form in _FORMS) + r"|[^,]+", re.IGNORECASE)
+_VALUE: Final = re.compile(
+    "|".join(re.sub(r"\?P<\w+>", "?:", form.pattern) for form in _FORMS) + r"|[^,]+", re.IGNORECASE
+)
 
 
 def retry_after(value: str, *, date: str | None = None) -> float | None:

@@ -16,7 +16,7 @@ import attrs
 import trio
 import trio_websocket
 
-from tplus_trio.errors import ConnectionFailed, HandshakeRejected
+from tplus_trio.errors import ConnectionFailed
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.secret import Redactor
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream
@@ -173,7 +173,7 @@ class WebSocket:
 
         Raises:
             ConnectionFailed: they are of a message that is too long, and trio-websocket, which counts characters and no
-                pieces, did not find so.
+                frames, did not find so.
         """
         self._owed = other.completes
         await self._tap.hand_over(other.data)
@@ -181,7 +181,7 @@ class WebSocket:
             self._stop_cutting()  # over that, trio-websocket has broken off
             return True
         if other.excess:
-            msg = f"a message is longer than {self._limits.max_message_size} bytes, or in too many pieces"
+            msg = f"a message is longer than {self._limits.max_message_size} bytes, or in too many frames"
             raise ConnectionFailed(msg)
         return other.completes
 
