@@ -144,7 +144,7 @@ async def test_a_message_in_pieces_without_end_is_cut_off(
     monkeypatch.setattr(frames, "_MOST_FRAMES", 500)
     server = Flood(PIECES[how]())
     error = await failure_of(server, capacity=1000)
-    assert "pieces" in str(error)
+    assert "frames" in str(error)
     assert server.sent <= 500 * 7 + 3 * 1000
 
 

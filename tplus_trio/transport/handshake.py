@@ -92,7 +92,11 @@ def _rejected(
     text = redactor.text(body[:_SEARCHED].decode(errors="replace"))
     excerpt = readable(text) if _PAGE.match(text) else text[:_EXCERPT]
     date = _header(head, b"date")
-    wait = None if after is None else retry_after(after.decode("latin-1"), date=date and date.decode("latin-1"))
+    wait = (
+        None
+        if after is None
+        else retry_after(after.decode("latin-1"), date=None if date is None else date.decode("latin-1"))
+    )
     target = "" if location is None else readable(redactor.text(location[:_SEARCHED].decode("latin-1")))
     return HandshakeRejected(status, excerpt, wait, target if 300 <= status < 400 else "")
 

@@ -25,8 +25,9 @@ _FORMS: Final = tuple(
         rf"[a-z]{{3}} (?P<month>{_MONTH}) {{1,2}}(?P<day>\d\d?) {_TIME} (?P<year>\d{{4}})",
     )
 )
+#: One of several values: a date, whose comma does not end it, or whatever stands between commas.
 _VALUE: Final = re.compile(
-    "|".join(re.sub(r"\?P<\w+>", "?:", form.pattern) for form in _FORMS) + r"|[^,]+", re.IGNORECASE
+    "|".join([*(re.sub(r"\?P<\w+>", "?:", form.pattern) for form in _FORMS), r"[^,\s][^,]*"]), re.IGNORECASE | re.ASCII
 )
 
 

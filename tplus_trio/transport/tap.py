@@ -27,7 +27,8 @@ class Tap(trio.abc.Stream):
 
     It remembers how the stream ended, which trio-websocket does not tell. And it splits the bytes: trio-websocket reads
     the handshake, whose head it gets in one piece, since it takes one of more than 16 KiB in no other way; then
-    `WebSocket` reads, and hands over what it does not understand, until it leaves the stream to trio-websocket for good.
+    `WebSocket` reads, and hands over what it does not understand, until it leaves the stream to trio-websocket for
+    good.
     """
 
     def __init__(self, stream: trio.abc.Stream, *, divert: bool) -> None:
