@@ -183,8 +183,9 @@ def large() -> Iterator[tuple[str, bytes]]:
         for piece in (64, 256, KIB, 4 * KIB, 16 * KIB):
             yield f"9.{opcode} in {piece}", pieces(b"*" * (64 * KIB), piece, opcode) + closing()
     yield "9.many", frame(TEXT, b"*" * 16) * 300 + frame(BINARY, b"*" * 16) * 50 + closing()
-    yield "9.beyond the limit", frame(TEXT, b"*" * (300 * KIB)) + closing()
-    yield "9.beyond the limit in pieces", pieces(b"*" * (300 * KIB), 4 * KIB) + closing()
+    # Without a close frame behind them: whether it is still read is left to chance, by trio-websocket alone too.
+    yield "9.beyond the limit", frame(TEXT, b"*" * (300 * KIB))
+    yield "9.beyond the limit in pieces", pieces(b"*" * (300 * KIB), 4 * KIB)
     yield "10.1", pieces(b"*" * 65536, 1300) + closing()
 
 

@@ -161,7 +161,7 @@ async def test_ciphers_are_the_callers(
 async def test_keys_are_logged_where_the_caller_says(
     context: ssl.SSLContext, served: ssl.SSLContext, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    context.keylog_filename = str(tmp_path / "keys")  # type: ignore[assignment]  # typeshed has it read-only as str
+    context.keylog_filename = str(tmp_path / "keys")
     await shake(context, served)
     assert "TRAFFIC_SECRET" in (tmp_path / "keys").read_text()
 
