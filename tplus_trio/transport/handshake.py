@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from typing import Final
+from typing import Final, cast
 
 import trio_websocket
 
@@ -110,7 +110,7 @@ def handshake_failure(failure: BaseException, answer: bytes, redactor: Redactor)
         redactor: Knows what must not be shown.
     """
     while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
+        failure = cast("BaseExceptionGroup[BaseException]", failure).exceptions[0]
     match failure:
         case trio_websocket.ConnectionRejected():
             head = b"".join(b"%b: %b\r\n" % header for header in failure.headers)
