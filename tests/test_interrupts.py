@@ -1,188 +1,245 @@
-"""Ctrl-C is a plain `KeyboardInterrupt` for the program each time, wherever it strikes."""
+"""Ctrl-C is a plain KeyboardInterrupt for the program, whatever code the signal strikes in."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 import trio
-from commands import started
 from trio.testing import MockClock
-from world import ASSET, URL, World, open_world
+from world import ASSET, URL
 
-from tplus_trio import LiveBook, MarketDataClient, Stream
+from tplus_trio import MarketDataClient, OrderBookClient, User
+from tplus_trio.testing import Exchange, MemoryNetwork
 
 
-class Struck:
-    """Strikes when it is told to, in whatever task runs then."""
+class Striker:
+    """Sends this process a SIGINT the n-th time that it is passed."""
 
-    def __init__(self) -> None:
-        self.armed = False
-        self.struck = 0
+    def __init__(self, n: int) -> None:
+        self.left = n
 
     def strike(self) -> None:
-        if self.armed:
-            self.armed = False
-            self.struck += 1
+        self.left -= 1
+        if self.left == 0:
             signal.raise_signal(signal.SIGINT)
 
 
-class Connector:
-    def __init__(self, world: World, struck: Struck) -> None:
-        self._world = world
-        self._struck = struck
+class StrikingConnector:
+    """A connector in which Ctrl-C strikes, before or after it has connected."""
+
+    def __init__(self, network: MemoryNetwork, striker: Striker, *, after: bool) -> None:
+        self._network = network
+        self._striker = striker
+        self._after = after
 
     async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        self._struck.strike()
-        return await self._world.network.connect(host, port)
+        if not self._after:
+            self._striker.strike()
+        stream = await self._network.connect(host, port)
+        if self._after:
+            self._striker.strike()
+        return stream
 
 
-async def wait_live(stream: Stream[Any], _: LiveBook) -> None:
-    await trio.sleep(0.5)
-    while True:
+async def wait_live(md: MarketDataClient) -> None:
+    async with md.stream_depth(ASSET) as stream:
         await stream.wait_live()
-        await trio.sleep(0.01)
+        await trio.sleep_forever()
 
 
-async def receive(stream: Stream[Any], _: LiveBook) -> None:
-    while True:
-        await stream.receive()
+async def receive(md: MarketDataClient) -> None:
+    async with md.stream_finalized_trades() as stream:
+        while True:
+            await stream.receive()
 
 
-async def wait_synced(_: Stream[Any], book: LiveBook) -> None:
-    await trio.sleep(0.5)
-    while True:
-        await book.wait_synced()
-        await trio.sleep(0.01)
-
-
-async def changes(_: Stream[Any], book: LiveBook) -> None:
-    async for _change in book.changes():
+async def bare_loop(md: MarketDataClient) -> None:
+    async for _ in md.stream_depth(ASSET):
         pass
 
 
-async def sleep(_: Stream[Any], __: LiveBook) -> None:
-    await trio.sleep_forever()
+async def wait_synced(md: MarketDataClient) -> None:
+    async with md.open_book(ASSET) as book:
+        await book.wait_synced()
+        await trio.sleep_forever()
 
 
-WAITS: tuple[Callable[[Stream[Any], LiveBook], Awaitable[None]], ...] = (
-    wait_live,
-    receive,
-    wait_synced,
-    changes,
-    sleep,
-)
+async def changes(md: MarketDataClient) -> None:
+    async with md.open_book(ASSET) as book:
+        async for _ in book.changes():
+            pass
 
 
-@pytest.mark.parametrize("wait", WAITS)
-@pytest.mark.parametrize("where", ["connector", "clock", "jitter"])
-def test_an_interrupt_in_a_callback_reaches_the_program(where: str, wait: Callable[..., Awaitable[None]]) -> None:
-    struck = Struck()
+async def all_at_once(md: MarketDataClient) -> None:
+    async with md.open_book(ASSET) as book, md.stream_tickers(), md.stream_depth(ASSET) as depth:
+        await book.wait_synced()
+        while True:
+            await depth.receive()
+
+
+PROGRAMS = [wait_live, receive, bare_loop, wait_synced, changes, all_at_once]
+PLACES = ["connector", "connector, after", "clock", "jitter"]
+
+
+def interrupted(program: Callable[[MarketDataClient], Awaitable[object]], place: str, n: int) -> BaseException | None:
+    """Run a program in which a signal strikes; return what comes out of the run, and check what it left."""
+    striker = Striker(n)
+    exchange = Exchange()
+    exchange.add_market(ASSET)
+    network = MemoryNetwork(exchange)
+
+    def now_ns() -> int:
+        if place == "clock":
+            striker.strike()
+        return exchange.now_ns()
 
     def jitter() -> float:
-        if where == "jitter":
-            struck.strike()
+        if place == "jitter":
+            striker.strike()
         return 0.5
 
-    async def run() -> None:
-        async with open_world() as world:
-
-            def now_ns() -> int:
-                if where == "clock":
-                    struck.strike()
-                return world.exchange.now_ns()
-
-            connector = Connector(world, struck) if where == "connector" else world.network
-            async with (
-                MarketDataClient(URL, connector=connector, jitter=jitter, now_ns=now_ns) as md,
-                md.stream_finalized_trades() as stream,
-                md.open_book(ASSET) as book,
-                trio.open_nursery() as nursery,
-            ):
-                await stream.wait_live()
-                await book.wait_synced()
-                nursery.start_soon(trouble, world)
-                struck.armed = True
-                await wait(stream, book)
-
-    async def trouble(world: World) -> None:
-        while True:
+    async def shake() -> None:
+        """Give the clock and the jitter reasons to be asked."""
+        for _ in range(40):
             await trio.sleep(1)
-            world.exchange.publish_trade(ASSET, 100, 1)
-            world.change()
-            world.network.refuse(2)
-            world.network.reset_connections()
+            exchange.publish_trade(ASSET, 100, 1)
+            exchange.publish_diff(ASSET, bids=[(5, 1)])
+            network.reset_connections()
 
-    # The program's own nursery groups what its body raises; nothing else is in that group.
-    with pytest.RaisesGroup(KeyboardInterrupt):
-        trio.run(run, clock=MockClock(autojump_threshold=0))
-    assert struck.struck == 1
+    async def main() -> None:
+        async with network:
+            network._nursery.start_soon(shake)  # type: ignore[union-attr]  # it is entered
+            network.refuse(1)
+            connector: Any = network
+            if place.startswith("connector"):
+                connector = StrikingConnector(network, striker, after=place.endswith("after"))
+            with trio.move_on_after(60):
+                async with MarketDataClient(URL, connector=connector, now_ns=now_ns, jitter=jitter) as md:
+                    await program(md)
 
-
-@pytest.mark.parametrize("wait", WAITS)
-def test_the_interrupt_comes_alone(wait: Callable[..., Awaitable[None]]) -> None:
-    struck = Struck()
-
-    async def run() -> None:
-        async with (
-            open_world() as world,
-            MarketDataClient(URL, connector=Connector(world, struck), jitter=lambda: 0.5) as md,
-            md.stream_depth(ASSET) as stream,
-            md.open_book(ASSET) as book,
-        ):
-            await stream.wait_live()
-            await book.wait_synced()
-            struck.armed = True
-            world.network.reset_connections()
-            await wait(stream, book)
-
-    with pytest.raises(KeyboardInterrupt):
-        trio.run(run, clock=MockClock(autojump_threshold=0))
-    assert struck.struck == 1
+    raised: BaseException | None = None
+    try:
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+    except BaseException as exc:  # noqa: BLE001 - what it is, the test looks at
+        raised = exc
+    assert network.open_connections == 0
+    assert striker.left <= 0 or raised is None
+    return raised if striker.left <= 0 else KeyboardInterrupt()  # never asked so often: nothing to see
 
 
-BUSY = """
-import random, sys, threading, time, os, signal, trio
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_in_what_our_tasks_call(program: Callable[[MarketDataClient], Awaitable[object]], place: str) -> None:
+    for n in range(1, 5):
+        raised = interrupted(program, place, n)
+        assert type(raised) is KeyboardInterrupt, (n, raised)
+
+
+@pytest.mark.filterwarnings("ignore:.*strict_exception_groups=False.*:trio.TrioDeprecationWarning")
+@pytest.mark.parametrize("strict", [True, False])
+def test_in_the_programs_own_code_between_items(strict: bool) -> None:
+    for n in range(1, 33):
+        exchange = Exchange()
+        exchange.add_market(ASSET)
+
+        async def main(exchange: Exchange = exchange, n: int = n) -> None:
+            striker = Striker(n)
+
+            async def trade() -> None:
+                while True:
+                    for _ in range(5):
+                        exchange.publish_trade(ASSET, 100, 1)
+                    await trio.sleep(0.01)
+
+            async with MemoryNetwork(exchange) as network:
+                network._nursery.start_soon(trade)  # type: ignore[union-attr]  # it is entered
+                async with MarketDataClient(URL, connector=network) as md, md.stream_finalized_trades() as trades:
+                    async for _ in trades:
+                        striker.strike()
+
+        with pytest.raises(KeyboardInterrupt):
+            trio.run(main, clock=MockClock(autojump_threshold=0), strict_exception_groups=strict)
+
+
+def test_in_an_orderly_exit() -> None:
+    """While it waits for answers to close frames, or inside what it calls."""
+    for delay in (0.0, 0.25, 0.5):
+        exchange = Exchange()
+        exchange.add_market(ASSET)
+        network = MemoryNetwork(exchange, latency=0.4)
+
+        async def main(network: MemoryNetwork = network, delay: float = delay) -> None:
+            async def strike() -> None:
+                await trio.sleep(delay)
+                signal.raise_signal(signal.SIGINT)
+
+            async with network:
+                oms = OrderBookClient(URL, connector=network, default_user=User())
+                async with oms, MarketDataClient(URL, connector=network) as md, md.stream_tickers() as tickers:
+                    await tickers.wait_live()
+                    start = trio.lowlevel.enable_ki_protection(strike)
+                    network._nursery.start_soon(start)  # type: ignore[union-attr]  # it is entered
+
+        with pytest.raises(KeyboardInterrupt):
+            trio.run(main, clock=MockClock(autojump_threshold=0))
+        assert network.open_connections == 0
+
+
+_BUSY = """
+import os, random, signal, sys, threading, time
+import trio
 from tplus_trio import MarketDataClient
 from tplus_trio.testing import Exchange, MemoryNetwork
 
-rng = random.Random(int(sys.argv[1]))
-
-def strike():
-    time.sleep(0.05 + rng.uniform(0, 0.02))
-    os.kill(os.getpid(), signal.SIGINT)
-
-async def publish(exchange):
-    while True:
-        for number in range(50):
-            exchange.publish_diff(200, bids=[(1 + number, rng.randrange(9))])
-        await trio.sleep(0)
-
-async def main():
+def run(seed):
     exchange = Exchange()
     exchange.add_market(200)
-    async with MemoryNetwork(exchange) as network, MarketDataClient("http://x", connector=network) as md:
-        network._nursery.start_soon(publish, exchange)
-        async with md.stream_depth(200) as depth, md.open_book(200) as book:
-            await book.wait_synced()
-            threading.Thread(target=strike, daemon=True).start()
-            async for _ in depth:
-                pass
+    draw = random.Random(seed)
+    began = threading.Event()
 
-for _ in range(int(sys.argv[2])):
+    def strike():
+        began.wait()
+        time.sleep(draw.uniform(0, 0.02))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    async def trade():
+        while True:
+            for _ in range(20):
+                exchange.publish_trade(200, 100, 1)
+                exchange.publish_diff(200, bids=[(5, 1 + draw.randrange(9))])
+            await trio.sleep(0)
+
+    async def main():
+        async with MemoryNetwork(exchange) as network:
+            network._nursery.start_soon(trade)
+            async with MarketDataClient("http://exchange", connector=network) as md, md.open_book(200) as book:
+                async with md.stream_finalized_trades() as trades:
+                    await book.wait_synced()
+                    began.set()
+                    async for _ in trades:
+                        book.best_bid if book.is_synced else None
+
+    thread = threading.Thread(target=strike)
+    thread.start()
     try:
         trio.run(main)
     except KeyboardInterrupt:
-        print("plain")
+        return "plain"
     except BaseException as exc:
-        print(repr(exc))
+        return repr(exc)
+    finally:
+        thread.join()
+
+for seed in range(int(sys.argv[1])):
+    print(run(seed), flush=True)
 """
 
 
-def test_an_interrupt_on_a_busy_feed_is_plain() -> None:
-    # The signal comes from outside, at any moment, so the program is one of its own.
-    with started("-c", BUSY, "1", "16") as process:
-        out, err = process.communicate(timeout=60)
-    assert out.split("\n") == ["plain"] * 16 + [""], err
+def test_at_any_moment_on_a_busy_feed() -> None:
+    done = subprocess.run([sys.executable, "-c", _BUSY, "32"], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.split("\n")[:-1] == ["plain"] * 32, done.stdout + done.stderr

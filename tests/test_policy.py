@@ -38,7 +38,9 @@ def restarts(draw: float = 1.0, **policy: Any) -> Restarts:
     "failure",
     [
         LOST,
-        HandshakeRejected(429),
+        *(HandshakeRejected(status) for status in (200, 204, 408, 425, 429)),
+        ApiError("UNKNOWN", "", 408),
+        ApiError("UNKNOWN", "", 425),
         HandshakeRejected(500),
         HandshakeRejected(503),
         RateLimitError("RATE_LIMITED", "", 429),
@@ -54,7 +56,7 @@ def test_passing_failures(failure: Exception) -> None:
 @pytest.mark.parametrize(
     "failure",
     [
-        *(HandshakeRejected(status) for status in (301, 400, 401, 403, 404, 426)),
+        *(HandshakeRejected(status) for status in (301, 302, 307, 308, 400, 401, 403, 404, 418, 421, 426, 451)),
         CertificateRefused("self-signed"),
         AuthError("UNAUTHORIZED", "", 401),
         NotFoundError("MARKET_NOT_FOUND", "", 404),
@@ -85,7 +87,15 @@ def test_delays_grow_to_their_bound() -> None:
 
 def test_jitter_is_full() -> None:
     delays = [restarts(draw, initial_delay=8.0).failed(LOST, 0.0) for draw in (0.0, 0.25, 0.999)]
-    assert delays == [0.0, 2.0, pytest.approx(7.992)]
+    assert delays == [0.01, 2.0, pytest.approx(7.992)]
+
+
+@pytest.mark.parametrize("policy", [{}, {"initial_delay": 0.0, "max_delay": 0.0}, {"max_delay": 0.001}])
+def test_there_is_a_least_delay_whatever_is_drawn(policy: dict[str, float]) -> None:
+    machine = restarts(0.0, **policy)
+    assert [machine.failed(LOST, 0.0) for _ in range(7)] == [0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25]
+    assert machine.jitter(1) == machine.jitter(0) == 0.01
+    assert machine.jitter(100_000) == 0.25
 
 
 @given(initial=st.floats(0, 1e6), most=st.floats(0, 1e6), factor=st.floats(1, 1e6), failures=st.integers(1, 100_000))

@@ -22,10 +22,11 @@ from tplus_trio.models import AuthToken, Nonce
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.threads import run_in_thread
+from tplus_trio.transport.closing import CloseBudget
 from tplus_trio.transport.connector import Connector, Endpoint
-from tplus_trio.transport.http import Answer, Http, retry_after
+from tplus_trio.transport.http import Answer, Http
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
-from tplus_trio.transport.websocket import CloseBudget, WebSocket, WebSocketLimits, open_websocket
+from tplus_trio.transport.websocket import WebSocket, WebSocketLimits, open_websocket
 from tplus_trio.users import User
 from tplus_trio.users.terminal import restore_echo
 
@@ -239,7 +240,7 @@ def _body(answer: Answer, redactor: Redactor, *, signed: bool = False) -> bytes:
             text = redactor.tree(codec.decode(answer.body, dict[str, Any]))
         except DecodeError:
             text = redactor.text(answer.body[:500].decode(errors="replace"))
-    raise api_error(answer.status, text, retry_after=retry_after(answer.headers.get("retry-after", "")))
+    raise api_error(answer.status, text, retry_after=answer.retry_after)
 
 
 class Service:

@@ -60,19 +60,21 @@ class CertificateRefused(ConnectionFailed):
 class HandshakeRejected(TplusError):
     """The server answered a WebSocket handshake with something other than ``101``."""
 
-    def __init__(self, status: int, body: str = "", retry_after: float | None = None) -> None:
-        super().__init__(status, body, retry_after)
+    def __init__(self, status: int, body: str = "", retry_after: float | None = None, location: str = "") -> None:
+        super().__init__(status, body, retry_after, location)
         #: The HTTP status code.
         self.status = status
-        #: The beginning of the answer's body, as text.
+        #: The beginning of the answer's body, as text; of an HTML page its title, or its words in one line.
         self.body = body
         #: Seconds to wait before the next attempt, where the server named them (``Retry-After``).
         self.retry_after = retry_after
+        #: Where a redirect leads to (its ``Location``, shortened), ``""`` for none. It is not followed.
+        self.location = location
 
     def __str__(self) -> str:
-        return f"WebSocket handshake rejected with status {self.status}" + (
-            f": {escape(self.body)}" if self.body else ""
-        )
+        target = f" to {escape(self.location)}" if self.location else ""
+        body = f": {escape(self.body)}" if self.body else ""
+        return f"WebSocket handshake rejected with status {self.status}{target}{body}"
 
 
 class DecodeError(TplusError, ValueError):

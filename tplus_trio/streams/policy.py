@@ -11,6 +11,7 @@ import attrs
 
 from tplus_trio.arguments import check_count, check_number
 from tplus_trio.errors import (
+    ApiError,
     CertificateRefused,
     ConnectionFailed,
     DecodeError,
@@ -26,14 +27,21 @@ __all__ = ["RestartPolicy", "Restarts", "is_passing"]
 _LONGEST_WAIT: Final = 3600.0
 #: Seconds over which streams come back once one of them shows that the service is there.
 _SHORT: Final = 0.5
+#: Seconds: the least delay after the first failure, which doubles with each one up to the second figure. Whatever the
+#: policy and the draw, a service that refuses is not asked thousands of times a second, and virtual time goes on.
+_LEAST_DELAY: Final = 0.01
+_MOST_LEAST_DELAY: Final = 0.25
+#: Statuses other than 429 and 5xx with which the same request may succeed later: Request Timeout, and Too Early.
+_PASSING: Final = frozenset({408, 425, 429})
 
 
 @attrs.frozen(kw_only=True)
 class RestartPolicy:
     """How a stream that failed for a passing reason is started again: after an exponential delay with full jitter.
 
-    The n-th delay in a row is drawn evenly between 0 and ``min(max_delay, initial_delay * factor ** (n - 1))`` seconds;
-    a ``Retry-After`` of the server's is kept where it is longer, up to an hour. The delay starts over once a stream has
+    The n-th delay in a row is drawn evenly between 0 and ``min(max_delay, initial_delay * factor ** (n - 1))`` seconds.
+    It is at least ``min(0.25, 0.01 * 2 ** (n - 1))`` seconds, also where ``max_delay`` is less or the draw is 0. A
+    ``Retry-After`` of the server's is kept where it is longer, up to an hour. The delay starts over once a stream has
     been live for ``within`` seconds.
 
     Raises:
@@ -114,21 +122,25 @@ class Restarts:
 
     def jitter(self, failures: int) -> float:
         """A delay, in seconds, for so many attempts in a row that came to nothing."""
-        return self._draw() * (self._policy or RestartPolicy()).ceiling(failures)
+        least = min(_LEAST_DELAY * 2.0 ** max(min(failures - 1, 16), 0), _MOST_LEAST_DELAY)
+        return max(self._draw() * (self._policy or RestartPolicy()).ceiling(failures), least)
 
 
 def is_passing(failure: Exception) -> bool:
     """Whether the same attempt may succeed later.
 
-    Lost, refused, timed out, closed, 429 and 5xx pass; so does an answer that cannot be decoded. A refused certificate
-    and any other status are for good.
+    Lost, refused, timed out, closed, 408, 425, 429 and 5xx pass; so do an answer that cannot be decoded, and a page
+    (2xx) in place of a handshake, which a proxy in maintenance gives. A refused certificate and any other status,
+    redirects included, are for good.
     """
     match failure:
         case CertificateRefused():
             return False
         case HandshakeRejected(status=status):
-            return status == 429 or status >= 500
+            return status in _PASSING or status >= 500 or 200 <= status < 300
         case ConnectionFailed() | RateLimitError() | ServerError() | DecodeError():
             return True
+        case ApiError(status=status):
+            return status in _PASSING
         case _:
             return False

@@ -10,7 +10,6 @@ import os
 import re
 import ssl
 import unicodedata
-import warnings
 from collections.abc import Sequence
 from ipaddress import IPv6Address
 from typing import Final, Protocol, cast
@@ -19,10 +18,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import attrs
 import trio
 
-from tplus_trio.errors import CertificateRefused, ConnectionFailed
+from tplus_trio.errors import ConnectionFailed
 from tplus_trio.transport.tcp import TcpStream
+from tplus_trio.transport.tls import start_tls, tls_context
 
-__all__ = ["Connector", "Endpoint", "TcpConnector", "open_stream", "tls_context"]
+__all__ = ["Connector", "Endpoint", "TcpConnector", "open_stream", "start_tls", "tls_context"]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?")
@@ -161,25 +161,6 @@ class Endpoint:
         return f"{self.origin}{self.prefix}"
 
 
-def tls_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
-    """The TLS settings that a client's ``verify=`` stands for.
-
-    Args:
-        verify: True verifies against the system's certificate authorities, False verifies nothing (and warns), a
-            context is used as it is.
-    """
-    if isinstance(verify, ssl.SSLContext):
-        return verify
-    context = ssl.create_default_context()
-    if not verify:
-        warnings.warn("TLS certificates are not verified (verify=False)", RuntimeWarning, stacklevel=4)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    # A WebSocket handshake is HTTP/1.1; a server must not pick HTTP/2.
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
 async def open_stream(
     connector: Connector,
     host: str,
@@ -213,30 +194,3 @@ def _reason(failure: OSError | trio.BrokenResourceError) -> str:
         addresses = cast("ExceptionGroup[Exception]", cause).exceptions
     reasons = [os.strerror(each.errno) for each in addresses if isinstance(each, OSError) and each.errno]
     return ", ".join(dict.fromkeys(reasons)) or failure.strerror or str(failure)
-
-
-async def start_tls(stream: trio.abc.Stream, tls: ssl.SSLContext, host: str) -> trio.abc.Stream:
-    """Speak TLS over an open stream, which is closed if the handshake fails or is cancelled.
-
-    Raises:
-        ConnectionFailed: the handshake failed.
-        CertificateRefused: it failed because the certificate did not verify.
-    """
-    secured = trio.SSLStream(stream, tls, server_hostname=host, https_compatible=True)
-    try:
-        await secured.do_handshake()
-    except trio.BrokenResourceError as exc:
-        await trio.aclose_forcefully(stream)
-        raise _handshake_failure(host, exc) from exc
-    except BaseException:
-        await trio.aclose_forcefully(stream)
-        raise
-    return secured
-
-
-def _handshake_failure(host: str, failure: trio.BrokenResourceError) -> ConnectionFailed:
-    """Say why TLS could not be spoken."""
-    cause = failure.__cause__
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return CertificateRefused(f"the certificate of {host} was refused: {cause.verify_message}")
-    return ConnectionFailed(f"TLS handshake with {host} failed: {cause or failure}")

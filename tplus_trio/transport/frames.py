@@ -25,9 +25,10 @@ _SHORTEST: Final = {0: 0, 2: _LENGTH_16, 8: 1 << 16}
 _MUCH: Final = 4096
 #: How many messages are handed out at a time, at most: they are decoded in one go, and neighbours want their turn.
 _BATCH: Final = 128
-#: In how many pieces one message may be passed on. Each is kept until the last is there, and takes some eighty bytes
-#: besides its own, even an empty one.
-_MOST_PIECES: Final = 1 << 16
+#: In how many frames one message may come. Each is kept until the last is there, and takes some eighty bytes besides
+#: its own, even an empty one. A frame that reads split is passed on in pieces of `_MUCH` bytes at least, its last
+#: excepted, so that its pieces need no limit.
+_MOST_FRAMES: Final = 1 << 16
 
 
 @attrs.frozen
@@ -39,7 +40,7 @@ class Other:
     completes: bool
     #: Whether everything after them is not for the cutter either.
     final: bool
-    #: Whether the message that they belong to is longer than allowed by now, or in too many pieces.
+    #: Whether the message that they belong to is longer than allowed by now, or in too many frames.
     excess: bool = False
 
 
@@ -67,8 +68,8 @@ class FrameCutter:
         self._passing = 0
         self._completes = False
         self._fragmented = False
-        #: Of a message that is being passed on: the pieces that went, and their bytes without heads.
-        self._pieces = 0
+        #: Of a message that is being passed on: its frames so far, and the bytes that went, without heads.
+        self._frames = 0
         self._passed = 0
 
     def feed(self, data: bytes) -> None:
@@ -173,7 +174,8 @@ class FrameCutter:
         if opcode == _TEXT and fin and size <= self._max_size and len(data) - position < start + size:
             return None  # a message for `messages`, once it is complete
         if opcode != _CONTINUATION:
-            self._pieces = self._passed = 0
+            self._frames = self._passed = 0
+        self._frames += 1
         self._passed -= start
         self._passing = start + size
         self._completes = fin
@@ -182,12 +184,11 @@ class FrameCutter:
 
     def _pass_on(self) -> Other | None:
         available = min(self._passing, len(self._data) - self._position)
-        if not available:
+        excess = self._passed + available > self._max_size or self._frames > _MOST_FRAMES
+        if available < min(self._passing, _MUCH) and not (available and excess):
             return None
         self._passing -= available
         self._passed += available
-        self._pieces += 1
-        excess = self._passed > self._max_size or self._pieces > _MOST_PIECES
         return self._take(available, completes=self._completes and not self._passing, excess=excess)
 
     def _take(self, size: int, *, completes: bool, excess: bool = False) -> Other:

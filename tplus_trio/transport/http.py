@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, cast
 
@@ -22,11 +19,11 @@ from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
 from tplus_trio.transport.pool import Connection, ConnectionPool
+from tplus_trio.transport.retry_after import retry_after
 
-__all__ = ["Answer", "Http", "retry_after"]
+__all__ = ["Answer", "Http"]
 
 #: A body in an encoding could unpack to any size; the services' answers are small enough to travel as they are.
-_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _CALL: Final = Dispatch()
 _READ: Final = httpx.ByteStream(b"")
 _CLOSED: Final = "the client was closed: its `async with` block was left, or its aclose() was called; make a new one"
@@ -40,6 +37,11 @@ class Answer:
     status: int
     headers: httpx.Headers = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
+
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds that the server asks to be left alone; None where it does not."""
+        return retry_after(self.headers.get("retry-after", ""), date=self.headers.get("date"))
 
 
 class _Content:
@@ -237,9 +239,9 @@ class Http:
             response.stream = _READ  # the one that was read holds the response
         finally:
             queue.release(ticket)
-        asked = retry_after(response.headers.get("retry-after", ""))
-        pacer.answered(queue, response.status_code, sent_at, asked)
-        return Answer(response.status_code, response.headers, response.content)
+        answer = Answer(response.status_code, response.headers, response.content)
+        pacer.answered(queue, answer.status, sent_at, answer.retry_after)
+        return answer
 
     @property
     def idle_connections(self) -> int:
@@ -261,15 +263,3 @@ class Http:
         if (pool := self._pool.peek()) is not None:
             await pool.retire()
         await self._client.aclose()
-
-
-def retry_after(value: str) -> float | None:
-    """The seconds that a ``Retry-After`` header asks for: given as a number or as a date; None where it is neither."""
-    try:
-        if _SECONDS.fullmatch(value.strip()):
-            wait = float(value)
-        else:
-            wait = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(wait, 0.0) if math.isfinite(wait) else None

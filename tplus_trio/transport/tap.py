@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import math
 import re
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 import trio
 
 from tplus_trio.secret import SecretBytes
+from tplus_trio.transport.handshake import HEAD_END, describe_foreign
 
 __all__ = ["Tap"]
 
@@ -22,18 +21,16 @@ _READ: Final = 64 * 1024
 #: A handshake's answer is a head and, for a refusal, a short body. Both are added to at each read, however little that
 #: brings, so there must not be much of them.
 _MAX_HANDSHAKE: Final = _READ
-#: As h11 reads them: a head's lines may end without the carriage return.
 _SWITCHING: Final = re.compile(rb"HTTP/[0-9]\.[0-9] 101")
-_HEAD_END: Final = re.compile(rb"\n\r?\n")
 
 
 class Tap(trio.abc.Stream):
     """The byte stream under trio-websocket, watched, and from the handshake on read by somebody else.
 
-    It remembers how the stream ended, which trio-websocket does not tell. It knows when nobody waits for the peer:
-    while a slow consumer holds the reader up, a pong may be waiting unread, and its absence proves nothing. And it
-    splits the bytes: up to the end of the handshake, trio-websocket reads them; then `WebSocket` does, and hands over
-    what it does not understand, until it leaves the stream to trio-websocket for good.
+    It remembers how the stream ended, which trio-websocket does not tell. And it splits the bytes: trio-websocket reads
+    the handshake, whose head it gets in one piece, since it takes one of more than 16 KiB in no other way; then
+    `WebSocket` reads, and hands over what it does not understand, until it leaves the stream to trio-websocket for
+    good.
     """
 
     def __init__(self, stream: trio.abc.Stream, *, divert: bool) -> None:
@@ -42,10 +39,6 @@ class Tap(trio.abc.Stream):
         #: Whether somebody else than trio-websocket reads.
         self.diverted: bool = False
         self._size = _LEAST_READ
-        #: How many tasks wait for the peer: for its bytes, or for it to take ours.
-        self._waiting = 0
-        self._patience: trio.CancelScope | None = None
-        self._patience_left = 0.0
         #: What trio-websocket reads next, and the two tasks that may be waiting for each other.
         self._handed = b""
         self._has_bytes = trio.lowlevel.ParkingLot()
@@ -56,51 +49,28 @@ class Tap(trio.abc.Stream):
         #: What came behind the handshake together with it.
         self.early: bytes = b""
         self.received: int = 0
-        self.limit: float = _MAX_HANDSHAKE
+        #: Called whenever bytes were sent.
+        self.on_sent: Callable[[], None] | None = None
+        #: Whether the handshake's answer is still being read, and whether its head has come.
+        self._shaking = True
+        self._has_head = False
+        #: Two tasks send: trio-websocket, and whoever pings.
+        self._sending = trio.StrictFIFOLock()
         self.ended: trio.Event = trio.Event()
         self.cause: Exception | None = None
 
-    @contextmanager
-    def patience(self, seconds: float) -> Generator[trio.CancelScope]:
-        """A scope that is cancelled when the peer has been waited for ``seconds`` in all."""
-        with trio.CancelScope() as scope:
-            self._patience, self._patience_left = scope, seconds
-            if self._waiting:
-                scope.deadline = trio.current_time() + seconds
-            try:
-                yield scope
-            finally:
-                self._patience = None
-
-    def _begin_to_wait(self) -> None:
-        self._waiting += 1
-        if self._waiting == 1 and self._patience is not None:
-            self._patience.deadline = trio.current_time() + self._patience_left
-
-    def _end_to_wait(self) -> None:
-        self._waiting -= 1
-        if not self._waiting and self._patience is not None:
-            self._patience_left = self._patience.deadline - trio.current_time()
-            self._patience.deadline = math.inf
-
     async def read(self) -> bytes:
         """Read from the network; nothing, if that has ended."""
-        self._begin_to_wait()
         try:
             data = bytes(await self._stream.receive_some(self._size))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             self._end(exc)
             raise
-        finally:
-            self._end_to_wait()
         self.received += len(data)
         if len(data) == self._size:
             self._size = min(2 * self._size, _READ)
         elif len(data) < self._size // 4:
             self._size = max(self._size // 2, _LEAST_READ)
-        if self.received > self.limit:
-            self._end(ValueError(f"more than {self.limit} bytes, and no handshake"))
-            return b""
         if not data:
             self._end(None)
         return data
@@ -116,7 +86,9 @@ class Tap(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002 - the amount is ours to choose
         """What trio-websocket reads: the handshake, what is handed over, and everything once it is left to it."""
         if not self.diverted:
-            return self._take() if self._handed else self._split(await self.read())
+            if self._handed:
+                return self._take()
+            return await (self._read_answer() if self._shaking else self.read())
         self._hungry = True
         self._is_hungry.unpark_all()
         while not self._handed and self.diverted:
@@ -128,25 +100,45 @@ class Tap(trio.abc.Stream):
         handed, self._handed = self._handed, b""
         return handed
 
-    def _split(self, data: bytes) -> bytes:
-        """Find the end of the handshake; what is behind it is not for trio-websocket."""
-        if self.limit is math.inf:
-            return data
-        before = len(self.head)
-        self.head += data
-        if not self._divert or not _SWITCHING.match(self.head):
-            return data
-        found = _HEAD_END.search(self.head)
-        if found is None:
-            return data
-        end = found.end()
-        self.early = self.head[end:]
+    async def _read_answer(self) -> bytes:
+        """Read on in the handshake's answer: first the head as a whole, then whatever comes."""
+        while data := await self.read():
+            searched = max(len(self.head) - 3, 0)
+            self.head += data
+            if self._has_head:
+                if len(self.head) > _MAX_HANDSHAKE:
+                    break  # a refusal's body; nobody needs more of it
+                return data
+            if describe_foreign(self.head):
+                self._end(ValueError("the answer is not HTTP/1.1"))  # what it is may hold a secret
+                return b""
+            found = HEAD_END.search(self.head, searched)
+            if (len(self.head) if found is None else found.end()) > _MAX_HANDSHAKE:
+                break
+            if found is not None:
+                self._has_head = True
+                return self._split(found.end())
+        else:
+            return b""
+        what = "answer" if self._has_head else "head of the answer"
+        self._end(ValueError(f"the {what} is longer than {_MAX_HANDSHAKE} bytes"))
+        return b""
+
+    def _split(self, end: int) -> bytes:
+        """The head has come: what is behind one that accepts is not for trio-websocket."""
+        head = self.head
+        if not _SWITCHING.match(head):
+            return head
+        self._shaking = False
+        if not self._divert:
+            return head
+        self.early = head[end:]
         self.diverted = True
-        return data[: end - before]
+        return head[:end]
 
     def opened(self) -> None:
         """The handshake is done."""
-        self.limit = math.inf
+        self._shaking = False
         self.head = b""
 
     async def hand_over(self, data: bytes) -> None:
@@ -169,17 +161,17 @@ class Tap(trio.abc.Stream):
         self._is_hungry.unpark_all()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send, as the stream does. A peer that takes nothing is waited for as one that sends nothing is."""
+        """Send, as the stream does."""
         data = SecretBytes(data)  # a handshake holds a token
-        self._begin_to_wait()
         try:
-            await self._stream.send_all(data)
+            async with self._sending:
+                await self._stream.send_all(data)
+            if self.on_sent is not None:
+                self.on_sent()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
-            if self.limit is not math.inf:
+            if self._shaking:
                 self._end(exc)  # a handshake that could not be sent will not be answered; trio-websocket says nothing
             raise
-        finally:
-            self._end_to_wait()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait, as the stream does."""

@@ -6,39 +6,38 @@ bounded, every failure is one of our types with its cause, and a peer that no lo
 
 from __future__ import annotations
 
-import re
+import secrets
 import ssl
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import ClassVar, Final, cast
 
 import attrs
 import trio
 import trio_websocket
 
-from tplus_trio.errors import ConnectionFailed, HandshakeRejected
+from tplus_trio.errors import ConnectionFailed
 from tplus_trio.exits import PlainExitStack
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.secret import Redactor
+from tplus_trio.transport.closing import CloseBudget
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream
 from tplus_trio.transport.frames import FrameCutter, Other
-from tplus_trio.transport.http import retry_after
+from tplus_trio.transport.handshake import describe_foreign, handshake_failure, refusal
 from tplus_trio.transport.tap import Tap
+from tplus_trio.transport.watch import SLICES, WatchedStream
 
 __all__ = [
     "BadMessage",
     "BinaryMessage",
-    "CloseBudget",
     "LongMessage",
     "WebSocket",
     "WebSocketLimits",
     "open_websocket",
 ]
 
-#: How much of a refusal's body is worth keeping.
-_EXCERPT: Final = 200
-#: Seconds for the first close frame to a peer that is not waited for any more; half as many for each after it.
-_GRACE: Final = 0.05
+#: A ping's opcode, its size (no payload) with the bit of a mask; four bytes of mask follow.
+_PING: Final = b"\x89\x80"
 _NO_STATUS: Final = 1006  # RFC 6455: no close frame was received
 _TOO_BIG: Final = 1009
 
@@ -59,36 +58,6 @@ class WebSocketLimits:
     batch_size: int = 32 * 1024
     #: Whether plain frames are cut out in bulk. Without, trio-websocket reads every frame: slower, and the same.
     fast: bool = True
-
-
-class CloseBudget:
-    """Bounds how long a client waits for answers to its close frames: all of them together.
-
-    A peer that did not answer one of them is not waited for again, until it answers or shakes hands.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._left = seconds
-        self._grace = _GRACE
-
-    def restore(self) -> None:
-        """The peer is there: it may be waited for."""
-        self._left, self._grace = self._seconds, _GRACE
-
-    @contextmanager
-    def spend(self) -> Generator[None]:
-        """Bound the block, which sends a close frame and waits for the answer."""
-        began = trio.current_time()
-        # Where nothing is left, a close frame is sent all the same, as long as that does not add up to anything.
-        with trio.move_on_after(max(self._left, min(self._grace, self._seconds))) as scope:
-            yield
-        if not scope.cancelled_caught:
-            self.restore()
-        elif self._left > 0:
-            self._left -= trio.current_time() - began
-        else:
-            self._grace /= 2
 
 
 class BadMessage(bytes):
@@ -112,8 +81,9 @@ class LongMessage(BadMessage):
 class WebSocket:
     """An open connection, as :func:`open_websocket` yields it."""
 
-    def __init__(self, tap: Tap, limits: WebSocketLimits, redactor: Redactor) -> None:
+    def __init__(self, tap: Tap, watched: WatchedStream, limits: WebSocketLimits, redactor: Redactor) -> None:
         self._tap = tap
+        self._watched = watched
         self._limits = limits
         self._connection: trio_websocket.WebSocketConnection
         self._cutter: FrameCutter | None = None
@@ -141,14 +111,7 @@ class WebSocket:
         """
         limit = self._limits.idle_timeout
         try:
-            if limit is None:
-                return await self._receive()
-            began = trio.current_time()
-            with trio.fail_after(max(limit - self._silent, 0.0)):
-                messages = await self._receive()
-        except trio.TooSlowError:
-            msg = f"no data for {limit:g} s"
-            raise ConnectionFailed(msg) from None
+            return await (self._receive() if limit is None else self._receive_within(limit))
         except trio_websocket.ConnectionClosed as exc:
             # trio-websocket says so; a server has no reason to, since nothing is sent to it.
             if exc.reason is not None and exc.reason.code == _TOO_BIG and not self._told_of_long:
@@ -156,9 +119,6 @@ class WebSocket:
                 self._told_of_long = True
                 return (LongMessage(),)
             failure = self._failure or _closed(exc.reason, self._tap.cause, self._redactor)
-        else:
-            self._silent += trio.current_time() - began
-            return messages
         try:
             # Not in the handler: trio-websocket's error holds all that the server said, and would hang on ours.
             raise failure from self._tap.cause
@@ -168,6 +128,23 @@ class WebSocket:
     def heard(self) -> None:
         """What came was data: a service that says nothing but that it is there is silent all the same."""
         self._silent = 0.0
+
+    async def _receive_within(self, limit: float) -> Sequence[str | bytes]:
+        """The next messages. A time for which the loop was blocked counts as a quarter of ``limit`` at most.
+
+        Raises:
+            ConnectionFailed: there was no data for ``limit`` seconds.
+        """
+        while self._silent < limit:
+            patience = min(limit - self._silent, limit / SLICES)
+            began = trio.current_time()
+            with trio.move_on_after(patience):
+                messages = await self._receive()
+                self._silent += min(trio.current_time() - began, patience)
+                return messages
+            self._silent += patience
+        msg = f"no data for {limit:g} s"
+        raise ConnectionFailed(msg)
 
     async def _receive(self) -> Sequence[str | bytes]:
         has_waited = False
@@ -205,7 +182,7 @@ class WebSocket:
 
         Raises:
             ConnectionFailed: they are of a message that is too long, and trio-websocket, which counts characters and no
-                pieces, did not find so.
+                frames, did not find so.
         """
         self._owed = other.completes
         await self._tap.hand_over(other.data)
@@ -213,7 +190,7 @@ class WebSocket:
             self._stop_cutting()  # over that, trio-websocket has broken off
             return True
         if other.excess:
-            msg = f"a message is longer than {self._limits.max_message_size} bytes, or in too many pieces"
+            msg = f"a message is longer than {self._limits.max_message_size} bytes, or in too many frames"
             raise ConnectionFailed(msg)
         return other.completes
 
@@ -229,24 +206,33 @@ class WebSocket:
             self._tap.leave(self._cutter.rest() + data)
             self._cutter = None
 
-    async def aclose(self) -> None:
-        """Send a close frame and wait for the answer."""
-        self._stop_cutting()
-        await self._connection.aclose()
+    async def aclose(self, budget: CloseBudget) -> None:
+        """Send a close frame and wait for the answer, as long as the budget allows."""
+        with budget.wait() as self._tap.on_sent:
+            self._stop_cutting()
+            await self._connection.aclose()
 
     async def keep_alive(self) -> None:
-        """Ping until the connection ends. A ping that is not answered in time ends it."""
-        while True:
-            await trio.sleep(self._limits.ping_interval)
-            with self._tap.patience(self._limits.ping_timeout) as scope:
-                try:
-                    await self._connection.ping()
-                except trio_websocket.ConnectionClosed:
-                    return
-            if scope.cancelled_caught:
-                self._failure = ConnectionFailed(f"no pong within {self._limits.ping_timeout:g} s")
-                await trio.aclose_forcefully(self._tap)
-                return
+        """Ping until the connection ends. A peer that sends nothing at all for too long after a ping ends it."""
+        limits = self._limits
+        async with trio.open_nursery(strict_exception_groups=True) as pings:
+            nursery = ProtectedNursery(pings)
+            while True:
+                await trio.sleep(limits.ping_interval)
+                if self._connection.closed is not None or self._tap.ended.is_set():
+                    break
+                if not pings.child_tasks:  # else the ping before it is still on its way
+                    nursery.start_soon(self._ping)
+                if not await self._watched.wait_for_byte(limits.ping_timeout):
+                    self._failure = ConnectionFailed(f"no pong within {limits.ping_timeout:g} s, nor any other byte")
+                    await trio.aclose_forcefully(self._tap)
+                    break
+            nursery.cancel_scope.cancel()
+
+    async def _ping(self) -> None:
+        """Send a ping. Not by trio-websocket, which keeps each until its pong comes, and a peer may send none."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self._tap.send_all(_PING + secrets.token_bytes(4))
 
     async def run(
         self,
@@ -285,8 +271,8 @@ class WebSocket:
                     self._cutter.feed(self._tap.early)
                     self._tap.early = b""
                 task_status.started()
-        except ExceptionGroup as group:
-            failure = _handshake_failure(group, self._redactor)
+        except Exception as exc:  # noqa: BLE001 - bare or in groups, it is stated in terms of ours, and raised
+            failure = handshake_failure(exc, self._tap.head, self._redactor)
         finally:
             self._tap.finish()
         if failure is None:
@@ -306,6 +292,18 @@ class WebSocket:
                 raise _unanswered(self._tap, self._redactor) from self._tap.cause
 
 
+class _Watching:
+    """A connector that puts a `WatchedStream` on what another one opens, below TLS."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self.stream: WatchedStream
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        self.stream = WatchedStream(await self._connector.connect(host, port))
+        return self.stream
+
+
 def _closed(reason: trio_websocket.CloseReason | None, cause: Exception | None, redactor: Redactor) -> ConnectionFailed:
     """Say how an open connection came to its end."""
     if reason is None or reason.code == _NO_STATUS:
@@ -318,41 +316,9 @@ def _closed(reason: trio_websocket.CloseReason | None, cause: Exception | None, 
 
 def _unanswered(tap: Tap, redactor: Redactor) -> Exception:
     """Say how a connection came to its end before the handshake did."""
-    reason = str(tap.cause or "closed by the server")
+    reason = describe_foreign(tap.head, ended=True) or str(tap.cause or "closed by the server")
     broken = ConnectionFailed(f"the connection ended before the WebSocket handshake was done: {reason}")
-    return _refusal(tap, redactor) or broken
-
-
-def _refusal(tap: Tap, redactor: Redactor) -> HandshakeRejected | None:
-    """A refusal as far as it came: trio-websocket tells of none whose body ends with the connection, or never."""
-    head, _, body = tap.head.partition(b"\r\n\r\n")
-    status = re.match(rb"HTTP/1\.[01] (?!101)([1-9]\d\d)\b", head)
-    if status is None:
-        return None
-    after = re.search(rb"^retry-after:[ \t]*([^\r\n]*)", head, re.IGNORECASE | re.MULTILINE)
-    return _rejected(int(status[1]), body, None if after is None else after[1], redactor)
-
-
-def _rejected(status: int, body: bytes, after: bytes | None, redactor: Redactor) -> HandshakeRejected:
-    text = redactor.text(body[: 2 * _EXCERPT].decode(errors="replace"))[:_EXCERPT]
-    return HandshakeRejected(status, text, None if after is None else retry_after(after.decode("latin-1")))
-
-
-def _handshake_failure(group: BaseExceptionGroup[Exception], redactor: Redactor) -> Exception:
-    """What a handshake's failure stands for, in our terms."""
-    failure: BaseException = group
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    match failure:
-        case trio_websocket.ConnectionRejected():
-            after = next((value for name, value in failure.headers if name.lower() == b"retry-after"), None)
-            return _rejected(failure.status_code, failure.body or b"", after, redactor)
-        case ConnectionFailed() | HandshakeRejected():
-            return failure
-        case _:
-            broken = ConnectionFailed(f"not a WebSocket connection: {failure}")
-            broken.__cause__ = failure
-            return redactor.error(broken)
+    return refusal(tap.head, redactor) or redactor.error(broken)
 
 
 @asynccontextmanager
@@ -385,16 +351,20 @@ async def open_websocket(
     async with open_plain_nursery() as nursery, PlainExitStack() as stack:
         try:
             with trio.fail_after(limits.connect_timeout):
-                stream = await open_stream(connector, endpoint.host, endpoint.port, tls=tls)
+                watching = _Watching(connector)
+                stream = await open_stream(watching, endpoint.host, endpoint.port, tls=tls)
                 tap = Tap(stream, divert=limits.fast)
                 stack.push_async_callback(trio.aclose_forcefully, tap)
-                websocket = WebSocket(tap, limits, redactor)
+                websocket = WebSocket(tap, watching.stream, limits, redactor)
                 await nursery.start(websocket.run, endpoint, path, sent)
         except trio.TooSlowError:
             msg = f"no connection to {endpoint.origin}{endpoint.prefix}{path} within {limits.connect_timeout:g} s"
-            refusal = None if tap is None else _refusal(tap, redactor)
-            raise refusal or ConnectionFailed(msg) from None
+            refused = None
+            if tap is not None:
+                refused = refusal(tap.head, redactor)
+                foreign = describe_foreign(tap.head, ended=True)
+                msg += f": {redactor.text(foreign)}" if foreign else ""
+            raise refused or ConnectionFailed(msg) from None
         nursery.start_soon(websocket.keep_alive)
         yield websocket
-        with (closing or CloseBudget(limits.close_timeout)).spend():
-            await websocket.aclose()
+        await websocket.aclose(closing or CloseBudget(limits.close_timeout))

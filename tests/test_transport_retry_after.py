@@ -1,0 +1,59 @@
+"""`Retry-After`: seconds, dates in all forms, several values, and clocks that differ."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tplus_trio.transport.retry_after import retry_after
+
+NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        (" 0.25 ", 0.25),
+        ("0", 0.0),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", 60.0),
+        ("Sunday, 06-Nov-94 08:50:37 GMT", 60.0),
+        ("Sun Nov  6 08:50:37 1994", 60.0),
+        ("Sun Nov 16 08:49:37 1994", 864_000.0),
+        ("Sun, 06 Nov 1994 08:50:37 -0000", 60.0),
+        ("Sun, 06 Nov 1994 08:50:37 +0000", 60.0),
+        ("sun, 06 nov 1994 08:50:37 gmt", 60.0),
+        ("Sun, 06 Nov 1994 08:48:37 GMT", 0.0),
+        ("Sun, 06 Nov 1994 08:50:60 GMT", 82.0),
+        # RFC 9110: more than 50 years ahead means the century before.
+        ("Sunday, 06-Nov-40 08:49:37 GMT", 0.0),
+        ("5, 9", 9.0),
+        ("5, Sun, 06 Nov 1994 08:50:37 GMT", 60.0),
+        ("Sun, 06 Nov 1994 08:49:38 GMT, 120", 120.0),
+        ("Sun, 06 Nov 1994 08:49:38 GMT, Sunday, 06-Nov-94 08:49:40 GMT", 3.0),
+        ("soon, 3", 3.0),
+        *((nonsense, None) for nonsense in ("", "soon", "-5", "1e9", "inf", "nan", "٣", "9" * 400, "1" * 2000)),
+        ("Sun, 31 Feb 1994 08:50:37 GMT", None),
+        ("Sun, 06 Nov 1994 25:50:37 GMT", None),
+        ("Sun, 06 Nov 1994 08:50:37 +0200", None),
+        ("Sun, 06 Nov 0000 08:50:37 GMT", None),
+    ],
+)
+def test_what_a_header_asks_for(value: str, seconds: float | None) -> None:
+    assert retry_after(value, date=NOW) == seconds
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+@pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"])
+def test_without_a_date_of_the_answer_the_clock_here_counts(form: str, date: str | None) -> None:
+    wait = retry_after((datetime.now(UTC) + timedelta(seconds=90)).strftime(form), date=date)
+    assert wait == pytest.approx(90, abs=5)
+
+
+@given(st.text(max_size=60), st.none() | st.text(max_size=60))
+def test_any_text_is_a_wait_or_none(value: str, date: str | None) -> None:
+    wait = retry_after(value, date=date)
+    assert wait is None or wait >= 0

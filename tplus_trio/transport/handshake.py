@@ -1,0 +1,144 @@
+"""What a server's answer to a WebSocket handshake means, and how a failure is described. Pure: no I/O."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Final, cast
+
+import trio_websocket
+
+from tplus_trio.errors import ConnectionFailed, HandshakeRejected
+from tplus_trio.secret import Redactor
+from tplus_trio.transport.retry_after import retry_after
+
+__all__ = ["HEAD_END", "describe_foreign", "handshake_failure", "readable", "refusal"]
+
+#: The longest body excerpt and the longest text of a server's that an error shows, in characters.
+_EXCERPT: Final = 200
+#: Bytes of a body that are searched for a page's title and words.
+_SEARCHED: Final = 8192
+#: The end of a head as h11 reads it: the lines may end without the carriage return.
+HEAD_END: Final = re.compile(rb"\n\r?\n")
+_STATUS: Final = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})\b")
+_HEADER: Final = rb"^%b:[ \t]*([^\r\n]*)"
+_HTTP_1: Final = b"HTTP/1."
+#: How other protocols begin, and the likely reason that they came. HTTP/2: the head of a SETTINGS or GOAWAY frame.
+_FOREIGN: Final = (
+    (
+        re.compile(rb"\0[\0-\x40].[\4\7].\0\0\0\0", re.DOTALL),
+        "HTTP/2: the server chose it by ALPN, or a proxy speaks HTTP/2 in clear; it has to offer HTTP/1.1",
+    ),
+    (re.compile(rb"HTTP/[2-9]"), "a later version of HTTP; the server or proxy has to offer HTTP/1.1"),
+    (
+        re.compile(rb"[\x14-\x17]\x03[\0-\4]"),
+        "TLS: the port expects TLS, so the base URL has to begin with https://",
+    ),
+    (re.compile(rb"SSH-"), "SSH: the host or port is another service's"),
+    (re.compile(rb"\s*<"), "a page without an HTTP head"),
+)
+#: From so many bytes on, the beginning of an answer tells its protocol.
+_TELLING: Final = 9
+_ELEMENTS: Final = re.compile(r"(?is)<!--.*?(-->|$)|<(script|style)\b.*?(</\2>|$)|<[^>]*(>|$)")
+_TITLE: Final = re.compile(r"(?is)<title[^>]*>(.*?)(</title|$)")
+_PAGE: Final = re.compile(r"(?i)\s*<(!doctype|!--|html|head|body|title|h1|center|p|div)\b|\s*<!--")
+
+
+def describe_foreign(data: bytes, *, ended: bool = False) -> str | None:
+    """Say what an answer is that is not HTTP/1; None where it is, or where too little of it came.
+
+    Args:
+        data: What came so far.
+        ended: Whether nothing more will come.
+    """
+    if not data or data[: len(_HTTP_1)] == _HTTP_1[: len(data)]:
+        return None
+    known = next((name for pattern, name in _FOREIGN if pattern.match(data)), None)
+    if known is None and len(data) < _TELLING and not ended:
+        return None
+    return f"the answer is not HTTP/1.1, it begins with {data[:40]!r}" + (f" ({known})" if known else "")
+
+
+def readable(text: str) -> str:
+    """One line of a server's text: of an HTML page the title, else the words; no control characters; at most 200."""
+    text = text[:_SEARCHED]
+    if _PAGE.match(text):
+        title = _TITLE.search(text)
+        words = html.unescape(_ELEMENTS.sub(" ", text))
+        text = (html.unescape(title[1]) if title else "").strip() or words
+    line = " ".join(text[: 4 * _EXCERPT].split())[:_EXCERPT]
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)[:_EXCERPT]
+
+
+def refusal(answer: bytes, redactor: Redactor) -> HandshakeRejected | None:
+    """A refusal as far as it came; None where it is none. Its head may be cut off, its body may lack its end."""
+    status = _STATUS.match(answer)
+    if status is None or status[1] == b"101":
+        return None
+    end = HEAD_END.search(answer)
+    head, body = (answer, b"") if end is None else (answer[: end.start() + 1], answer[end.end() :])
+    return _rejected(int(status[1]), body, _header(head, b"retry-after"), _header(head, b"location"), redactor, head)
+
+
+def _header(head: bytes, name: bytes) -> bytes | None:
+    """A header's value; of several, all of them joined, as HTTP has it."""
+    values = re.findall(_HEADER % name, head, re.IGNORECASE | re.MULTILINE)
+    return b", ".join(values) if values else None
+
+
+def _rejected(
+    status: int, body: bytes, after: bytes | None, location: bytes | None, redactor: Redactor, head: bytes
+) -> HandshakeRejected:
+    text = body[:_SEARCHED].decode(errors="replace")
+    # Secrets are taken out last, of the text that is shown: a page may spell them with entities.
+    excerpt = redactor.text(readable(text) if _PAGE.match(text) else text)[:_EXCERPT]
+    date = _header(head, b"date")
+    wait = (
+        None
+        if after is None
+        else retry_after(after.decode("latin-1"), date=None if date is None else date.decode("latin-1"))
+    )
+    target = "" if location is None else redactor.text(readable(location[:_SEARCHED].decode("latin-1")))
+    return HandshakeRejected(status, excerpt, wait, target if 300 <= status < 400 else "")
+
+
+def handshake_failure(failure: BaseException, answer: bytes, redactor: Redactor) -> Exception:
+    """What a handshake's failure stands for, in our terms.
+
+    Args:
+        failure: What came out of trio-websocket, bare or in groups.
+        answer: What the server sent so far.
+        redactor: Knows what must not be shown.
+    """
+    while isinstance(failure, BaseExceptionGroup):
+        failure = cast("BaseExceptionGroup[BaseException]", failure).exceptions[0]
+    match failure:
+        case trio_websocket.ConnectionRejected():
+            head = b"".join(b"%b: %b\r\n" % header for header in failure.headers)
+            body = failure.body or b""
+            return _rejected(
+                failure.status_code, body, _header(head, b"retry-after"), _header(head, b"location"), redactor, head
+            )
+        case ConnectionFailed() | HandshakeRejected():
+            return failure
+        case _:
+            reason = _reason(failure)
+            line = readable(answer.partition(b"\n")[0].decode("latin-1"))
+            broken = ConnectionFailed(f"not a WebSocket handshake: {readable(str(reason))}; the answer begins {line!r}")
+            broken.__cause__ = reason
+            return redactor.error(broken)
+
+
+def _reason(failure: BaseException) -> BaseException:
+    """What was wrong with an answer.
+
+    trio-websocket replies to a violation of the protocol, which a client may not do at this point: the error says only
+    that the reply failed, and carries the violation as its context.
+    """
+    reason: BaseException | None = failure
+    while reason is not None:
+        if type(reason).__name__ == "RemoteProtocolError":
+            deeper = reason.__context__
+            return deeper if type(deeper).__name__ == "RemoteProtocolError" and deeper is not None else reason
+        reason = reason.__context__
+    return failure

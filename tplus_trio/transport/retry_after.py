@@ -1,0 +1,79 @@
+"""How long a server asks to be left alone: the ``Retry-After`` header in all its forms. Pure but for the clock."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+__all__ = ["retry_after"]
+
+#: Longer values are not looked at.
+_LONGEST: Final = 1000
+_SECONDS: Final = re.compile(r"[0-9]{1,300}(?:\.[0-9]+)?")
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH: Final = "|".join(_MONTHS)
+_TIME: Final = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
+_ZONE: Final = r"(?:GMT|UTC|[+-]0000)"
+#: RFC 9110, section 5.6.7: the form to be sent, and the two that were.
+_FORMS: Final = tuple(
+    re.compile(form, re.IGNORECASE | re.ASCII)
+    for form in (
+        rf"[a-z]{{3}}, (?P<day>\d\d?) (?P<month>{_MONTH}) (?P<year>\d{{4}}) {_TIME} {_ZONE}",
+        rf"[a-z]{{6,9}}, (?P<day>\d\d)-(?P<month>{_MONTH})-(?P<year>\d\d) {_TIME} {_ZONE}",
+        rf"[a-z]{{3}} (?P<month>{_MONTH}) {{1,2}}(?P<day>\d\d?) {_TIME} (?P<year>\d{{4}})",
+    )
+)
+#: One of several values: a date, whose comma does not end it, or whatever stands between commas.
+_VALUE: Final = re.compile(
+    "|".join([*(re.sub(r"\?P<\w+>", "?:", form.pattern) for form in _FORMS), r"[^,\s][^,]*"]), re.IGNORECASE | re.ASCII
+)
+
+
+def retry_after(value: str, *, date: str | None = None) -> float | None:
+    """The seconds that a ``Retry-After`` header asks for.
+
+    Args:
+        value: The header: seconds (a fraction is taken) or a date in any form of RFC 9110. Of several values, which a
+            proxy may have joined by commas, the longest counts.
+        date: The same answer's ``Date`` header. A date is measured against it where it can be read, so that it does not
+            matter how the two clocks differ; else against the clock here.
+
+    Returns:
+        Seconds, never negative; None where the header says neither.
+    """
+    if len(value) > _LONGEST:
+        return None
+    now = _date((date or "")[:_LONGEST].strip()) or datetime.now(UTC)
+    waits = [_wait(part.strip(), now) for part in _VALUE.findall(value)]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _wait(value: str, now: datetime) -> float | None:
+    if _SECONDS.fullmatch(value):
+        seconds = float(value)
+        return seconds if math.isfinite(seconds) else None
+    at = _date(value, now)
+    return None if at is None else max((at - now).total_seconds(), 0.0)
+
+
+def _date(value: str, now: datetime | None = None) -> datetime | None:
+    """A date of RFC 9110; None for anything else."""
+    found = next((match for form in _FORMS if (match := form.fullmatch(value))), None)
+    if found is None:
+        return None
+    month = _MONTHS.index(found["month"].lower()) + 1
+    year = int(found["year"])
+    # A leap second is a legal one, and no datetime's.
+    clock = int(found["hour"]), int(found["minute"]), min(int(found["second"]), 59)
+    try:
+        if len(found["year"]) == 4:
+            return datetime(year, month, int(found["day"]), *clock, tzinfo=UTC)
+        now = now or datetime.now(UTC)
+        century = now.year // 100 * 100
+        at = datetime(century + year, month, int(found["day"]), *clock, tzinfo=UTC)
+        # RFC 9110: a year of two digits that seems to be more than 50 years ahead is the last one that ended so.
+        return at.replace(year=at.year - 100) if at > now.replace(year=now.year + 50) else at
+    except ValueError:
+        return None
