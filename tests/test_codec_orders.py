@@ -249,7 +249,11 @@ class TestOrderEvents:
 
     @pytest.mark.parametrize(
         ("known", "unknown"),
-        [("GTC", "GTX"), ("Limit", "Stop"), ('"trigger":null', '"trigger":{"parent_order_id":null,"condition":{"Up":{}}}')],
+        [
+            ("GTC", "GTX"),
+            ("Limit", "Stop"),
+            ('"trigger":null', '"trigger":{"parent_order_id":null,"condition":{"Up":{}}}'),
+        ],
     )
     def test_an_event_with_a_part_of_an_unknown_kind_arrives_with_its_payload(self, known: str, unknown: str) -> None:
         frame = f'{{"Created":{ORDER_EVENTS["Created"][1].replace(known, unknown)}}}'

@@ -20,6 +20,7 @@ __all__ = [
     "KeyfileError",
     "MissingUserError",
     "NotFoundError",
+    "OrderFateUnknown",
     "OrderRejected",
     "RateLimitError",
     "RestartLimitExceeded",
@@ -28,6 +29,7 @@ __all__ = [
     "SlowConsumer",
     "TplusError",
     "api_error",
+    "may_exist",
 ]
 
 
@@ -41,9 +43,14 @@ class ConnectionFailed(TplusError):
     The cause (``__cause__``) is the error of the network underneath, where there was one.
     """
 
+    #: Whether no connection was made, so that the service cannot have seen the request.
+    nothing_sent: bool = False
+
 
 class CertificateRefused(ConnectionFailed):
     """The server's TLS certificate did not verify. Trying again would not help."""
+
+    nothing_sent = True
 
 
 class HandshakeRejected(TplusError):
@@ -62,10 +69,10 @@ class HandshakeRejected(TplusError):
         return f"WebSocket handshake rejected with status {self.status}" + (f": {self.body}" if self.body else "")
 
 
-class DecodeError(TplusError, ValueError):
+class DecodeError(TplusError):
     """Bytes from the server are not what the protocol says they are.
 
-    The message holds a short excerpt, never a whole frame.
+    It is no ValueError: those mean that an argument was wrong and that nothing was sent. The message holds a short excerpt, never a whole frame.
     """
 
 
@@ -183,6 +190,33 @@ class OrderRejected(ApiError):
         """The refused order, where the server named it."""
         order_id = self.details.get("order_id") if self.details else None
         return order_id if isinstance(order_id, str) else None
+
+
+class OrderFateUnknown(TplusError):
+    """A request about an order was sent, and its answer does not say what became of it: it may have been carried out.
+
+    Look the order up by its id before you send the request again. The cause (``__cause__``) is the answer's
+    `DecodeError`, where it could not be read.
+    """
+
+    def __init__(self, order_id: str, operation: str, sent_at_ns: int, why: str) -> None:
+        super().__init__(order_id, operation, sent_at_ns, why)
+        self.order_id = order_id
+        #: ``"create"`` or ``"cancel"``.
+        self.operation = operation
+        #: When it was sent: nanoseconds since the Unix epoch by the client's clock.
+        self.sent_at_ns = sent_at_ns
+        #: What was wrong with the answer.
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the {self.operation} request was sent, but {self.why}; {may_exist(self.order_id, self.operation)}"
+
+
+def may_exist(order_id: str, operation: str) -> str:
+    """What to say of an order whose request may have been carried out."""
+    said = f"order {order_id!r} may exist" if operation == "create" else f"order {order_id!r} may be gone or still rest"
+    return f"{said}: look it up, as with get_user_orders(), before you send it again"
 
 
 class AuthError(ApiError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count
@@ -16,6 +17,7 @@ from tplus_trio.clients.base import (
     asset,
     page_params,
 )
+from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AssetIdentifier,
     Gap,
@@ -23,6 +25,7 @@ from tplus_trio.models import (
     KlinesPage,
     KlineUpdate,
     OrderBook,
+    Rows,
     Ticker,
     Trade,
 )
@@ -41,6 +44,10 @@ from tplus_trio.streams.stream import Stream
 from tplus_trio.users import User
 
 __all__ = ["MarketDataClient"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("tplus_trio.clients")
 
 #: How many pages a stream asks REST for, at most, to close a hole.
 _BACKFILL_PAGES = 10
@@ -84,7 +91,7 @@ class MarketDataClient(Client):
                 decode=codec.decode_trade_frame,
                 decode_batch=codec.decode_trade_batch,
                 recovery=partial(TradesBackfill, max_pages=check_count("backfill_pages", backfill_pages)),
-                fetch=lambda page: self.get_trades(page=page, limit=_PAGE),
+                fetch=lambda page: self._trades("/trades", page, _PAGE),
                 user=self._default_user,
             ),
             options,
@@ -163,9 +170,9 @@ class MarketDataClient(Client):
                     max_pages=check_count("backfill_pages", backfill_pages),
                     asset_id=market,
                 ),
-                fetch=lambda page: self.get_klines(market, page=page, limit=_PAGE),
+                fetch=lambda page: self._klines(market, page=page, limit=_PAGE),
                 user=self._default_user,
-                conflate=conflate_by(lambda item: getattr(item, "open_timestamp_ns", item)),
+                conflate=conflate_by(_candle_key),
             ),
             options,
         )
@@ -192,23 +199,32 @@ class MarketDataClient(Client):
         """
         return codec.decode(await self._public(f"/marketdepth/{asset(asset_id)}"), OrderBook)
 
-    async def get_trades(self, page: int | None = None, limit: int | None = None) -> list[Trade]:
+    async def get_trades(self, page: int | None = None, limit: int | None = None) -> Rows[Trade]:
         """A page of the confirmed trades of all markets, newest first.
 
         Args:
             page: Counted from 0.
             limit: Trades a page; the service has a limit of its own.
 
+        Returns:
+            The trades that could be read; ``bad`` has the others, as it is also logged.
+
         Raises:
-            ApiError, ConnectionFailed, DecodeError: it could not be had.
+            ApiError, ConnectionFailed: it could not be had.
+            DecodeError: the answer is no list, or none of its rows can be read.
         """
-        return codec.decode(await self._public("/trades", **page_params(page, limit)), list[Trade])
+        return _readable(await self._trades("/trades", page, limit), "/trades")
 
     async def get_trades_for_asset(
         self, asset_id: AssetIdentifier | str | int, page: int | None = None, limit: int | None = None
-    ) -> list[Trade]:
-        """A page of a market's confirmed trades, newest first. Arguments and errors as for `get_trades`."""
-        return codec.decode(await self._public(f"/trades/{asset(asset_id)}", **page_params(page, limit)), list[Trade])
+    ) -> Rows[Trade]:
+        """A page of a market's confirmed trades, newest first. Arguments, result and errors as for `get_trades`."""
+        path = f"/trades/{asset(asset_id)}"
+        return _readable(await self._trades(path, page, limit), path)
+
+    async def _trades(self, path: str, page: int | None, limit: int | None) -> Rows[Trade]:
+        """A page as far as it can be read."""
+        return codec.decode_rows(await self._public(path, **page_params(page, limit)), Trade)
 
     async def get_klines(
         self,
@@ -227,27 +243,63 @@ class MarketDataClient(Client):
             end_timestamp_ns: Candles up to this time only, in nanoseconds since the Unix epoch.
             interval: The width of a candle, ``Interval.MIN_1`` and so on; the service's default if None.
 
+        Returns:
+            The candles that could be read in ``items``; ``bad`` has the other rows, as it is also logged.
+
         Raises:
-            ApiError, ConnectionFailed, DecodeError: it could not be had.
+            ApiError, ConnectionFailed: it could not be had.
+            DecodeError: the answer is no page, or none of its rows can be read.
             ValueError: the interval is none of `Interval`.
         """
+        candles = await self._klines(asset(asset_id), page, limit, end_timestamp_ns, interval)
+        _readable(Rows(candles.items, candles.bad), f"/klines/{asset(asset_id)}")
+        return candles
+
+    async def _klines(
+        self,
+        market: AssetIdentifier,
+        page: int | None,
+        limit: int | None,
+        end_timestamp_ns: int | None = None,
+        interval: Interval | str | None = None,
+    ) -> KlinesPage:
+        """A page as far as it can be read."""
         body = await self._public(
-            f"/klines/{asset(asset_id)}",
+            f"/klines/{market}",
             **page_params(page, limit),
             end_timestamp_ns=None
             if end_timestamp_ns is None
             else check_count("end_timestamp_ns", end_timestamp_ns, least=0),
             interval=None if interval is None else check_choice("interval", interval, Interval).value,
         )
-        return codec.decode(body, KlinesPage)
+        return codec.decode_page(body, KlinesPage)
 
     async def get_ticker(self, asset_id: AssetIdentifier | str | int) -> Ticker:
         """A market's 24 h summary."""
         return codec.decode(await self._public(f"/ticker/{asset(asset_id)}"), Ticker)
 
-    async def get_tickers(self) -> list[Ticker]:
-        """The 24 h summaries of all markets."""
-        return codec.decode(await self._public("/tickers"), list[Ticker])
+    async def get_tickers(self) -> Rows[Ticker]:
+        """The 24 h summaries of all markets. Result and errors as for `get_trades`."""
+        return _readable(codec.decode_rows(await self._public("/tickers"), Ticker), "/tickers")
 
     async def _public(self, path: str, **params: Any) -> bytes:
         return await self._get(path, user=self._default_user, **params)
+
+
+def _candle_key(item: KlineUpdate | Gap) -> object:
+    """What a candle is known by among those of its market: text, since numbers can be chosen to have equal hashes."""
+    return item if isinstance(item, Gap) else str(item.open_timestamp_ns)
+
+
+def _readable(rows: Rows[T], path: str) -> Rows[T]:
+    """A list of which something could be read, or in which there was nothing.
+
+    Raises:
+        DecodeError: all of its rows are bad.
+    """
+    if rows.bad:
+        first = rows.bad[0]
+        if not rows:
+            raise DecodeError(f"row {first.position} of {path} is {first.reason}")
+        _log.warning("%s: %d rows could not be read: row %d is %s", path, len(rows.bad), first.position, first.reason)
+    return rows

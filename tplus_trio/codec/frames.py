@@ -47,9 +47,7 @@ _COMMON: Final = frozenset({"timestamp_ns", "user_id"})
 FrameDecoder: TypeAlias = Callable[[bytes | str], Sequence[T]]
 
 
-def _frame_decoder(
-    what: str, read: Callable[[bytes], Sequence[T]], fields: Set[str] | None = None
-) -> FrameDecoder[T]:
+def _frame_decoder(what: str, read: Callable[[bytes], Sequence[T]], fields: Set[str] | None = None) -> FrameDecoder[T]:
     """A frame decoder out of what reads one stream's data, and the keys that this data may have."""
 
     def decode_frame(frame: bytes | str) -> Sequence[T]:

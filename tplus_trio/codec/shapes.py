@@ -199,9 +199,7 @@ def _register(converter: Converter, enumeration: _Variants) -> None:
             # The event's own kind, or the kind of one of its parts, such as a trigger's condition.
             return UnknownOrderEvent(*(_split(value) or ("", value)))
 
-    converter.register_structure_hook(
-        enumeration.union, any_event if enumeration.union == OrderEvent else any_of_them
-    )
+    converter.register_structure_hook(enumeration.union, any_event if enumeration.union == OrderEvent else any_of_them)
     converter.register_structure_hook(
         enumeration.union | None, lambda value, _: None if value is None else any_of_them(value, None)
     )

@@ -107,8 +107,9 @@ def decode_hook(kind: type, value: object) -> object:
     raise TypeError(f"no way to make a {kind.__name__}")
 
 
-#: The same for the text of an asset, which the busy feeds repeat; refuses the older forms, which have no hash.
-quick_hook: Final = lru_cache(maxsize=4096, typed=True)(decode_hook)
+#: The same for the text of an asset, which the busy feeds repeat; refuses the older forms, which have no hash. An asset
+#: may be a number, and numbers can be chosen to have equal hashes: the size bounds what a look-up costs then.
+quick_hook: Final = lru_cache(maxsize=512, typed=True)(decode_hook)
 
 
 def exact(text: str) -> Decimal:

@@ -111,5 +111,6 @@ class OrdersSnapshot:
     orders: tuple[OrderResponse, ...] = attrs.field(converter=_orders)
     #: Nanoseconds since the Unix epoch, UTC.
     timestamp_ns: int
-    #: Whether these are all; False where there are more than a stream asks for, which are the oldest.
+    #: Whether these are all; False where there are more than a stream asks for, which are the oldest, and where some
+    #: could not be read.
     is_complete: bool = True

@@ -13,6 +13,7 @@ import trio
 
 from tplus_trio.auth import Service
 from tplus_trio.errors import ConnectionFailed, DecodeError, TplusError
+from tplus_trio.models import Rows
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy, Restarts
@@ -246,7 +247,11 @@ class Supervisor(Generic[T]):
                 try:
                     if isinstance(frame, BadMessage):
                         raise DecodeError(frame.why)  # noqa: TRY301 - one way for all bad frames
-                    items += decode(frame)
+                    decoded = decode(frame)
+                    items += decoded
+                    if isinstance(decoded, Rows) and decoded.bad:
+                        # The good items of the frame are delivered before the hole that the others are.
+                        raise DecodeError(decoded.bad[0].reason)  # noqa: TRY301 - likewise
                 except DecodeError as exc:
                     await self._deliver(recovery.receive(items))
                     items = []

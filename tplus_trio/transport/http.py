@@ -201,6 +201,7 @@ class _Transport(httpx.AsyncBaseTransport):
         try:
             response = await self._pool.handle_async_request(sent)
         except _NotConnectedError as exc:
+            exc.failure.nothing_sent = True
             raise exc.failure from exc.failure.__cause__
         except _NETWORK_ERRORS as exc:
             raise _lost(exc) from exc
