@@ -72,7 +72,8 @@ class HandshakeRejected(TplusError):
 class DecodeError(TplusError):
     """Bytes from the server are not what the protocol says they are.
 
-    It is no ValueError: those mean that an argument was wrong and that nothing was sent. The message holds a short excerpt, never a whole frame.
+    It is no ValueError: that one means that an argument was wrong and that nothing was sent. The message holds a short
+    excerpt, never a whole frame.
     """
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeVar, cast
 
@@ -29,7 +31,7 @@ from tplus_trio.models import (
     UserOrders,
 )
 
-__all__ = ["decode", "decode_page", "decode_rows", "encode", "signable"]
+__all__ = ["decode", "decode_page", "decode_rows", "encode", "signable", "unstructure"]
 
 T = TypeVar("T")
 P = TypeVar("P", KlinesPage, UserOrders)
@@ -58,6 +60,10 @@ def _page(data: bytes, key: str) -> tuple[bytes, dict[str, Any]]:
     return bytes(body[key]), {name: parse(bytes(raw)) for name, raw in body.items() if name != key}
 
 
+#: How a Decimal may be spelled that is very small, or a round number. (An order id may look alike.)
+_EXPONENT: Final = re.compile(rb"[0-9]E[+-]?[0-9]")
+
+
 @lru_cache(maxsize=256)
 def _list_reader(kind: Any) -> Callable[[bytes], Any]:
     return record_reader(list[kind])
@@ -66,7 +72,7 @@ def _list_reader(kind: Any) -> Callable[[bytes], Any]:
 def _rows(data: bytes, kind: type[T]) -> Rows[T]:
     """The records of a list; at once if all are good. Raises one of ``MALFORMED`` if it is no list."""
     try:
-        records = _list_reader(kind)(data)
+        records = _list_reader(cast("Hashable", kind))(data)
         check_all(records)
     except MALFORMED:
         return read_rows(data, kind)
@@ -180,9 +186,48 @@ def encode(obj: Any, *, decimals: Literal["string", "number"] = "string") -> byt
 
     Args:
         obj: What to write.
-        decimals: Whether a Decimal becomes a JSON string or a JSON number; either way with all of its digits.
+        decimals: Whether a Decimal becomes a JSON string or a JSON number; either way with all of its digits, and
+            without an exponent.
     """
-    return _encoders[decimals].encode(converter.unstructure(obj))
+    data = _encoders[decimals].encode(converter.unstructure(obj))
+    return data if _EXPONENT.search(data) is None else _encoders[decimals].encode(_without_exponents(obj, decimals))
+
+
+def unstructure(obj: Any) -> Any:
+    """A model, or plain objects with models in them, as what `json.dumps` takes: Decimals become text."""
+    return _plain(converter.unstructure(obj), _text)
+
+
+def _text(number: Decimal) -> str:
+    return f"{number:f}"
+
+
+def _without_exponents(obj: Any, decimals: Literal["string", "number"]) -> Any:
+    """The same with each Decimal written out."""
+    if decimals == "string":
+        return unstructure(obj)
+    return _plain(converter.unstructure(obj), lambda number: msgspec.Raw(_text(number).encode()))
+
+
+def _plain(value: Any, write: Callable[[Decimal], Any]) -> Any:
+    """Plain objects with other Decimals."""
+    match value:
+        case Decimal():
+            return write(value)
+        case dict():
+            return {str(key): _plain(item, write) for key, item in _items(value)}
+        case list() | tuple():
+            return [_plain(item, write) for item in cast("Sequence[Any]", value)]
+        case bytes():
+            return value.decode(errors="replace")
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return str(value)
+
+
+def _items(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
+    return value.items()
 
 
 def signable(obj: Any) -> str:

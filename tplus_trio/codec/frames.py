@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias, TypeVar, get_type_hints
 
 from tplus_trio.codec.numbers import checker
@@ -47,7 +48,9 @@ _COMMON: Final = frozenset({"timestamp_ns", "user_id"})
 FrameDecoder: TypeAlias = Callable[[bytes | str], Sequence[T]]
 
 
-def _frame_decoder(what: str, read: Callable[[bytes], Sequence[T]], fields: Set[str] | None = None) -> FrameDecoder[T]:
+def _frame_decoder(
+    what: str, read: Callable[[bytes], Sequence[T]], fields: AbstractSet[str] | None = None
+) -> FrameDecoder[T]:
     """A frame decoder out of what reads one stream's data, and the keys that this data may have."""
 
     def decode_frame(frame: bytes | str) -> Sequence[T]:

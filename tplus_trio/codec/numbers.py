@@ -75,11 +75,10 @@ def _check_column(records: Iterable[Any], column: _Column) -> None:
                 break
         else:
             return
-    except (DecimalException, TypeError):
+    except DecimalException:
         pass
     for value in map(get, records):
-        if value is not None:
-            check_decimal(value, column.name, signed=bool(least))
+        check_decimal(value, column.name, signed=bool(least))
 
 
 def checker(cls: type) -> Callable[[Sequence[Any]], None]:
@@ -96,22 +95,22 @@ def checker(cls: type) -> Callable[[Sequence[Any]], None]:
     return check
 
 
-def check_all(value: Any) -> None:
+def check_all(value: object) -> None:
     """Look at the numbers of whatever was decoded.
 
     Raises:
         ValueError: If one is none that its model may have.
     """
     if isinstance(value, list | tuple):
-        rows = cast("Sequence[Any]", value)
-        kinds = set(map(type, rows))
+        rows = cast("Sequence[object]", value)
+        kinds: set[type] = {type(row) for row in rows}
         if len(kinds) == 1 and attrs.has(kind := kinds.pop()):
             checker(kind)(rows)
         else:
             for row in rows:
                 check_all(row)
     elif isinstance(value, dict):
-        for item in cast("Mapping[Any, Any]", value).values():
+        for item in cast("Mapping[object, object]", value).values():
             check_all(item)
-    elif attrs.has(type(value)):
-        checker(type(value))((value,))
+    elif attrs.has(kind := cast("type", type(value))):
+        checker(kind)((value,))

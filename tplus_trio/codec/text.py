@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, cast
@@ -75,7 +76,7 @@ def as_json(text: bytes | str) -> bytes:
     return data
 
 
-def holds_control(text: bytes | str, fields: Set[str] | None = None) -> bool:
+def holds_control(text: bytes | str, fields: AbstractSet[str] | None = None) -> bool:
     """Whether this is a control message, which every stream may carry between its data.
 
     An object whose ``type`` is not known here is one as well if it has no data: a heartbeat of a newer service.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import EnumType, StrEnum
-from typing import Any, Self
+from typing import Any, Self, cast
 
 __all__ = ["OpenEnum"]
 
@@ -12,7 +12,7 @@ class _KnownOnly(EnumType):
     """Calling the class finds known members only, as for any enumeration: a misspelled argument is refused."""
 
     def __call__(cls, value: Any, *args: Any, **kwargs: Any) -> Any:
-        member = super().__call__(value, *args, **kwargs)
+        member = cast("object", super().__call__(value, *args, **kwargs))
         if isinstance(member, OpenEnum) and not member.is_known and not isinstance(value, cls):
             raise ValueError(f"{value!r} is not a valid {cls.__name__}")
         return member

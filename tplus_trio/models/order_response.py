@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import attrs
 
@@ -91,9 +91,7 @@ class UserOrders(_Page):
     #: The rows that could not be read; `orders` has the others.
     bad: tuple[BadRow, ...]
 
-    def __new__(
-        cls, orders: tuple[OrderResponse, ...], page: Mapping[str, Any], bad: tuple[BadRow, ...] = ()
-    ) -> UserOrders:
+    def __new__(cls, orders: tuple[OrderResponse, ...], page: Mapping[str, Any], bad: tuple[BadRow, ...] = ()) -> Self:
         """The page; ``bad`` is beside the two that it unpacks to."""
         self = super().__new__(cls, orders, page)
         self.bad = bad

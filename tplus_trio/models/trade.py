@@ -12,8 +12,8 @@ from tplus_trio.models.numbers import signed_number, unsigned_number
 
 __all__ = ["Trade", "TradeStatus", "UserTrade"]
 
-#: ``"Pending"`` until the clearing engine has spoken, then ``"Confirmed"`` or ``"Rollbacked"``. A status that this version
-#: does not know is kept as text.
+#: ``"Pending"`` until the clearing engine has spoken, then ``"Confirmed"`` or ``"Rollbacked"``. A status that this
+#: version does not know is kept as text.
 TradeStatus: TypeAlias = str
 
 
