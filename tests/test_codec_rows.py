@@ -84,7 +84,7 @@ def test_rows_survive_copies() -> None:
 
 @pytest.mark.parametrize("envelope", ["%s", '{"items":%s,"has_next_page":true,"next_page":1}'])
 def test_a_page_of_candles_with_a_bad_row(envelope: str) -> None:
-    body = envelope % f'[{BAR},{BAR.replace("1.5", "null")}]'
+    body = envelope % f"[{BAR},{BAR.replace('1.5', 'null')}]"
     page = codec.decode_page(body, KlinesPage)
     assert (len(page.items), [bad.position for bad in page.bad]) == (1, [1])
     assert page.has_next_page is (envelope != "%s")
@@ -124,8 +124,8 @@ def test_an_unknown_member_is_text() -> None:
     side = order.side
     assert side == "Hold"
     assert str(side) == f"{side}" == side.value == side.name == "Hold"
-    assert {side: 1}["Hold"] == 1
-    assert {Side.BUY: 1}["Buy"] == 1
+    assert "Hold" in {side}
+    assert "Buy" in {Side.BUY}
     assert side != Side.BUY
     assert not side.is_known
     assert Side.SELL.is_known

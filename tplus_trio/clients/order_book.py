@@ -367,4 +367,6 @@ class OrderBookClient(Client):
         cancel = CancelOrder(validate_order_id(order_id), asset(asset_id), owner.public_key)
         signature = await self._service.sign(owner, codec.signable(cancel))
         request = CancelOrderRequest(cancel, signature, self._service.now_ns())
-        return await operate(self._service, "cancel", order_id, request, owner)
+        answer = await operate(self._service, "cancel", order_id, request, owner)
+        self._known_users.add(owner.public_key)
+        return answer

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeVar, cast
@@ -58,10 +57,6 @@ def _page(data: bytes, key: str) -> tuple[bytes, dict[str, Any]]:
     if isinstance(body, list):
         return data, {}
     return bytes(body[key]), {name: parse(bytes(raw)) for name, raw in body.items() if name != key}
-
-
-#: How a Decimal may be spelled that is very small, or a round number. (An order id may look alike.)
-_EXPONENT: Final = re.compile(rb"[0-9]E[+-]?[0-9]")
 
 
 @lru_cache(maxsize=256)
@@ -186,48 +181,30 @@ def encode(obj: Any, *, decimals: Literal["string", "number"] = "string") -> byt
 
     Args:
         obj: What to write.
-        decimals: Whether a Decimal becomes a JSON string or a JSON number; either way with all of its digits, and
-            without an exponent.
+        decimals: Whether a Decimal becomes a JSON string or a JSON number; either way with all of its digits.
     """
-    data = _encoders[decimals].encode(converter.unstructure(obj))
-    return data if _EXPONENT.search(data) is None else _encoders[decimals].encode(_without_exponents(obj, decimals))
+    return _encoders[decimals].encode(converter.unstructure(obj))
 
 
 def unstructure(obj: Any) -> Any:
-    """A model, or plain objects with models in them, as what `json.dumps` takes: Decimals become text."""
-    return _plain(converter.unstructure(obj), _text)
+    """A model, or plain objects with models in them, as what `json.dumps` takes.
+
+    Decimals become text with all of their digits and without an exponent: ``0.00000073``, not ``7.3E-7``.
+    """
+    return _plain(converter.unstructure(obj))
 
 
-def _text(number: Decimal) -> str:
-    return f"{number:f}"
-
-
-def _without_exponents(obj: Any, decimals: Literal["string", "number"]) -> Any:
-    """The same with each Decimal written out."""
-    if decimals == "string":
-        return unstructure(obj)
-    return _plain(converter.unstructure(obj), lambda number: msgspec.Raw(_text(number).encode()))
-
-
-def _plain(value: Any, write: Callable[[Decimal], Any]) -> Any:
-    """Plain objects with other Decimals."""
-    match value:
-        case Decimal():
-            return write(value)
-        case dict():
-            return {str(key): _plain(item, write) for key, item in _items(value)}
-        case list() | tuple():
-            return [_plain(item, write) for item in cast("Sequence[Any]", value)]
-        case bytes():
-            return value.decode(errors="replace")
-        case None | bool() | int() | float():
-            return value
-        case _:
-            return str(value)
-
-
-def _items(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
-    return value.items()
+def _plain(value: object) -> Any:
+    """Plain objects without Decimals, tuples and texts of other classes."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in cast("Mapping[object, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in cast("Sequence[object]", value)]
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
 def signable(obj: Any) -> str:

@@ -302,7 +302,7 @@ def cosigners(signers: Iterable[Any]) -> tuple[Any, ...]:
 
 @attrs.frozen
 class CreateOrderRequest:
-    """A signed order. The signature is in no repr."""
+    """A signed order. The signature is in no repr. It is hashable where the cosigners' parts are."""
 
     order: Order
     signature: tuple[int, ...] = attrs.field(converter=signature_bytes, repr=False)
