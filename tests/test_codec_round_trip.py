@@ -278,5 +278,5 @@ def test_a_field_that_only_the_model_checks_is_not_forgotten() -> None:
     class Odd:
         even: int = attrs.field(validator=attrs.validators.in_([2, 4]))
 
-    with pytest.raises(TypeError, match="Odd.even is checked by the model alone"):
+    with pytest.raises(TypeError, match=r"Odd\.even is checked by the model alone"):
         _shape(Odd)

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-
 from test_codec import BAR, REAL_TRADE, TICKER
+
 from tplus_trio import codec
 from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
@@ -124,8 +124,7 @@ def test_an_unknown_member_is_text() -> None:
     side = order.side
     assert side == "Hold"
     assert str(side) == f"{side}" == side.value == side.name == "Hold"
-    assert "Hold" in {side}
-    assert "Buy" in {Side.BUY}
+    assert {"Hold", "Buy"} == {side, Side.BUY}
     assert side != Side.BUY
     assert not side.is_known
     assert Side.SELL.is_known
@@ -221,8 +220,7 @@ def test_whole_numbers_pass_through_no_float(number: str) -> None:
         codec.decode_trade_frame: (REAL_TRADE.replace("1761283013888453220", number), "timestamp_ns"),
         codec.kline_frame_decoder(AssetIdentifier(200)): (BAR.replace(":1,", f":{number},", 2)[:-1] + "}", "open"),
         codec.decode_order_event_frame: (
-            f'{{"Updated":{{"order_id":"o","status":"s","filled_quantity":{number},"remaining_quantity":1,'
-            '"update_timestamp_ns":2}}',
+            f'{{"Updated":{{"order_id":"o","status":"s","filled_quantity":{number},"remaining_quantity":1,"update_timestamp_ns":2}}}}',
             "filled_quantity",
         ),
     }

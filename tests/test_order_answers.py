@@ -55,7 +55,7 @@ async def test_an_answer_that_says_nothing_of_the_order(answer: str, path: str, 
     async with open_world() as world:
         world.exchange.faults.answer_requests(path, UNREADABLE[answer])
         before = world.exchange.now_ns()
-        with pytest.raises(OrderFateUnknown, match="'mine' may .* look it up") as caught:
+        with pytest.raises(OrderFateUnknown, match=r"'mine' may .* look it up") as caught:
             await operate(world, path)
         error = caught.value
         assert not isinstance(error, ValueError)

@@ -52,9 +52,6 @@ _NESTING: Final = 50
 # knows may hold what nobody allows: `shapes` looks into it.
 
 
-#: What a shape checks by its types as the models do by these.
-_VALIDATORS: Final = (None, units)
-_CONVERTERS: Final = (None, AssetIdentifier)
 _CONTAINERS: Final = (list, dict)
 
 
@@ -97,8 +94,9 @@ class _Target(_Shape):
 
 
 def _covered(field: attrs.Attribute[Any]) -> bool:
-    """Whether what a model checks of a field is checked by its shape, or below."""
-    return field.validator in _VALIDATORS and field.converter in _CONVERTERS
+    """Whether a shape checks by the field's type all that the model checks."""
+    converter = cast("Any", field).converter
+    return field.validator in (None, units) and (converter is None or converter is AssetIdentifier)
 
 
 def _shape(cls: type[attrs.AttrsInstance], **types: Any) -> type[msgspec.Struct]:
