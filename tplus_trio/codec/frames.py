@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias, TypeVar, get_type_hints
 
-from tplus_trio.codec.numbers import checker
+from tplus_trio.codec.numbers import checker, one_checker
 from tplus_trio.codec.records import record_reader
 from tplus_trio.codec.rows import read_rows
 from tplus_trio.codec.shapes import converter
@@ -65,13 +65,13 @@ def _frame_decoder(
 
 def _record_decoder(what: str, kind: type[T]) -> FrameDecoder[T]:
     """The decoder of a feed whose frames are one record each."""
-    decode, check = record_reader(kind), checker(kind)
+    decode, check = record_reader(kind), one_checker(kind)
     fields = frozenset(get_type_hints(kind)) - _COMMON
 
     def read(data: bytes) -> tuple[T]:
-        item = (decode(data),)
+        item = decode(data)
         check(item)
-        return item
+        return (item,)
 
     return _frame_decoder(what, read, fields)
 

@@ -16,7 +16,7 @@ import attrs
 
 from tplus_trio.models.numbers import check_decimal, in_limits, signed_number, unsigned_number
 
-__all__ = ["check_all", "checker"]
+__all__ = ["check_all", "checker", "one_checker"]
 
 _INFINITY: Final = Decimal("Infinity")
 #: The least number, or the number just below the least, of a converter's fields.
@@ -93,6 +93,28 @@ def checker(cls: type) -> Callable[[Sequence[Any]], None]:
                 check_all(get(record))
 
     return check
+
+
+def one_checker(cls: type) -> Callable[[Any], None]:
+    """What looks at the numbers of one record of a class; raises as :func:`check_all`."""
+    columns, nested = _plan(cls)
+    check = checker(cls)
+    places = [(get, least) for _, get, least in columns]
+    infinity, limits = _INFINITY, in_limits
+
+    def check_one(record: Any) -> None:
+        try:
+            for get, least in places:
+                if not least <= limits(get(record)) < infinity:
+                    break
+            else:
+                if not nested:
+                    return
+        except DecimalException:
+            pass
+        check((record,))
+
+    return check_one
 
 
 def check_all(value: object) -> None:

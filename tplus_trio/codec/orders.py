@@ -52,9 +52,6 @@ _NESTING: Final = 50
 # knows may hold what nobody allows: `shapes` looks into it.
 
 
-_CONTAINERS: Final = (list, dict)
-
-
 class _Shape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     pass
 
@@ -176,6 +173,9 @@ def _places(cls: type[attrs.AttrsInstance]) -> dict[str, int]:
 _AT: Final = _places(Order)
 _SIGNER, _ID, _DETAILS, _TARGET = (_AT[name] for name in ("signer", "order_id", "details", "target"))
 _USER_ORDER: Final = _places(OrderCreatedEvent)["user_order"]
+_ANYTHING: Final = [
+    _places(OrderCreatedEvent)[name] for name, hint in get_type_hints(OrderCreatedEvent).items() if hint is Any
+]
 
 
 def _created(created: Any) -> OrderCreatedEvent:
@@ -183,9 +183,9 @@ def _created(created: Any) -> OrderCreatedEvent:
     # As many values as the models have fields, in their order, whatever the fields are.
     event = [*astuple(created)]
     order = [*astuple(event[_USER_ORDER])]
-    for anything in event:
-        if type(anything) in _CONTAINERS:
-            check_nesting(anything, _NESTING)
+    for place in _ANYTHING:
+        if event[place] is not None:
+            check_nesting(event[place], _NESTING)
     limit: _Limit = order[_DETAILS].Limit
     target: _Target = order[_TARGET]
     order[_SIGNER] = _public_key(order[_SIGNER])
