@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from tplus_trio import LinkedDiff, LocalBook, OrderBook, OrderBookDiff, PriceLevel, SequenceGap, Side
 from tplus_trio.book import BookReader
+from tplus_trio.levels import says_the_same
+from tplus_trio.streams.recovery import conflate_depth
 
 D = Decimal
 
@@ -266,3 +269,94 @@ def test_a_side_that_is_none() -> None:
         book.quantity_at("up", 1)
     with pytest.raises(ValueError, match="side is one of Buy, Sell, not 'up'"):
         book.vwap("up", 1)
+
+
+# Many levels at once.
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 3)), max_size=200),
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 3)), min_size=65, max_size=300),
+)
+def test_a_large_diff_is_many_small_ones(levels: Any, changes: Any) -> None:
+    at_once = LocalBook(OrderBook(asks=levels, bids=levels, sequence_number=0))
+    one_by_one = LocalBook(at_once.snapshot())
+    at_once.apply(OrderBookDiff(changes, changes, 1))
+    for number, change in enumerate(changes, 1):
+        one_by_one.apply(OrderBookDiff([change], [change], number))
+    assert at_once.bids() == one_by_one.bids()
+    assert at_once.asks() == one_by_one.asks()
+    assert all(at_once.quantity_at("bid", price) == one_by_one.quantity_at("bid", price) for price in range(200))
+
+
+class Flooded(Decimal):
+    """A price that counts how often it is compared, all of them together, and whose hash is the same for all."""
+
+    compared = 0
+
+    def __lt__(self, other: object) -> bool:
+        Flooded.compared += 1
+        return super().__lt__(other)  # type: ignore[operator]  # a price too
+
+    def __eq__(self, other: object) -> bool:
+        Flooded.compared += 1
+        return super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return 1
+
+
+def counted(prices: Iterable[int]) -> list[PriceLevel]:
+    return [PriceLevel(Flooded(price), D(1)) for price in prices]
+
+
+def comparisons(n: int, what: str) -> int:
+    """How many comparisons it takes to apply, or to merge, or to check, diffs of ``n`` levels, in a book of as many."""
+    snapshot = OrderBook(bids=counted(range(2 * n, 0, -2)), sequence_number=1)
+    diff = OrderBookDiff(counted(range(1, 2 * n, 2)), [], 2)
+    book = LocalBook(snapshot)
+    Flooded.compared = 0
+    if what == "apply":
+        book.apply(diff)
+    elif what == "merge":
+        conflate_depth(deque([diff, OrderBookDiff(diff.bids, [], 3)]))
+    else:
+        assert not says_the_same(snapshot.bids, [*diff.bids[:-1], *snapshot.bids[-1:]])
+    return Flooded.compared
+
+
+@pytest.mark.parametrize("what", ["apply", "merge", "check"])
+def test_levels_are_looked_at_a_few_times_each(what: str) -> None:
+    """Prices can be chosen so that their hashes are equal; and in a large book, so that all is moved for each."""
+    assert comparisons(4000, what) < 2.5 * comparisons(2000, what) < 2.5 * 40 * 2000
+
+
+def test_a_side_is_compared_with_what_was_said_of_it() -> None:
+    book = [PriceLevel(D(price), D(1)) for price in (3, 1, 2)]
+    for changes, same in (
+        ([(1, 1)], True),
+        ([(1, 5), (1, 1)], True),
+        ([(1, 1), (1, 5)], False),
+        ([(4, 0), (0, 0)], True),
+        ([(4, 1)], False),
+        ([(0, 1)], False),
+        ([(2, 0)], False),
+        ([], True),
+    ):
+        assert says_the_same(book, [PriceLevel(D(price), D(quantity)) for price, quantity in changes]) is same
+
+
+# Averages.
+
+
+@pytest.mark.parametrize("precision", [1, 6, 28, 200])
+def test_an_average_does_not_depend_on_the_callers_context(precision: int) -> None:
+    long = D("1" * 30 + ".25")
+    wide = LocalBook(OrderBook(asks=[(long, 3), ("1" * 29 + "2.25", 3)], sequence_number=1))
+    thirds = LocalBook(OrderBook(asks=[(1, 1), (2, 2)], sequence_number=1))
+    with localcontext(Context(prec=precision)):
+        assert wide.vwap("Buy", 1) == wide.vwap("Buy", "0.001") == long
+        assert str(wide.vwap("Buy", 3)) == str(long)
+        assert str(wide.vwap("Buy", 6)) == "1" * 30 + ".75"
+        assert str(thirds.vwap("Buy", 3)) == "1.666666666666666666666666667"

@@ -201,7 +201,6 @@ class TestDepth:
             '{"asks":[],"sequence_number":1}',
             '{"asks":null,"bids":[],"sequence_number":1}',
             '{"asks":[[1]],"bids":[],"sequence_number":1}',
-            '{"asks":[[1,2,3]],"bids":[],"sequence_number":1}',
             '{"asks":[[1,null]],"bids":[],"sequence_number":1}',
             '{"asks":[[1,true]],"bids":[],"sequence_number":1}',
             '{"asks":[[1,""]],"bids":[],"sequence_number":1}',
@@ -347,7 +346,6 @@ class TestTrades:
             ('"trade_id":122519', '"trade_id":1.5'),
             ('"trade_id":122519', '"trade_id":true'),
             ('"trade_id":122519', '"trade_id":' + "9" * 5000),
-            ('"Confirmed"', '"confirmed"'),
             ('"Confirmed"', "null"),
             ('"buyer_is_maker":false', '"buyer_is_maker":"maybe"'),
             ('"82af', '"ETH82af'),
@@ -441,8 +439,8 @@ class TestAnswers:
     def test_operations(self) -> None:
         answer = codec.decode('{"order_id":"o","status":"Rejected","reason":"margin"}', models.OrderOperationResponse)
         assert answer == models.OrderOperationResponse("o", models.OperationStatus.REJECTED, "margin")
-        with pytest.raises(DecodeError):
-            codec.decode('{"order_id":"o","status":"Maybe"}', models.OrderOperationResponse)
+        unknown = codec.decode('{"order_id":"o","status":"Maybe"}', models.OrderOperationResponse)
+        assert (unknown.status, unknown.status.is_known, answer.status.is_known) == ("Maybe", False, True)
 
     def test_plain_objects_keep_their_numbers(self) -> None:
         body = '{"a":0.1000000000000000055511151231257827,"b":12345678901234567890123}'

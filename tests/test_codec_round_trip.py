@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 from collections.abc import Mapping
 from decimal import Decimal
 from types import NoneType
@@ -11,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tplus_trio import codec, models
+from tplus_trio.codec.orders import _shape, read_event
+from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AssetIdentifier,
     KlineUpdate,
@@ -24,6 +29,7 @@ from tplus_trio.models import (
     UserOrders,
     UserTrade,
 )
+from tplus_trio.models.numbers import signed_number, unsigned_number
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ints = st.integers(0, 2**64)
@@ -139,3 +145,138 @@ def test_decimals_are_written_with_all_their_digits() -> None:
     level = models.BookLevel(Decimal("0.1000000000000000055511151231257827"), Decimal("1E+5"))
     assert codec.encode(level) == b'{"price":"0.1000000000000000055511151231257827","size":"1E+5"}'
     assert codec.encode(level, decimals="number") == b'{"price":0.1000000000000000055511151231257827,"size":1E+5}'
+
+
+_ALL = [*_MODELS, MarketQuantity, models.LinkedDiff]
+_register(models.LinkedDiff)
+#: Models that hold what cannot be hashed; their docstrings say so.
+_UNHASHABLE = {
+    UnknownOrderEvent,
+    models.OrderCreatedEvent,
+    models.CreateOrderRequest,
+    models.ReplaceOrderRequestPayload,
+}
+
+
+@pytest.mark.parametrize("cls", _ALL, ids=lambda cls: cls.__name__)
+@given(data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_every_model_can_be_copied_kept_and_shown(cls: type[Any], data: st.DataObject) -> None:
+    model = data.draw(st.from_type(cls))
+    for again in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model)), attrs.evolve(model)):
+        assert type(again) is cls
+        assert again == model
+    row = attrs.asdict(model)
+    assert list(row) == [field.name for field in attrs.fields(cls)]
+    assert len(attrs.astuple(model)) == len(row)
+    for plain in (codec.unstructure(model), codec.unstructure([model])[0]):
+        assert json.loads(json.dumps(plain)) == plain
+    if cls in _UNHASHABLE:
+        assert "hashable" in (cls.__doc__ or "")
+    else:
+        assert hash(model) == hash(copy.deepcopy(model))
+
+
+def test_models_that_are_no_classes_of_attrs_can_be_copied_and_kept() -> None:
+    level = PriceLevel(Decimal("7.3E-7"), Decimal(2))
+    for again in (copy.copy(level), copy.deepcopy(level), pickle.loads(pickle.dumps(level)), PriceLevel(level)):
+        assert type(again) is PriceLevel
+        assert again == level
+    assert codec.unstructure(level) == ["0.00000073", "2"]
+    assert attrs.asdict(models.OrderBook(asks=[level]))["asks"] == (level,)
+    for wrong in ((), (1,), (1, 2, 3)):
+        with pytest.raises(TypeError, match="a level is a price and a quantity"):
+            PriceLevel(wrong)
+
+
+# Numbers.
+
+
+def _number_fields() -> list[tuple[type[Any], str, bool]]:
+    """Every field that is a Decimal, and whether it may be below zero."""
+    found = []
+    for cls in _MODELS:
+        for name, hint in get_type_hints(cls).items():
+            if hint is Decimal or Decimal in get_args(hint):
+                found.append((cls, name, cls not in _UNSIGNED or name in _SIGNED))
+    return found
+
+
+_SIGNED = {"trading_fee", "price_change_24h", "price_change_pct_24h"}
+
+
+@pytest.mark.parametrize(("cls", "name", "may_be_negative"), _number_fields(), ids=str)
+@given(data=st.data())
+@settings(max_examples=1, deadline=None)
+def test_no_model_takes_what_is_no_number(
+    cls: type[Any], name: str, may_be_negative: bool, data: st.DataObject
+) -> None:
+    """From its constructor, in an answer, and in a list."""
+    model = data.draw(st.from_type(cls))
+    plain = codec.unstructure(model)
+    fields = plain if name in plain else next(iter(plain.values()))
+    for number in ("NaN", "Infinity", "-Infinity", "sNaN", "1e999", "-5"):
+        fields[name] = number
+        if may_be_negative and number == "-5":
+            assert getattr(attrs.evolve(model, **{name: Decimal(number)}), name) == -5
+            assert getattr(codec.decode(json.dumps(plain), cls), name) == -5
+            continue
+        with pytest.raises(ValueError, match=name):
+            attrs.evolve(model, **{name: Decimal(number)})
+        with pytest.raises(DecodeError):
+            codec.decode(json.dumps(plain), cls)
+        assert len(codec.decode_rows(json.dumps([plain]), cls).bad) == 1
+
+
+def test_a_new_field_needs_no_list() -> None:
+    """A model of somebody who copies the line of another's field."""
+
+    @attrs.frozen
+    class Fill:
+        price: Decimal = attrs.field(converter=unsigned_number)
+        fee: Decimal = attrs.field(converter=signed_number)
+
+    @attrs.frozen
+    class Fills:
+        fills: tuple[Fill, ...]
+
+    globals().update(Fill=Fill, Fills=Fills)
+    assert codec.decode('{"fills":[{"price":"1","fee":"-1"}]}', Fills).fills[0].fee == -1
+    for bad in ('{"price":"NaN","fee":0}', '{"price":-5,"fee":0}', '{"price":1,"fee":"-Infinity"}'):
+        with pytest.raises(DecodeError):
+            codec.decode(f'{{"fills":[{bad}]}}', Fills)
+        assert len(codec.decode_rows(f"[{bad}]", Fill).bad) == 1
+
+
+# The quick decoder of order events.
+
+
+@pytest.mark.parametrize("cls", [cls for cls in _MODELS if hasattr(cls, "event_type") and cls is not UnknownOrderEvent])
+@given(data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_order_events_of_the_usual_form_are_read_quickly(cls: type[Any], data: st.DataObject) -> None:
+    """Whatever fields the models have, those that are at their defaults left out or not."""
+    event = data.draw(st.from_type(cls))
+    if cls is models.OrderCreatedEvent:
+        terms = models.LimitOrderDetails(5, 6, models.GTC(post_only=True))
+        event = attrs.evolve(event, user_order=attrs.evolve(event.user_order, details=terms, trigger=None))
+    frame = json.dumps(codec.unstructure(event), separators=(",", ":")).encode()
+    assert read_event(frame) == event
+    (variant, fields), *_ = codec.unstructure(event).items()
+    for name in list(fields):
+        fewer = {key: value for key, value in fields.items() if key != name}
+        frame = json.dumps({variant: fewer}, separators=(",", ":")).encode()
+        try:
+            (expected,) = codec.decode_order_event_frame(frame.decode())
+        except DecodeError:
+            expected = None
+        assert read_event(frame) == expected
+
+
+def test_a_field_that_only_the_model_checks_is_not_forgotten() -> None:
+    @attrs.frozen
+    class Odd:
+        even: int = attrs.field(validator=attrs.validators.in_([2, 4]))
+
+    with pytest.raises(TypeError, match=r"Odd\.even is checked by the model alone"):
+        _shape(Odd)

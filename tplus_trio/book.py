@@ -6,8 +6,7 @@ import logging
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from decimal import Context, Decimal
-from operator import itemgetter
+from decimal import Context, Decimal, Inexact
 from types import TracebackType
 from typing import ClassVar, Final
 
@@ -17,6 +16,7 @@ import trio
 from tplus_trio.arguments import check_choice, check_count
 from tplus_trio.auth import Service
 from tplus_trio.errors import BookNotSynced, SequenceGap
+from tplus_trio.levels import latest_levels, price_of
 from tplus_trio.models import AssetIdentifier, OrderBook, OrderBookDiff, PriceLevel, Side
 from tplus_trio.models.numbers import check_decimal
 from tplus_trio.streams.feed import Feed
@@ -32,8 +32,14 @@ __all__ = ["BookChange", "BookReader", "LiveBook", "LocalBook", "open_live_book"
 _log = logging.getLogger("tplus_trio.book")
 
 _NOTHING: Final = Decimal(0)
+#: A diff of more levels than this is merged with the book as a whole, unless the book has this many times as many: then
+#: moving its levels for each one costs less than looking at all of them.
+_FEW: Final = 64
+_MERGED_AT_ONCE: Final = 64
 #: Arithmetic that rounds no sum, difference, half or product of legal numbers, whatever the caller's context does.
 _WIDE: Final = Context(prec=1000)
+#: A quotient of up to so many digits is exact.
+_EXACT: Final = Context(prec=100, traps=[Inexact])
 
 
 class _Levels:
@@ -46,19 +52,21 @@ class _Levels:
     __slots__ = ("_prices", "levels")
 
     def __init__(self, levels: Iterable[PriceLevel]) -> None:
-        #: Of two at one price, the last holds.
         self.levels: list[PriceLevel] = []
         self._prices: list[Decimal] = []
-        # As a snapshot has them, or the other way round, they are sorted already.
-        for level in sorted([level for level in levels if level.quantity], key=itemgetter(0)):
-            if self._prices and self._prices[-1] == level.price:
-                self.levels[-1] = level
-            else:
-                self._prices.append(level.price)
-                self.levels.append(level)
+        self._set([level for level in levels if level[1]])
+
+    def _set(self, levels: Iterable[PriceLevel]) -> None:
+        """Take levels as the whole side; of two at one price, the last holds."""
+        self.levels = [level for level in latest_levels(levels) if level[1]]
+        self._prices = [*map(price_of, self.levels)]
 
     def update(self, changes: Sequence[PriceLevel]) -> None:
         """Set the levels of a diff; no quantity takes one away."""
+        if len(changes) > _FEW and len(changes) * _MERGED_AT_ONCE > len(self.levels):
+            # One by one, each level that is inserted moves those above it.
+            self._set([*self.levels, *sorted(changes, key=price_of)])
+            return
         prices, levels = self._prices, self.levels
         for level in changes:
             price, quantity = level
@@ -146,7 +154,9 @@ class BookReader:
             quantity: The order's size, more than 0.
 
         Returns:
-            The price, or None if the book does not hold that much.
+            The price, or None if the book does not hold that much. It is exact where it has at most 100 digits. Else it
+            is rounded to 28, or to as many as the sum of prices times quantities has, if that is more. The caller's
+            decimal context does not matter.
         """
         wanted = left = _exact("quantity", quantity)
         check_decimal(wanted, "quantity", signed=True)
@@ -160,7 +170,7 @@ class BookReader:
             cost = _WIDE.fma(taken, price, cost)
             left = _WIDE.subtract(left, taken)
             if not left:
-                return cost / wanted
+                return _quotient(cost, wanted)
         return None
 
     def snapshot(self) -> OrderBook:
@@ -222,6 +232,14 @@ def _check_kind(what: str, value: object, kind: type) -> None:
     if not isinstance(value, kind):
         msg = f"{what} is an {kind.__name__}, not {type(value).__name__}"
         raise TypeError(msg)
+
+
+def _quotient(total: Decimal, count: Decimal) -> Decimal:
+    """A quotient, exact if it can be."""
+    try:
+        return _EXACT.divide(total, count)
+    except Inexact:
+        return Context(prec=max(28, len(total.as_tuple().digits))).divide(total, count)
 
 
 def _exact(name: str, value: Decimal | int | str) -> Decimal:

@@ -22,6 +22,7 @@ __all__ = [
     "KeyfileError",
     "MissingUserError",
     "NotFoundError",
+    "OrderFateUnknown",
     "OrderRejected",
     "RateLimitError",
     "RestartLimitExceeded",
@@ -30,6 +31,7 @@ __all__ = [
     "SlowConsumer",
     "TplusError",
     "api_error",
+    "may_exist",
 ]
 
 
@@ -51,10 +53,14 @@ class ConnectionFailed(TplusError):
 
     #: The code of the close frame with which a WebSocket ended; None where there was none.
     close_code: int | None = None
+    #: Whether no connection was made, so that the service cannot have seen the request.
+    nothing_sent: bool = False
 
 
 class CertificateRefused(ConnectionFailed):
     """The server's TLS certificate did not verify. Trying again would not help."""
+
+    nothing_sent = True
 
 
 class HandshakeRejected(TplusError):
@@ -77,10 +83,11 @@ class HandshakeRejected(TplusError):
         return f"WebSocket handshake rejected with status {self.status}{target}{body}"
 
 
-class DecodeError(TplusError, ValueError):
+class DecodeError(TplusError):
     """Bytes from the server are not what the protocol says they are.
 
-    The message holds a short excerpt, never a whole frame.
+    It is no ValueError: that one means that an argument was wrong and that nothing was sent. The message holds a short
+    excerpt, never a whole frame.
     """
 
 
@@ -198,6 +205,33 @@ class OrderRejected(ApiError):
         """The refused order, where the server named it."""
         order_id = self.details.get("order_id") if self.details else None
         return order_id if isinstance(order_id, str) else None
+
+
+class OrderFateUnknown(TplusError):
+    """A request about an order was sent, and its answer does not say what became of it: it may have been carried out.
+
+    Look the order up by its id before you send the request again. The cause (``__cause__``) is the answer's
+    `DecodeError`, where it could not be read.
+    """
+
+    def __init__(self, order_id: str, operation: str, sent_at_ns: int, why: str) -> None:
+        super().__init__(order_id, operation, sent_at_ns, why)
+        self.order_id = order_id
+        #: ``"create"`` or ``"cancel"``.
+        self.operation = operation
+        #: When it was sent: nanoseconds since the Unix epoch by the client's clock.
+        self.sent_at_ns = sent_at_ns
+        #: What was wrong with the answer.
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the {self.operation} request was sent, but {self.why}; {may_exist(self.order_id, self.operation)}"
+
+
+def may_exist(order_id: str, operation: str) -> str:
+    """What to say of an order whose request may have been carried out."""
+    said = f"order {order_id!r} may exist" if operation == "create" else f"order {order_id!r} may be gone or still rest"
+    return f"{said}: look it up, as with get_user_orders(), before you send it again"
 
 
 class AuthError(ApiError):

@@ -29,6 +29,7 @@ from tplus_trio.secret import Redactor
 from tplus_trio.streams.policy import RestartPolicy, Restarts, is_passing
 from tplus_trio.transport import frames
 from tplus_trio.transport.frames import FrameCutter
+from tplus_trio.transport.http import Answer
 from tplus_trio.transport.retry_after import retry_after
 
 from .mutate import change_bytes, change_json

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import singledispatch
-from typing import Final
+from typing import Final, cast
 
 from tplus_trio import codec
 from tplus_trio.escapes import escape_json
@@ -50,9 +50,11 @@ def as_text(feed: str, asset: str, event: object) -> str:
 def as_json(event: object) -> str:
     """An event as one line of JSON: its wire form, and before that its class's name as ``kind``.
 
-    A book, a diff and a gap could not be told apart otherwise. What is not printable is escaped, as JSON does it.
+    A book, a diff and a gap could not be told apart otherwise. Numbers are written without exponents, and what is not
+    printable is escaped, as JSON does it.
     """
-    return escape_json(f'{{"kind":"{type(event).__name__}",{codec.encode(event).decode()[1:]}')
+    fields = codec.encode(codec.unstructure(event)).decode()[1:]
+    return escape_json(f'{{"kind":"{type(event).__name__}",{fields}')
 
 
 def short(name: str) -> str:
@@ -107,7 +109,16 @@ def _best(levels: Sequence[PriceLevel]) -> str:
 @singledispatch
 def describe(event: object) -> str:
     """An event in words, without the feed and the market."""
-    return str(event)
+    return _words(codec.unstructure(event))
+
+
+def _words(value: object) -> str:
+    """The fields of a plain object, one after the other."""
+    if isinstance(value, dict):
+        return "  ".join(f"{name} {_words(inner)}" for name, inner in cast("dict[str, object]", value).items())
+    if isinstance(value, list):
+        return f"[{', '.join(map(_words, cast('list[object]', value)))}]"
+    return "-" if value is None else str(value)
 
 
 @describe.register

@@ -5,12 +5,13 @@ from __future__ import annotations
 import trio
 
 from tplus_trio.cli.failure import Failure, explaining
+from tplus_trio.errors import DecodeError
 from tplus_trio.testing import Exchange, Tape, play
 
 __all__ = ["UNPLAYABLE", "load", "load_into", "play_on"]
 
 #: What a tape raises whose texts are JSON, but not what they should be.
-UNPLAYABLE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
+UNPLAYABLE = (DecodeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 
 
 async def load(file: str) -> Tape:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count
@@ -17,6 +18,7 @@ from tplus_trio.clients.base import (
     asset,
     page_params,
 )
+from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AssetIdentifier,
     Gap,
@@ -24,6 +26,7 @@ from tplus_trio.models import (
     KlinesPage,
     KlineUpdate,
     OrderBook,
+    Rows,
     Ticker,
     Trade,
 )
@@ -43,6 +46,10 @@ from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
 
 __all__ = ["MarketDataClient"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("tplus_trio.clients")
 
 #: How many pages a stream asks REST for, at most, to close a hole.
 _BACKFILL_PAGES = 10
@@ -86,7 +93,7 @@ class MarketDataClient(Client):
                 decode=codec.decode_trade_frame,
                 decode_batch=codec.decode_trade_batch,
                 recovery=partial(TradesBackfill, max_pages=check_count("backfill_pages", backfill_pages)),
-                fetch=lambda page, dispatch: self._trades(page, _PAGE, dispatch),
+                fetch=lambda page, dispatch: self._trades("/trades", page, _PAGE, dispatch),
                 user=self._default_user,
             ),
             options,
@@ -167,7 +174,7 @@ class MarketDataClient(Client):
                 ),
                 fetch=lambda page, dispatch: self._klines(market, page, _PAGE, dispatch=dispatch),
                 user=self._default_user,
-                conflate=conflate_by(lambda item: getattr(item, "open_timestamp_ns", item)),
+                conflate=conflate_by(_candle_key),
             ),
             options,
         )
@@ -197,26 +204,32 @@ class MarketDataClient(Client):
     async def _snapshot(self, asset_id: AssetIdentifier, dispatch: Dispatch) -> OrderBook:
         return codec.decode(await self._public(f"/marketdepth/{asset_id}", dispatch), OrderBook)
 
-    async def get_trades(self, page: int | None = None, limit: int | None = None) -> list[Trade]:
+    async def get_trades(self, page: int | None = None, limit: int | None = None) -> Rows[Trade]:
         """A page of the confirmed trades of all markets, newest first.
 
         Args:
             page: Counted from 0.
             limit: Trades a page; the service has a limit of its own.
 
-        Raises:
-            ApiError, ConnectionFailed, DecodeError: it could not be had.
-        """
-        return await self._trades(page, limit, CALL)
+        Returns:
+            The trades that could be read; ``bad`` has the others, as it is also logged.
 
-    async def _trades(self, page: int | None, limit: int | None, dispatch: Dispatch) -> list[Trade]:
-        return codec.decode(await self._public("/trades", dispatch, **page_params(page, limit)), list[Trade])
+        Raises:
+            ApiError, ConnectionFailed: it could not be had.
+            DecodeError: the answer is no list, or none of its rows can be read.
+        """
+        return _readable(await self._trades("/trades", page, limit), "/trades")
 
     async def get_trades_for_asset(
         self, asset_id: AssetIdentifier | str | int, page: int | None = None, limit: int | None = None
-    ) -> list[Trade]:
-        """A page of a market's confirmed trades, newest first. Arguments and errors as for `get_trades`."""
-        return codec.decode(await self._public(f"/trades/{asset(asset_id)}", **page_params(page, limit)), list[Trade])
+    ) -> Rows[Trade]:
+        """A page of a market's confirmed trades, newest first. Arguments, result and errors as for `get_trades`."""
+        path = f"/trades/{asset(asset_id)}"
+        return _readable(await self._trades(path, page, limit), path)
+
+    async def _trades(self, path: str, page: int | None, limit: int | None, dispatch: Dispatch = CALL) -> Rows[Trade]:
+        """A page as far as it can be read."""
+        return codec.decode_rows(await self._public(path, dispatch, **page_params(page, limit)), Trade)
 
     async def get_klines(
         self,
@@ -235,11 +248,17 @@ class MarketDataClient(Client):
             end_timestamp_ns: Candles up to this time only, in nanoseconds since the Unix epoch.
             interval: The width of a candle, ``Interval.MIN_1`` and so on; the service's default if None.
 
+        Returns:
+            The candles that could be read in ``items``; ``bad`` has the other rows, as it is also logged.
+
         Raises:
-            ApiError, ConnectionFailed, DecodeError: it could not be had.
+            ApiError, ConnectionFailed: it could not be had.
+            DecodeError: the answer is no page, or none of its rows can be read.
             ValueError: the interval is none of `Interval`.
         """
-        return await self._klines(asset(asset_id), page, limit, end_timestamp_ns, interval)
+        candles = await self._klines(asset(asset_id), page, limit, end_timestamp_ns, interval)
+        _readable(Rows(candles.items, candles.bad), f"/klines/{asset(asset_id)}")
+        return candles
 
     async def _klines(
         self,
@@ -250,6 +269,7 @@ class MarketDataClient(Client):
         interval: Interval | str | None = None,
         dispatch: Dispatch = CALL,
     ) -> KlinesPage:
+        """A page as far as it can be read."""
         body = await self._public(
             f"/klines/{asset_id}",
             dispatch,
@@ -259,15 +279,34 @@ class MarketDataClient(Client):
             else check_count("end_timestamp_ns", end_timestamp_ns, least=0),
             interval=None if interval is None else check_choice("interval", interval, Interval).value,
         )
-        return codec.decode(body, KlinesPage)
+        return codec.decode_page(body, KlinesPage)
 
     async def get_ticker(self, asset_id: AssetIdentifier | str | int) -> Ticker:
         """A market's 24 h summary."""
         return codec.decode(await self._public(f"/ticker/{asset(asset_id)}"), Ticker)
 
-    async def get_tickers(self) -> list[Ticker]:
-        """The 24 h summaries of all markets."""
-        return codec.decode(await self._public("/tickers"), list[Ticker])
+    async def get_tickers(self) -> Rows[Ticker]:
+        """The 24 h summaries of all markets. Result and errors as for `get_trades`."""
+        return _readable(codec.decode_rows(await self._public("/tickers"), Ticker), "/tickers")
 
     async def _public(self, path: str, dispatch: Dispatch = CALL, /, **params: Any) -> bytes:
         return await self._get(path, user=self._default_user, dispatch=dispatch, **params)
+
+
+def _candle_key(item: KlineUpdate | Gap) -> object:
+    """What a candle is known by among those of its market: text, since numbers can be chosen to have equal hashes."""
+    return item if isinstance(item, Gap) else str(item.open_timestamp_ns)
+
+
+def _readable(rows: Rows[T], path: str) -> Rows[T]:
+    """A list of which something could be read, or in which there was nothing.
+
+    Raises:
+        DecodeError: all of its rows are bad.
+    """
+    if rows.bad:
+        first = rows.bad[0]
+        if not rows:
+            raise DecodeError(f"row {first.position} of {path} is {first.reason}")
+        _log.warning("%s: %d rows could not be read: row %d is %s", path, len(rows.bad), first.position, first.reason)
+    return rows

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Unpack
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, Unpack
 
 import trio
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count, check_instance
 from tplus_trio.clients.base import CALL, Client, ClientOptions, StreamOptions, asset, page_params
-from tplus_trio.errors import NotFoundError
+from tplus_trio.clients.operations import ORDER, operate
+from tplus_trio.errors import DecodeError, NotFoundError, OrderRejected
 from tplus_trio.models import (
     GTC,
     GTD,
     IOC,
     AssetIdentifier,
+    BadRow,
     CancelOrder,
     CancelOrderRequest,
     CreateOrderRequest,
@@ -23,6 +26,7 @@ from tplus_trio.models import (
     IntentAggregateUpdate,
     LimitOrderDetails,
     Market,
+    OperationStatus,
     Order,
     OrderOperationResponse,
     OrderResponse,
@@ -37,19 +41,22 @@ from tplus_trio.models import (
     new_order_id,
     validate_order_id,
 )
-from tplus_trio.secret import SecretBytes
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.recovery import Marked, OrdersRecovery, OrdersUpdate
 from tplus_trio.streams.stream import Stream
-from tplus_trio.transport.pacing import Dispatch, Priority
+from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
 
 __all__ = ["OrderBookClient"]
 
+F = TypeVar("F")
+D = TypeVar("D")
+
+_log = logging.getLogger("tplus_trio.clients")
+
 #: How many orders a snapshot asks for at once, and how many pages at most.
 _ORDERS_PAGE: Final = 1000
 _ORDERS_PAGES: Final = 50
-_ORDER: Final = Dispatch(Priority.ORDER)
 
 
 class OrderBookClient(Client):
@@ -68,6 +75,8 @@ class OrderBookClient(Client):
     ) -> None:
         super().__init__(base_url, default_user=default_user, **options)
         self._markets: dict[AssetIdentifier, Market] = {}
+        #: The public keys of users whom the service has shown to know.
+        self._known_users: set[str] = set()
 
     # Streams.
 
@@ -81,8 +90,8 @@ class OrderBookClient(Client):
         return self._stream(
             Feed(
                 path="/orders",
-                decode=codec.decode_order_event_frame,
-                decode_batch=codec.decode_order_event_batch,
+                decode=self._seeing(owner, codec.decode_order_event_frame),
+                decode_batch=self._seeing(owner, codec.decode_order_event_batch),
                 recovery=OrdersRecovery,
                 fetch=lambda _page, dispatch: self._all_orders(owner, dispatch),
                 user=owner,
@@ -112,14 +121,26 @@ class OrderBookClient(Client):
         return self._stream(
             Feed(
                 path=path,
-                decode=codec.decode_user_trade_frame,
-                decode_batch=codec.decode_user_trade_batch,
+                decode=self._seeing(owner, codec.decode_user_trade_frame),
+                decode_batch=self._seeing(owner, codec.decode_user_trade_batch),
                 recovery=Marked,
                 user=owner,
                 private=True,
             ),
             options,
         )
+
+    def _seeing(self, owner: User, decode: Callable[[F], D]) -> Callable[[F], D]:
+        """A decoder that also takes note that the service knows the user."""
+        known, key = self._known_users, owner.public_key
+
+        def decode_and_see(frames: F) -> D:
+            items = decode(frames)
+            if items:
+                known.add(key)
+            return items
+
+        return decode_and_see
 
     def stream_user_positions(
         self, user: User | None = None, **options: Unpack[StreamOptions]
@@ -152,7 +173,10 @@ class OrderBookClient(Client):
     # REST.
 
     async def get_market(self, asset_id: AssetIdentifier | str | int) -> Market:
-        """A market's units: how many decimals its prices and quantities have. Asked for once per market.
+        """A market's units: how many decimals its prices and quantities have.
+
+        They are asked for once a market, and again after the service refused an order as invalid: they may have
+        changed.
 
         Raises:
             ApiError, ConnectionFailed, DecodeError: it could not be had.
@@ -178,34 +202,55 @@ class OrderBookClient(Client):
             limit: Orders a page; the service has a limit of its own.
 
         Returns:
-            The orders and the page's other fields; no orders for a user whom the service has not seen yet.
+            The orders that could be read and the page's other fields; ``bad`` has the rows that could not be read. No
+            orders for a user whom the service has not seen yet: where it answers the first page with 404 and a code of
+            its own (``…_NOT_FOUND``), and this client has seen nothing of the user before.
 
         Raises:
-            ApiError, ConnectionFailed, DecodeError: it could not be had.
+            NotFoundError: any other 404, such as a proxy's.
+            ApiError, ConnectionFailed: it could not be had.
+            DecodeError: the answer is no page, or none of its rows can be read.
             MissingUserError: there is no user.
         """
-        return await self._orders(self._user(user), page, limit, CALL)
+        orders = await self._orders_page(self._user(user), page, limit, CALL)
+        if orders.bad:
+            first = orders.bad[0]
+            if not orders.orders:
+                raise DecodeError(f"row {first.position} of the orders is {first.reason}")
+            _log.warning("%d orders could not be read: row %d is %s", len(orders.bad), first.position, first.reason)
+        return orders
 
-    async def _orders(self, owner: User, page: int | None, limit: int | None, dispatch: Dispatch) -> UserOrders:
-        path = f"/orders/user/{owner.public_key}"
+    async def _orders_page(self, owner: User, page: int | None, limit: int | None, dispatch: Dispatch) -> UserOrders:
+        """A page as far as it can be read."""
+        key = owner.public_key
         try:
-            body = await self._get(path, user=owner, required=True, dispatch=dispatch, **page_params(page, limit))
-        except NotFoundError:
+            body = await self._get(
+                f"/orders/user/{key}", user=owner, required=True, dispatch=dispatch, **page_params(page, limit)
+            )
+        except NotFoundError as exc:
+            said_by_the_service = exc.status == 404 and exc.code.endswith("_NOT_FOUND")
+            if page or key in self._known_users or not said_by_the_service:
+                raise
             return UserOrders((), {})
-        return codec.decode(body, UserOrders)
+        orders = codec.decode_page(body, UserOrders)
+        self._known_users.add(key)
+        return orders
 
     async def _all_orders(self, user: User, dispatch: Dispatch) -> UserOrders:
         """A user's orders, all pages, with the rest of the last."""
         # A new order moves the others from page to page; what is read first of an order is the newer.
         orders: dict[str, OrderResponse] = {}
         rest: Mapping[str, Any] = {}
+        bad: list[BadRow] = []
         for page in range(_ORDERS_PAGES):
-            found, rest = await self._orders(user, page, _ORDERS_PAGE, dispatch)
-            for order in found:
+            listed = await self._orders_page(user, page, _ORDERS_PAGE, dispatch)
+            rest = listed.page
+            bad += listed.bad
+            for order in listed.orders:
                 orders.setdefault(order.order_id, order)
             if not rest.get("has_next_page"):
                 break
-        return UserOrders(tuple(orders.values()), rest)
+        return UserOrders(tuple(orders.values()), rest, tuple(bad))
 
     async def create_limit_order(
         self,
@@ -223,8 +268,9 @@ class OrderBookClient(Client):
     ) -> OrderOperationResponse:
         """Sign a limit order and send it.
 
-        A request that was sent and not answered (`ConnectionFailed`) may have been carried out: look for its order id
-        before sending it again.
+        A request that was sent and not answered (`ConnectionFailed`, `ServerError`), or whose answer says nothing of
+        the order (`OrderFateUnknown`), may have been carried out: look for its order id before sending it again. So may
+        one that was cancelled.
 
         Args:
             quantity: In the book's units: 10 to the power of minus ``book_quantity_decimals`` of the base asset.
@@ -247,7 +293,9 @@ class OrderBookClient(Client):
             TypeError, ValueError: an argument is not legal. Nothing was sent.
             MissingUserError: there is no user. Nothing was sent.
             OrderRejected: the service refused the request, as for an order id that is taken.
-            ApiError, ConnectionFailed: the request failed otherwise.
+            OrderFateUnknown: the answer cannot be read or is about another order: the order may exist.
+            ConnectionFailed: there was no answer; the message says whether the order may exist.
+            ApiError: the request failed otherwise.
         """
         owner = self._user(user)
         if asset_id is None:
@@ -259,6 +307,8 @@ class OrderBookClient(Client):
         if not isinstance(time_in_force, GTC | GTD | IOC | None):
             msg = f"time_in_force is a GTC(), GTD() or IOC(), or None for GTC(), not {time_in_force!r:.40}"
             raise TypeError(msg)
+        check_count("quantity", quantity, least=0)
+        check_count("price", price, least=0)
         details = LimitOrderDetails(price, quantity, GTC(post_only=False) if time_in_force is None else time_in_force)
         paying = TradeTarget.margin_account_spot_trade() if target is None else target
         check_instance("target", paying, TradeTarget)
@@ -268,7 +318,7 @@ class OrderBookClient(Client):
         check_instance("reduce_only", reduce_only, bool)
         if trigger is not None:
             check_instance("trigger", trigger, OrderTrigger)
-        market = await self._market(base_asset, _ORDER)
+        market = await self._market(base_asset, ORDER)
         order = Order(
             signer=owner.public_key,
             order_id=name,
@@ -285,7 +335,21 @@ class OrderBookClient(Client):
         )
         signature = await self._service.sign(owner, codec.signable(order))
         request = CreateOrderRequest(order, signature, self._service.now_ns())
-        return await self._operate("POST", "/orders/create", request, owner)
+        try:
+            answer = await operate(self._service, "create", name, request, owner)
+        except OrderRejected as exc:
+            if exc.code.startswith("INVALID_ORDER"):
+                self._forget(market)
+            raise
+        self._known_users.add(owner.public_key)
+        if answer.status is OperationStatus.REJECTED:
+            self._forget(market)
+        return answer
+
+    def _forget(self, market: Market) -> None:
+        """Ask for a market's units again before the next order: what was refused may have been refused over them."""
+        if self._markets.get(market.asset_id) is market:
+            del self._markets[market.asset_id]
 
     async def cancel_order(
         self, order_id: str, asset_id: AssetIdentifier | str | int, user: User | None = None
@@ -300,15 +364,14 @@ class OrderBookClient(Client):
         Raises:
             TypeError, ValueError: an argument is not legal. Nothing was sent.
             MissingUserError: there is no user. Nothing was sent.
-            ApiError, ConnectionFailed: the request failed.
+            OrderFateUnknown: the answer cannot be read or is about another order: the order may be gone.
+            ConnectionFailed: there was no answer; the message says whether the order may be gone.
+            ApiError: the request failed otherwise.
         """
         owner = self._user(user)
         cancel = CancelOrder(validate_order_id(order_id), asset(asset_id), owner.public_key)
         signature = await self._service.sign(owner, codec.signable(cancel))
         request = CancelOrderRequest(cancel, signature, self._service.now_ns())
-        return await self._operate("DELETE", "/orders/cancel", request, owner)
-
-    async def _operate(self, method: str, path: str, request: object, owner: User) -> OrderOperationResponse:
-        body = SecretBytes(codec.encode(request))
-        answer = await self._service.request(method, path, body=body, user=owner, required=True, dispatch=_ORDER)
-        return codec.decode(answer, OrderOperationResponse)
+        answer = await operate(self._service, "cancel", order_id, request, owner)
+        self._known_users.add(owner.public_key)
+        return answer

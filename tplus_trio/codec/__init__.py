@@ -4,8 +4,9 @@ Three ways in, by what the bytes are:
 
 * a *frame* of a stream: ``decode_…_frame`` gives the items that it holds, none for a control message;
   of the busy feeds also many frames at once, ``decode_…_batch``;
-* the *body* of a REST answer: :func:`decode` gives the model asked for;
-* a model to be sent or signed: :func:`encode`, :func:`signable`.
+* the *body* of a REST answer: :func:`decode` gives the model asked for; :func:`decode_rows` and :func:`decode_page`
+  give the good rows of a list, and say which rows were bad;
+* a model to be sent or signed: :func:`encode`, :func:`signable`; as plain objects: :func:`unstructure`.
 
 Numbers go from their text to :class:`~decimal.Decimal` or ``int`` and never through a float, be they JSON
 numbers or numeric strings. What is not as the protocol says raises :class:`~tplus_trio.errors.DecodeError`.
@@ -21,7 +22,7 @@ from tplus_trio.codec.batches import (
     decode_user_trade_batch,
     kline_batch_decoder,
 )
-from tplus_trio.codec.bodies import decode, encode, signable
+from tplus_trio.codec.bodies import decode, decode_page, decode_rows, encode, signable, unstructure
 from tplus_trio.codec.books import decode_depth_frame
 from tplus_trio.codec.frames import (
     FrameDecoder,
@@ -45,7 +46,9 @@ __all__ = [
     "decode_intent_frame",
     "decode_order_event_batch",
     "decode_order_event_frame",
+    "decode_page",
     "decode_positions_frame",
+    "decode_rows",
     "decode_ticker_frame",
     "decode_tickers_frame",
     "decode_trade_batch",
@@ -57,4 +60,5 @@ __all__ = [
     "kline_batch_decoder",
     "kline_frame_decoder",
     "signable",
+    "unstructure",
 ]

@@ -19,8 +19,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 
 from tplus_trio.codec.books import KEYS, PLAIN, SHORT, has_short_numbers
-from tplus_trio.codec.numbers import check_bars, check_trades, check_user_trades
+from tplus_trio.codec.numbers import checker
 from tplus_trio.codec.orders import read_event
+from tplus_trio.codec.records import spells_fractions
 from tplus_trio.codec.text import MALFORMED, quick_hook
 from tplus_trio.models import AssetIdentifier, KlineUpdate, OrderBookDiff, OrderEvent, Trade, UserTrade
 
@@ -51,10 +52,30 @@ _find_type: Final = re.compile(rb'"type"').search
 #: Of a candle as it is spelled nearly always.
 _BAR_KEYS: Final = b"openhighlowclosevolumeopen_timestamp_nsclose_timestamp_ns"
 
-_diffs: Final = msgspec.json.Decoder(OrderBookDiff, strict=False).decode_lines
-_trades: Final = msgspec.json.Decoder(Trade, strict=False, dec_hook=quick_hook).decode_lines
-_user_trades: Final = msgspec.json.Decoder(UserTrade, strict=False, dec_hook=quick_hook).decode_lines
-_candles: Final = msgspec.json.Decoder(list[KlineUpdate], strict=False, dec_hook=quick_hook).decode_lines
+
+def _lines_decoder(kind: Any, record: type) -> Callable[[bytes], list[Any]]:
+    """What reads lines; raises one of ``MALFORMED``, also over a whole number that is written as a fraction."""
+    strict = msgspec.json.Decoder(kind, dec_hook=quick_hook).decode_lines
+    lax = msgspec.json.Decoder(kind, strict=False, dec_hook=quick_hook).decode_lines
+    has_fractions = spells_fractions(record)
+
+    def decode_lines(lines: bytes) -> list[Any]:
+        try:
+            return strict(lines)
+        except msgspec.ValidationError:
+            # Numeric strings, perhaps. What is a fraction would be rounded here, and is for the frame decoder.
+            if has_fractions(lines):
+                raise
+            return lax(lines)
+
+    return decode_lines
+
+
+_diffs: Final[Callable[[bytes], list[OrderBookDiff]]] = _lines_decoder(OrderBookDiff, OrderBookDiff)
+_trades: Final[Callable[[bytes], list[Trade]]] = _lines_decoder(Trade, Trade)
+_user_trades: Final[Callable[[bytes], list[UserTrade]]] = _lines_decoder(UserTrade, UserTrade)
+_check_candles: Final = checker(KlineUpdate)
+_candles: Final[Callable[[bytes], list[list[KlineUpdate]]]] = _lines_decoder(list[KlineUpdate], KlineUpdate)
 
 
 def _joined(frames: Sequence[bytes | str]) -> bytes:
@@ -89,9 +110,9 @@ def _batch_decoder(decode_lines: Callable[[bytes], list[T]], check: Callable[[Se
 
 
 #: As :data:`~tplus_trio.codec.decode_trade_frame`.
-decode_trade_batch: Final[BatchDecoder[Trade]] = _batch_decoder(_trades, check_trades)
+decode_trade_batch: Final[BatchDecoder[Trade]] = _batch_decoder(_trades, checker(Trade))
 #: As :data:`~tplus_trio.codec.decode_user_trade_frame`.
-decode_user_trade_batch: Final[BatchDecoder[UserTrade]] = _batch_decoder(_user_trades, check_user_trades)
+decode_user_trade_batch: Final[BatchDecoder[UserTrade]] = _batch_decoder(_user_trades, checker(UserTrade))
 
 
 def decode_depth_batch(frames: Sequence[bytes | str]) -> Sequence[OrderBookDiff] | None:
@@ -132,7 +153,7 @@ def kline_batch_decoder(asset_id: AssetIdentifier) -> BatchDecoder[KlineUpdate]:
             lists = _candles(lines.replace(b"{", begin))
             candles = list(chain.from_iterable(lists))
             if not is_plain:
-                check_bars(candles)
+                _check_candles(candles)
         except MALFORMED:
             return None
         # As many braces as candles: none of them stood anywhere else, such as in a string.

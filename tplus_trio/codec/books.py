@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Final
+from decimal import Decimal
+from typing import Final, TypeVar
 
 import msgspec
 
-from tplus_trio.codec.text import MALFORMED, as_json, failure, holds_control
-from tplus_trio.models import OrderBook, OrderBookDiff
+from tplus_trio.codec.text import MALFORMED, as_json, failure, holds_control, parse, whole
+from tplus_trio.models import OrderBook, OrderBookDiff, PriceLevel
 from tplus_trio.models.numbers import check_decimal
 
 __all__ = ["KEYS", "PLAIN", "SHORT", "decode_depth_frame", "has_short_numbers", "read_book", "read_diff"]
 
-_decode_diff: Final = msgspec.json.Decoder(OrderBookDiff, strict=False).decode
-_decode_book: Final = msgspec.json.Decoder(OrderBook, strict=False).decode
+T = TypeVar("T", OrderBook, OrderBookDiff)
+
+_decode_diff: Final = msgspec.json.Decoder(OrderBookDiff).decode
+_decode_book: Final = msgspec.json.Decoder(OrderBook).decode
+
+
+class _Level(msgspec.Struct, array_like=True, gc=False):
+    """A level that may have more elements, such as a count of orders. They are skipped."""
+
+    price: Decimal
+    quantity: Decimal
+
+
+class _Levels(msgspec.Struct, gc=False):
+    """A book or a diff as far as it may differ from the usual form: longer levels, another spelling of the number."""
+
+    asks: list[_Level] | msgspec.UnsetType = msgspec.UNSET
+    bids: list[_Level] | msgspec.UnsetType = msgspec.UNSET
+    sequence_number: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_levels: Final = msgspec.json.Decoder(_Levels).decode
+
+
+def _side(levels: list[_Level] | msgspec.UnsetType) -> tuple[PriceLevel, ...]:
+    return () if isinstance(levels, msgspec.UnsetType) else tuple([PriceLevel(at.price, at.quantity) for at in levels])
+
+
+def _read_loosely(data: bytes, kind: type[T]) -> T:
+    """A book or a diff whose form is not the usual one; raises one of ``MALFORMED``."""
+    found = _decode_levels(data)
+    raw = found.sequence_number
+    if kind is OrderBookDiff:
+        for name in found.__struct_fields__:
+            if getattr(found, name) is msgspec.UNSET:
+                raise KeyError(name)
+    number = 0 if isinstance(raw, msgspec.UnsetType) else whole(parse(bytes(raw)))
+    return kind(asks=_side(found.asks), bids=_side(found.bids), sequence_number=number)
+
 
 # The numbers of a frame are checked by its spelling. Without digits, points and JSON's own signs, a frame of
 # plain numbers leaves its keys and nothing else: no minus, no exponent, no NaN, no further key. What leaves
@@ -27,6 +65,8 @@ KEYS: Final = frozenset(
         b"sequence_numberbidsasks",
     }
 )
+#: The keys of a frame that has data.
+FIELDS: Final = frozenset({"asks", "bids", "sequence_number"})
 #: The longest number. A frame has to be this much longer than its keys and signs to hold a longer one.
 _DIGITS: Final = 100
 _TOO_LONG: Final = b"0" * (_DIGITS + 1)
@@ -64,22 +104,28 @@ def decode_depth_frame(frame: bytes | str) -> tuple[OrderBookDiff, ...]:
     """
     try:
         data = frame.encode() if isinstance(frame, str) else frame
-        diff = _decode_diff(data)
+        try:
+            diff = _decode_diff(data)
+        except MALFORMED:
+            if holds_control(as_json(data), FIELDS):
+                return ()
+            diff = _read_loosely(data, OrderBookDiff)
         if data.translate(None, PLAIN) in KEYS and (len(data) <= SHORT or has_short_numbers(data)):
             return (diff,)
-        if holds_control(as_json(data)):
+        if holds_control(as_json(data), FIELDS):
             return ()
         _check(diff)
     except MALFORMED as error:
-        if holds_control(frame):
-            return ()
         raise failure("an order book diff", frame, error) from None
     return (diff,)
 
 
 def read_diff(data: bytes) -> OrderBookDiff:
     """A diff on its own, outside a stream; raises one of ``MALFORMED``."""
-    diff = _decode_diff(data)
+    try:
+        diff = _decode_diff(data)
+    except MALFORMED:
+        diff = _read_loosely(data, OrderBookDiff)
     _check(diff)
     return diff
 
@@ -90,7 +136,10 @@ def read_book(data: bytes) -> OrderBook:
     Keys may be missing, as in a book with an empty side, but not all of them: an answer about something else
     is no empty book.
     """
-    book = _decode_book(data)
+    try:
+        book = _decode_book(data)
+    except MALFORMED:
+        book = _read_loosely(data, OrderBook)
     if data.translate(None, PLAIN) not in KEYS or not has_short_numbers(data):
         _check(book)
     if not any(key in data for key in (b'"asks"', b'"bids"', b'"sequence_number"')):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, TypeAlias, TypeVar, get_type_hints
 
-import msgspec
-
-from tplus_trio.codec.numbers import check_trades, check_user_trades
+from tplus_trio.codec.numbers import checker, one_checker
+from tplus_trio.codec.records import record_reader
+from tplus_trio.codec.rows import read_rows
 from tplus_trio.codec.shapes import converter
-from tplus_trio.codec.text import MALFORMED, as_json, decode_hook, failure, holds_control, parse
+from tplus_trio.codec.text import MALFORMED, as_json, failure, holds_control, parse
 from tplus_trio.models import (
     AssetIdentifier,
     IntentAggregateUpdate,
     KlineUpdate,
     OrderEvent,
     PositionUpdate,
+    Rows,
     Ticker,
     Timebar,
     Trade,
@@ -38,33 +40,64 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: Takes a text frame, gives its items; raises :class:`~tplus_trio.errors.DecodeError`.
+#: The keys of data that a control message may have as well.
+_COMMON: Final = frozenset({"timestamp_ns", "user_id"})
+
+#: Takes a text frame, gives its items; raises :class:`~tplus_trio.errors.DecodeError`. Of a frame with several items of
+#: which some are bad it gives :class:`~tplus_trio.models.Rows`: the good ones, and in ``bad`` the others.
 FrameDecoder: TypeAlias = Callable[[bytes | str], Sequence[T]]
 
 
-def _frame_decoder(what: str, read: Callable[[bytes], Sequence[T]]) -> FrameDecoder[T]:
-    """A frame decoder out of what reads one stream's data."""
+def _frame_decoder(
+    what: str, read: Callable[[bytes], Sequence[T]], fields: AbstractSet[str] | None = None
+) -> FrameDecoder[T]:
+    """A frame decoder out of what reads one stream's data, and the keys that this data may have."""
 
     def decode_frame(frame: bytes | str) -> Sequence[T]:
         try:
             data = as_json(frame)
-            return () if holds_control(data) else read(data)
+            return () if holds_control(data, fields) else read(data)
         except MALFORMED as error:
             raise failure(what, frame, error) from None
 
     return decode_frame
 
 
-def _one(kind: type[T], check: Callable[[Sequence[T]], None] = lambda _: None) -> Callable[[bytes], tuple[T]]:
-    """Read a frame that is one record, and check what its class leaves to the codec."""
-    decode = msgspec.json.Decoder(kind, strict=False, dec_hook=decode_hook).decode
+def _record_decoder(what: str, kind: type[T]) -> FrameDecoder[T]:
+    """The decoder of a feed whose frames are one record each."""
+    decode, check = record_reader(kind), one_checker(kind)
+    fields = frozenset(get_type_hints(kind)) - _COMMON
 
     def read(data: bytes) -> tuple[T]:
-        item = (decode(data),)
+        item = decode(data)
         check(item)
-        return item
+        return (item,)
 
-    return read
+    return _frame_decoder(what, read, fields)
+
+
+def _rows_decoder(
+    what: str, kind: type[T], make: Callable[[Sequence[T]], Sequence[Any]], *, may_be_one: bool = False
+) -> FrameDecoder[Any]:
+    """The decoder of a feed whose frames are a list of records each, or perhaps one record."""
+    decode, check = record_reader(list[kind]), checker(kind)  # type: ignore[valid-type]  # a class that is a variable
+    fields = frozenset(get_type_hints(kind)) - _COMMON
+
+    def read(data: bytes) -> Sequence[Any]:
+        try:
+            records = decode(data)
+            check(records)
+        except MALFORMED:
+            rows = read_rows(data, kind)
+            if not rows:
+                raise
+            return Rows(make(rows), rows.bad)
+        return make(records)
+
+    def read_one_or_many(data: bytes) -> Sequence[Any]:
+        return read(b"[%b]" % data) if data.lstrip()[:1] == b"{" else read(data)
+
+    return _frame_decoder(what, read_one_or_many if may_be_one else read, fields)
 
 
 def _variant(union: Any) -> Callable[[bytes], tuple[Any]]:
@@ -73,34 +106,28 @@ def _variant(union: Any) -> Callable[[bytes], tuple[Any]]:
 
 
 #: ``/trades``.
-decode_trade_frame: FrameDecoder[Trade] = _frame_decoder("a trade", _one(Trade, check_trades))
+decode_trade_frame: FrameDecoder[Trade] = _record_decoder("a trade", Trade)
 #: ``/trades/user/{key}`` and ``/trades/user/events/{key}``.
-decode_user_trade_frame: FrameDecoder[UserTrade] = _frame_decoder("a user trade", _one(UserTrade, check_user_trades))
+decode_user_trade_frame: FrameDecoder[UserTrade] = _record_decoder("a user trade", UserTrade)
 #: ``/ticker/ws/{asset}``.
-decode_ticker_frame: FrameDecoder[Ticker] = _frame_decoder("a ticker", _one(Ticker))
+decode_ticker_frame: FrameDecoder[Ticker] = _record_decoder("a ticker", Ticker)
 #: ``/tickers/ws``: the markets that changed, one item each.
-decode_tickers_frame: FrameDecoder[Ticker] = _frame_decoder(
-    "a list of tickers", msgspec.json.Decoder(tuple[Ticker, ...], strict=False, dec_hook=decode_hook).decode
-)
+decode_tickers_frame: FrameDecoder[Ticker] = _rows_decoder("a list of tickers", Ticker, tuple)
 #: ``/positions/ws/{key}``.
-decode_positions_frame: FrameDecoder[PositionUpdate] = _frame_decoder("a position update", _one(PositionUpdate))
+decode_positions_frame: FrameDecoder[PositionUpdate] = _record_decoder("a position update", PositionUpdate)
 #: ``/intent/ws``.
-decode_intent_frame: FrameDecoder[IntentAggregateUpdate] = _frame_decoder(
-    "an intent update", _one(IntentAggregateUpdate)
-)
+decode_intent_frame: FrameDecoder[IntentAggregateUpdate] = _record_decoder("an intent update", IntentAggregateUpdate)
 #: ``/orders``. A variant of an unknown name is an :class:`~tplus_trio.UnknownOrderEvent`.
 decode_order_event_frame: FrameDecoder[OrderEvent] = _frame_decoder("an order event", _variant(OrderEvent))
 #: ``/account/events/{key}``.
 decode_user_event_frame: FrameDecoder[UserActivityEvent] = _frame_decoder("a user event", _variant(UserActivityEvent))
 
-_timebars: msgspec.json.Decoder[list[Timebar] | Timebar] = msgspec.json.Decoder(list[Timebar] | Timebar, strict=False)
-
 
 def kline_frame_decoder(asset_id: AssetIdentifier) -> FrameDecoder[KlineUpdate]:
     """The decoder of ``/klines/diff/{asset}``: a list of candles, or one, without the name of the asset."""
-
-    def read(data: bytes) -> tuple[KlineUpdate, ...]:
-        bars = _timebars.decode(data)
-        return tuple(KlineUpdate.of(asset_id, bar) for bar in (bars if isinstance(bars, list) else [bars]))
-
-    return _frame_decoder("a list of candles", read)
+    return _rows_decoder(
+        "a list of candles",
+        Timebar,
+        lambda bars: tuple([KlineUpdate.of(asset_id, bar) for bar in bars]),
+        may_be_one=True,
+    )

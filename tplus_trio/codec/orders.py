@@ -90,32 +90,41 @@ class _Target(_Shape):
     is_spot: bool
 
 
-class _Order(_Shape):
-    signer: str
-    order_id: str
-    base_asset: AssetIdentifier
-    book_price_decimals: int
-    book_quantity_decimals: int
-    details: _Details
-    side: Side
-    creation_timestamp_ns: _Units
-    target: _Target
-    reduce_only: bool
-    max_trading_fees_rate: int
-    protocol_version: int
-    trigger: None = None
+def _covered(field: attrs.Attribute[Any]) -> bool:
+    """Whether a shape checks by the field's type all that the model checks."""
+    converter = cast("Any", field).converter
+    return field.validator in (None, units) and (converter is None or converter is AssetIdentifier)
 
 
-class _Created(_Shape):
-    user_order: _Order
-    signature: tuple[_Byte, ...]
-    book_timestamp_ns: int
-    limit_overrides: Any = None
-    limit_overrides_signature: Any = None
-    amend_overrides: Any = None
-    trigger_touched: bool | None = None
-    is_liquidation: bool = False
-    is_auto_deleverage: bool = False
+def _shape(cls: type[attrs.AttrsInstance], **types: Any) -> type[msgspec.Struct]:
+    """The shape of a model whose JSON is its fields, with other types for the fields named.
+
+    Raises:
+        TypeError: the model checks a field in a way that no shape does: it would be skipped here.
+    """
+    hints = (
+        get_type_hints(cls) | {field.name: _Units for field in attrs.fields(cls) if field.validator is units} | types
+    )
+    fields: list[Any] = []
+    for field in attrs.fields(cls):
+        if field.name not in types and not _covered(field):
+            raise TypeError(f"{cls.__name__}.{field.name} is checked by the model alone: name its type, and check it")
+        # A default that is made for each model is left to `shapes`.
+        is_plain = field.default is None or isinstance(field.default, int | str)
+        fields.append((field.name, hints[field.name], *([field.default] if is_plain else [])))
+    return msgspec.defstruct(f"_{cls.__name__}", fields, bases=(_Shape,), kw_only=True)
+
+
+_OrderShape: Final[Any] = _shape(
+    Order,
+    signer=str,
+    order_id=str,
+    side=Side,
+    details=_Details,
+    target=_Target,
+    trigger=None,
+)
+_CreatedShape: Final[Any] = _shape(OrderCreatedEvent, user_order=_OrderShape, signature=tuple[_Byte, ...])
 
 
 def _maker(cls: type[T]) -> Callable[..., T]:
@@ -156,50 +165,35 @@ def _time_in_force(terms: _TimeInForce) -> TimeInForce:
     raise ValueError("expected one of GTC, GTD, IOC")
 
 
-def _created(created: _Created) -> OrderCreatedEvent:
+def _places(cls: type[attrs.AttrsInstance]) -> dict[str, int]:
+    """Where each field of a model stands."""
+    return {field.name: place for place, field in enumerate(attrs.fields(cls))}
+
+
+_AT: Final = _places(Order)
+_SIGNER, _ID, _DETAILS, _TARGET = (_AT[name] for name in ("signer", "order_id", "details", "target"))
+_USER_ORDER: Final = _places(OrderCreatedEvent)["user_order"]
+_ANYTHING: Final = [
+    _places(OrderCreatedEvent)[name] for name, hint in get_type_hints(OrderCreatedEvent).items() if hint is Any
+]
+
+
+def _created(created: Any) -> OrderCreatedEvent:
     """The event; raises one of ``MALFORMED`` where it is not as usual."""
-    order = created.user_order
-    limit = order.details.Limit
-    for anything in (created.limit_overrides, created.limit_overrides_signature, created.amend_overrides):
-        if anything is not None:
-            check_nesting(anything, _NESTING)
-    return _make_event(
-        _make_order(
-            _public_key(order.signer),
-            validate_order_id(order.order_id),
-            order.base_asset,
-            order.book_price_decimals,
-            order.book_quantity_decimals,
-            _make_limit(limit.limit_price, limit.quantity, _time_in_force(limit.time_in_force)),
-            order.side,
-            None,
-            order.creation_timestamp_ns,
-            _make_target(order.target.account, order.target.is_spot),
-            order.reduce_only,
-            order.max_trading_fees_rate,
-            order.protocol_version,
-        ),
-        created.signature,
-        created.book_timestamp_ns,
-        created.limit_overrides,
-        created.limit_overrides_signature,
-        created.amend_overrides,
-        created.trigger_touched,
-        created.is_liquidation,
-        created.is_auto_deleverage,
-    )
-
-
-def _shape(cls: type[attrs.AttrsInstance]) -> type[msgspec.Struct]:
-    """The shape of a model whose JSON is its fields."""
-    hints = get_type_hints(cls) | {field.name: _Units for field in attrs.fields(cls) if field.validator is units}
-    fields = [
-        (field.name, hints[field.name])
-        if field.default is attrs.NOTHING
-        else (field.name, hints[field.name], field.default)
-        for field in attrs.fields(cls)
-    ]
-    return msgspec.defstruct(f"_{cls.__name__}", fields, bases=(_Shape,), kw_only=True)
+    # As many values as the models have fields, in their order, whatever the fields are.
+    event = [*astuple(created)]
+    order = [*astuple(event[_USER_ORDER])]
+    for place in _ANYTHING:
+        if event[place] is not None:
+            check_nesting(event[place], _NESTING)
+    limit: _Limit = order[_DETAILS].Limit
+    target: _Target = order[_TARGET]
+    order[_SIGNER] = _public_key(order[_SIGNER])
+    order[_ID] = validate_order_id(order[_ID])
+    order[_DETAILS] = _make_limit(limit.limit_price, limit.quantity, _time_in_force(limit.time_in_force))
+    order[_TARGET] = _make_target(target.account, target.is_spot)
+    event[_USER_ORDER] = _make_order(*order)
+    return _make_event(*event)
 
 
 def _reader(name: str, shape: type[msgspec.Struct], make: Callable[[Any], T]) -> Callable[[bytes], T]:
@@ -216,7 +210,7 @@ def _event_reader(name: str, cls: type[T]) -> Callable[[bytes], T]:
 
 
 _READERS: Final[Mapping[bytes, Callable[[bytes], OrderEvent]]] = {
-    b"Created": _reader("Created", _Created, _created),
+    b"Created": _reader("Created", _CreatedShape, _created),
     b"Updated": _event_reader("Updated", OrderUpdatedEvent),
     b"Canceled": _event_reader("Canceled", OrderCancelledEvent),
     b"Removed": _event_reader("Removed", OrderRemovedEvent),

@@ -15,17 +15,19 @@ import msgspec
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from tplus_trio.codec.text import decode_hook
+from tplus_trio.codec.text import decode_hook, whole
 from tplus_trio.models import (
     GTC,
     GTD,
     IOC,
     AssetIdentifier,
     DepositLanded,
+    KlinesPage,
     LimitOrderDetails,
     MarginCallUpdated,
     MarketOrderDetails,
     MarketQuantity,
+    OperationStatus,
     Order,
     OrderAmendedEvent,
     OrderAmendFailedEvent,
@@ -44,6 +46,7 @@ from tplus_trio.models import (
     OrderTriggeredEvent,
     OrderUpdatedEvent,
     PositionCleared,
+    Side,
     SubAccountAssetTransferred,
     TimeInForce,
     TriggerAbove,
@@ -56,6 +59,10 @@ from tplus_trio.models import (
 )
 
 __all__ = ["converter", "is_record"]
+
+
+class _UnknownVariantError(ValueError):
+    """A variant of an open enumeration that this version does not know."""
 
 
 class _Variants(NamedTuple):
@@ -182,11 +189,17 @@ def _register(converter: Converter, enumeration: _Variants) -> None:
             return reader(named[1], None)
         if enumeration.unnamed and not named:
             return by_class[enumeration.unnamed(value)](value, None)
-        if named and enumeration.union == OrderEvent:
-            return UnknownOrderEvent(*named)
-        raise ValueError(f"expected one of {', '.join(enumeration.classes)}")
+        msg = f"expected one of {', '.join(enumeration.classes)}"
+        raise _UnknownVariantError(msg) if named else ValueError(msg)
 
-    converter.register_structure_hook(enumeration.union, any_of_them)
+    def any_event(value: Any, _: Any) -> Any:
+        try:
+            return any_of_them(value, None)
+        except _UnknownVariantError:
+            # The event's own kind, or the kind of one of its parts, such as a trigger's condition.
+            return UnknownOrderEvent(*(_split(value) or ("", value)))
+
+    converter.register_structure_hook(enumeration.union, any_event if enumeration.union == OrderEvent else any_of_them)
     converter.register_structure_hook(
         enumeration.union | None, lambda value, _: None if value is None else any_of_them(value, None)
     )
@@ -209,8 +222,7 @@ def _leaf(kind: Any) -> Callable[[Any, Any], Any]:
     """Read a plain value as strictly as msgspec does in the feeds, numeric strings allowed."""
 
     def read(value: Any, _: Any) -> object:
-        given: object = str(value) if kind is int and isinstance(value, Decimal) else value
-        return msgspec.convert(given, kind, strict=False, dec_hook=decode_hook)
+        return whole(value) if kind is int else msgspec.convert(value, kind, strict=False, dec_hook=decode_hook)
 
     return read
 
@@ -265,6 +277,8 @@ def _make_converter() -> Converter:
     converter = Converter(detailed_validation=False)
     for kind in (int, bool, str, Decimal, AssetIdentifier):
         converter.register_structure_hook(kind, _leaf(kind))
+    for open_enum in (Side, OperationStatus):
+        converter.register_structure_hook(open_enum, lambda value, kind: kind.read(value))
     converter.register_structure_hook_func(lambda kind: kind == tuple[int, ...], _leaf(tuple[int, ...]))
     converter.register_unstructure_hook(AssetIdentifier, str)
     # From the inside out: a class is read as its parts were when it was registered.
@@ -274,6 +288,9 @@ def _make_converter() -> Converter:
     _register_order(converter)
     for enumeration in _EVENTS:
         _register(converter, enumeration)
+    converter.register_unstructure_hook(
+        KlinesPage, make_dict_unstructure_fn(KlinesPage, converter, bad=override(omit=True))
+    )
     converter.register_unstructure_hook(OrderBook, _write_book)
     converter.register_unstructure_hook(OrderBookDiff, _write_diff)
     converter.register_unstructure_hook(UnknownOrderEvent, lambda event: {event.variant: event.payload})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, cast
@@ -25,6 +26,7 @@ __all__ = [
     "holds_control",
     "parse",
     "quick_hook",
+    "whole",
 ]
 
 #: What decoding raises over input that is not as promised: msgspec over shapes, models over values, attribute
@@ -58,6 +60,9 @@ class _Head(msgspec.Struct):
 
 
 _head: Final = msgspec.json.Decoder(_Head)
+_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+#: What a control message may say besides its type: when it was sent, and its number.
+_ENVELOPE: Final = re.compile(r"type|id|seq|sequence|ts|t|time|.*timestamp.*|.*_(?:time|ns|ms)", re.IGNORECASE)
 
 
 def as_json(text: bytes | str) -> bytes:
@@ -72,15 +77,29 @@ def as_json(text: bytes | str) -> bytes:
     return data
 
 
-def holds_control(text: bytes | str) -> bool:
-    """Whether this is a control message, which every stream may carry between its data."""
+def holds_control(text: bytes | str, fields: AbstractSet[str] | None = None) -> bool:
+    """Whether this is a control message, which every stream may carry between its data.
+
+    An object whose ``type`` is not known here is one as well if it has no data: a heartbeat of a newer service.
+
+    Args:
+        text: The frame.
+        fields: The keys of the feed's data, of which a control message has none. None where data may be tagged by a
+            ``type`` itself: then everything but a time and a number is data.
+    """
     if not (b'"type"' in text if isinstance(text, bytes) else '"type"' in text):
         return False
     try:
-        kind = _head.decode(as_json(text)).type
+        data = as_json(text)
+        kind = _head.decode(data).type
+        if not isinstance(kind, str):
+            return False
+        if kind in _CONTROL:
+            return True
+        keys = _keys.decode(data).keys()
     except MALFORMED:
         return False
-    return isinstance(kind, str) and kind in _CONTROL
+    return all(_ENVELOPE.fullmatch(key) for key in keys) if fields is None else fields.isdisjoint(keys)
 
 
 def decode_hook(kind: type, value: object) -> object:
@@ -90,8 +109,9 @@ def decode_hook(kind: type, value: object) -> object:
     raise TypeError(f"no way to make a {kind.__name__}")
 
 
-#: The same for the text of an asset, which the busy feeds repeat; refuses the older forms, which have no hash.
-quick_hook: Final = lru_cache(maxsize=4096, typed=True)(decode_hook)
+#: The same for the text of an asset, which the busy feeds repeat; refuses the older forms, which have no hash. An asset
+#: may be a number, and numbers can be chosen to have equal hashes: the size bounds what a look-up costs then.
+quick_hook: Final = lru_cache(maxsize=512, typed=True)(decode_hook)
 
 
 def exact(text: str) -> Decimal:
@@ -103,6 +123,28 @@ def exact(text: str) -> Decimal:
     number = Decimal(text)
     check_decimal(number, "a number", signed=True)
     return number
+
+
+_WHOLE: Final = re.compile(r"-?[0-9]{1,100}")
+
+
+def whole(value: object) -> int:
+    """A whole number of plain JSON, exact: also one that is written as text, or with a point or an exponent.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is not whole, or has more than 100 digits.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    if not isinstance(value, Decimal | str):
+        raise TypeError(f"expected a whole number, got {type(value).__name__}")
+    number = value if isinstance(value, Decimal) else exact(value)
+    if not number.is_finite() or number != number.to_integral_value():
+        raise ValueError(f"expected a whole number, got {str(value)[:40]!r}")
+    return int(number)
 
 
 _untyped: Final = msgspec.json.Decoder(float_hook=exact)

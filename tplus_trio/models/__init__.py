@@ -19,6 +19,9 @@ from tplus_trio.models.book import (
     OrderBookDiff,
     PriceLevel,
 )
+from tplus_trio.models.enums import (
+    OpenEnum,
+)
 from tplus_trio.models.gap import (
     Gap,
 )
@@ -91,6 +94,10 @@ from tplus_trio.models.position import (
     PositionSide,
     PositionUpdate,
 )
+from tplus_trio.models.rows import (
+    BadRow,
+    Rows,
+)
 from tplus_trio.models.ticker import (
     BookLevel,
     Ticker,
@@ -119,6 +126,7 @@ __all__ = [
     "AmendOrderRequest",
     "AssetIdentifier",
     "AuthToken",
+    "BadRow",
     "BookLevel",
     "CalledVenue",
     "CancelOrder",
@@ -139,6 +147,7 @@ __all__ = [
     "MarketQuantity",
     "MarketQuoteQuantity",
     "Nonce",
+    "OpenEnum",
     "OperationStatus",
     "Order",
     "OrderAmendFailedEvent",
@@ -167,6 +176,7 @@ __all__ = [
     "PriceLevel",
     "ReplaceOrderDetails",
     "ReplaceOrderRequestPayload",
+    "Rows",
     "Side",
     "SubAccountAssetTransferred",
     "Ticker",

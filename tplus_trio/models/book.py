@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import NamedTuple, TypeGuard
+from typing import Any, NamedTuple, Self, TypeGuard, cast
 
 import attrs
 
@@ -17,12 +17,28 @@ from tplus_trio.models.numbers import check_decimal, to_decimal
 __all__ = ["LinkedDiff", "OrderBook", "OrderBookDiff", "PriceLevel"]
 
 
-class PriceLevel(NamedTuple):
-    """What rests at one price."""
-
+class _Level(NamedTuple):
+    #: In units of the quote asset.
     price: Decimal
-    #: The total at this price; in a diff the new total, where 0 removes the level.
+    #: The total at this price, in units of the base asset; in a diff the new total, where 0 removes the level.
     quantity: Decimal
+
+
+class PriceLevel(_Level):
+    """What rests at one price.
+
+    It is made of a price and a quantity, or, as other tuples are, of one iterable of the two: so `attrs.asdict` can
+    copy it.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, price: Decimal | Iterable[Any], quantity: Decimal | None = None) -> Self:
+        """A level of two Decimals, which are taken as they are."""
+        pair = (price, quantity) if quantity is not None else tuple(cast("Iterable[Any]", price))
+        if len(pair) != 2:
+            raise TypeError(f"a level is a price and a quantity, not {len(pair)} values")
+        return cls._make(pair)
 
 
 def _levels(levels: Iterable[PriceLevel | Sequence[Decimal | int | str]]) -> tuple[PriceLevel, ...]:

@@ -11,6 +11,7 @@ import attrs
 
 from tplus_trio.models.asset import AssetIdentifier
 from tplus_trio.models.numbers import unsigned_number
+from tplus_trio.models.rows import BadRow
 
 __all__ = ["Interval", "KlineUpdate", "KlinesPage", "Timebar"]
 
@@ -102,3 +103,5 @@ class KlinesPage:
     next_page: int | None = None
     #: History before this time (ns) is not kept; None where the server does not say.
     truncated_before_ns: int | None = None
+    #: The rows that could not be read; `items` has the others. It is not part of the wire form.
+    bad: tuple[BadRow, ...] = attrs.field(default=(), eq=False)

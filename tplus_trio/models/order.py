@@ -9,13 +9,13 @@ import base64
 import re
 import secrets
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Any, Final, TypeAlias, cast
 
 import attrs
 from attrs.validators import instance_of, optional
 
 from tplus_trio.models.asset import AssetIdentifier
+from tplus_trio.models.enums import OpenEnum
 
 __all__ = [
     "GTC",
@@ -46,8 +46,11 @@ _LONGEST_ORDER_ID: Final = 24
 _PUBLIC_KEY: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
 
 
-class Side(StrEnum):
-    """Which way an order goes. ``Side("bid")``, ``Side("SELL")`` and the like are understood too."""
+class Side(OpenEnum):
+    """Which way an order goes. ``Side("bid")``, ``Side("SELL")`` and the like are understood too.
+
+    A side that this version does not know is decoded as a member that is not `is_known`; ``Side(text)`` refuses it.
+    """
 
     BUY = "Buy"
     SELL = "Sell"
@@ -55,10 +58,8 @@ class Side(StrEnum):
     ASK = "Sell"
 
     @classmethod
-    def _missing_(cls, value: object) -> Side | None:
-        if isinstance(value, str):
-            return {"buy": cls.BUY, "bid": cls.BUY, "sell": cls.SELL, "ask": cls.SELL}.get(value.lower())
-        return None
+    def _known(cls, text: str) -> Side | None:
+        return {"buy": cls.BUY, "bid": cls.BUY, "sell": cls.SELL, "ask": cls.SELL}.get(text.lower())
 
 
 def validate_order_id(order_id: str) -> str:
@@ -301,7 +302,7 @@ def cosigners(signers: Iterable[Any]) -> tuple[Any, ...]:
 
 @attrs.frozen
 class CreateOrderRequest:
-    """A signed order. The signature is in no repr."""
+    """A signed order. The signature is in no repr. It is hashable where the cosigners' parts are."""
 
     order: Order
     signature: tuple[int, ...] = attrs.field(converter=signature_bytes, repr=False)

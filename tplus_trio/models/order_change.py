@@ -45,7 +45,7 @@ class ReplaceOrderDetails:
 
 @attrs.frozen
 class ReplaceOrderRequestPayload:
-    """A signed replacement. The signature is in no repr."""
+    """A signed replacement. The signature is in no repr. It is hashable where the cosigners' parts are."""
 
     request: ReplaceOrderDetails
     signer: str = attrs.field(converter=public_key)

@@ -33,7 +33,10 @@ __all__ = [
 
 @attrs.frozen(weakref_slot=False)
 class OrderCreatedEvent:
-    """An order is in the book's hands."""
+    """An order is in the book's hands.
+
+    It is hashable where its overrides are: those that are objects are not.
+    """
 
     event_type: ClassVar[str] = "CREATED"
 
@@ -199,7 +202,11 @@ class OrderCancelFailedEvent:
 
 @attrs.frozen(weakref_slot=False)
 class UnknownOrderEvent:
-    """An event of a kind that this version does not know, as it came."""
+    """An event that this version does not know, or one with a part that it does not know, as it came.
+
+    Such a part is a trigger's condition or a time in force of a new kind. The event is not hashable: `payload` is a
+    mapping.
+    """
 
     event_type: ClassVar[str] = "UNKNOWN"
 

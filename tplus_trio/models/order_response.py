@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import attrs
 
 from tplus_trio.models.asset import AssetIdentifier
+from tplus_trio.models.enums import OpenEnum
 from tplus_trio.models.numbers import (
     finite,
     maybe_decimal,
@@ -17,6 +17,7 @@ from tplus_trio.models.numbers import (
     to_decimal,
 )
 from tplus_trio.models.order import Side
+from tplus_trio.models.rows import BadRow
 
 __all__ = ["OperationStatus", "OrderOperationResponse", "OrderResponse", "OrdersSnapshot", "UserOrders"]
 
@@ -59,8 +60,8 @@ class OrderResponse:
     )
 
 
-class OperationStatus(StrEnum):
-    """Whether a request was taken."""
+class OperationStatus(OpenEnum):
+    """Whether a request was taken. A status that this version does not know is kept, and is not `is_known`."""
 
     RECEIVED = "Received"
     REJECTED = "Rejected"
@@ -76,11 +77,25 @@ class OrderOperationResponse:
     processed_at_ns: int | None = None
 
 
-class UserOrders(NamedTuple):
-    """A user's orders, newest first, and whatever else stood on the page (as the server spells it)."""
-
+class _Page(NamedTuple):
     orders: tuple[OrderResponse, ...]
     page: Mapping[str, Any]
+
+
+class UserOrders(_Page):
+    """A user's orders, newest first, and whatever else stood on the page (as the server spells it).
+
+    It unpacks as two: ``orders, page = await client.get_user_orders()``. It is not hashable: `page` is a mapping.
+    """
+
+    #: The rows that could not be read; `orders` has the others.
+    bad: tuple[BadRow, ...]
+
+    def __new__(cls, orders: tuple[OrderResponse, ...], page: Mapping[str, Any], bad: tuple[BadRow, ...] = ()) -> Self:
+        """The page; ``bad`` is beside the two that it unpacks to."""
+        self = super().__new__(cls, orders, page)
+        self.bad = bad
+        return self
 
 
 def _orders(orders: Iterable[OrderResponse]) -> tuple[OrderResponse, ...]:
@@ -94,5 +109,6 @@ class OrdersSnapshot:
     orders: tuple[OrderResponse, ...] = attrs.field(converter=_orders)
     #: Nanoseconds since the Unix epoch, UTC.
     timestamp_ns: int
-    #: Whether these are all; False where there are more than a stream asks for, which are the oldest.
+    #: Whether these are all; False where there are more than a stream asks for, which are the oldest, and where some
+    #: could not be read.
     is_complete: bool = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
@@ -18,7 +18,8 @@ from tplus_trio.models.numbers import (
 
 __all__ = ["Position", "PositionSide", "PositionUpdate"]
 
-PositionSide: TypeAlias = Literal["long", "short", "closed"]
+#: ``"long"``, ``"short"`` or ``"closed"``. A side that this version does not know is kept as text.
+PositionSide: TypeAlias = str
 
 
 @attrs.frozen(kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
@@ -12,8 +12,9 @@ from tplus_trio.models.numbers import signed_number, unsigned_number
 
 __all__ = ["Trade", "TradeStatus", "UserTrade"]
 
-#: ``Pending`` until the clearing engine has spoken, then one of the other two.
-TradeStatus: TypeAlias = Literal["Pending", "Confirmed", "Rollbacked"]
+#: ``"Pending"`` until the clearing engine has spoken, then ``"Confirmed"`` or ``"Rollbacked"``. A status that this
+#: version does not know is kept as text.
+TradeStatus: TypeAlias = str
 
 
 @attrs.frozen

@@ -12,7 +12,9 @@ import attrs
 import trio
 
 from tplus_trio.auth import Service
+from tplus_trio.codec import FrameDecoder
 from tplus_trio.errors import ConnectionFailed, DecodeError, TplusError
+from tplus_trio.models import Rows
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy, Restarts
@@ -268,9 +270,7 @@ class Supervisor(Generic[T]):
             items: list[T] = []
             for frame in frames if batch is None else ():
                 try:
-                    if isinstance(frame, BadMessage):
-                        raise DecodeError(frame.why)  # noqa: TRY301 - one way for all bad frames
-                    items += decode(frame)
+                    _decode_into(items, frame, decode)
                 except DecodeError as exc:
                     await self._deliver(recovery.receive(items))
                     items = []
@@ -383,6 +383,20 @@ class Supervisor(Generic[T]):
             if early and not self._subscribed:
                 return
             await trio.sleep(delay)
+
+
+def _decode_into(items: list[T], frame: bytes | str | BadMessage, decode: FrameDecoder[T]) -> None:
+    """Add the items of a frame.
+
+    Raises:
+        DecodeError: the frame is bad, or some of its items are: those that are good were added.
+    """
+    if isinstance(frame, BadMessage):
+        raise DecodeError(frame.why)
+    decoded = decode(frame)
+    items += decoded
+    if isinstance(decoded, Rows) and decoded.bad:
+        raise DecodeError(decoded.bad[0].reason)
 
 
 @attrs.define

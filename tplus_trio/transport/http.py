@@ -44,6 +44,14 @@ class Answer:
         return retry_after(self.headers.get("retry-after", ""), date=self.headers.get("date"))
 
 
+@attrs.define
+class _Progress:
+    """How far a request got."""
+
+    #: Whether its first byte may have left.
+    has_sent: bool = False
+
+
 class _Content:
     """A request's body, as httpcore reads it: no generator, which a lost connection would leave half-way."""
 
@@ -77,8 +85,10 @@ class _Transport(httpx.AsyncBaseTransport):
             headers=request.headers.raw,
             content=_Content(request.content),
         )
+        progress: _Progress = request.extensions["progress"]
         repeatable = request.method == "GET"
         connection = await pool.take(repeatable=repeatable)
+        progress.has_sent = True
         try:
             return await self._exchange(pool, connection, sent)
         except ConnectionFailed:
@@ -199,21 +209,27 @@ class Http:
         """
         if self._is_closed:
             raise RuntimeError(_CLOSED)
+        progress = _Progress()
         with trio.CancelScope() as scope:
             self._under_way.add(scope)
             try:
-                return await self._request(scope, method, path, params, body, headers, dispatch)
+                return await self._request(scope, progress, method, path, params, body, headers, dispatch)
             except (ConnectionFailed, DecodeError) as exc:
+                if isinstance(exc, ConnectionFailed):
+                    exc.nothing_sent = not progress.has_sent
                 raise self._redactor.error(exc)  # noqa: B904 - it is the same, and has its cause
             finally:
                 self._under_way.discard(scope)
                 self._ended.unpark_all()
         msg = _CLOSED if self._is_closed else f"{method} {path} was not answered within {self._timeout:g} s"
-        raise ConnectionFailed(msg)
+        failure = ConnectionFailed(msg)
+        failure.nothing_sent = not progress.has_sent
+        raise failure
 
     async def _request(
         self,
         scope: trio.CancelScope,
+        progress: _Progress,
         method: str,
         path: str,
         params: Mapping[str, str | int] | None,
@@ -235,7 +251,9 @@ class Http:
             sent = dict(headers or {})
             if body is not None:
                 sent["content-type"] = "application/json"
-            response = await self._client.request(method, path, params=params, content=body, headers=sent)
+            response = await self._client.request(
+                method, path, params=params, content=body, headers=sent, extensions={"progress": progress}
+            )
             response.stream = _READ  # the one that was read holds the response
         finally:
             queue.release(ticket)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
+from itertools import chain
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from tplus_trio.models import Gap, LinkedDiff, OrderBook, OrderBookDiff, PriceLevel
+from tplus_trio.levels import latest_levels, says_the_same
+from tplus_trio.models import Gap, LinkedDiff, OrderBook, OrderBookDiff
 from tplus_trio.streams.recovery.base import Recovery
 from tplus_trio.streams.stats import StreamStats
 
@@ -254,17 +255,10 @@ class DepthRecovery(Recovery[Depth]):
 
         Numbers alone do not tell where a service started over while the connection was made, and has come as far again.
         """
-        said: tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]] = ({}, {})
-        for diff in self._held:
-            if diff.sequence_number <= snapshot.sequence_number:
-                said[0].update(diff.bids)
-                said[1].update(diff.asks)
-        for levels, side in zip((snapshot.bids, snapshot.asks), said, strict=True):
-            if side:
-                has = dict(levels)
-                if any(has.get(price, 0) != quantity for price, quantity in side.items()):
-                    return False
-        return True
+        said = [diff for diff in self._held if diff.sequence_number <= snapshot.sequence_number]
+        return says_the_same(snapshot.bids, chain.from_iterable(diff.bids for diff in said)) and says_the_same(
+            snapshot.asks, chain.from_iterable(diff.asks for diff in said)
+        )
 
     def _begin(self, snapshot: OrderBook) -> Sequence[Depth]:
         """Deliver a snapshot and what is held after it."""
@@ -307,15 +301,10 @@ def conflate_depth(waiting: deque[Depth]) -> int:
         return 0
     merged = diffs[0]
     if len(diffs) > 1:
-        bids: dict[Decimal, PriceLevel] = {}
-        asks: dict[Decimal, PriceLevel] = {}
-        for diff in diffs:
-            for level in diff.bids:
-                bids[level.price] = level
-            for level in diff.asks:
-                asks[level.price] = level
+        bids = latest_levels(chain.from_iterable(diff.bids for diff in diffs))
+        asks = latest_levels(chain.from_iterable(diff.asks for diff in diffs))
         last = diffs[-1].sequence_number
         follows = diffs[0].previous_sequence_number
-        merged = LinkedDiff(tuple(bids.values()), tuple(asks.values()), last, follows)
+        merged = LinkedDiff(tuple(bids), tuple(asks), last, follows)
     waiting.append(merged)
     return len(merged.bids) + len(merged.asks)

@@ -52,5 +52,5 @@ class OrdersRecovery(Recovery[OrdersUpdate]):
         self.page = None
         self._stats.resyncs += 1
         listing: UserOrders = answer
-        is_complete = not listing.page.get("has_next_page")
+        is_complete = not listing.page.get("has_next_page") and not listing.bad
         return (*superseded, OrdersSnapshot(listing.orders, self._now_ns(), is_complete), *held)

@@ -1,0 +1,61 @@
+"""Requests about one order: what is sent, and what its answer says of the order."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from tplus_trio import codec
+from tplus_trio.auth import Service
+from tplus_trio.errors import ConnectionFailed, DecodeError, OrderFateUnknown, may_exist
+from tplus_trio.models import OrderOperationResponse
+from tplus_trio.secret import SecretBytes
+from tplus_trio.transport.pacing import Dispatch, Priority
+from tplus_trio.users import User
+
+__all__ = ["ORDER", "operate"]
+
+ORDER: Final = Dispatch(Priority.ORDER)
+
+#: How each operation is sent.
+_REQUESTS: Final = {"create": ("POST", "/orders/create"), "cancel": ("DELETE", "/orders/cancel")}
+
+
+async def operate(
+    service: Service, operation: Literal["create", "cancel"], order_id: str, request: object, owner: User
+) -> OrderOperationResponse:
+    """Send a signed request about one order.
+
+    Args:
+        service: The order book service.
+        operation: What is asked for.
+        order_id: The order, which the answer has to name.
+        request: The request's body, a model.
+        owner: Whom to sign in as.
+
+    Raises:
+        OrderFateUnknown: it was sent, and the answer does not say what became of the order.
+        ConnectionFailed: there was no answer. The message says that the order may exist, unless no connection was made.
+        ApiError: the service said no.
+    """
+    # First of all, so that what fails afterwards is about the order.
+    await service.sign_in(owner)
+    body = SecretBytes(codec.encode(request))
+    method, path = _REQUESTS[operation]
+    sent_at_ns = service.now_ns()
+    try:
+        data = await service.request(method, path, body=body, user=owner, required=True, dispatch=ORDER)
+        answer = codec.decode(data, OrderOperationResponse)
+    except DecodeError as exc:
+        why = f"its answer cannot be read ({exc})"
+        raise OrderFateUnknown(order_id, operation, sent_at_ns, why) from exc
+    except ConnectionFailed as exc:
+        if exc.nothing_sent:
+            raise
+        raise ConnectionFailed(f"{exc}; {may_exist(order_id, operation)}") from exc.__cause__
+    if answer.order_id != order_id:
+        why = f"its answer names another order, {answer.order_id[:40]!r}"
+        raise OrderFateUnknown(order_id, operation, sent_at_ns, why)
+    if not answer.status.is_known:
+        why = f"its answer has an unknown status, {str(answer.status)[:40]!r}"
+        raise OrderFateUnknown(order_id, operation, sent_at_ns, why)
+    return answer

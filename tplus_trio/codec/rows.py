@@ -1,0 +1,35 @@
+"""Lists of records, read one by one where not all are good."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from tplus_trio.codec.numbers import check_all
+from tplus_trio.codec.records import record_reader
+from tplus_trio.codec.text import MALFORMED, as_json, failure
+from tplus_trio.models import BadRow, Rows
+
+__all__ = ["read_rows"]
+
+T = TypeVar("T")
+
+_raw: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def read_rows(data: bytes, kind: type[T]) -> Rows[T]:
+    """The good records of a JSON list, and in ``bad`` the others; raises one of ``MALFORMED`` if it is no list."""
+    read = record_reader(kind)
+    good: list[T] = []
+    bad: list[BadRow] = []
+    for position, raw in enumerate(_raw.decode(data)):
+        row = bytes(raw)
+        try:
+            record = read(as_json(row))
+            check_all(record)
+        except MALFORMED as error:
+            bad.append(BadRow(position, str(failure(f"a {kind.__name__}", row, error)), row))
+        else:
+            good.append(record)
+    return Rows(good, bad)
