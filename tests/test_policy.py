@@ -87,14 +87,14 @@ def test_delays_grow_to_their_bound() -> None:
 
 def test_jitter_is_full() -> None:
     delays = [restarts(draw, initial_delay=8.0).failed(LOST, 0.0) for draw in (0.0, 0.25, 0.999)]
-    assert delays == [0.01, 2.0, pytest.approx(7.992)]
+    assert delays == [0.001, 2.0, pytest.approx(7.992)]
 
 
 @pytest.mark.parametrize("policy", [{}, {"initial_delay": 0.0, "max_delay": 0.0}, {"max_delay": 0.001}])
 def test_there_is_a_least_delay_whatever_is_drawn(policy: dict[str, float]) -> None:
     machine = restarts(0.0, **policy)
-    assert [machine.failed(LOST, 0.0) for _ in range(7)] == [0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25]
-    assert machine.jitter(1) == machine.jitter(0) == 0.01
+    assert [machine.failed(LOST, 0.0) for _ in range(7)] == [0.001, 0.004, 0.016, 0.064, 0.25, 0.25, 0.25]
+    assert machine.jitter(1) == machine.jitter(0) == 0.001
     assert machine.jitter(100_000) == 0.25
 
 

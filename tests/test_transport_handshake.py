@@ -16,7 +16,7 @@ from tplus_trio.secret import Redactor
 from tplus_trio.testing import MemoryNetwork
 from tplus_trio.testing.frames import text_frame
 from tplus_trio.transport.connector import Endpoint
-from tplus_trio.transport.handshake import describe_foreign, readable, refusal
+from tplus_trio.transport.handshake import is_foreign, readable, refusal
 from tplus_trio.transport.websocket import WebSocketLimits, open_websocket
 
 FILLER = tuple(b"x-%d: %s" % (n, b"v" * 900) for n in range(22))
@@ -81,7 +81,7 @@ FOREIGN = {
     "SSH": b"SSH-2.0-OpenSSH_9\r\n",
     "a page": b"<html>hello</html>",
     "not HTTP/1.1": b"\xff\xfe garbage",
-    "begins with b'OK'": b"OK",
+    "begins with 'OK'": b"OK",
 }
 
 
@@ -101,9 +101,9 @@ async def test_other_protocols_are_named(kind: str, ends: bool, autojump_clock: 
 
 def test_the_beginning_of_http_1_is_nothing_else() -> None:
     data = b"HTTP/1.1 101 Switching"
-    assert all(describe_foreign(data[:size], ended=True) is None for size in range(len(data)))
-    assert describe_foreign(b"\0") is None
-    assert describe_foreign(SETTINGS[:9]) is not None
+    assert not any(is_foreign(data[:size], ended=True) for size in range(len(data)))
+    assert not is_foreign(b"\0")
+    assert is_foreign(SETTINGS[:9])
 
 
 @pytest.mark.parametrize(

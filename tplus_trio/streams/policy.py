@@ -27,9 +27,10 @@ __all__ = ["RestartPolicy", "Restarts", "is_passing"]
 _LONGEST_WAIT: Final = 3600.0
 #: Seconds over which streams come back once one of them shows that the service is there.
 _SHORT: Final = 0.5
-#: Seconds: the least delay after the first failure, which doubles with each one up to the second figure. Whatever the
-#: policy and the draw, a service that refuses is not asked thousands of times a second, and virtual time goes on.
-_LEAST_DELAY: Final = 0.01
+#: Seconds: the least delay after the first failure, four times as much with each one, up to the second figure. Whatever
+#: the policy and the draw, a service that refuses is not asked thousands of times a second, and virtual time goes on.
+#: The first is small: a connection that was lost once may be made again at once.
+_LEAST_DELAY: Final = 0.001
 _MOST_LEAST_DELAY: Final = 0.25
 #: Statuses other than 429 and 5xx with which the same request may succeed later: Request Timeout, and Too Early.
 _PASSING: Final = frozenset({408, 425, 429})
@@ -40,7 +41,7 @@ class RestartPolicy:
     """How a stream that failed for a passing reason is started again: after an exponential delay with full jitter.
 
     The n-th delay in a row is drawn evenly between 0 and ``min(max_delay, initial_delay * factor ** (n - 1))`` seconds.
-    It is at least ``min(0.25, 0.01 * 2 ** (n - 1))`` seconds, also where ``max_delay`` is less or the draw is 0. A
+    It is at least ``min(0.25, 0.001 * 4 ** (n - 1))`` seconds, also where ``max_delay`` is less or the draw is 0. A
     ``Retry-After`` of the server's is kept where it is longer, up to an hour. The delay starts over once a stream has
     been live for ``within`` seconds.
 
@@ -122,7 +123,7 @@ class Restarts:
 
     def jitter(self, failures: int) -> float:
         """A delay, in seconds, for so many attempts in a row that came to nothing."""
-        least = min(_LEAST_DELAY * 2.0 ** max(min(failures - 1, 16), 0), _MOST_LEAST_DELAY)
+        least = min(_LEAST_DELAY * 4.0 ** max(min(failures - 1, 16), 0), _MOST_LEAST_DELAY)
         return max(self._draw() * (self._policy or RestartPolicy()).ceiling(failures), least)
 
 

@@ -12,7 +12,7 @@ from tplus_trio.errors import ConnectionFailed, HandshakeRejected
 from tplus_trio.secret import Redactor
 from tplus_trio.transport.retry_after import retry_after
 
-__all__ = ["HEAD_END", "describe_foreign", "handshake_failure", "readable", "refusal"]
+__all__ = ["HEAD_END", "describe_foreign", "handshake_failure", "is_foreign", "readable", "refusal"]
 
 #: The longest body excerpt and the longest text of a server's that an error shows, in characters.
 _EXCERPT: Final = 200
@@ -37,6 +37,8 @@ _FOREIGN: Final = (
     (re.compile(rb"SSH-"), "SSH: the host or port is another service's"),
     (re.compile(rb"\s*<"), "a page without an HTTP head"),
 )
+#: Characters of such an answer that an error shows.
+_BEGINNING: Final = 60
 #: From so many bytes on, the beginning of an answer tells its protocol.
 _TELLING: Final = 9
 _ELEMENTS: Final = re.compile(r"(?is)<!--.*?(-->|$)|<(script|style)\b.*?(</\2>|$)|<[^>]*(>|$)")
@@ -44,19 +46,27 @@ _TITLE: Final = re.compile(r"(?is)<title[^>]*>(.*?)(</title|$)")
 _PAGE: Final = re.compile(r"(?i)\s*<(!doctype|!--|html|head|body|title|h1|center|p|div)\b|\s*<!--")
 
 
-def describe_foreign(data: bytes, *, ended: bool = False) -> str | None:
-    """Say what an answer is that is not HTTP/1; None where it is, or where too little of it came.
+def is_foreign(data: bytes, *, ended: bool = False) -> bool:
+    """Whether an answer is not HTTP/1; False also where too little of it came to tell what it is.
 
     Args:
         data: What came so far.
         ended: Whether nothing more will come.
     """
     if not data or data[: len(_HTTP_1)] == _HTTP_1[: len(data)]:
-        return None
-    known = next((name for pattern, name in _FOREIGN if pattern.match(data)), None)
-    if known is None and len(data) < _TELLING and not ended:
-        return None
-    return f"the answer is not HTTP/1.1, it begins with {data[:40]!r}" + (f" ({known})" if known else "")
+        return False
+    return ended or len(data) >= _TELLING or _protocol(data) is not None
+
+
+def describe_foreign(data: bytes, redactor: Redactor) -> str:
+    """Say what an answer is that is not HTTP/1, with its beginning, in which no secret is shown or cut in two."""
+    known = _protocol(data)
+    text = readable(redactor.text(data[:_SEARCHED].decode("latin-1")))[:_BEGINNING]
+    return f"the answer is not HTTP/1.1, it begins with '{text}'" + (f" ({known})" if known else "")
+
+
+def _protocol(data: bytes) -> str | None:
+    return next((name for pattern, name in _FOREIGN if pattern.match(data)), None)
 
 
 def readable(text: str) -> str:
@@ -122,10 +132,11 @@ def handshake_failure(failure: BaseException, answer: bytes, redactor: Redactor)
         case ConnectionFailed() | HandshakeRejected():
             return failure
         case _:
-            reason = _reason(failure)
-            line = readable(answer.partition(b"\n")[0].decode("latin-1"))
-            broken = ConnectionFailed(f"not a WebSocket handshake: {readable(str(reason))}; the answer begins {line!r}")
-            broken.__cause__ = reason
+            # h11 adds the line itself, in a form in which a secret would not be found.
+            reason = readable(redactor.text(str(_reason(failure)).partition(": bytearray")[0]))
+            line = readable(redactor.text(answer[:_SEARCHED].partition(b"\n")[0].decode("latin-1")))
+            broken = ConnectionFailed(f"not a WebSocket handshake: {reason}; the answer begins with '{line}'")
+            broken.__cause__ = failure
             return redactor.error(broken)
 
 

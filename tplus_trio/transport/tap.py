@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from tplus_trio.secret import SecretBytes
-from tplus_trio.transport.handshake import HEAD_END, describe_foreign
+from tplus_trio.transport.handshake import HEAD_END, is_foreign
 
 __all__ = ["Tap"]
 
@@ -109,8 +109,8 @@ class Tap(trio.abc.Stream):
                 if len(self.head) > _MAX_HANDSHAKE:
                     break  # a refusal's body; nobody needs more of it
                 return data
-            if describe_foreign(self.head):
-                self._end(ValueError("the answer is not HTTP/1.1"))  # what it is may hold a secret
+            if is_foreign(self.head):
+                self._end(ValueError("the answer is not HTTP/1.1"))
                 return b""
             found = HEAD_END.search(self.head, searched)
             if (len(self.head) if found is None else found.end()) > _MAX_HANDSHAKE:

@@ -23,7 +23,7 @@ from tplus_trio.secret import Redactor
 from tplus_trio.transport.closing import CloseBudget
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream
 from tplus_trio.transport.frames import FrameCutter, Other
-from tplus_trio.transport.handshake import describe_foreign, handshake_failure, refusal
+from tplus_trio.transport.handshake import describe_foreign, handshake_failure, is_foreign, refusal
 from tplus_trio.transport.tap import Tap
 from tplus_trio.transport.watch import SLICES, WatchedStream
 
@@ -316,7 +316,8 @@ def _closed(reason: trio_websocket.CloseReason | None, cause: Exception | None, 
 
 def _unanswered(tap: Tap, redactor: Redactor) -> Exception:
     """Say how a connection came to its end before the handshake did."""
-    reason = describe_foreign(tap.head, ended=True) or str(tap.cause or "closed by the server")
+    foreign = describe_foreign(tap.head, redactor) if is_foreign(tap.head, ended=True) else None
+    reason = foreign or str(tap.cause or "closed by the server")
     broken = ConnectionFailed(f"the connection ended before the WebSocket handshake was done: {reason}")
     return refusal(tap.head, redactor) or redactor.error(broken)
 
@@ -362,8 +363,8 @@ async def open_websocket(
             refused = None
             if tap is not None:
                 refused = refusal(tap.head, redactor)
-                foreign = describe_foreign(tap.head, ended=True)
-                msg += f": {redactor.text(foreign)}" if foreign else ""
+                if is_foreign(tap.head, ended=True):
+                    msg += f": {describe_foreign(tap.head, redactor)}"
             raise refused or ConnectionFailed(msg) from None
         nursery.start_soon(websocket.keep_alive)
         yield websocket
