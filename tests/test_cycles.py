@@ -140,8 +140,8 @@ async def test_nothing_is_left_to_the_collector(
 
 class TestPlainExitStack:
     @staticmethod
-    def context(log: list[str], name: str, *, swallows: bool = False, fails: Exception | None = None) -> Context:
-        return Context(log, name, swallows, fails)
+    def context(log: list[str], name: str, *, fails: Exception | None = None) -> Context:
+        return Context(log, name, fails)
 
     async def test_the_latest_is_left_first(self) -> None:
         log: list[str] = []
@@ -169,14 +169,6 @@ class TestPlainExitStack:
         assert caught.value is failure
         assert log == ["a ValueError('body')"]
 
-    async def test_one_that_is_swallowed(self) -> None:
-        log: list[str] = []
-        async with PlainExitStack() as stack:
-            await stack.enter_async_context(self.context(log, "a"))
-            await stack.enter_async_context(self.context(log, "b", swallows=True))
-            raise ValueError("body")
-        assert log == ["b ValueError('body')", "a None"]
-
     async def test_one_that_comes_up_on_the_way_out(self) -> None:
         log: list[str] = []
 
@@ -200,14 +192,13 @@ class TestPlainExitStack:
 
 
 class Context:
-    def __init__(self, log: list[str], name: str, swallows: bool, fails: Exception | None) -> None:
-        self.log, self.name, self.swallows, self.fails = log, name, swallows, fails
+    def __init__(self, log: list[str], name: str, fails: Exception | None) -> None:
+        self.log, self.name, self.fails = log, name, fails
 
     async def __aenter__(self) -> str:
         return self.name
 
-    async def __aexit__(self, kind: object, value: BaseException | None, traceback: object) -> bool:
+    async def __aexit__(self, kind: object, value: BaseException | None, traceback: object) -> None:
         self.log.append(f"{self.name} {value!r}")
         if self.fails is not None:
             raise self.fails
-        return self.swallows

@@ -11,11 +11,11 @@ __all__ = ["PlainExitStack"]
 
 T = TypeVar("T")
 
-_Exit = Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], Awaitable[bool | None]]
+_Exit = Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], Awaitable[object]]
 
 
 class PlainExitStack:
-    """Leaves what was entered on it, the latest first, as ``contextlib.AsyncExitStack`` does.
+    """Leaves what was entered on it, the latest first, as ``contextlib.AsyncExitStack`` does. It swallows no exception.
 
     That one's frame holds the exception that passes through it, whose traceback holds the frame: a cycle, which keeps
     all that the other frames of the traceback hold until the garbage is collected.
@@ -24,7 +24,7 @@ class PlainExitStack:
     def __init__(self) -> None:
         self._exits: list[_Exit] = []
 
-    async def enter_async_context(self, context: AbstractAsyncContextManager[T, bool | None]) -> T:
+    async def enter_async_context(self, context: AbstractAsyncContextManager[T]) -> T:
         """Enter a context, which is left with the stack; what it gives."""
         entered = await context.__aenter__()
         self._exits.append(context.__aexit__)
@@ -46,22 +46,14 @@ class PlainExitStack:
         exc_type: type[BaseException] | None,
         exc_value: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool:
-        pending = exc_value
+    ) -> None:
+        # What is entered bounds its own cleanup.
+        if not self._exits:
+            return
+        leave = self._exits.pop()
         try:
-            while self._exits:
-                leave = self._exits.pop()
-                try:
-                    if await leave(None if pending is None else type(pending), pending, _traceback_of(pending)):
-                        pending = None
-                except BaseException as failure:  # noqa: BLE001 - it goes on through the rest, and is raised at the end
-                    pending = failure
-            if pending is not None and pending is not exc_value:
-                raise pending
-            return pending is None and exc_value is not None
-        finally:
-            pending = exc_value = None  # see above
-
-
-def _traceback_of(exception: BaseException | None) -> TracebackType | None:
-    return None if exception is None else exception.__traceback__
+            await leave(exc_type, exc_value, traceback)  # noqa: ASYNC102 - see above
+        except BaseException as failure:
+            await self.__aexit__(type(failure), failure, failure.__traceback__)  # noqa: ASYNC102 - see above
+            raise
+        await self.__aexit__(exc_type, exc_value, traceback)  # noqa: ASYNC102 - see above
