@@ -12,9 +12,10 @@ import attrs
 import trio
 
 from tplus_trio.auth import Service
-from tplus_trio.errors import ConnectionFailed, DecodeError, TplusError
+from tplus_trio.errors import DecodeError, TplusError
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.patience import PATIENT, Patience, Spacing
 from tplus_trio.streams.policy import RestartPolicy, Restarts
 from tplus_trio.streams.stats import StreamState, StreamStats
 from tplus_trio.streams.turns import Turns
@@ -31,10 +32,6 @@ T_contra = TypeVar("T_contra", contravariant=True)
 _MAX_HELD: Final = 50_000
 #: And how many bytes may have brought them.
 _MAX_HELD_BYTES: Final = 16 * 1024 * 1024
-#: How many answers in a row may turn out to be of no use before the next request is put off.
-_PATIENT: Final = 2
-#: And after how many the connection itself is given up: what it brought does not go together with what REST says.
-_HOPELESS: Final = 8
 
 
 class Sink(Protocol[T_contra]):
@@ -87,6 +84,10 @@ class Supervisor(Generic[T]):
         self._stopping = False
         self._fetching = False
         self._side_failure: Exception | None = None
+        self._draw = draw
+        self._spacing = Spacing()
+        #: The recovery's ticket for which `_expire` waits.
+        self._holding: int | None = None
         self._answered = trio.lowlevel.ParkingLot()
         self._changed = trio.Event()
         self._complained: set[str] = set()
@@ -133,6 +134,7 @@ class Supervisor(Generic[T]):
     def resync(self, reason: str = "ordered") -> None:
         """Make the feed whole again over the connection that there is; without one, that happens anyway."""
         if self._subscribed:
+            self._spacing.reset()
             try:
                 self._hole(reason)
             except TplusError as exc:
@@ -202,6 +204,8 @@ class Supervisor(Generic[T]):
         """
         feed, recovery = self._feed, self._recovery
         self._side_failure = None
+        self._holding = None
+        self._spacing.reset()
         try:
             async with open_plain_nursery() as self._connection:
                 if recovery.eager:
@@ -274,6 +278,8 @@ class Supervisor(Generic[T]):
             return
         if self._recovery.page is not None:
             self._fetch_soon()
+        if self._recovery.hold_timeout is not None:
+            self._expire_soon(self._recovery.hold_timeout)
         if not self._recovery.synced:
             self._set_state(StreamState.SYNCING)
         elif self.state is not StreamState.LIVE:
@@ -290,8 +296,7 @@ class Supervisor(Generic[T]):
 
     def _hole(self, reason: str) -> None:
         """Something was missed over a connection that goes on."""
-        self._recovery.lost(reason)
-        self._sink.put_nowait(self._recovery.subscribed())
+        self._sink.put_nowait(self._recovery.hole(reason))
         self._after_step()
 
     def _break_off(self, failure: Exception) -> None:
@@ -325,7 +330,9 @@ class Supervisor(Generic[T]):
     async def _ask(self) -> None:
         recovery, fetch = self._recovery, self._feed.fetch
         assert fetch is not None  # noqa: S101 - for the type checker: a recovery that asks comes with it
-        patience = _Patience()
+        patience = Patience()
+        if self._subscribed and not recovery.urgent:
+            await trio.sleep(self._spacing.begin(trio.current_time()) * self._jitter())
         while (page := recovery.page) is not None:
             ticket, early = recovery.ticket, not self._subscribed
             delay = 0.0
@@ -344,33 +351,32 @@ class Supervisor(Generic[T]):
                 if wanted:
                     self._answered.unpark_all()
                     await self._deliver(items)
-                patience.count(useful=useful, rejected=wanted and not early)
-                if patience.useless > _PATIENT:
-                    delay = self._restarts.jitter(patience.useless - _PATIENT)
+                patience.count(useful=useful, rejected=wanted and not early and not recovery.counts_reads)
+                if wanted and recovery.retry_after:
+                    delay = recovery.retry_after * self._jitter()
+                elif patience.useless > PATIENT:
+                    delay = self._restarts.jitter(patience.useless - PATIENT)
             if early and not self._subscribed:
                 return
+            self._spacing.end(trio.current_time())
             await trio.sleep(delay)
 
+    def _jitter(self) -> float:
+        """A factor for delays that must not come to nothing."""
+        return 0.75 + 0.25 * self._draw()
 
-@attrs.define
-class _Patience:
-    """With answers of REST that are of no use."""
+    def _expire_soon(self, timeout: float) -> None:
+        """See to it that the recovery holds items back no longer than it may."""
+        if self._holding != self._recovery.ticket and self._connection is not None:
+            self._holding = self._recovery.ticket
+            self._connection.start_soon(self._expire, timeout, self._holding)
 
-    useless: int = 0
-    #: Of them, those that were looked at, and did not fit.
-    rejected: int = 0
-
-    def count(self, *, useful: bool, rejected: bool) -> None:
-        """Count an answer.
-
-        Raises:
-            ConnectionFailed: none will fit any more.
-        """
-        if useful:
-            self.useless = self.rejected = 0
-            return
-        self.useless += 1
-        self.rejected += rejected
-        if self.rejected >= _HOPELESS:
-            msg = f"{self.rejected} answers over REST in a row did not fit what the connection brought"
-            raise ConnectionFailed(msg)
+    async def _expire(self, timeout: float, ticket: int) -> None:
+        await trio.sleep(timeout)
+        if self._recovery.ticket == ticket and self._subscribed:
+            try:
+                items = self._recovery.expire()
+                self._answered.unpark_all()
+                await self._deliver(items)
+            except TplusError as exc:
+                self._break_off(exc)  # the buffer is full: it is raised where the connection is read
