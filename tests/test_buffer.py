@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from tplus_trio import Depth, Gap, OrderBook, OrderBookDiff, SlowConsumer, StreamStats
-from tplus_trio.streams.buffer import Buffer, check_overflow, conflate_by
+from tplus_trio.streams.buffer import Buffer, Conflate, check_overflow, conflate_by
 from tplus_trio.streams.recovery import conflate_depth
 from tplus_trio.streams.stream import _Drops
 
@@ -230,11 +230,39 @@ async def test_error_keeps_what_there_is_room_for() -> None:
     with pytest.raises(SlowConsumer):
         await buffer.put([2, 3, 4, 5])
     assert await take(buffer, 3) == [1, 2, 3]
+
+
+async def test_error_takes_whole_what_comes_at_once_to_a_consumer_that_waits() -> None:
+    buffer = Buffer[int](3, "error")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(take, buffer, 3)
+        nursery.start_soon(take, buffer, 2)
         await wait_all_tasks_blocked()
+        buffer.put_nowait([1, 2, 3, 4, 5, 6])
+        buffer.put_nowait([7, 8, 9])  # there is room for three more, before it has taken any
         with pytest.raises(SlowConsumer):
-            buffer.put_nowait([1, 2, 3, 4])  # whoever waits is given them all the same
+            buffer.put_nowait([10])
+    assert await take(buffer, 4) == [3, 4, 5, 6]  # what came at once is taken
+    with pytest.raises(SlowConsumer):
+        buffer.put_nowait([10])
+    assert await take(buffer, 3) == [7, 8, 9]
+    with pytest.raises(SlowConsumer):
+        buffer.put_nowait([1, 2, 3, 4])  # nobody waits
+
+
+def test_keys_that_are_numbers_are_safe_against_equal_hashes() -> None:
+    # Numbers of one hash: each would be compared with all before it.
+    class Counted(int):
+        compared = 0
+        __hash__ = int.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            Counted.compared += 1
+            return int.__eq__(self, other)
+
+    waiting = deque(Counted(5 + n * (2**61 - 1)) for n in range(300))
+    conflate: Conflate[Counted] = conflate_by(lambda number: number)
+    conflate(waiting)
+    assert (len(waiting), Counted.compared) == (300, 0)
 
 
 # "drop_oldest"

@@ -8,15 +8,12 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tplus_trio import AssetIdentifier, Gap, KlinesPage, KlineUpdate, StreamStats, Timebar, Trade
+from tplus_trio import AssetIdentifier, Gap, StreamStats, Trade
 from tplus_trio.streams.recovery import KlinesBackfill, TradesBackfill
 from tplus_trio.streams.recovery.backfill import Backfill
 
 ASSET = AssetIdentifier(200)
-MINUTE = 60_000_000_000
 
 
 def trade(number: int) -> Trade:
@@ -27,23 +24,9 @@ def trades(*given: int) -> list[Trade]:
     return [trade(number) for number in given]
 
 
-def candle(minute: int, volume: int) -> KlineUpdate:
-    one = Decimal(1)
-    return KlineUpdate(one, one, one, one, Decimal(volume), minute * MINUTE, (minute + 1) * MINUTE, asset_id=ASSET)
-
-
-def bars(*candles: tuple[int, int]) -> KlinesPage:
-    """A page of candles, newest first."""
-    return KlinesPage([Timebar(*attrs.astuple(candle(*each))[:-1]) for each in reversed(candles)])
-
-
 def ids(items: Sequence[Any]) -> list[int]:
     assert not any(isinstance(item, Gap) for item in items)
     return [item.trade_id for item in items]
-
-
-def states(items: Sequence[Any]) -> list[tuple[int, int]]:
-    return [(item.open_timestamp_ns // MINUTE, int(item.volume)) for item in items]
 
 
 class Clock:
@@ -62,6 +45,17 @@ def missing(recovery: Backfill[Any], clock: Clock, since: int = 1000, until: int
     assert recovery.subscribed() == ()
     assert recovery.page == 0
     assert not recovery.synced
+
+
+def read_in_vain(recovery: Backfill[Any], *pages: Any) -> Sequence[Any]:
+    """REST is read until the recovery gives up; what it delivers then."""
+    for _ in range(5):
+        for number, page in enumerate(pages):
+            assert recovery.page == number
+            assert recovery.answer(number, page, early=False) == ()
+    for number, page in enumerate(pages[:-1]):
+        assert recovery.answer(number, page, early=False) == ()
+    return recovery.answer(len(pages) - 1, pages[-1], early=False)
 
 
 @pytest.fixture
@@ -106,18 +100,32 @@ def fresh(clock: Clock) -> TradesBackfill:
     [
         ([trades(1003, 1002), trades(1000, 999)], [1000, 1002, 1003]),
         ([trades(1003, 1002), trades(1001), []], [1001, 1002, 1003]),
-        ([trades(999, 998)], []),
-        ([[]], []),
     ],
-    ids=["to the subscription", "to the beginning of history", "nothing since", "no history"],
+    ids=["to the subscription", "to the beginning of history"],
 )
 def test_a_loss_before_the_first_trade(fresh: TradesBackfill, pages: list[list[Trade]], told: list[int]) -> None:
     fresh.receive(trades(1003, 1004))
     for number, page in enumerate(pages[:-1]):
         assert fresh.answer(number, page, early=False) == ()
         assert fresh.page == number + 1
-    live = [1003, 1004] if 1003 not in told else [1004]
-    assert ids(fresh.answer(len(pages) - 1, pages[-1], early=False)) == told + live
+    assert ids(fresh.answer(len(pages) - 1, pages[-1], early=False)) == [*told, 1004]
+    assert fresh.synced
+
+
+@pytest.mark.parametrize("page", [trades(999, 998), []], ids=["nothing since", "no history"])
+def test_a_loss_before_the_first_trade_and_a_history_that_lags(fresh: TradesBackfill, page: list[Trade]) -> None:
+    fresh.receive(trades(1003, 1004))
+    for _ in range(5):
+        assert fresh.answer(0, page, early=False) == ()
+        assert fresh.page == 0
+    gap, *rest = fresh.answer(0, page, early=False)
+    assert isinstance(gap, Gap)
+    assert ids(rest) == [1003, 1004]
+
+
+@pytest.mark.parametrize("page", [trades(999, 998), []], ids=["nothing since", "no history"])
+def test_nothing_since_a_loss_before_the_first_trade(fresh: TradesBackfill, page: list[Trade]) -> None:
+    assert fresh.answer(0, page, early=False) == ()
     assert fresh.synced
 
 
@@ -129,8 +137,7 @@ def test_a_loss_before_the_first_trade_beyond_the_bound(fresh: TradesBackfill) -
 
 def test_a_clock_that_was_set_back_does_not_tell_what_is_from_before(fresh: TradesBackfill, clock: Clock) -> None:
     clock.now = 500
-    assert fresh.answer(0, trades(499), early=False) == ()
-    assert fresh.answer(1, [], early=False) == (Gap(500, 1000, "reset"),)
+    assert read_in_vain(fresh, trades(499), []) == (Gap(500, 1000, "reset"),)
     assert fresh.synced
 
 
@@ -147,10 +154,9 @@ def test_a_page_that_ends_where_the_hole_begins(recovery: TradesBackfill) -> Non
 
 def test_a_history_that_ends_within_the_hole_is_not_whole(recovery: TradesBackfill, clock: Clock) -> None:
     # The service forgets, or has started over: trade 2 was delivered and is not there. Who knows what came after it?
-    assert recovery.answer(0, trades(9, 8), early=False) == ()
     recovery.receive(trades(10))
     clock.now = 3000
-    gap, *rest = recovery.answer(1, [], early=False)
+    gap, *rest = read_in_vain(recovery, trades(9, 8), [])
     assert gap == Gap(1000, 3000, "reset")
     assert ids(rest) == [10]
     assert recovery.synced
@@ -159,6 +165,9 @@ def test_a_history_that_ends_within_the_hole_is_not_whole(recovery: TradesBackfi
 def test_trades_that_are_made_between_two_pages_shift_them(recovery: TradesBackfill) -> None:
     recovery.answer(0, trades(6, 5), early=False)
     recovery.receive(trades(7))
+    assert recovery.answer(1, trades(5, 4, 3, 2), early=False) == ()
+    assert (recovery.page, recovery.retry_after) == (0, 0.0)  # 7 came while REST was asked, or after what REST has
+    assert recovery.answer(0, trades(7, 6, 5), early=False) == ()
     assert ids(recovery.answer(1, trades(5, 4, 3, 2), early=False)) == [3, 4, 5, 6, 7]
 
 
@@ -206,133 +215,6 @@ def test_trades_of_two_markets_may_have_the_same_number() -> None:
     machine.subscribed()
     other = attrs.evolve(trade(1), asset_id=AssetIdentifier(201))
     assert machine.receive([trade(1), other, other]) == [trade(1), other]
-
-
-STEPS = ["trade", "trade", "receive", "lost", "ask", "answer"]
-
-
-class TradesModel:
-    """A feed that loses its connection, a history in pages, and a recovery between the two."""
-
-    def __init__(self, page_size: int, max_pages: int) -> None:
-        self.recovery = TradesBackfill(lambda: 0, StreamStats(), max_pages=max_pages)
-        self.page_size = page_size
-        self.made = 0
-        self.out: list[Trade | Gap] = [*self.recovery.subscribed()]
-        self._wire: list[int] = []
-        self._asked: tuple[int, int, list[int]] | None = None
-
-    def trade(self) -> None:
-        self.made += 1
-        self._wire.append(self.made)
-
-    def receive(self) -> None:
-        self.out += self.recovery.receive(trades(*self._wire))
-        self._wire.clear()
-
-    def lost(self) -> None:
-        """The connection is lost, with what was under way, and some more is missed."""
-        self._wire.clear()
-        self._asked = None
-        self.made += self.made % 7
-        self.recovery.lost("lost")
-        self.out += self.recovery.subscribed()
-
-    def ask(self) -> None:
-        page = self.recovery.page
-        if page is not None and self._asked is None:
-            newest_first = range(self.made, 0, -1)
-            self._asked = (self.recovery.ticket, page, [*newest_first[page * self.page_size :][: self.page_size]])
-
-    def answer(self) -> None:
-        if self._asked is not None:
-            (ticket, page, found), self._asked = self._asked, None
-            if ticket == self.recovery.ticket:
-                self.out += self.recovery.answer(page, trades(*found), early=False)
-
-
-@settings(deadline=None)
-@given(steps=st.lists(st.sampled_from(STEPS)), page_size=st.integers(1, 4), max_pages=st.integers(1, 6))
-def test_each_trade_once_in_order_or_a_gap(steps: list[str], page_size: int, max_pages: int) -> None:
-    model = TradesModel(page_size, max_pages)
-    # One trade comes before all else, so that there is something that a hole can join on to.
-    for step in ["trade", "receive", *steps, "lost", *["receive", "ask", "answer"] * 9, "trade", "receive"]:
-        getattr(model, step)()
-    assert model.recovery.synced
-    last, gap = 0, False
-    for item in model.out:
-        if isinstance(item, Gap):
-            gap = True
-            continue
-        # What a gap does not cover is all there, each once.
-        assert item.trade_id > last if gap else item.trade_id == last + 1
-        last, gap = item.trade_id, False
-    assert last == model.made
-
-
-@pytest.fixture
-def candles(clock: Clock) -> KlinesBackfill:
-    """The candle of minute 1 came, in two states; then the connection was lost."""
-    made = KlinesBackfill(clock, StreamStats(), max_pages=3, asset_id=ASSET)
-    assert made.subscribed() == ()
-    assert states(made.receive([candle(1, 1), candle(1, 2)])) == [(1, 1), (1, 2)]
-    missing(made, clock)
-    return made
-
-
-def test_missed_candles_come_in_their_latest_state(candles: KlinesBackfill) -> None:
-    assert candles.receive([candle(5, 1)]) == ()
-    assert candles.answer(0, bars((4, 9), (5, 1)), early=False) == ()
-    assert states(candles.answer(1, bars((0, 7), (1, 5), (2, 8), (3, 8)), early=False)) == [
-        (1, 5),
-        (2, 8),
-        (3, 8),
-        (4, 9),
-        (5, 1),
-    ]
-    assert candles.synced
-    assert states(candles.receive([candle(5, 2)])) == [(5, 2)]
-
-
-def test_a_candle_that_did_not_change_is_not_told_again(candles: KlinesBackfill) -> None:
-    assert candles.answer(0, bars((0, 7), (1, 2)), early=False) == ()
-    assert candles.synced
-
-
-def test_rest_does_not_set_a_candle_back(candles: KlinesBackfill) -> None:
-    # REST was asked between the two.
-    candles.receive([candle(2, 3), candle(2, 5)])
-    assert states(candles.answer(0, bars((1, 2), (2, 4)), early=False)) == [(2, 4), (2, 5)]
-
-
-def test_a_loss_before_the_first_candle(clock: Clock) -> None:
-    made = KlinesBackfill(clock, StreamStats(), max_pages=3, asset_id=ASSET)
-    clock.now = 2 * MINUTE + 7
-    assert made.subscribed() == ()
-    missing(made, clock, clock.now, 4 * MINUTE)
-    # Among them the one that was current when the stream began.
-    assert states(made.answer(0, bars((1, 5), (2, 6), (3, 1)), early=False)) == [(2, 6), (3, 1)]
-
-
-def test_candles_older_than_rest_says_are_not_told_again(candles: KlinesBackfill) -> None:
-    candles.receive([candle(2, 3), candle(2, 5), candle(3, 1)])
-    assert states(candles.answer(0, bars((1, 2), (2, 5), (3, 1)), early=False)) == [(2, 5), (3, 1)]
-
-
-def test_a_hole_of_candles_beyond_the_bound(candles: KlinesBackfill, clock: Clock) -> None:
-    candles.receive([candle(90, 1)])
-    candles.answer(0, bars((89, 1), (90, 1)), early=False)
-    candles.answer(1, bars((87, 1), (88, 1)), early=False)
-    clock.now = 3000
-    gap, *rest = candles.answer(2, bars((85, 1), (86, 1)), early=False)
-    assert gap == Gap(1000, 3000, "reset")
-    assert states(rest) == [(90, 1)]
-
-
-def test_a_history_of_candles_that_ends_within_the_hole(candles: KlinesBackfill, clock: Clock) -> None:
-    assert candles.answer(0, bars((5, 1), (6, 1)), early=False) == ()
-    assert candles.answer(1, bars(), early=False) == (Gap(1000, 2000, "reset"),)
-    assert candles.synced
 
 
 @pytest.mark.parametrize("make", [TradesBackfill, KlinesBackfill])

@@ -160,14 +160,72 @@ def test_a_jump_asks_for_a_new_snapshot_and_keeps_what_came_with_it() -> None:
 def test_a_swap_is_a_jump() -> None:
     recovery = synced()
     assert recovery.come(102, 101, 103) == []
-    assert recovery.told(100) == []  # 101 came, but where it belongs, nobody can say any more
+    assert recovery.told(100) == []  # 101 came after 102: a snapshot is believed from 101 on
     assert recovery.told(103) == ["B103"]
 
 
 def test_repeats_are_dropped() -> None:
     recovery = synced()
-    assert recovery.come(101, 101, 100, 102, 102, 101, 103) == ["101", "102", "103"]
+    assert recovery.come(101, 101, 102, 102, 101, 103) == ["101", "102", "103"]
     assert recovery.stats.gaps == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [diff(102, 100, 7), diff(102, 101), OrderBookDiff((), [(100, 102)], 102), diff(99)],
+    ids=["quantity", "price", "side", "never came"],
+)
+def test_an_old_number_with_another_content_asks_for_one_snapshot(change: OrderBookDiff) -> None:
+    recovery = synced()
+    recovery.come(101, 102, 103)
+    number = change.sequence_number
+    assert numbers(recovery.receive([change])) == []
+    assert (recovery.page, recovery.synced, recovery.held) == (0, False, 0)
+    assert recovery.told(number - 1) == []  # older than what made it doubtful
+    assert recovery.told(number) == [f"B{number}"]
+    assert recovery.come(number + 1) == [str(number + 1)]
+    assert recovery.stats.gaps == 1
+
+
+def test_after_a_doubt_the_service_may_as_well_have_gone_on() -> None:
+    recovery = synced()
+    recovery.come(101, 102, 103)
+    recovery.receive([diff(102, 100, 7)])
+    assert recovery.told(104) == ["B104"]
+    assert recovery.come(104, 105) == ["105"]
+
+
+def test_an_old_number_while_a_snapshot_is_awaited() -> None:
+    recovery = subscribed()
+    recovery.come(500, 501)
+    ticket = recovery.ticket
+    recovery.come(1, 2)
+    assert recovery.ticket != ticket
+    assert recovery.held == 1
+    assert recovery.told(501) == ["B501"]  # may be an answer of before, or the service goes on
+    recovery = subscribed()
+    recovery.come(500, 501)
+    recovery.come(1, 2)
+    assert recovery.told(1) == ["B1", "2"]
+
+
+def test_a_hole_leaves_known_what_the_connection_brought() -> None:
+    recovery = synced()
+    recovery.come(101, 102)
+    recovery.hole("a bad frame")
+    assert recovery.come(101, 102) == []
+    assert recovery.held == 0
+    assert recovery.told(102) == ["B102"]
+    assert recovery.come(102, 103) == ["103"]
+
+
+def test_another_connection_has_brought_nothing() -> None:
+    recovery = synced()
+    recovery.come(101, 102)
+    lost(recovery)
+    assert recovery.told(103) == ["B103"]
+    assert recovery.come(101, 102, 103, 104) == ["104"]  # rising towards the snapshot's: catching up
+    assert recovery.synced
 
 
 @pytest.mark.parametrize("seen", [0, 1, 5])
@@ -182,11 +240,18 @@ def test_numbers_that_fall_far_back_are_a_new_beginning(seen: int) -> None:
 def test_repeats_without_end_are_a_new_beginning() -> None:
     recovery = synced(100)
     recovery.come(101)
-    assert recovery.come(1, 2, 3, 4) == []
-    assert recovery.synced
-    recovery.come(5, 6)
+    for _ in range(49):
+        assert recovery.come(101) == []
+        assert recovery.synced
+    recovery.come(101)
     assert not recovery.synced
-    assert recovery.told(5) == ["B5", "6"]
+    assert recovery.told(101) == ["B101"]
+    # A service that repeats for ever is asked ever more seldom.
+    for _ in range(99):
+        recovery.come(101)
+        assert recovery.synced
+    recovery.come(101)
+    assert not recovery.synced
 
 
 def test_catching_up_without_end_is_a_new_beginning() -> None:
@@ -300,11 +365,21 @@ def test_five_fresh_snapshots_with_a_jump_prove_numbers_not_contiguous(caplog: p
     assert recovery.come(at + 20, at + 20, at + 35) == [str(at + 20), str(at + 35)]
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert "not contiguous" in record.getMessage()
-    # From now on the same after each loss, and no second warning.
-    recovery.lost("reset")
-    recovery.subscribed()
+    # A hole leaves it at that; another connection has to prove it again, with no second warning.
+    recovery.hole("a bad frame")
     recovery.come(at + 100)
     assert recovery.told(at + 95) == [f"B{at + 95}", str(at + 100)]
+    lost(recovery)
+    assert recovery.told(at + 100) == [f"B{at + 100}"]
+    assert recovery.come(at + 110) == []
+    at += 110
+    for _ in range(3):
+        strike(recovery, at)
+        assert not recovery.synced
+        at += 10
+    recovery.told(at)
+    assert recovery.come(at + 10) == [str(at + 10)]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == [record]
 
 
 @pytest.mark.parametrize("between", ["a change that follows", "a jump later on"])
@@ -333,7 +408,7 @@ def test_contiguous_never_gives_in() -> None:
 
 def test_increasing_takes_any_higher_number() -> None:
     recovery = synced(100, "increasing")
-    assert recovery.come(110, 105, 110, 200) == ["110", "200"]
+    assert recovery.come(110, 110, 200) == ["110", "200"]
     chain = recovery.receive([diff(300), diff(301)])
     assert [item.previous_sequence_number for item in chain if isinstance(item, OrderBookDiff)] == [200, 300]
     assert recovery.stats.gaps == 0
@@ -424,3 +499,26 @@ def test_conflating_keeps_removals_and_says_what_they_follow() -> None:
     assert isinstance(item, OrderBookDiff)
     assert (item.previous_sequence_number, item.sequence_number) == (5, 8)
     assert dict(item.bids) == {Decimal(100): Decimal(0), Decimal(101): Decimal(1)}
+
+
+def test_prices_of_equal_hashes_cost_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+
+    class Price(Decimal):
+        def __hash__(self) -> int:
+            return 7
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return Decimal.__eq__(self, other)
+
+    levels = [(Price(n), 1) for n in range(2000)]
+    waiting = deque[Depth]([OrderBookDiff(levels, (), 1), OrderBookDiff(levels[:100], (), 2)])
+    assert conflate_depth(waiting) == 2000
+    recovery = Recovery()
+    recovery.answer(0, OrderBook((), levels, 3), early=True)
+    recovery.subscribed()
+    recovery.receive([OrderBookDiff(levels, (), n) for n in (2, 3, 4)])
+    assert recovery.synced
+    assert compared < 100_000

@@ -8,6 +8,8 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Final, TypeAlias, get_args
 
+import attrs
+
 from tplus_trio.book import LocalBook
 from tplus_trio.errors import SequenceGap
 from tplus_trio.models import (
@@ -43,7 +45,21 @@ from .runner import Target
 __all__ = ["MACHINES"]
 
 _ASSETS: Final = (AssetIdentifier(200), AssetIdentifier(201))
+_STATUSES: Final = ("Confirmed", "Pending", "Rollbacked", "Confirmed")
 _Steps: TypeAlias = Iterator[int]
+
+
+class _Rows(list[Any]):
+    """A page of which one row could not be decoded."""
+
+    bad: Sequence[int] = ()
+
+
+def _rows(items: list[Any]) -> _Rows:
+    rows = _Rows(items)
+    if len(items) % 3 == 2:
+        rows.bad = (len(items) // 2,)
+    return rows
 
 
 class _Clock:
@@ -62,6 +78,8 @@ def _drive(
     for step in steps:
         n = step >> 3
         match step & 7:
+            case 0 if subscribed and n % 3 == 1:
+                yield recovery.hole("hole")
             case 0:
                 recovery.lost("lost")
                 subscribed = False
@@ -77,13 +95,16 @@ def _drive(
                     asked = (recovery.ticket, recovery.page, not subscribed)
             case _:
                 clock.now += n
+                if subscribed and n % 4 == 3 and recovery.hold_timeout is not None:
+                    yield recovery.expire()
                 if asked is not None:
                     (ticket, number, early), asked = asked, None
                     answer = page([item(next(steps, 0)) for _ in range(n % 8)])
                     if ticket == recovery.ticket:
                         yield recovery.answer(number, answer, early=early)
         assert recovery.held >= 0
-        assert recovery.synced == (recovery.page is None)
+        assert recovery.synced or recovery.page is not None
+        assert recovery.hold_timeout is None or (recovery.urgent and recovery.held)
 
 
 def _levels(n: int) -> tuple[PriceLevel, ...]:
@@ -154,11 +175,14 @@ def _trades(steps: _Steps) -> str:
     recovery = TradesBackfill(clock, stats, max_pages=1 + next(steps, 0) % 4)
 
     def item(n: int) -> Trade:
-        return Trade(_ASSETS[n >> 7], n % 60, Decimal(1), Decimal(1), n * 20, buyer_is_maker=False)
+        # Few trades, each in several statuses, and some ids that are another trade's too.
+        number = n % 16
+        made = Trade(_ASSETS[n >> 7], number % 12, Decimal(1), Decimal(1), number * 20, buyer_is_maker=False)
+        return attrs.evolve(made, status=_STATUSES[(n >> 4) % 4])
 
-    for items in _drive(recovery, steps, clock, item, list):
+    for items in _drive(recovery, steps, clock, item, _rows):
         out += items
-    keys = [(trade.asset_id, trade.trade_id) for trade in out if isinstance(trade, Trade)]
+    keys = [(t.asset_id, t.trade_id, t.timestamp_ns, t.status) for t in out if isinstance(t, Trade)]
     assert len(keys) == len(set(keys)), "a trade came twice"
     _check_gaps(out)
     return f"ok {stats.gaps} {stats.resyncs} {recovery.page} {recovery.held} {len(out) - len(keys)} {len(keys) // 4}"

@@ -14,7 +14,7 @@ import trio
 
 from tplus_trio import auth
 from tplus_trio.clients import market_data
-from tplus_trio.models import OrderBook, OrderBookDiff, Trade
+from tplus_trio.models import Gap, OrderBook, OrderBookDiff, Trade
 from tplus_trio.streams.recovery import Depth, DepthRecovery, Marked, TradesBackfill, conflate_depth
 
 __all__ = ["BUGS"]
@@ -101,8 +101,8 @@ def _backfill_off_by_one() -> Generator[None]:
     """The oldest trade that was missed is taken for the last that was not."""
     proper = TradesBackfill._join
 
-    def join(self: TradesBackfill, missed: Sequence[Trade], held: Sequence[Trade]) -> Sequence[Trade]:
-        return proper(self, missed[1:], held)
+    def join(self: TradesBackfill, rows: Sequence[Trade | None], held: Sequence[Trade]) -> Sequence[Trade | Gap]:
+        return proper(self, [*rows[:-2], *rows[-1:]], held)
 
     with mock.patch.object(TradesBackfill, "_join", join):
         yield

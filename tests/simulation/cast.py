@@ -106,15 +106,19 @@ class _Cast:
         """The public trades."""
         overflow, buffer, pause = self._overflow("block", "block", "drop_oldest")
         pages = self.rng.choice((1, 10))
+        # With one page, a trade that is held is also given up where REST does not answer within a second.
+        confirm_timeout = 1.0 if pages == 1 else 1000.0
 
         def may_gap(missed: int, has_begun: bool) -> bool:
-            return overflow == "drop_oldest" or not has_begun or missed >= pages * _PAGE
+            return overflow == "drop_oldest" or not has_begun or missed >= pages * _PAGE or pages == 1
 
         return StreamReader(
             self.world,
             name := f"trades-{overflow}-{buffer}",
             self._own(name),
-            opened=lambda: self.md.stream_finalized_trades(backfill_pages=pages, overflow=overflow, buffer=buffer),
+            opened=lambda: self.md.stream_finalized_trades(
+                backfill_pages=pages, overflow=overflow, buffer=buffer, confirm_timeout=confirm_timeout
+            ),
             judge=lambda: SequenceJudge(self.truth.exchange.trades, may_gap),
             fickle=self._fickle(),
             pause=pause,

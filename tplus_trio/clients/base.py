@@ -22,7 +22,7 @@ from tplus_trio.scopes import Scoped, open_service_tasks
 from tplus_trio.streams.buffer import Overflow, check_overflow
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy
-from tplus_trio.streams.recovery import Depth
+from tplus_trio.streams.recovery import CONFIRM_TIMEOUT, Depth
 from tplus_trio.streams.stream import Home, Stream, open_stream
 from tplus_trio.transport.connector import Connector, Endpoint, TcpConnector, tls_context
 from tplus_trio.transport.pacing import Dispatch
@@ -63,6 +63,8 @@ class StreamOptions(BookOptions, total=False):
     buffer: int
     #: What happens when more do: ``"block"``, ``"drop_oldest"``, ``"error"``, or on some feeds ``"conflate"``.
     overflow: Overflow
+    #: Seconds that the first trade or candle after an outage is held for a read that shows what lies before it.
+    confirm_timeout: float
 
 
 class ClientOptions(StreamOptions, total=False):
@@ -103,6 +105,8 @@ class Client(Scoped):
         restart: How a failed stream is started again; None means not at all.
         buffer: How many items of a stream may wait for its consumer.
         overflow: What happens when more do.
+        confirm_timeout: Seconds that a trade or candle stream holds the first live item after an outage, at most, for a
+            read of REST that shows what lies before it; then a `Gap` and the item are delivered. 0 holds nothing.
         now_ns: Says what time it is, in nanoseconds since the Unix epoch.
         jitter: Draws from [0, 1) for the delays before restarts.
 
@@ -140,6 +144,7 @@ class Client(Scoped):
         self._buffer = options.get("buffer", 1024)
         self._overflow: Overflow = options.get("overflow", "block")
         check_overflow(self._overflow, self._buffer, can_conflate=True)
+        self._confirm_timeout = check_number("confirm_timeout", options.get("confirm_timeout", CONFIRM_TIMEOUT))
         self._jitter = _callable("jitter", options.get("jitter", random.random))
         self._service = Service(
             endpoint,
@@ -197,6 +202,10 @@ class Client(Scoped):
             overflow=overflow,
             draw=self._jitter,
         )
+
+    def _confirm(self, options: StreamOptions) -> float:
+        """How long a stream holds the first live item after an outage, in seconds."""
+        return check_number("confirm_timeout", options.get("confirm_timeout", self._confirm_timeout))
 
     def _book(self, feed: Feed[Depth], asset_id: AssetIdentifier, options: BookOptions) -> LiveBook:
         """Put a live book together, likewise."""

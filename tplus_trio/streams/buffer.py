@@ -100,6 +100,8 @@ class Buffer(AsyncIterator[T]):
         #: Whether a producer waits for room.
         self._waiting = False
         self._is_plain = overflow != "conflate"
+        #: How many of the items that wait, the first ones, came at once to a consumer that waited for them.
+        self._excused = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -108,7 +110,8 @@ class Buffer(AsyncIterator[T]):
         """Add a batch, and wait while the buffer is full where the policy says so.
 
         Raises:
-            SlowConsumer: the buffer is full and the policy is ``"error"``. What there was room for was added.
+            SlowConsumer: the buffer is full and the policy is ``"error"``. What there was room for was added. A batch
+                for which the consumer waits is taken whole, however large it is.
         """
         self.put_nowait(items)
         if self._overflow == "block":
@@ -124,7 +127,8 @@ class Buffer(AsyncIterator[T]):
         """
         if self._end is not None or not items:
             return
-        if self._overflow == "error" and (room := self._size - len(self._items)) < len(items):
+        if self._overflow == "error" and not self._has_room(len(items)):
+            room = max(0, self._size + self._excused - len(self._items))
             self._items.extend(items[:room])
             self._wake(room)
             raise SlowConsumer(self._size)
@@ -137,6 +141,13 @@ class Buffer(AsyncIterator[T]):
         elif self._overflow == "drop_oldest" and len(self._items) - self._marked > self._size:
             self._drop()
         self._wake(len(self._items))
+
+    def _has_room(self, count: int) -> bool:
+        """Whether so many items more are no sign of a slow consumer."""
+        if not self._items and self._consumer and count > self._size:
+            # It waits, and cannot take in time what comes at once, as after a recovery.
+            self._excused, self._is_plain = count, False
+        return len(self._items) + count <= self._size + self._excused
 
     def _wake(self, count: int) -> None:
         self._turns.woken(len(self._consumer.unpark(count=count)))
@@ -213,6 +224,7 @@ class Buffer(AsyncIterator[T]):
             self._merge()
         self._mark_taken, self._marked = self._marked, False
         item = items.popleft()
+        self._excused = max(0, self._excused - 1)
         if self._waiting and len(items) <= self._size // 2:
             self._waiting = False
             self._producers.unpark_all()
@@ -221,7 +233,8 @@ class Buffer(AsyncIterator[T]):
 
     def _set_plain(self) -> None:
         """Say whether taking an item is nothing but that, as it nearly always is."""
-        self._is_plain = not (self._waiting or self._marked or self._mark_taken or self._overflow == "conflate")
+        special = self._waiting or self._marked or self._mark_taken or self._excused
+        self._is_plain = not (special or self._overflow == "conflate")
 
     def close(self, error: Exception) -> None:
         """Take no more items. What waits can still be taken; then asking for more raises ``error``."""
@@ -234,17 +247,23 @@ class Buffer(AsyncIterator[T]):
         """Forget what waits."""
         self._items.clear()
         self._marked = self._mark_taken = self._waiting = False
+        self._excused = 0
         self._producers.unpark_all()
         self._set_plain()
 
 
 def conflate_by(key: Callable[[T], Hashable]) -> Conflate[T]:
-    """A way to conflate that keeps the newest item of each key, in the place of that newest."""
+    """A way to conflate that keeps the newest item of each key, in the place of that newest.
+
+    A key that is a whole number stands in the table as text: a service could choose numbers whose hashes are equal.
+    """
 
     def conflate(waiting: deque[T]) -> int:
         newest: dict[Hashable, T] = {}
         for item in waiting:
             name = key(item)
+            if isinstance(name, int):
+                name = str(name)
             newest.pop(name, None)
             newest[name] = item
         waiting.clear()

@@ -17,6 +17,7 @@ from tplus_trio.errors import ConnectionFailed, DecodeError, TplusError
 from tplus_trio.models import Rows
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.patience import PATIENT, Patience, Spacing
 from tplus_trio.streams.policy import RestartPolicy, Restarts
 from tplus_trio.streams.stats import StreamState, StreamStats
 from tplus_trio.streams.turns import Turns
@@ -34,10 +35,6 @@ T_contra = TypeVar("T_contra", contravariant=True)
 _MAX_HELD: Final = 50_000
 #: And how many bytes may have brought them.
 _MAX_HELD_BYTES: Final = 16 * 1024 * 1024
-#: How many answers in a row may turn out to be of no use before the next request is put off.
-_PATIENT: Final = 2
-#: And after how many the connection itself is given up: what it brought does not go together with what REST says.
-_HOPELESS: Final = 8
 
 
 class Sink(Protocol[T_contra]):
@@ -90,6 +87,10 @@ class Supervisor(Generic[T]):
         self._stopping = False
         self._fetching = False
         self._side_failure: Exception | None = None
+        self._draw = draw
+        self._spacing = Spacing()
+        #: The recovery's ticket for which `_expire` waits.
+        self._holding: int | None = None
         self._answered = trio.lowlevel.ParkingLot()
         self._changed = trio.Event()
         self._complained: set[str] = set()
@@ -143,6 +144,7 @@ class Supervisor(Generic[T]):
     def resync(self, reason: str = "ordered") -> None:
         """Make the feed whole again over the connection that there is; without one, that happens anyway."""
         if self._subscribed and not self._is_ending:
+            self._spacing.reset()
             try:
                 self._hole(reason)
             except TplusError as exc:
@@ -228,6 +230,8 @@ class Supervisor(Generic[T]):
         if self.stats.connects:
             # The service may have moved, and the connections for REST may lead to where it was.
             await self._service.retire_connections()
+        self._holding = None
+        self._spacing.reset()
         try:
             async with open_plain_nursery() as self._connection:
                 if recovery.eager and not self._service.is_scarce:
@@ -298,6 +302,8 @@ class Supervisor(Generic[T]):
             return
         if self._recovery.page is not None:
             self._fetch_soon()
+        if self._recovery.hold_timeout is not None:
+            self._expire_soon(self._recovery.hold_timeout)
         if not self._recovery.synced:
             self._set_state(StreamState.SYNCING)
         elif self.state is not StreamState.LIVE:
@@ -314,8 +320,7 @@ class Supervisor(Generic[T]):
 
     def _hole(self, reason: str) -> None:
         """Something was missed over a connection that goes on."""
-        self._recovery.lost(reason)
-        self._sink.put_nowait(self._recovery.subscribed())
+        self._sink.put_nowait(self._recovery.hole(reason))
         self._after_step()
 
     def _break_off(self, failure: Exception) -> None:
@@ -347,42 +352,79 @@ class Supervisor(Generic[T]):
             self._fetching = False
 
     async def _ask(self) -> None:
-        recovery, fetch = self._recovery, self._feed.fetch
-        assert fetch is not None  # noqa: S101 - for the type checker: a recovery that asks comes with it
-        patience = _Patience()
+        recovery, patience = self._recovery, Patience()
+        if self._subscribed and not recovery.urgent:
+            await trio.sleep(self._spacing.begin(trio.current_time()) * self._jitter())
         while (page := recovery.page) is not None:
-            # A request that had to wait for its turn may be sent when the subscription stands.
-            early = True
-
-            def sent() -> None:
-                nonlocal early
-                early = not self._subscribed
-
-            ticket = recovery.ticket
-            delay = 0.0
-            try:
-                answer: Any = await fetch(page, Dispatch(Priority.RECOVERY, sent))
-            except TplusError as exc:
-                # Of a service that is gone the attempt to connect tells as well, and it counts once.
-                while not self._subscribed:
-                    await self._changed.wait()
-                early = False
-                delay = self._restarts.failed(exc, trio.current_time())
-            else:
-                wanted = recovery.ticket == ticket
-                items = recovery.answer(page, answer, early=early) if wanted else ()
-                useful = wanted and (bool(items) or recovery.page != page)
-                if wanted:
-                    self._answered.unpark_all()
-                    await self._deliver(items)
-                patience.count(useful=useful, rejected=wanted and not early)
-                if wanted and not useful and not early:
-                    await self._service.retire_connections()
-                if patience.useless > _PATIENT:
-                    delay = self._restarts.jitter(patience.useless - _PATIENT)
+            delay, early = await self._ask_for(page, patience)
             if early and not self._subscribed:
                 return
+            self._spacing.end(trio.current_time())
             await trio.sleep(delay)
+
+    async def _ask_for(self, page: int, patience: Patience) -> tuple[float, bool]:
+        """Ask for a page and use the answer.
+
+        Returns:
+            The seconds to wait before the next request, and whether this one was sent before the subscription stood.
+
+        Raises:
+            TplusError: the request failed for good, or no answer fits what the connection brought.
+        """
+        recovery, fetch = self._recovery, self._feed.fetch
+        assert fetch is not None  # noqa: S101 - for the type checker: a recovery that asks comes with it
+        # A request that had to wait for its turn may be sent when the subscription stands.
+        early = True
+
+        def sent() -> None:
+            nonlocal early
+            early = not self._subscribed
+
+        ticket = recovery.ticket
+        priority = Priority.CONFIRMATION if recovery.urgent else Priority.RECOVERY
+        try:
+            answer: Any = await fetch(page, Dispatch(priority, sent))
+        except TplusError as exc:
+            # Of a service that is gone the attempt to connect tells as well, and it counts once.
+            while not self._subscribed:
+                await self._changed.wait()
+            return self._restarts.failed(exc, trio.current_time()), False
+        wanted = recovery.ticket == ticket
+        items = recovery.answer(page, answer, early=early) if wanted else ()
+        useful = wanted and (bool(items) or recovery.page != page)
+        if wanted:
+            self._answered.unpark_all()
+            await self._deliver(items)
+        patience.count(useful=useful, rejected=wanted and not early and not recovery.counts_reads)
+        if wanted and not useful and not early:
+            # The connection may lead to where the service no longer is.
+            await self._service.retire_connections()
+        delay = 0.0
+        if wanted and recovery.retry_after:
+            delay = recovery.retry_after * self._jitter()
+        elif patience.useless > PATIENT:
+            delay = self._restarts.jitter(patience.useless - PATIENT)
+        return delay, early
+
+    def _jitter(self) -> float:
+        """A factor for delays that must not come to nothing."""
+        return 0.75 + 0.25 * self._draw()
+
+    def _expire_soon(self, timeout: float) -> None:
+        """See to it that the recovery holds items back no longer than it may."""
+        if self._holding != self._recovery.ticket and self._connection is not None:
+            self._holding = self._recovery.ticket
+            self._connection.start_soon(self._expire, timeout, self._holding)
+
+    async def _expire(self, timeout: float, ticket: int) -> None:
+        await trio.sleep(timeout)
+        if self._recovery.ticket == ticket and self._subscribed:
+            try:
+                items = self._recovery.expire()
+                self._answered.unpark_all()
+                await self._deliver(items)
+            except TplusError as exc:
+                self._break_off(exc)  # the buffer is full: it is raised where the connection is read
 
 
 def _decode_into(items: list[T], frame: bytes | str | BadMessage, decode: FrameDecoder[T]) -> None:
@@ -397,27 +439,3 @@ def _decode_into(items: list[T], frame: bytes | str | BadMessage, decode: FrameD
     items += decoded
     if isinstance(decoded, Rows) and decoded.bad:
         raise DecodeError(decoded.bad[0].reason)
-
-
-@attrs.define
-class _Patience:
-    """With answers of REST that are of no use."""
-
-    useless: int = 0
-    #: Of them, those that were looked at, and did not fit.
-    rejected: int = 0
-
-    def count(self, *, useful: bool, rejected: bool) -> None:
-        """Count an answer.
-
-        Raises:
-            ConnectionFailed: none will fit any more.
-        """
-        if useful:
-            self.useless = self.rejected = 0
-            return
-        self.useless += 1
-        self.rejected += rejected
-        if self.rejected >= _HOPELESS:
-            msg = f"{self.rejected} answers over REST in a row did not fit what the connection brought"
-            raise ConnectionFailed(msg)

@@ -149,6 +149,12 @@ class _Chunks(AsyncIterator[SecretBytes]):
 _NETWORK_ERRORS: Final = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol)
 
 
+def _unanswered(message: str, progress: _Progress) -> ConnectionFailed:
+    failure = ConnectionFailed(message)
+    failure.nothing_sent = not progress.has_sent
+    return failure
+
+
 def _lost(failure: Exception) -> ConnectionFailed:
     """What httpcore's errors come to, in our terms."""
     return ConnectionFailed(f"the connection was lost: {failure}" if str(failure) else "the connection was lost")
@@ -222,9 +228,7 @@ class Http:
                 self._under_way.discard(scope)
                 self._ended.unpark_all()
         msg = _CLOSED if self._is_closed else f"{method} {path} was not answered within {self._timeout:g} s"
-        failure = ConnectionFailed(msg)
-        failure.nothing_sent = not progress.has_sent
-        raise failure
+        raise _unanswered(msg, progress)
 
     async def _request(
         self,

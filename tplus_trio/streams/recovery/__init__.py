@@ -1,17 +1,20 @@
 """How each feed is made whole again after a loss: pure machines, without I/O and without a clock."""
 
-from tplus_trio.streams.recovery.backfill import KlinesBackfill, TradesBackfill
+from tplus_trio.streams.recovery.backfill import CONFIRM_TIMEOUT
 from tplus_trio.streams.recovery.base import Marked, Recovery
+from tplus_trio.streams.recovery.conflation import conflate_depth
 from tplus_trio.streams.recovery.depth import (
     Depth,
     DepthRecovery,
     Sequencing,
     check_sequencing,
-    conflate_depth,
 )
+from tplus_trio.streams.recovery.klines import KlinesBackfill
 from tplus_trio.streams.recovery.orders import OrdersRecovery, OrdersUpdate
+from tplus_trio.streams.recovery.trades import TradesBackfill
 
 __all__ = [
+    "CONFIRM_TIMEOUT",
     "Depth",
     "DepthRecovery",
     "KlinesBackfill",

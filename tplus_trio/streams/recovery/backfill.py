@@ -2,40 +2,79 @@
 
 from __future__ import annotations
 
+import enum
 from abc import abstractmethod
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-from tplus_trio.models import AssetIdentifier, Gap, KlinesPage, KlineUpdate, Timebar, Trade
-from tplus_trio.streams.recovery.base import Recovery, gap_until, told_until
+from tplus_trio.models import Gap
+from tplus_trio.streams.recovery.base import Recovery, gap_until, times_of, told_until
+from tplus_trio.streams.recovery.pages import newest_first, rows_of
 from tplus_trio.streams.stats import StreamStats
 
-__all__ = ["Backfill", "KlinesBackfill", "TradesBackfill"]
+__all__ = ["CONFIRM_TIMEOUT", "Backfill"]
 
 T = TypeVar("T")
 
-#: How many trades are remembered at least, to know them again: more than a bounded backfill can bring.
-_REMEMBERED: Final = 10_000
-_NONE: Final = frozenset[int]()
+#: Seconds that the first live item after an outage is held for the read that shows what lies before it.
+CONFIRM_TIMEOUT: Final = 1.0
+#: Seconds to wait before REST is read again whose history did not reach as far as the feed. The first repeats are soon,
+#: since an item that came while REST was asked needs just one more read; together they outlast a cache of two seconds.
+_RETRY_AFTER: Final = (0.0, 0.25, 0.5, 0.75, 1.5)
+
+
+class Phase(enum.Enum):
+    """Where a backfill stands."""
+
+    #: Nothing is missing; items are delivered as they come.
+    LIVE = enum.auto()
+    #: Items may be missing before those that are held; REST is asked.
+    RECOVERING = enum.auto()
+    #: REST has answered, and nothing has come over the feed since: REST may have been behind.
+    UNCONFIRMED = enum.auto()
+    #: The first live item is held, with what followed it, for one more read.
+    CONFIRMING = enum.auto()
 
 
 class Backfill(Recovery[T | Gap], Generic[T]):
-    """Asks REST, newest page first, until it meets what was delivered before; live items are held meanwhile.
+    """Asks REST, newest page first, until the hole is proved to be closed; live items are held meanwhile.
 
-    Where nothing was delivered yet, what it meets is the time of the subscription, or the beginning of history.
+    An answer closes the hole if it meets what was delivered before the hole, and has the first item that the feed
+    brought after it: REST may be a cache or a replica that is behind. Where nothing was delivered yet, what it meets is
+    the time of the subscription, or the beginning of history.
 
-    A hole that is not bridged within ``max_pages`` pages becomes a `Gap`, and nothing of it is delivered; so does one
-    beyond which history does not reach: what was delivered is not in it, so that it is not whole.
+    An answer that does not is asked for again, a bounded number of times. Then a `Gap` is delivered, and what is held.
+    A hole that is not met within ``max_pages`` pages becomes a `Gap` at once, and nothing of it is delivered.
+
+    Where the feed has brought nothing yet, what REST has is delivered, and the feed is live. The first item that comes
+    then is held, at most ``confirm_timeout`` seconds, for a read that shows what lies before it.
     """
 
-    def __init__(self, now_ns: Callable[[], int], stats: StreamStats, *, max_pages: int) -> None:
+    counts_reads = True
+
+    def __init__(
+        self,
+        now_ns: Callable[[], int],
+        stats: StreamStats,
+        *,
+        max_pages: int,
+        confirm_timeout: float = CONFIRM_TIMEOUT,
+    ) -> None:
         super().__init__(now_ns, stats)
         self._max_pages = max_pages
+        self._confirm_timeout = confirm_timeout
+        self._phase = Phase.LIVE
         self._held: list[T] = []
-        #: What REST brought so far, newest first.
-        self._missed: list[T] = []
+        #: How many of them came before the last hole: those prove nothing about it.
+        self._before_hole = 0
+        #: Whether the next item is the first of its connection.
+        self._is_first = False
+        #: What REST brought in the present read, newest first; None for a row that could not be decoded.
+        self._rows: list[Any] = []
+        #: The rows of the last read that met what was delivered, and did not reach the feed.
+        self._short: list[Any] = []
+        #: How many reads did not close the hole.
+        self._reads = 0
         #: Up to when nothing is missing: as for `Marked`.
         self._since_ns = 0
         self._reason = ""
@@ -44,15 +83,41 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     def held(self) -> int:
         return len(self._held)
 
+    @property
+    def synced(self) -> bool:
+        return self._phase is not Phase.RECOVERING
+
     def lost(self, reason: str) -> None:
+        self._lose(reason)
+        self._held.clear()
+        self._before_hole = self._reads = 0
+        self._is_first = True
+
+    def hole(self, reason: str) -> Sequence[T | Gap]:
+        if self._phase is not Phase.RECOVERING:
+            self._lose(reason)
+        # Else an answer that is under way helps as well: it is checked against what comes after this hole.
+        self._before_hole = len(self._held)
+        self._is_first = False
+        return self.subscribed()
+
+    def _lose(self, reason: str) -> None:
         super().lost(reason)
         if not self._begun:
             return
-        if self.page is None:
+        if self._phase is not Phase.RECOVERING:
             self._reason = reason
-        self._held.clear()
-        self._missed.clear()
-        self.page = 0
+            self._reads = 0
+        self._enter(Phase.RECOVERING)
+
+    def _enter(self, phase: Phase) -> None:
+        """Change the phase; whatever REST is being asked has become pointless."""
+        self._phase = phase
+        self._rows, self._short = [], []
+        self.page = 0 if phase in {Phase.RECOVERING, Phase.CONFIRMING} else None
+        self.urgent = phase is Phase.CONFIRMING
+        self.hold_timeout = self._confirm_timeout if self.urgent else None
+        self.retry_after = 0.0
         self._supersede()
 
     def subscribed(self) -> Sequence[T | Gap]:
@@ -62,43 +127,98 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     def receive(self, items: Sequence[T | Gap]) -> Sequence[T | Gap]:
         fresh: Sequence[T] = items  # type: ignore[assignment]  # a gap is never received
-        if self.page is None:
-            news = self._live(fresh)
-            self._told(news)
-            return news
-        self._held.extend(fresh)
-        return ()
+        if self._phase is not Phase.LIVE:
+            if not fresh:
+                return ()
+            if not self._is_bridge(fresh[0]):
+                if self._phase is Phase.UNCONFIRMED:
+                    self._reads = 0
+                    self._enter(Phase.CONFIRMING)
+                self._held.extend(fresh)
+                return ()
+            self._enter(Phase.LIVE)
+        news = self._live(fresh)
+        self._told(news)
+        return news
+
+    def _is_bridge(self, item: T) -> bool:
+        """Whether a live item shows by itself that nothing is missing before it."""
+        if self._phase is Phase.UNCONFIRMED:
+            return self._is_covered(item)
+        first, self._is_first = self._is_first, False
+        return first and self._has_told(item)
 
     def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[T | Gap]:  # noqa: ARG002 - never early
-        found = self._items(answer)
-        if self._has_delivered():
-            bridged = self._take(found)
-        else:
-            since_ns = self._since_ns
-            after = [item for item in found if self._ends_ns(item) >= since_ns]
-            self._take(after)
-            # A clock that was set back since says nothing of what came after the subscription.
-            bridged = (not after or len(after) < len(found)) and since_ns <= self._now_ns()
-        if not bridged and found and page + 1 < self._max_pages:
-            self.page = page + 1
+        rows = newest_first(rows_of(self._items(answer)), self._order)
+        # What proves the end: the first items after the last hole, or, where none came, all that is held.
+        waits = self._held[self._before_hole :] or self._held
+        met = self._take(rows) if self._has_delivered() else self._take_since(rows)
+        if not met and rows and page + 1 < self._max_pages:
+            self.page, self.retry_after = page + 1, 0.0
             return ()
-        held, self._held = self._held, []
-        missed, self._missed = self._missed, []
-        self.page = None
-        self._stats.resyncs += 1
-        if bridged:
-            news = (*self._join(missed[::-1], held),)
-            self._told(news)
-            return news
+        self._rows = newest_first(self._rows, self._order)
+        if met and self._reaches(self._rows, waits):
+            return self._close()
+        if not met and rows:
+            return self._give_up(())  # larger than the bound
+        self._reads += 1
+        if self._phase is Phase.RECOVERING and self._reads > len(_RETRY_AFTER):
+            return self._give_up(self._rows if met else ())
+        self._short = self._rows if met else []
+        self._rows = []
+        self.page = 0
+        self.retry_after = _RETRY_AFTER[min(self._reads, len(_RETRY_AFTER)) - 1]
+        return ()
+
+    def _take_since(self, rows: Sequence[Any]) -> bool:
+        """Add the rows that came after the subscription; say whether there are older ones, or none at all."""
+        since_ns = self._since_ns
+        after = next((n for n, row in enumerate(rows) if row is not None and self._ends_ns(row) < since_ns), len(rows))
+        self._rows += rows[:after]
+        # A clock that was set back since says nothing of what came after the subscription.
+        return (not rows or after < len(rows)) and since_ns <= self._now_ns()
+
+    def _close(self) -> Sequence[T | Gap]:
+        """The hole is closed: deliver what was missed, and what is held."""
+        self._stats.resyncs += self._phase is Phase.RECOVERING
+        rows, held = self._rows, self._held
+        confirmed = len(held) > self._before_hole
+        self._held, self._before_hole = [], 0
+        news = (*self._join(rows, held), *self._live(held))
+        self._enter(Phase.LIVE if confirmed else Phase.UNCONFIRMED)
+        self._told(news)
+        return news
+
+    def _give_up(self, rows: Sequence[Any]) -> Sequence[T | Gap]:
+        """The hole stays: deliver what lies before it, a `Gap`, and what is held."""
+        self._stats.resyncs += self._phase is Phase.RECOVERING
+        held, self._held, self._before_hole = self._held, [], 0
+        before = self._join(rows, ())
+        self._told(before)
         now = self._now_ns()
         gap = gap_until(self._since_ns, now, self._reason)
         self._since_ns = now
-        return (gap, *self._join((), held))
+        self._enter(Phase.LIVE)
+        self._note_gap(gap, held)
+        return (*before, gap, *self._live(held))
 
-    def _told(self, news: Sequence[T]) -> None:
+    def expire(self) -> Sequence[T | Gap]:
+        return self._give_up(self._short) if self._phase is Phase.CONFIRMING else ()
+
+    def _told(self, news: Sequence[T | Gap]) -> None:
         """Nothing before the last item is missing."""
         if news:
             self._since_ns = told_until(self._since_ns, news[-1], self._now_ns())
+
+    def _unreadable(self, older: Any, newer: Any) -> Gap:
+        """The gap that stands for a row which could not be decoded."""
+        now = self._now_ns()
+        since = self._since_ns if older is None else times_of(older, now)[0]
+        until = now if newer is None else times_of(newer, now)[0]
+        return Gap(min(since, until), max(since, until), "a row of REST's answer could not be decoded")
+
+    def _note_gap(self, gap: Gap, held: Sequence[T]) -> None:
+        """A gap was delivered, before these."""
 
     @abstractmethod
     def _has_delivered(self) -> bool:
@@ -106,149 +226,36 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     @abstractmethod
     def _items(self, answer: Any) -> Sequence[Any]:
-        """What is on a page, newest first."""
+        """What is on a page."""
 
     @abstractmethod
-    def _ends_ns(self, item: Any) -> int:
-        """Up to when an item of a page tells, by the clock of the service."""
+    def _order(self, row: Any) -> tuple[int, int]:
+        """What rows are ordered by: a time, and a number for those of one time."""
 
     @abstractmethod
-    def _take(self, page: Sequence[Any]) -> bool:
-        """Add a page to ``_missed``; say whether that met what was delivered before."""
+    def _ends_ns(self, row: Any) -> int:
+        """Up to when a row tells, by the clock of the service."""
+
+    @abstractmethod
+    def _take(self, rows: Sequence[Any]) -> bool:
+        """Add what matters of a page, newest first, to ``_rows``; say whether it met what was delivered before."""
+
+    @abstractmethod
+    def _reaches(self, rows: Sequence[Any], held: Sequence[T]) -> bool:
+        """Whether what REST told is from as late as the first of those that are held; true where none is."""
+
+    @abstractmethod
+    def _has_told(self, item: T) -> bool:
+        """Whether this very item was delivered."""
+
+    @abstractmethod
+    def _is_covered(self, item: T) -> bool:
+        """Whether what REST told reaches up to a live item, so that nothing can lie between."""
 
     @abstractmethod
     def _live(self, items: Sequence[T]) -> Sequence[T]:
         """Remember items that arrive in order, and return those to deliver."""
 
     @abstractmethod
-    def _join(self, missed: Sequence[T], held: Sequence[T]) -> Sequence[T]:
-        """Put what REST brought, oldest first, before what arrived meanwhile, each item once."""
-
-
-class _Memory:
-    """Knows trades again: the last `_REMEMBERED` of them, and as many more until the next turn of two halves.
-
-    Ids are kept by asset, and not in pairs with it: pairs are looked at by each garbage collection, ids are not.
-    """
-
-    def __init__(self) -> None:
-        self._recent: defaultdict[AssetIdentifier, set[int]] = defaultdict(set)
-        self._older: Mapping[AssetIdentifier, set[int]] = {}
-        self._count = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._recent or self._older)
-
-    def __contains__(self, trade: Trade) -> bool:
-        asset, number = trade.asset_id, trade.trade_id
-        return number in self._recent.get(asset, _NONE) or number in self._older.get(asset, _NONE)
-
-    def new(self, trades: Sequence[Trade]) -> Sequence[Trade]:
-        """Those that are not known yet, which they are from now on."""
-        recent, older, none = self._recent, self._older.get, _NONE
-        again: list[int] = []
-        for index, trade in enumerate(trades):
-            asset, number = trade.asset_id, trade.trade_id
-            ids = recent[asset]
-            if number in ids or number in older(asset, none):
-                again.append(index)
-            else:
-                ids.add(number)
-        self._count += len(trades)
-        if self._count >= _REMEMBERED:
-            self._older, self._recent, self._count = recent, defaultdict(set), 0
-        if not again:
-            return trades
-        known = frozenset(again)
-        return [trade for index, trade in enumerate(trades) if index not in known]
-
-
-class TradesBackfill(Backfill[Trade]):
-    """Each trade once, known by its asset and its id, in the order of the exchange."""
-
-    def __init__(self, now_ns: Callable[[], int], stats: StreamStats, *, max_pages: int) -> None:
-        super().__init__(now_ns, stats, max_pages=max_pages)
-        self._seen = _Memory()
-
-    def _has_delivered(self) -> bool:
-        return bool(self._seen)
-
-    def _items(self, answer: Any) -> Sequence[Trade]:
-        trades: Sequence[Trade] = answer
-        return trades
-
-    def _ends_ns(self, item: Trade) -> int:
-        return item.timestamp_ns
-
-    def _take(self, page: Sequence[Trade]) -> bool:
-        for trade in page:
-            if trade in self._seen:
-                # What is older is from before the hole, unknown perhaps because it is from before the stream too.
-                return True
-            self._missed.append(trade)
-        return False
-
-    def _live(self, items: Sequence[Trade]) -> Sequence[Trade]:
-        return self._seen.new(items)
-
-    def _join(self, missed: Sequence[Trade], held: Sequence[Trade]) -> Sequence[Trade]:
-        return self._live([*missed, *held])
-
-
-class KlinesBackfill(Backfill[KlineUpdate]):
-    """The latest state of each candle that was missed, then the live ones again."""
-
-    def __init__(
-        self, now_ns: Callable[[], int], stats: StreamStats, *, max_pages: int, asset_id: AssetIdentifier
-    ) -> None:
-        super().__init__(now_ns, stats, max_pages=max_pages)
-        self._asset_id = asset_id
-        self._last: KlineUpdate | None = None
-        #: What REST told last, until the feed has come as far.
-        self._ahead: KlineUpdate | None = None
-
-    def _has_delivered(self) -> bool:
-        return self._last is not None
-
-    def _items(self, answer: Any) -> Sequence[Timebar]:
-        page: KlinesPage = answer
-        return page.items
-
-    def _ends_ns(self, item: Timebar) -> int:
-        return item.close_timestamp_ns
-
-    def _take(self, page: Sequence[Timebar]) -> bool:
-        for bar in page:
-            if self._last is not None and bar.open_timestamp_ns < self._last.open_timestamp_ns:
-                return True
-            candle = KlineUpdate.of(self._asset_id, bar)
-            if candle == self._last:
-                return True
-            if not self._missed or candle.open_timestamp_ns < self._missed[-1].open_timestamp_ns:
-                self._missed.append(candle)
-            if self._last is not None and candle.open_timestamp_ns == self._last.open_timestamp_ns:
-                return True
-        return False
-
-    def _live(self, items: Sequence[KlineUpdate]) -> Sequence[KlineUpdate]:
-        ahead = self._ahead
-        if ahead is not None:
-            # Within a candle, volume only grows: what was on its way when REST answered must not set the candle back.
-            items = [candle for candle in items if _progress(candle) > _progress(ahead)]
-            if items:
-                self._ahead = None
-        for candle in items:
-            if self._last is None or candle.open_timestamp_ns >= self._last.open_timestamp_ns:
-                self._last = candle
-        return items
-
-    def _join(self, missed: Sequence[KlineUpdate], held: Sequence[KlineUpdate]) -> Sequence[KlineUpdate]:
-        self._ahead = None
-        told = self._live(missed)
-        if told:
-            self._ahead = told[-1]
-        return (*told, *self._live(held))
-
-
-def _progress(candle: KlineUpdate) -> tuple[int, Decimal]:
-    return candle.open_timestamp_ns, candle.volume
+    def _join(self, rows: Sequence[Any], held: Sequence[T]) -> Sequence[T | Gap]:
+        """What is to be delivered of REST's rows, oldest first, before what arrived meanwhile."""

@@ -46,7 +46,9 @@ class Recovery(Generic[T]):
     - `lost`: from here on, items may have been missed;
     - `subscribed`: from here on, items arrive (after each `lost`, when the connection is there);
     - `receive`: these arrived;
-    - `answer`: REST answered for the page that `page` asked for.
+    - `hole`: something was missed over a connection that goes on;
+    - `answer`: REST answered for the page that `page` asked for;
+    - `expire`: the time that `hold_timeout` allows has passed.
 
     Args:
         now_ns: Says what time it is, for the bounds of a `Gap`.
@@ -59,6 +61,14 @@ class Recovery(Generic[T]):
     ticket: int = 0
     #: Whether it helps to ask REST while the connection is still being made.
     eager: bool = False
+    #: Whether a live item waits for the page: it is to be asked for before snapshots are.
+    urgent: bool = False
+    #: Whether the recovery gives up by itself after a number of answers that are of no use.
+    counts_reads: bool = False
+    #: Seconds that the next request is to be put off by, at most; at least three quarters of them.
+    retry_after: float = 0.0
+    #: Seconds, from when the present `ticket` was given, after which `expire` is to be called; None for never.
+    hold_timeout: float | None = None
 
     def __init__(self, now_ns: Callable[[], int], stats: StreamStats) -> None:
         self._now_ns = now_ns
@@ -90,6 +100,15 @@ class Recovery(Generic[T]):
     def subscribed(self) -> Sequence[T]:
         """Items arrive from now on."""
         self._begun, self._is_lost = True, False
+        return ()
+
+    def hole(self, reason: str) -> Sequence[T]:
+        """Something was missed over a connection that goes on; return items to deliver now."""
+        self.lost(reason)
+        return self.subscribed()
+
+    def expire(self) -> Sequence[T]:
+        """Hold items back no longer; return those to deliver now."""
         return ()
 
     def receive(self, items: Sequence[T]) -> Sequence[T]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from tplus_trio.levels import latest_levels, says_the_same
+from tplus_trio.levels import says_the_same
 from tplus_trio.models import Gap, LinkedDiff, OrderBook, OrderBookDiff
 from tplus_trio.streams.recovery.base import Recovery
 from tplus_trio.streams.stats import StreamStats
 
-__all__ = ["Depth", "DepthRecovery", "Sequencing", "check_sequencing", "conflate_depth"]
+__all__ = ["Depth", "DepthRecovery", "Sequencing", "check_sequencing"]
 
 _log = logging.getLogger("tplus_trio.streams")
 
@@ -25,8 +26,14 @@ Sequencing = Literal["auto", "contiguous", "increasing"]
 
 #: A number that falls back by more than this is no repeat: the service has started over.
 _FAR_BACK: Final = 1000
-#: Nor are this many repeats in a row. (Taking repeats for a new beginning costs one snapshot, and no more.)
-_MANY_REPEATS: Final = 5
+#: How many of the changes that a connection brought are remembered, to know repeats by their content. Each is kept
+#: whole; many more would leave the processor's cache, which costs more than to ask for a snapshot now and then.
+_REMEMBERED: Final = 256
+#: Nor are this many repeats in a row. (Taking repeats for a new beginning costs one snapshot. The number doubles until
+#: a change follows.)
+_MANY_REPEATS: Final = 50
+#: So many snapshots from before the loss in a row are believed after all.
+_MANY_DOUBTED: Final = 5
 #: Nor are this many changes in a row that a snapshot is ahead of: it may be about the book of before. (The number
 #: doubles until a change follows, since a connection may really be that far behind.)
 _CATCHING_UP: Final = 50
@@ -66,7 +73,8 @@ class DepthRecovery(Recovery[Depth]):
         self._held: list[OrderBookDiff] = []
         #: The sequence number of what was delivered last; None while a snapshot is awaited.
         self._last: int | None = None
-        #: The highest number that came over this connection since the last loss.
+        #: The changes that came over this connection, numbers rising; and the highest number.
+        self._brought: deque[OrderBookDiff] = deque(maxlen=_REMEMBERED)
         self._highest = -1
         #: A snapshot that was asked for too early to be good without proof.
         self._early: OrderBook | None = None
@@ -77,10 +85,12 @@ class DepthRecovery(Recovery[Depth]):
         #: After a snapshot that went back: the number from which on changes may still be those of before.
         self._former = -1
         self._repeats = 0
+        self._most_repeats = _MANY_REPEATS
         #: How many changes came that the snapshot had already, and how many of them are believed.
         self._behind = 0
         self._most_behind = _CATCHING_UP
         self._strikes = 0
+        self._has_warned = False
         #: Whether the next diff is the first after a snapshot.
         self._fresh = False
         self._snapshots = 0
@@ -92,16 +102,44 @@ class DepthRecovery(Recovery[Depth]):
     def lost(self, reason: str) -> None:
         super().lost(reason)
         self._restart()
+        self._forget()
+        # How another connection, perhaps to another server, counts is to be proved again.
+        self._contiguous = self._sequence != "increasing"
+        self._strikes = 0
+
+    def hole(self, reason: str) -> Sequence[Depth]:
+        super().lost(reason)
+        self._restart()
+        return self.subscribed()
 
     def _restart(self) -> None:
+        """Await a snapshot; what came over this connection stays known."""
         self._reached = max(self._reached, self._highest, -1 if self._last is None else self._last)
         self._held.clear()
         self._early = None
         self._last = None
-        self._highest = -1
         self._repeats = 0
         self.page = 0
         self._supersede()
+
+    def _forget(self) -> None:
+        """What came so far says nothing about numbers to come."""
+        self._brought.clear()
+        self._highest = -1
+        self._repeats = 0
+
+    def _bring(self, diff: OrderBookDiff) -> None:
+        self._brought.append(diff)
+        self._highest = diff.sequence_number
+
+    def _is_repeat(self, diff: OrderBookDiff) -> bool:
+        """Whether this connection brought the same change under the same number."""
+        brought, number = self._brought, diff.sequence_number
+        index = bisect_left(brought, number, key=lambda each: each.sequence_number)
+        if index == len(brought):
+            return False
+        same = brought[index]
+        return same.sequence_number == number and same.bids == diff.bids and same.asks == diff.asks
 
     def receive(self, items: Sequence[Depth]) -> Sequence[Depth]:
         diffs: Sequence[OrderBookDiff] = items  # type: ignore[assignment]  # nothing but diffs comes over the feed
@@ -113,19 +151,38 @@ class DepthRecovery(Recovery[Depth]):
     def _hold(self, diffs: Iterable[OrderBookDiff]) -> None:
         """Keep diffs for the snapshot to come, in order, without repeats."""
         for diff in diffs:
-            number = diff.sequence_number
-            if number <= self._highest:
-                self._repeats += 1
-                if self._highest - number <= _FAR_BACK and self._repeats < _MANY_REPEATS:
-                    continue
-                # The service has started over: what it said before is about another book.
-                self._held.clear()
-                self._early = None
-                self._reached = -1
-                self._supersede()
-            self._repeats = 0
-            self._highest = number
-            self._held.append(diff)
+            if diff.sequence_number > self._highest:
+                self._repeats = 0
+                self._bring(diff)
+                self._held.append(diff)
+            elif (suspicion := self._suspicion(diff)) is not None:
+                self._begin_again(diff, has_restarted=suspicion[1])
+
+    def _suspicion(self, diff: OrderBookDiff) -> tuple[str, bool] | None:
+        """Why a number at or below the highest that this connection brought is no repeat; None if it is one.
+
+        And whether that means that the service has started over, in which case any snapshot is believed.
+        """
+        number = diff.sequence_number
+        if self._highest - number > _FAR_BACK:
+            return "the sequence numbers started over", True
+        if not self._is_repeat(diff):
+            return f"sequence number {number} came after {self._highest}, and had not come with this content", False
+        self._repeats += 1
+        if self._repeats < self._most_repeats:
+            return None
+        self._most_repeats *= 2
+        return f"{self._repeats} repeats came in a row", True
+
+    def _begin_again(self, diff: OrderBookDiff, *, has_restarted: bool) -> None:
+        """What came before a change may be about another book; await a snapshot of the one that it is about."""
+        self._early = None
+        self._forget()
+        self._bring(diff)
+        self._reached = -1 if has_restarted else diff.sequence_number
+        # Where a snapshot is believed only if it has the change, the change itself is of no use.
+        self._held = [diff] if has_restarted else []
+        self._supersede()
 
     def _chain(self, diffs: Sequence[OrderBookDiff]) -> Sequence[Depth]:
         """Deliver the diffs that follow; drop repeats; start over at a jump."""
@@ -140,54 +197,76 @@ class DepthRecovery(Recovery[Depth]):
             # What nearly always comes: nothing to look at more closely.
             if diffs:
                 self._last = self._highest = number
+                self._brought.extend(diffs)
                 self._follows()
             return diffs
+        return self._chain_slowly(diffs, last)
+
+    def _chain_slowly(self, diffs: Sequence[OrderBookDiff], last: int) -> Sequence[Depth]:
         out: list[Depth] = []
         for index, diff in enumerate(diffs):
             number = diff.sequence_number
             if number == last + 1:
-                last = self._highest = number
                 self._follows()
                 out.append(diff)
             elif number <= last:
-                if self._is_new_beginning(number, last):
-                    self._break("the sequence numbers started over", diffs[index:])
-                    self._reached = -1
+                if self._look_back(diff, last):
+                    self._hold(diffs[index + 1 :])
                     return out
-            elif self._contiguous and not self._gives_in():
-                self._break(f"sequence number {number} came after {last}", diffs[index:])
-                return out
-            elif self._former >= 0 and number > self._former:
-                # It may have been under way when the service started over, and numbers that jump cannot tell.
-                self._break(f"sequence number {number} came after the service went back to {last}", ())
+                continue
+            elif (reason := self._break_at(number, last)) is not None:
+                self._break(reason)
+                # After a service that went back, it may have been under way, and numbers that jump cannot tell.
+                self._hold(diffs[index:] if self._contiguous else ())
                 return out
             else:
                 self._former = -1
-                out.append(LinkedDiff(diff.bids, diff.asks, number, last))
-                last = self._highest = number
                 self._repeats = 0
-        self._last = last
+                out.append(LinkedDiff(diff.bids, diff.asks, number, last))
+            last = self._last = number
+            self._bring(diff)
         return out
+
+    def _look_back(self, diff: OrderBookDiff, last: int) -> bool:
+        """Look at a number that is not new: true if a snapshot is awaited from now on, else the change is dropped."""
+        if diff.sequence_number > self._highest:
+            suspicion = ("the sequence numbers started over", True) if self._is_new_beginning(diff, last) else None
+        else:
+            suspicion = self._suspicion(diff)
+        if suspicion is None:
+            return False
+        reason, has_restarted = suspicion
+        self._break(reason)
+        self._begin_again(diff, has_restarted=has_restarted)
+        return True
+
+    def _break_at(self, number: int, last: int) -> str | None:
+        """Why a number that is not the next breaks the chain; None if it does not."""
+        if self._contiguous and not self._gives_in():
+            return f"sequence number {number} came after {last}"
+        if self._former >= 0 and number > self._former:
+            return f"sequence number {number} came after the service went back to {last}"
+        return None
 
     def _follows(self) -> None:
         """A change followed the one before: whatever was suspected is settled."""
         self._repeats = self._strikes = 0
-        self._most_behind = _CATCHING_UP
+        self._most_behind, self._most_repeats = _CATCHING_UP, _MANY_REPEATS
         self._fresh = False
 
-    def _is_new_beginning(self, number: int, last: int) -> bool:
-        """Whether a number that is not new means that the service has started over."""
-        if number > self._highest:
-            # The snapshot was ahead of the connection, which is now catching up.
-            first, self._highest = self._highest < 0, number
-            self._repeats = 0
-            self._behind += 1
-            if self._behind <= self._most_behind:
-                return first and last - number > _FAR_BACK
-            self._most_behind *= 2
-            return True
-        self._repeats += 1
-        return last - number > _FAR_BACK or self._repeats >= _MANY_REPEATS
+    def _is_new_beginning(self, diff: OrderBookDiff, last: int) -> bool:
+        """Whether a change that the snapshot should have means that the service has started over.
+
+        Else the snapshot was ahead of the connection, which is catching up.
+        """
+        first = self._highest < 0
+        self._bring(diff)
+        self._repeats = 0
+        self._behind += 1
+        if self._behind <= self._most_behind:
+            return first and last - diff.sequence_number > _FAR_BACK
+        self._most_behind *= 2
+        return True
 
     def _gives_in(self) -> bool:
         """Count a jump; say whether jumps are this service's way of counting."""
@@ -198,21 +277,21 @@ class DepthRecovery(Recovery[Depth]):
         self._strikes += 1
         if self._sequence != "auto" or self._strikes < _STRIKES:
             return False
-        _log.warning(
+        _log.log(
+            logging.INFO if self._has_warned else logging.WARNING,
             "%s: sequence numbers are not contiguous (%d fresh snapshots in a row were followed by a jump); "
-            "increasing numbers are accepted from now on, and a lost message cannot be noticed",
+            "increasing numbers are accepted over this connection, and a lost message cannot be noticed",
             self._name,
             self._strikes,
         )
-        self._contiguous = False
+        self._contiguous, self._has_warned = False, True
         return True
 
-    def _break(self, reason: str, rest: Sequence[OrderBookDiff]) -> None:
-        """Continuity is lost, the connection is not: what came with the jump is held for the next snapshot."""
+    def _break(self, reason: str) -> None:
+        """Continuity is lost, the connection is not."""
         _log.info("%s: %s; asking for a new snapshot", self._name, reason)
         self._stats.gaps += 1
         self._restart()
-        self._hold(rest)
 
     def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[Depth]:  # noqa: ARG002 - there is one page
         snapshot: OrderBook = answer
@@ -232,7 +311,7 @@ class DepthRecovery(Recovery[Depth]):
         if number >= self._reached or (self._held and self._held[0].sequence_number <= number + 1):
             return True
         self._doubted += 1
-        return self._reached - number > _FAR_BACK or self._doubted >= _MANY_REPEATS
+        return self._reached - number > _FAR_BACK or self._doubted >= _MANY_DOUBTED
 
     def _use_early(self) -> Sequence[Depth]:
         """Use a snapshot from before the subscription, once the held diffs reach from before its end to there."""
@@ -277,34 +356,9 @@ class DepthRecovery(Recovery[Depth]):
         self._fresh = True
         self.page = None
         rest = [diff for diff in held if diff.sequence_number > number]
+        # `_chain` brings them again.
+        for _ in rest[: len(self._brought)]:
+            self._brought.pop()
+        if rest:
+            self._highest = self._brought[-1].sequence_number if self._brought else -1
         return (snapshot, *self._chain(rest))
-
-
-def conflate_depth(waiting: deque[Depth]) -> int:
-    """Make what waits as short as it can be: at most a snapshot and one diff, which lead to the same book.
-
-    The merged diff has each price's latest quantity, zeros included (they remove levels of the book before), and says
-    which number it follows: the chain stays whole.
-
-    Returns:
-        How many levels the merged diff has.
-    """
-    items = list(waiting)
-    waiting.clear()
-    for index in range(len(items) - 1, -1, -1):
-        if isinstance(items[index], OrderBook):
-            waiting.append(items[index])
-            del items[: index + 1]
-            break
-    diffs = [item for item in items if isinstance(item, OrderBookDiff)]
-    if not diffs:
-        return 0
-    merged = diffs[0]
-    if len(diffs) > 1:
-        bids = latest_levels(chain.from_iterable(diff.bids for diff in diffs))
-        asks = latest_levels(chain.from_iterable(diff.asks for diff in diffs))
-        last = diffs[-1].sequence_number
-        follows = diffs[0].previous_sequence_number
-        merged = LinkedDiff(tuple(bids), tuple(asks), last, follows)
-    waiting.append(merged)
-    return len(merged.bids) + len(merged.asks)

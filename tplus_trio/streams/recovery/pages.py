@@ -1,0 +1,63 @@
+"""Pages of REST's history: in which order their rows are, and which of them could not be decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
+
+__all__ = ["newest_first", "rows_of"]
+
+T = TypeVar("T")
+
+
+def rows_of(items: Sequence[T]) -> list[T | None]:
+    """The rows of a page as the service listed them; None for one that could not be decoded.
+
+    A page may say in ``bad`` which of its rows those were: their positions among all rows, as numbers or as objects
+    with a ``position``; a bare number says how many there were, anywhere.
+    """
+    rows: list[T | None] = list(items)
+    bad: Any = getattr(items, "bad", ())
+    if isinstance(bad, int):
+        # Where they were is not known. At the newest end, they are counted as missed.
+        return [*(None for _ in range(bad)), *rows]
+    positions: list[int] = [getattr(each, "position", each) for each in bad]
+    for position in sorted(positions):
+        rows.insert(position, None)
+    return rows
+
+
+def newest_first(rows: Sequence[T | None], key: Callable[[T], tuple[int, int]]) -> list[T | None]:
+    """Put rows in order. Those that are not decoded stay above the row that followed them.
+
+    Rows that are in order already, by time and, for those of one time, by number, stay as they are.
+    """
+    keys = [(key(row) if row is not None else None) for row in rows]
+    pairs = list(_pairs(keys))
+    if all(newer[0] >= older[0] for newer, older in pairs) and not _is_ascending(pairs):
+        return list(rows)
+    if _is_ascending(pairs):
+        rows, keys = rows[::-1], keys[::-1]
+    below: int | None = None
+    timed: list[tuple[int, T | None]] = []
+    for row, each in zip(reversed(rows), reversed(keys), strict=True):
+        if each is not None:
+            below = each[0]
+        timed.append((below if below is not None else -(2**63), row))
+    timed.reverse()
+    # Sorting is stable: rows of one time keep their order.
+    timed.sort(key=lambda pair: -pair[0])
+    return [row for _, row in timed]
+
+
+def _pairs(keys: Iterable[tuple[int, int] | None]) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
+    known = [key for key in keys if key is not None]
+    return pairwise(known)
+
+
+def _is_ascending(pairs: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> bool:
+    """Whether most rows are newer than the one above them."""
+    rising = sum(above < below for above, below in pairs)
+    falling = sum(above > below for above, below in pairs)
+    return rising > falling
