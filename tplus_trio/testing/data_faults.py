@@ -281,7 +281,7 @@ def _rows_of(body: object) -> list[Any] | None:
 def _spoiled(text: bytes, change: _Change) -> bytes:
     """A message or an answer with one row changed; as it was where it has no row."""
     row, fields, missing = change
-    body = json.loads(text)
+    body: object = json.loads(text)
     rows = _rows_of(body)
     found: object = body
     if rows is not None:
@@ -290,7 +290,7 @@ def _spoiled(text: bytes, change: _Change) -> bytes:
         found = rows[min(row, len(rows) - 1)]
     elif isinstance(body, dict) and len(only := cast("dict[str, Any]", body)) == 1:
         (content,) = only.values()  # an order event's variant
-        found = content if isinstance(content, dict) else body
+        found = cast("object", content) if isinstance(content, dict) else body
     if not isinstance(found, dict):
         return text
     spoiled = cast("dict[str, Any]", found)
