@@ -356,7 +356,7 @@ async def test_an_order_expires_at_its_time(autojump_clock: MockClock, ways: int
             async for event in events:
                 if isinstance(event, OrderRemovedEvent):
                     second = (exchange.now_ns() - start) // SECOND
-                    removed.append((event.order_id, second))  # noqa: PERF401 - the loop is left by a deadline
+                    removed.append((event.order_id, second))
         assert removed == [("longest", 0), ("short", 10), ("long", 30)]
         assert book.best_bid is not None
         assert book.best_bid.price == 1

@@ -16,8 +16,9 @@ from tplus_trio.streams.buffer import Overflow
 from tplus_trio.users import User
 
 from .consumers import BookReader, Reader, StreamReader, World
-from .invariants import BookJudge, DepthJudge, KlinesJudge, OrdersJudge, SequenceJudge
-from .settings import Settings, sources
+from .invariants import BookJudge, DepthJudge, OrdersJudge, SequenceJudge
+from .invariants_trades import RetoldKlinesJudge, TradesJudge
+from .settings import MOST_REST_DELAY, Settings, sources
 from .truth import Truth
 
 __all__ = ["cast"]
@@ -115,7 +116,7 @@ class _Cast:
             name := f"trades-{overflow}-{buffer}",
             self._own(name),
             opened=lambda: self.md.stream_finalized_trades(backfill_pages=pages, overflow=overflow, buffer=buffer),
-            judge=lambda: SequenceJudge(self.truth.exchange.trades, may_gap),
+            judge=lambda: TradesJudge(self.truth.trades, may_gap),
             fickle=self._fickle(),
             pause=pause,
             impatient=self.rng.choice((0.0, 0.2)),
@@ -130,7 +131,7 @@ class _Cast:
             name := f"klines{self.settings.assets.index(asset)}-{overflow}-{buffer}",
             self._own(name),
             opened=lambda: self.md.stream_klines(asset, overflow=overflow, buffer=buffer),
-            judge=lambda: KlinesJudge(partial(self.truth.exchange.trades, asset)),
+            judge=lambda: RetoldKlinesJudge(self.truth.trades, asset),
             fickle=self._fickle(),
             pause=pause,
             impatient=self.rng.choice((0.0, 0.2)),
@@ -143,7 +144,9 @@ class _Cast:
             "orders",
             self._own("orders"),
             opened=lambda: self.oms.stream_orders(buffer=self.rng.choice((1, 1024))),
-            judge=lambda: OrdersJudge(partial(self.truth.exchange.orders, self.user.public_key)),
+            judge=lambda: OrdersJudge(
+                partial(self.truth.exchange.orders, self.user.public_key), self.settings.timeout + MOST_REST_DELAY
+            ),
             fickle=self._fickle(),
             pause=self.rng.choice((0.0, 0.0, 1.0)),
             impatient=self.rng.choice((0.0, 0.2)),

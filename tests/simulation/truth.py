@@ -13,6 +13,8 @@ import trio
 from tplus_trio.models import AssetIdentifier, OrderBook
 from tplus_trio.testing import Exchange
 
+from .truth_trades import TradeTruth
+
 __all__ = ["BookHistory", "Moment", "Truth"]
 
 _NUMBER: Final = re.compile(rb'"sequence_number":(\d+)')
@@ -95,6 +97,7 @@ class Truth:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.books: dict[AssetIdentifier, BookHistory] = {}
+        self.trades = TradeTruth(exchange)
         #: How many snapshots each market's clients were given.
         self.snapshots: dict[str, int] = defaultdict(int)
         #: Until when the network may keep something back, and nobody can know.
@@ -117,7 +120,7 @@ class Truth:
             assert found is not None
             history.sent(int(found[1]))
 
-    def _take_staleness(self, behind: int, asset: str) -> None:
+    def _take_staleness(self, behind: int, asset: str, _: int = 0) -> None:
         if behind:
             self.books[AssetIdentifier(asset)].stale_at = trio.current_time()
         self.snapshots[asset] += 1

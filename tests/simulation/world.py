@@ -25,6 +25,7 @@ from .cast import cast
 from .consumers import Reader
 from .determinism import deterministic
 from .faults import Injector
+from .faults_data import HARMLESS
 from .invariants import Violation, ensure
 from .settings import MOST_REST_DELAY, Settings, sources
 from .traders import Traders
@@ -41,7 +42,7 @@ _END_OF_TIME: Final = 5_000.0
 _ROUNDS: Final = 60
 _ROUNDS_AFTER_RESTART: Final = 260
 #: What is counted and changes nothing of what a client does.
-_HARMLESS: Final = ("slow consumer", "receive cancelled")
+_HARMLESS: Final = ("slow consumer", "receive cancelled", *HARMLESS)
 
 
 @attrs.define
@@ -134,7 +135,7 @@ class WorldRun:
                 exchange.faults.number_by(asset, 10)
                 self.count("numbering by tens")
         truth = Truth(exchange)
-        traders = Traders(exchange, settings, [user.public_key])
+        traders = Traders(exchange, settings, [user.public_key], statuses=True)
         for _ in range(30):
             traders.change(rng.choice(settings.assets))
         before = trio.lowlevel.current_statistics().tasks_living
@@ -164,7 +165,7 @@ class WorldRun:
             md = await stack.enter_async_context(MarketDataClient("http://md", default_user=public, **options))
             oms = await stack.enter_async_context(OrderBookClient("http://oms", default_user=user, **options))
             self.readers = cast(self, settings, md, oms, truth, user)
-            callers = Callers(self, settings, md, oms)
+            callers = Callers(self, settings, md, oms, partial(exchange.orders, user))
             injector = Injector(self, settings, network, truth, self.readers, traders, callers.sign_in_together)
             async with trio.open_nursery() as nursery:
                 for reader in self.readers:

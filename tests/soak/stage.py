@@ -12,6 +12,7 @@ from unittest import mock
 import trio
 from simulation.consumers import Reader, World
 from simulation.faults import KINDS, Fault, Injector
+from simulation.faults_data import DATA_KINDS
 from simulation.settings import Settings
 from simulation.traders import Traders
 from simulation.truth import Truth
@@ -42,9 +43,9 @@ def feed_stalled(injector: Injector) -> None:
     injector._faults.stall_feed(injector._feed(), seconds)
 
 
-_READERS_OWN: Final = {"reconnect ordered", "resync ordered", "consumer interrupted", "consumer cut off"}
+_NOT_HERE: Final = {*DATA_KINDS, "reconnect ordered", "resync ordered", "consumer interrupted", "consumer cut off"}
 #: What can go wrong without any hand in the client.
-REMOTE: Final[dict[str, Fault]] = {name: kind for name, kind in KINDS.items() if name not in _READERS_OWN} | {
+REMOTE: Final[dict[str, Fault]] = {name: kind for name, kind in KINDS.items() if name not in _NOT_HERE} | {
     "feed stalled": feed_stalled
 }
 #: What happens on a market of itself, until cancelled.
