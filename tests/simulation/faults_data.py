@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
-from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing import Response
 
 from .invariants_trades import SPOILED_STATUS
@@ -23,6 +22,8 @@ __all__ = ["DATA_KINDS", "HARMLESS"]
 
 DataFault: TypeAlias = "Callable[[Injector], bool | Awaitable[bool | None] | None]"
 
+#: A status that the service has from now on, and this version does not know.
+NEW_STATUS: Final = "Netted"
 #: How far a replica is behind at most, in seconds, and for how long it answers.
 _MOST_BEHIND: Final = 4.0
 _MOST_LAGGING: Final = 8.0
@@ -103,7 +104,13 @@ def trades_rolled_back(injector: Injector) -> bool:
     return _retell(injector, "Confirmed", "Rollbacked")
 
 
-def _retell(injector: Injector, before: TradeStatus, after: TradeStatus) -> bool:
+def trades_of_an_unknown_status(injector: Injector) -> bool:
+    """Trades get a status that is new, and keep it: on the feed and in each listing from now on."""
+    injector._truth.trades.doubt()
+    return _retell(injector, "Confirmed", NEW_STATUS)
+
+
+def _retell(injector: Injector, before: str, after: str) -> bool:
     rng = injector._rng
     trades = [trade for trade in injector._traders.strangers if trade.status == before]
     if not trades:
@@ -206,6 +213,7 @@ _FAULTS: Final[tuple[DataFault, ...]] = (
     trade_ids_restarted,
     trades_confirmed,
     trades_rolled_back,
+    trades_of_an_unknown_status,
     confirmed_late,
     trades_replayed,
     bad_row_listed,

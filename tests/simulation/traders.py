@@ -97,7 +97,7 @@ class Traders:
             self._exchange.publish_trade(asset, price, quantity, buyer_is_maker=rng.random() < 0.5, status=status)
         )
 
-    def change_status(self, trade: Trade, status: TradeStatus) -> None:
+    def change_status(self, trade: Trade, status: str) -> None:
         """Give one of the strangers' trades another status."""
         self.strangers[self.strangers.index(trade)] = self._exchange.change_trade(trade, status)
 

@@ -14,7 +14,7 @@ from tplus_trio.arguments import check_count, check_instance, check_number
 from tplus_trio.testing.armed import Armed, path_prefix
 from tplus_trio.testing.feeds import Hub
 from tplus_trio.testing.history import TradeIds
-from tplus_trio.testing.messages import Response
+from tplus_trio.testing.messages import Response, as_list, as_object
 
 __all__ = ["DataFaults"]
 
@@ -34,6 +34,7 @@ class DataFaults:
         self._lags: Armed[Iterator[float]] = Armed(now_ns)
         self._last_lag: dict[str, float] = {}
         self._shifts: Armed[int] = Armed(now_ns)
+        self._last_shift: dict[str, int] = {}
         self._reversed: Armed[bool] = Armed(now_ns)
         self._rows: Armed[_Change] = Armed(now_ns)
         self._messages: Armed[_Change] = Armed(now_ns)
@@ -65,7 +66,9 @@ class DataFaults:
         self._lags.add("lag_requests", path_prefix(path), n, itertools.cycle(checked), seconds)
 
     def shift_pages(self, path: str = "", by: int = 1, n: int = 1, *, seconds: float | None = None) -> None:
-        """Let the next ``n`` pages after a first one begin ``by`` rows too early, as if rows had come in between.
+        """Let the next ``n`` pages after a first one begin ``by`` rows earlier, as if rows had come in between.
+
+        The later pages of the same listing begin earlier too; its next page 0 is as it was.
 
         Args:
             path: The paths' prefix.
@@ -195,7 +198,13 @@ class DataFaults:
 
     def take_shift(self, target: str, path: str) -> int:
         """How many rows too early a page is to begin."""
-        return (self._shifts.take(path) or 0) if _page(target) else 0
+        if not _page(target):
+            self._last_shift.pop(path, None)
+            return 0
+        shift = self._last_shift.get(path, 0) + (self._shifts.take(path) or 0)
+        if shift:
+            self._last_shift[path] = shift
+        return shift
 
     def on_answer(self, path: str, response: Response) -> Response:
         """What is to be answered in place of an answer."""
@@ -243,6 +252,8 @@ class DataFaults:
             orders.withdraw(method)
         if method in (None, "lag_requests"):
             self._last_lag.clear()
+        if method in (None, "shift_pages"):
+            self._last_shift.clear()
 
 
 def _change(change: Mapping[str, Any] | None, missing: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -268,32 +279,31 @@ def _may_have_rows(body: bytes) -> bool:
     return body[:1] in (b"[", b"{") and body != b"[]"
 
 
-def _rows_of(body: object) -> list[Any] | None:
+def _rows_of(body: Any) -> list[Any] | None:
     """The rows of an answer, None where it has none."""
     if isinstance(body, list):
-        return body  # pyright: ignore[reportUnknownVariableType]  # of anything
-    if isinstance(body, dict):
-        fields = cast("dict[str, Any]", body)
-        return next((fields[name] for name in _ROWS if isinstance(fields.get(name), list)), None)
-    return None
+        return as_list(cast("object", body))
+    fields = as_object(body)
+    return next((as_list(fields[name]) for name in _ROWS if isinstance(fields.get(name), list)), None)
+
+
+def _row_of(body: Any, row: int) -> dict[str, Any]:
+    """One row of a message or an answer, which may be its own row; empty where there is none."""
+    rows = _rows_of(body)
+    if rows is not None:
+        return as_object(rows[min(row, len(rows) - 1)]) if rows else {}
+    fields = as_object(body)
+    # An order event is what its variant's name stands for.
+    return (as_object(next(iter(fields.values()))) if len(fields) == 1 else {}) or fields
 
 
 def _spoiled(text: bytes, change: _Change) -> bytes:
     """A message or an answer with one row changed; as it was where it has no row."""
     row, fields, missing = change
-    body: object = json.loads(text)
-    rows = _rows_of(body)
-    found: object = body
-    if rows is not None:
-        if not rows:
-            return text
-        found = rows[min(row, len(rows) - 1)]
-    elif isinstance(body, dict) and len(only := cast("dict[str, Any]", body)) == 1:
-        (content,) = only.values()  # an order event's variant
-        found = cast("object", content) if isinstance(content, dict) else body
-    if not isinstance(found, dict):
+    body: Any = json.loads(text)
+    spoiled = _row_of(body, row)
+    if not spoiled:
         return text
-    spoiled = cast("dict[str, Any]", found)
     spoiled.update(fields)
     for name in missing:
         spoiled.pop(name, None)

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any, Final, get_args
+from typing import Any, Final, cast
 
-from tplus_trio.arguments import check_choice
+from tplus_trio.arguments import check_choice, check_instance
 from tplus_trio.models import (
     GTC,
     AssetIdentifier,
@@ -288,7 +288,7 @@ class Exchange:
         *,
         buyer_is_maker: bool = False,
         timestamp_ns: int | None = None,
-        status: TradeStatus = "Confirmed",
+        status: TradeStatus | str = "Confirmed",
     ) -> Trade:
         """Record and send a trade, past the matching engine.
 
@@ -306,28 +306,29 @@ class Exchange:
             to_decimal(quantity),
             buyer_is_maker=buyer_is_maker,
             timestamp_ns=timestamp_ns,
-            status=status,
+            status=cast("TradeStatus", check_instance("status", status, str)),
         )
 
-    def change_trade(self, trade: Trade, status: TradeStatus) -> Trade:
+    def change_trade(self, trade: Trade, status: TradeStatus | str) -> Trade:
         """Give a trade another status, and tell everyone: its feed, its candle's, and those of its two users.
 
         A trade that is ``Rollbacked`` no longer counts for its candle, whose volume falls, nor for positions.
 
         Args:
             trade: The trade as it is now.
-            status: ``Pending``, ``Confirmed`` or ``Rollbacked``.
+            status: ``Pending``, ``Confirmed`` or ``Rollbacked``, or one that no client knows yet.
 
         Returns:
             The trade as it is from now on.
 
         Raises:
-            ValueError: There is no such trade, or no such status.
+            TypeError: ``status`` is no text.
+            ValueError: There is no such trade.
         """
-        if status not in get_args(TradeStatus):
-            raise ValueError(f"status is one of {', '.join(get_args(TradeStatus))}, not {status!r}")
-        changed = self._venue.change_trade(trade, status)
-        self._desk.trades.change(trade, status)
+        check_instance("status", status, str)
+        named = cast("TradeStatus", status)
+        changed = self._venue.change_trade(trade, named)
+        self._desk.trades.change(trade, named)
         return changed
 
     def publish(self, path: str, message: Mapping[str, Any] | list[Any] | str) -> None:
