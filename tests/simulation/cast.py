@@ -25,6 +25,8 @@ __all__ = ["cast"]
 
 #: Trades on a page that a client asks for to close a hole.
 _PAGE = 100
+#: With more latency (s), REST may not answer before a live item has been held for long enough.
+_PROMPT = 0.1
 
 
 def cast(
@@ -109,7 +111,8 @@ class _Cast:
         pages = self.rng.choice((1, 10))
 
         def may_gap(missed: int, has_begun: bool) -> bool:
-            return overflow == "drop_oldest" or not has_begun or missed >= pages * _PAGE
+            slow = self.settings.most_latency > _PROMPT
+            return overflow == "drop_oldest" or not has_begun or missed >= pages * _PAGE or slow
 
         return StreamReader(
             self.world,

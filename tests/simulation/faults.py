@@ -12,7 +12,7 @@ from tplus_trio.testing import MemoryNetwork, Rejection
 from tplus_trio.testing.frames import BINARY, TEXT, frame
 
 from .consumers import Reader, World
-from .faults_data import DATA_KINDS
+from .faults_data import DATA_KINDS, INNOCENT
 from .settings import MOST_DELAY, MOST_REST_DELAY, Settings, sources
 from .traders import Traders
 from .truth import Truth
@@ -141,6 +141,8 @@ class Injector:
     async def inject(self, kind: str) -> None:
         """Let one thing go wrong. It is counted if it could."""
         fault = self._faults_by_name[kind]
+        if kind not in INNOCENT:
+            self._truth.trades.doubt()
         happened = fault(self)
         if isinstance(happened, Awaitable):
             happened = await happened

@@ -18,7 +18,7 @@ from .invariants_trades import SPOILED_STATUS
 if TYPE_CHECKING:
     from .faults import Injector
 
-__all__ = ["DATA_KINDS", "HARMLESS"]
+__all__ = ["DATA_KINDS", "HARMLESS", "INNOCENT"]
 
 DataFault: TypeAlias = "Callable[[Injector], bool | Awaitable[bool | None] | None]"
 
@@ -39,7 +39,6 @@ _BAD_CANDLES: Final[tuple[dict[str, Any], ...]] = ({"change": {"close": None}}, 
 _BAD_ORDERS: Final[tuple[dict[str, Any], ...]] = (
     {"change": {"status": "Frozen"}},
     {"change": {"side": "Both"}},
-    {"missing": ("order_id",)},
 )
 _HTML: Final = (("content-type", "text/html"),)
 _PAGES: Final = (Response(404, b"<html><body>404 Not Found</body></html>", _HTML), Response(404, b"", ()))
@@ -62,7 +61,6 @@ def _away(injector: Injector) -> None:
 def rest_lags(injector: Injector) -> None:
     """REST is behind the feeds for a while."""
     rng = injector._rng
-    injector._truth.trades.doubt()
     behind, seconds = rng.uniform(0.2, _MOST_BEHIND), rng.uniform(1.0, _MOST_LAGGING)
     injector._faults.lag_requests(rng.choice(_LISTINGS), behind, seconds=seconds)
     _away(injector)
@@ -71,7 +69,6 @@ def rest_lags(injector: Injector) -> None:
 def replicas_take_turns(injector: Injector) -> None:
     """REST is answered by two replicas in turn, of which one is behind."""
     rng = injector._rng
-    injector._truth.trades.doubt()
     behind = [0.0, rng.uniform(0.2, _MOST_BEHIND)]
     rng.shuffle(behind)
     injector._faults.lag_requests(rng.choice(_LISTINGS), behind, 2 * injector._armed())
@@ -106,7 +103,6 @@ def trades_rolled_back(injector: Injector) -> bool:
 
 def trades_of_an_unknown_status(injector: Injector) -> bool:
     """Trades get a status that is new, and keep it: on the feed and in each listing from now on."""
-    injector._truth.trades.doubt()
     return _retell(injector, "Confirmed", NEW_STATUS)
 
 
@@ -124,7 +120,6 @@ def _retell(injector: Injector, before: str, after: str) -> bool:
 async def confirmed_late(injector: Injector) -> None:
     """Trades are listed by REST, and told by the feed after others, or never."""
     rng = injector._rng
-    injector._truth.trades.doubt()
     injector._faults.withhold_trades(rng.randrange(1, 4))
     for _ in range(rng.randrange(2, 8)):
         injector._traders.trade(injector._asset())
@@ -145,7 +140,6 @@ def trades_replayed(injector: Injector) -> None:
 def bad_row_listed(injector: Injector) -> None:
     """One row of a page is bad."""
     rng = injector._rng
-    injector._truth.trades.doubt()
     path, kinds = rng.choice((("/trades", _BAD_TRADES), ("/klines/", _BAD_CANDLES), ("/orders/user/", _BAD_ORDERS)))
     injector._faults.spoil_rows(path, injector._armed(), row=rng.randrange(8), **rng.choice(kinds))
     injector._traders.trade(injector._asset())
@@ -155,7 +149,6 @@ def bad_row_listed(injector: Injector) -> None:
 def bad_row_told(injector: Injector) -> None:
     """One row of a feed is bad."""
     rng = injector._rng
-    injector._truth.trades.doubt()
     path, kinds = rng.choice((("/trades", _BAD_TRADES), ("/klines/", _BAD_CANDLES)))
     injector._faults.spoil_messages(path, 1, **rng.choice(kinds))
     injector._traders.trade(injector._asset())
@@ -163,7 +156,6 @@ def bad_row_told(injector: Injector) -> None:
 
 def pages_ascending(injector: Injector) -> None:
     """A page comes oldest row first."""
-    injector._truth.trades.doubt()
     injector._faults.reverse_pages(injector._rng.choice((*_LISTINGS, "/orders/user/")), injector._armed())
     injector._network.reset_connections()
     for _ in range(injector._rng.randrange(1, 10)):
@@ -228,3 +220,15 @@ _FAULTS: Final[tuple[DataFault, ...]] = (
 DATA_KINDS: Final[dict[str, DataFault]] = {fault.__name__.replace("_", " "): fault for fault in _FAULTS}
 #: What is no reason for a client to do anything.
 HARMLESS: Final = ("unknown heartbeats",)
+#: What makes REST neither late nor wrong about trades: a client can prove that nothing is missing, and says no `Gap`.
+INNOCENT: Final = frozenset(
+    {
+        *("drop", "reset", "reset mid frame", "close frame", "handshake 500", "handshake 503", "handshake 429"),
+        *("garbage", "garbled", "binary", "illegal frame", "fragmented", "control message"),
+        *("snapshot delayed", "snapshot stale", "snapshot of a replica", "sequence skipped", "sequence repeated"),
+        *("sequence swapped", "sequence lost", "sequence restarted", "sequence restarted and dropped"),
+        *("reconnect ordered", "resync ordered", "consumer interrupted", "consumer cut off"),
+        *("trade ids restarted", "trades confirmed", "trades rolled back", "trades replayed", "pages shifted"),
+        *("unknown heartbeats", "empty messages", "orders not found by a proxy", "answer after acting unreadable"),
+    }
+)

@@ -52,7 +52,7 @@ class TradesJudge(Judge):
         taken = self._taken.setdefault(key, [])
         if str(item.status) != SPOILED_STATUS:
             self._check_status(item, record, taken)
-        in_order = len(record.statuses) == 1 and record.first_told and not self._covered(record)
+        in_order = len(record.statuses) == 1 and record.in_turn and not self._covered(record)
         # What is from before the stream was live may be told again at any time, and be new to it.
         if not taken and in_order and self.live_at_ns is not None and item.timestamp_ns > self.live_at_ns:
             ensure(record.index > self._last, f"{item} came late: {self._last - record.index} later ones were first")

@@ -94,10 +94,10 @@ class BookHistory:
 class Truth:
     """Listens in on an exchange, behind its faults: what is lost on the way to a client is not lost here."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, *, follows_trades: bool = False) -> None:
         self.exchange = exchange
         self.books: dict[AssetIdentifier, BookHistory] = {}
-        self.trades = TradeTruth(exchange)
+        self.trades = TradeTruth(exchange, follows=follows_trades)
         #: How many snapshots each market's clients were given.
         self.snapshots: dict[str, int] = defaultdict(int)
         #: Until when the network may keep something back, and nobody can know.

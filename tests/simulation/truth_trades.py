@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from decimal import Decimal
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,7 +23,7 @@ Identity: TypeAlias = "tuple[str, int, int, str, str]"
 _TRADES: Final = "/trades"
 _KLINES: Final = "/klines/"
 #: For so long after a fault of what is said, a `Gap` may be called for.
-_DOUBT: Final = 180.0
+_DOUBT: Final = 400.0
 
 
 def identity(trade: Trade) -> Identity:
@@ -44,7 +45,8 @@ class TradeRecord:
     trade: Trade
     statuses: list[str]
     changed_ns: int
-    #: Whether the feed has told of the first state, and of the latest.
+    #: Whether the feed told of the first state in its turn; whether it has by now, and of the latest.
+    in_turn: bool = True
     first_told: bool = True
     latest_told: bool = True
 
@@ -63,9 +65,13 @@ class TradeTruth:
     """Follows the trades of an exchange, behind its faults.
 
     Wraps the hooks that the exchange asks its faults with, so it must be made before anything happens.
+
+    Args:
+        exchange: Which.
+        follows: Whether it does; what it knows grows with each trade.
     """
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, *, follows: bool) -> None:
         self._exchange = exchange
         self._read = 0
         self.records: dict[Identity, TradeRecord] = {}
@@ -80,6 +86,9 @@ class TradeTruth:
         self._target = ""
         #: Until when a `Gap` may be called for, on trio's clock.
         self.doubted_until = -1.0
+        self._latest: TradeRecord | None = None
+        if not follows:
+            return
         faults = exchange.faults
         self._on_trade, self._take_lag, self._on_answer = faults.on_trade, faults.take_lag, faults.on_answer
         faults.on_trade = self._trade_sent  # type: ignore[method-assign]  # this is how one listens in
@@ -106,8 +115,9 @@ class TradeTruth:
         trades = self._trades.setdefault(trade.asset_id, [])
         series = self._series.setdefault(trade.asset_id, Candles(trades))
         record = self.records.get(key)
+        is_new = record is None
         if record is None:
-            self.records[key] = TradeRecord(len(self.records), trade, [trade.status], now_ns)
+            self.records[key] = record = TradeRecord(len(self.records), trade, [trade.status], now_ns)
             trades.append(trade)
             series.add(trade)
         else:
@@ -115,22 +125,23 @@ class TradeTruth:
             record.trade, record.changed_ns = trade, now_ns
             record.statuses.append(trade.status)
             series.change(trade)
+        self._latest = record
         state = KlineUpdate.of(trade.asset_id, series.at(trade.timestamp_ns))
         candles = self.candles[trade.asset_id]
         candle = candles.setdefault(state.open_timestamp_ns, CandleRecord([], now_ns, trade.timestamp_ns))
         if not candle.states or candle.states[-1] != state:
             candle.states.append(state)
-            candle.changed_ns, candle.by_status = now_ns, record is not None
+            candle.changed_ns, candle.by_status = now_ns, not is_new
         candle.last_trade_ns = max(candle.last_trade_ns, trade.timestamp_ns)
 
     def _trade_sent(self, message: bytes) -> list[bytes]:
         self.update()
         sent = self._on_trade(message)
-        fields = json.loads(message)
-        record = self.records[_row_identity(fields)]
+        record = self._latest
+        assert record is not None
         record.latest_told = bool(sent)
         if len(record.statuses) == 1:
-            record.first_told = bool(sent)
+            record.first_told = record.in_turn = bool(sent)
         return sent
 
     def _asked(self, target: str, path: str) -> float:
@@ -146,9 +157,9 @@ class TradeTruth:
             if query.get("page", ["0"]) == ["0"]:
                 self.listed.clear()
                 self.listed_ns = self._exchange.now_ns()
-            for row in _rows(answer.body):
-                if None not in (key := _row_identity(row)):
-                    self.listed.add((key, str(row.get("status"))))
+            self.listed.update(
+                (key, str(row.get("status"))) for row in _rows(answer.body) if (key := _identity_of(row))
+            )
         elif path.startswith(_KLINES):
             asset = path.removeprefix(_KLINES)
             self.candles_listed_ns[asset] = self._exchange.now_ns()
@@ -170,14 +181,10 @@ def _rows(body: bytes) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", found) if isinstance(found, list) else []
 
 
-def _row_identity(row: dict[str, Any]) -> Identity:
-    """What makes the trade of a row the same trade, as `identity` says it."""
-    trade = Trade(
-        asset_id=row["asset_id"],
-        trade_id=row["trade_id"],
-        price=row.get("price") or 0,
-        quantity=row.get("quantity") or 0,
-        timestamp_ns=row["timestamp_ns"],
-        buyer_is_maker=True,
-    )
-    return identity(trade)
+def _identity_of(row: dict[str, Any]) -> Identity | None:
+    """What makes the trade of a row the same trade, as `identity` says it; None of a bad row."""
+    price, quantity = row.get("price"), row.get("quantity")
+    if price is None or quantity is None:
+        return None
+    numbers = (str(Decimal(number).normalize()) for number in (price, quantity))
+    return (row["asset_id"], row["trade_id"], row["timestamp_ns"], *numbers)

@@ -134,7 +134,7 @@ class WorldRun:
             if asset in settings.by_tens:
                 exchange.faults.number_by(asset, 10)
                 self.count("numbering by tens")
-        truth = Truth(exchange)
+        truth = Truth(exchange, follows_trades=True)
         traders = Traders(exchange, settings, [user.public_key], statuses=True)
         for _ in range(30):
             traders.change(rng.choice(settings.assets))
