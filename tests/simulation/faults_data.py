@@ -13,12 +13,12 @@ import trio
 
 from tplus_trio.testing import Response
 
-from .invariants_trades import SPOILED_STATUS
+from .invariants import SPOILED_STATUS
 
 if TYPE_CHECKING:
     from .faults import Injector
 
-__all__ = ["DATA_KINDS", "HARMLESS", "INNOCENT"]
+__all__ = ["DATA_KINDS", "HARMLESS", "INNOCENT", "NOT_FOUND"]
 
 DataFault: TypeAlias = "Callable[[Injector], bool | Awaitable[bool | None] | None]"
 
@@ -220,6 +220,8 @@ _FAULTS: Final[tuple[DataFault, ...]] = (
 DATA_KINDS: Final[dict[str, DataFault]] = {fault.__name__.replace("_", " "): fault for fault in _FAULTS}
 #: What is no reason for a client to do anything.
 HARMLESS: Final = ("unknown heartbeats",)
+#: What may end a private stream.
+NOT_FOUND: Final = "orders not found by a proxy"
 #: What makes REST neither late nor wrong about trades: a client can prove that nothing is missing, and says no `Gap`.
 INNOCENT: Final = frozenset(
     {

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import trio
 
 from tplus_trio.models import AssetIdentifier, Gap, KlineUpdate, Trade
 
-from .invariants import Judge, KlinesJudge, Violation, ensure
+from .invariants import SPOILED_STATUS, Judge, KlinesJudge, Violation, ensure
 from .truth_trades import CandleRecord, Identity, TradeRecord, TradeTruth, identity
 
-__all__ = ["SPOILED_STATUS", "RetoldKlinesJudge", "TradesJudge"]
-
-#: The status of a bad row that no version of the service has had.
-SPOILED_STATUS: Final = "Settled"
+__all__ = ["RetoldKlinesJudge", "TradesJudge"]
 
 
 class TradesJudge(Judge):

@@ -15,7 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from tplus_trio import MarketDataClient, OrderBookClient, SlowConsumer, TplusError
-from tplus_trio.errors import AuthError, HandshakeRejected
+from tplus_trio.errors import AuthError, HandshakeRejected, NotFoundError
 from tplus_trio.streams.stats import StreamState
 from tplus_trio.testing import Exchange, MemoryNetwork
 from tplus_trio.users import User
@@ -25,7 +25,7 @@ from .cast import cast
 from .consumers import Reader
 from .determinism import deterministic
 from .faults import Injector
-from .faults_data import HARMLESS
+from .faults_data import HARMLESS, NOT_FOUND
 from .invariants import Violation, ensure
 from .settings import MOST_REST_DELAY, Settings, sources
 from .traders import Traders
@@ -110,6 +110,10 @@ class WorldRun:
         refused = isinstance(failure, AuthError) or (
             isinstance(failure, HandshakeRejected) and failure.status in {401, 403}
         )
+        if isinstance(failure, NotFoundError) and self.outcome.faults[NOT_FOUND]:
+            # It says so, loudly: that is no loss.
+            self.count("ended by a proxy's 404")
+            return
         # One refusal is taken care of by signing in afresh; a second one during the same attempt is for good. The
         # injector sees to it that there is none, but tokens may expire by themselves.
         if refused and self.auth_trouble and self.settings.token_ttl < 100.0:
