@@ -59,10 +59,9 @@ def _trade_known_by_id_alone() -> Generator[None]:
     def identity(trade: Any) -> str:
         return f"{trade.asset_id} {trade.trade_id}"
 
-    with (
-        mock.patch(f"{_RECOVERY}.memory.identity_of", identity),
-        mock.patch(f"{_RECOVERY}.trades.identity_of", identity),
-    ):
+    with ExitStack() as stack:
+        for module in ("memory", "trades"):
+            stack.enter_context(mock.patch(f"{_RECOVERY}.{module}.identity_of", identity))
         yield
 
 
@@ -124,7 +123,7 @@ def _older_candles_never_change() -> Generator[None]:
 @contextmanager
 def _bad_row_vanishes() -> Generator[None]:
     """A row that could not be decoded leaves no trace: replaces ``rows_of`` of the backfills."""
-    with mock.patch(f"{_RECOVERY}.backfill.rows_of", lambda items: list(items)):
+    with mock.patch(f"{_RECOVERY}.backfill.rows_of", list):
         yield
 
 
