@@ -252,6 +252,10 @@ def test_trades_that_are_told_late_or_never(exchange: Exchange) -> None:
     assert listed(exchange) == [3, 2, 1]
     assert [one["trade_id"] for one in told(exchange, exchange.faults.release_trades)] == [1, 2]
     assert told(exchange, exchange.faults.release_trades) == []
+    exchange.faults.withhold_trades()
+    assert told(exchange, lambda: exchange.publish_trade(200, 1, 1)) == []
+    exchange.faults.clear("withhold_trades")
+    assert told(exchange, exchange.faults.release_trades) == []
 
 
 def test_old_trades_are_replayed(exchange: Exchange) -> None:

@@ -1,8 +1,8 @@
 """Bugs to plant in how a client reads a service that lags, renumbers, retells and errs.
 
 Each says which rule it breaks and which function it replaces. The functions are those of the recoveries that know of
-rows, identities and replicas (`streams.recovery.trades`, `klines`, `memory` and `backfill`) and of `clients.operations`:
-they are named as text, and looked up when a bug is planted. `bugs.py` merges `DATA_BUGS` into its bugs once they exist.
+rows, identities and replicas (`trades`, `klines`, `memory` and `backfill` of `streams.recovery`) and of `clients.operations`,
+named as text and looked up when a bug is planted. `bugs.py` merges `DATA_BUGS` into its bugs once they exist.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _answer_need_not_reach_the_feed() -> Generator[None]:
     """A hole is closed by any answer that meets the old end: replaces ``_reaches`` of both backfills."""
     with ExitStack() as stack:
         for kind in ("trades.TradesBackfill", "klines.KlinesBackfill"):
-            stack.enter_context(mock.patch(f"{_RECOVERY}.{kind}._reaches", lambda *_: True))
+            stack.enter_context(mock.patch(f"{_RECOVERY}.{kind}._reaches", return_value=True))
         yield
 
 

@@ -87,6 +87,7 @@ class TradeTruth:
         #: Until when a `Gap` may be called for, on trio's clock.
         self.doubted_until = -1.0
         self._latest: TradeRecord | None = None
+        self._withheld: list[TradeRecord] = []
         if not follows:
             return
         faults = exchange.faults
@@ -106,9 +107,14 @@ class TradeTruth:
             self._take(now_ns, trade)
 
     def released(self) -> None:
-        """The feed tells of all that it kept back."""
-        for record in self.records.values():
+        """The feed tells of what it kept back, which is the latest."""
+        for record in self._withheld:
             record.first_told = record.latest_told = True
+        self._withheld.clear()
+
+    def forgotten(self) -> None:
+        """The feed will not tell any more of what it kept back."""
+        self._withheld.clear()
 
     def _take(self, now_ns: int, trade: Trade) -> None:
         key = identity(trade)
@@ -140,6 +146,8 @@ class TradeTruth:
         record = self._latest
         assert record is not None
         record.latest_told = bool(sent)
+        if not sent:
+            self._withheld.append(record)
         if len(record.statuses) == 1:
             record.first_told = record.in_turn = bool(sent)
         return sent

@@ -158,7 +158,8 @@ class DataFaults:
     def withhold_trades(self, n: int = 1, *, seconds: float | None = None) -> None:
         """Keep the next ``n`` messages of ``/trades`` back; REST has the trades all the same.
 
-        :meth:`release_trades` sends them after all, late; without it, the feed never tells of them.
+        :meth:`release_trades` sends them after all, late. Without it, or once the fault is withdrawn, the feed never
+        tells of them.
         """
         self._withheld.add("withhold_trades", _TRADES, n, True, seconds)
 
@@ -250,6 +251,8 @@ class DataFaults:
             self._replays,
         ):
             orders.withdraw(method)
+        if method in (None, "withhold_trades"):
+            self._kept.clear()
         if method in (None, "lag_requests"):
             self._last_lag.clear()
         if method in (None, "shift_pages"):

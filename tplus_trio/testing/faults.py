@@ -110,7 +110,7 @@ class Faults(DataFaults):
         """Withdraw what was ordered and has not happened yet.
 
         What has happened stays: tokens that expired, numbers that started over. :meth:`number_by` is the market's way
-        of counting, and is ended by ``number_by(asset, 1)``; trades that are withheld wait for :meth:`release_trades`.
+        of counting, and is ended by ``number_by(asset, 1)``. Trades that are withheld are never told of then.
 
         Args:
             method: The method that ordered it, ``"fail_requests"``; None is every method.
