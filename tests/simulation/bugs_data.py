@@ -1,8 +1,9 @@
 """Bugs to plant in how a client reads a service that lags, renumbers, retells and errs.
 
 Each says which rule it breaks and which function it replaces. The functions are those of the recoveries that know of
-rows, identities and replicas (`trades`, `klines`, `memory` and `backfill` of `streams.recovery`) and of `clients.operations`,
-named as text and looked up when a bug is planted. `bugs.py` merges `DATA_BUGS` into its bugs once they exist.
+rows, identities and replicas (`trades`, `klines`, `memory` and `backfill` of `streams.recovery`), and one of
+`clients.operations`, named as text and looked up when a bug is planted. `bugs.py` merges `DATA_BUGS` into its bugs once
+they exist.
 """
 
 from __future__ import annotations
