@@ -35,7 +35,7 @@ class Callers:
         settings: How long they wait.
         md: Market data.
         oms: The user's orders.
-        orders: All orders that the user really has, newest first.
+        orders: All orders that the user really has, newest first; None where nobody knows, and none are placed.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class Callers:
         settings: Settings,
         md: MarketDataClient,
         oms: OrderBookClient,
-        orders: Callable[[], Sequence[OrderResponse]],
+        orders: Callable[[], Sequence[OrderResponse]] | None = None,
     ) -> None:
         self._world = world
         self._settings = settings
         self._rng = sources(settings.seed, "callers")
         self._asset = asset = settings.assets[0]
         self._oms = oms
-        self._orders = orders
+        self._orders: Callable[[], Sequence[OrderResponse]] = orders or tuple
         self._placed = 0
         self._calls: tuple[Callable[[], Awaitable[Any]], ...] = (
             oms.get_user_orders,
@@ -60,9 +60,9 @@ class Callers:
             partial(md.get_trades_for_asset, asset),
             # Not what a stream asks for, so that the two can be told apart.
             partial(md.get_klines, asset, interval=Interval.MIN_5),
-            self._place_and_cancel,
-            self._place_and_cancel,
         )
+        if orders is not None:
+            self._calls += (self._place_and_cancel, self._place_and_cancel)
 
     async def run(self) -> None:
         """Call until cancelled."""

@@ -165,7 +165,7 @@ async def _live(seed: int, seconds: float, rate: float, soak: Soak) -> None:
     async with _other_process(seed, rate) as pipe, AsyncExitStack() as stack:
         md, oms = await enter_clients(stack, await receive(pipe), soak.settings, soak.user)
         soak.open(md, oms)
-        await soak.run(RemoteStage(pipe), Callers(soak, soak.settings, md, oms, lambda: ()), oms)
+        await soak.run(RemoteStage(pipe), Callers(soak, soak.settings, md, oms), oms)
 
 
 def soak_for_real(seed: int, seconds: float, rate: float, *, verbose: bool = False) -> tuple[Soak, str | None]:

@@ -149,7 +149,7 @@ async def _live(life: Life, soaks: list[Soak]) -> None:
     async with MemoryNetwork(exchange, latency=settings.latency, seed=seed) as network, AsyncExitStack() as stack:
         md, oms = await enter_clients(stack, "http://exchange", settings, user, connector=network, now_ns=clock)
         soak.open(md, oms)
-        callers = Callers(soak, settings, md, oms, lambda: ())
+        callers = Callers(soak, settings, md, oms)
         async with trio.open_nursery() as nursery:
             stage = Stage(
                 soak,
