@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import trio
 
-from tplus_trio import MarketDataClient, OrderBookClient, TplusError
-from tplus_trio.models import OrderResponse
+from tplus_trio import MarketDataClient, OrderBookClient, OrderRejected, TplusError
+from tplus_trio.models import Interval, OrderResponse, Side
 
 from .consumers import World
 from .invariants import Violation, ensure
@@ -22,24 +22,47 @@ __all__ = ["Callers"]
 _REQUESTS: Final = 9
 #: Orders that are compared.
 _PAGE: Final = 1000
+#: A price, in units, at which no one sells.
+_FAR: Final = 100
+_RESTS: Final = frozenset({"Open", "Partial", "Pending"})
 
 
 class Callers:
-    """Three of them at once, sharing a sign-in where one is needed."""
+    """Three of them at once, sharing a sign-in where one is needed.
 
-    def __init__(self, world: World, settings: Settings, md: MarketDataClient, oms: OrderBookClient) -> None:
+    Args:
+        world: Where.
+        settings: How long they wait.
+        md: Market data.
+        oms: The user's orders.
+        orders: All orders that the user really has, newest first; None where nobody knows, and none are placed.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        settings: Settings,
+        md: MarketDataClient,
+        oms: OrderBookClient,
+        orders: Callable[[], Sequence[OrderResponse]] | None = None,
+    ) -> None:
         self._world = world
         self._settings = settings
         self._rng = sources(settings.seed, "callers")
-        asset = settings.assets[0]
+        self._asset = asset = settings.assets[0]
         self._oms = oms
+        self._orders: Callable[[], Sequence[OrderResponse]] = orders or tuple
+        self._placed = 0
         self._calls: tuple[Callable[[], Awaitable[Any]], ...] = (
             oms.get_user_orders,
-            oms.get_user_orders,
+            self._list_orders,
             partial(md.get_orderbook_snapshot, asset),
             partial(md.get_trades_for_asset, asset),
-            partial(md.get_klines, asset),
+            # Not what a stream asks for, so that the two can be told apart.
+            partial(md.get_klines, asset, interval=Interval.MIN_5),
         )
+        if orders is not None:
+            self._calls += (self._place_and_cancel, self._place_and_cancel)
 
     async def run(self) -> None:
         """Call until cancelled."""
@@ -76,6 +99,39 @@ class Callers:
             if patience is None:
                 raise Violation(f"a call did not come to an end in {longest:.1f} s")
             self._world.count("call cancelled")
+
+    async def _list_orders(self) -> None:
+        """Nobody who has an open order is told that there is none yet."""
+        resting = {order.order_id for order in self._orders() if order.status in _RESTS}
+        orders, _ = await self._oms.get_user_orders(limit=_PAGE)
+        still = resting & {order.order_id for order in self._orders() if order.status in _RESTS}
+        missing = still - {order.order_id for order in orders}
+        ensure(len(self._orders()) >= _PAGE or not missing, f"open orders were not listed: {sorted(missing)[:5]}")
+
+    async def _place_and_cancel(self) -> None:
+        """Place an order that rests, and take it back; an error may say that nothing happened only if so it was."""
+        self._placed += 1
+        order_id = f"call-{self._placed}"
+        place = partial(self._oms.create_limit_order, 1000, _FAR, Side.BUY, asset_id=self._asset, order_id=order_id)
+        await self._act(place, order_id, lambda order: order is not None)
+        if self._rng.random() < 0.7:
+            cancel = partial(self._oms.cancel_order, order_id, self._asset)
+            await self._act(cancel, order_id, lambda order: order is not None and order.status not in _RESTS)
+
+    async def _act(
+        self, call: Callable[[], Awaitable[Any]], order_id: str, is_done: Callable[[OrderResponse | None], bool]
+    ) -> None:
+        def order() -> OrderResponse | None:
+            return next((order for order in self._orders() if order.order_id == order_id), None)
+
+        was_done = is_done(order())
+        try:
+            await call()
+        except (ValueError, OrderRejected) as exc:
+            ensure(was_done or not is_done(order()), f"{order_id}: it was carried out, and the call says {exc!r}")
+            self._world.log("caller", f"{exc!r}")
+        else:
+            ensure(is_done(order()), f"{order_id}: the call says that it was carried out, the exchange has {order()}")
 
     async def check(self, expected: Sequence[OrderResponse]) -> None:
         """When all is well, calls succeed and tell the truth.

@@ -16,14 +16,17 @@ from tplus_trio.streams.buffer import Overflow
 from tplus_trio.users import User
 
 from .consumers import BookReader, Reader, StreamReader, World
-from .invariants import BookJudge, DepthJudge, KlinesJudge, OrdersJudge, SequenceJudge
-from .settings import Settings, sources
+from .invariants import BookJudge, DepthJudge, OrdersJudge, SequenceJudge
+from .invariants_trades import RetoldKlinesJudge, TradesJudge
+from .settings import MOST_REST_DELAY, Settings, sources
 from .truth import Truth
 
 __all__ = ["cast"]
 
 #: Trades on a page that a client asks for to close a hole.
 _PAGE = 100
+#: With more latency (s), REST may not answer before a live item has been held for long enough.
+_PROMPT = 0.1
 
 
 def cast(
@@ -106,20 +109,17 @@ class _Cast:
         """The public trades."""
         overflow, buffer, pause = self._overflow("block", "block", "drop_oldest")
         pages = self.rng.choice((1, 10))
-        # With one page, a trade that is held is also given up where REST does not answer within a second.
-        confirm_timeout = 1.0 if pages == 1 else 1000.0
 
         def may_gap(missed: int, has_begun: bool) -> bool:
-            return overflow == "drop_oldest" or not has_begun or missed >= pages * _PAGE or pages == 1
+            slow = self.settings.most_latency > _PROMPT
+            return overflow == "drop_oldest" or not has_begun or missed >= pages * _PAGE or slow
 
         return StreamReader(
             self.world,
             name := f"trades-{overflow}-{buffer}",
             self._own(name),
-            opened=lambda: self.md.stream_finalized_trades(
-                backfill_pages=pages, overflow=overflow, buffer=buffer, confirm_timeout=confirm_timeout
-            ),
-            judge=lambda: SequenceJudge(self.truth.exchange.trades, may_gap),
+            opened=lambda: self.md.stream_finalized_trades(backfill_pages=pages, overflow=overflow, buffer=buffer),
+            judge=lambda: TradesJudge(self.truth.trades, may_gap),
             fickle=self._fickle(),
             pause=pause,
             impatient=self.rng.choice((0.0, 0.2)),
@@ -134,7 +134,7 @@ class _Cast:
             name := f"klines{self.settings.assets.index(asset)}-{overflow}-{buffer}",
             self._own(name),
             opened=lambda: self.md.stream_klines(asset, overflow=overflow, buffer=buffer),
-            judge=lambda: KlinesJudge(partial(self.truth.exchange.trades, asset)),
+            judge=lambda: RetoldKlinesJudge(self.truth.trades, asset),
             fickle=self._fickle(),
             pause=pause,
             impatient=self.rng.choice((0.0, 0.2)),
@@ -147,7 +147,9 @@ class _Cast:
             "orders",
             self._own("orders"),
             opened=lambda: self.oms.stream_orders(buffer=self.rng.choice((1, 1024))),
-            judge=lambda: OrdersJudge(partial(self.truth.exchange.orders, self.user.public_key)),
+            judge=lambda: OrdersJudge(
+                partial(self.truth.exchange.orders, self.user.public_key), self.settings.timeout + MOST_REST_DELAY
+            ),
             fickle=self._fickle(),
             pause=self.rng.choice((0.0, 0.0, 1.0)),
             impatient=self.rng.choice((0.0, 0.2)),

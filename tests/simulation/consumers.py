@@ -177,8 +177,12 @@ class Reader:
         raise NotImplementedError
 
     def check(self) -> None:
-        """Check what can be checked at any time: a loss that was noticed has been made good where a stream is live."""
-        if self._resyncs and self.state is StreamState.LIVE:
+        """Check what can be checked at any time: a loss that was noticed has been made good where a stream is live.
+
+        A feed of trades or candles that begins with what was delivered already makes a loss good itself.
+        """
+        asks = self._resyncs and not self.name.startswith(("trades", "klines"))
+        if asks and self.state is StreamState.LIVE:
             stats, before = self.stats, self._seen
             self._seen = stats.gaps, stats.resyncs
             made_good = before is None or stats.gaps == before[0] or stats.resyncs > before[1]

@@ -12,6 +12,7 @@ from tplus_trio.testing import MemoryNetwork, Rejection
 from tplus_trio.testing.frames import BINARY, TEXT, frame
 
 from .consumers import Reader, World
+from .faults_data import DATA_KINDS, INNOCENT
 from .settings import MOST_DELAY, MOST_REST_DELAY, Settings, sources
 from .traders import Traders
 from .truth import Truth
@@ -140,6 +141,8 @@ class Injector:
     async def inject(self, kind: str) -> None:
         """Let one thing go wrong. It is counted if it could."""
         fault = self._faults_by_name[kind]
+        if kind not in INNOCENT:
+            self._truth.trades.doubt()
         happened = fault(self)
         if isinstance(happened, Awaitable):
             happened = await happened
@@ -158,6 +161,7 @@ class Injector:
                 pass
         for path in ("/marketdepth/diff/x", "/trades", "/klines/diff/x", *_PRIVATE):
             _use_up(self._faults.on_handshake, path)
+        self._faults.clear()
         await trio.sleep_until(max(trio.current_time(), self._partition_ends + 0.001))
 
     # Choices.
@@ -461,4 +465,4 @@ _FAULTS: Final[tuple[Fault, ...]] = (
     Injector.consumer_interrupted,
     Injector.consumer_cut_off,
 )
-KINDS: Final[dict[str, Fault]] = {fault.__name__.replace("_", " "): fault for fault in _FAULTS}
+KINDS: Final[dict[str, Fault]] = {fault.__name__.replace("_", " "): fault for fault in _FAULTS} | DATA_KINDS

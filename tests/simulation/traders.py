@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from decimal import Decimal
 from typing import Final
 
 import trio
 
-from tplus_trio.models import AssetIdentifier, Side
+from tplus_trio.models import AssetIdentifier, Side, Trade
+from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing import Exchange
 
 from .settings import Settings, sources
@@ -17,6 +19,7 @@ __all__ = ["Traders"]
 _MIDDLE: Final = 100
 _DEPTH: Final = 10
 _MOST_ORDERS: Final = 40
+_MOST_STRANGERS: Final = 30
 
 
 class Traders:
@@ -26,9 +29,10 @@ class Traders:
         exchange: Where.
         settings: How often.
         users: Whose orders there are, besides a market maker's.
+        statuses: Whether some trades are pending at first.
     """
 
-    def __init__(self, exchange: Exchange, settings: Settings, users: list[str]) -> None:
+    def __init__(self, exchange: Exchange, settings: Settings, users: list[str], *, statuses: bool = False) -> None:
         self._exchange = exchange
         self._settings = settings
         self.assets = settings.assets
@@ -36,6 +40,9 @@ class Traders:
         self._users = [*users, self._rng.randbytes(32).hex()]
         self._orders: list[tuple[str, str]] = []
         self._placed = 0
+        self.statuses = statuses
+        #: The last trades of strangers, whose status may still change.
+        self.strangers: deque[Trade] = deque(maxlen=_MOST_STRANGERS)
 
     async def run(self) -> None:
         """Act until cancelled."""
@@ -85,7 +92,14 @@ class Traders:
         """Let strangers trade."""
         rng = self._rng
         price, quantity = _MIDDLE + rng.randrange(-3, 4), Decimal(rng.randrange(1, 100)) / 10
-        self._exchange.publish_trade(asset, price, quantity, buyer_is_maker=rng.random() < 0.5)
+        status: TradeStatus = "Pending" if self.statuses and rng.random() < 0.2 else "Confirmed"
+        self.strangers.append(
+            self._exchange.publish_trade(asset, price, quantity, buyer_is_maker=rng.random() < 0.5, status=status)
+        )
+
+    def change_status(self, trade: Trade, status: str) -> None:
+        """Give one of the strangers' trades another status."""
+        self.strangers[self.strangers.index(trade)] = self._exchange.change_trade(trade, status)
 
     def place(self, asset: AssetIdentifier) -> None:
         """Place an order, which may meet another one's."""

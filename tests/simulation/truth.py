@@ -13,6 +13,8 @@ import trio
 from tplus_trio.models import AssetIdentifier, OrderBook
 from tplus_trio.testing import Exchange
 
+from .truth_trades import TradeTruth
+
 __all__ = ["BookHistory", "Moment", "Truth"]
 
 _NUMBER: Final = re.compile(rb'"sequence_number":(\d+)')
@@ -92,9 +94,10 @@ class BookHistory:
 class Truth:
     """Listens in on an exchange, behind its faults: what is lost on the way to a client is not lost here."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, *, follows_trades: bool = False) -> None:
         self.exchange = exchange
         self.books: dict[AssetIdentifier, BookHistory] = {}
+        self.trades = TradeTruth(exchange, follows=follows_trades)
         #: How many snapshots each market's clients were given.
         self.snapshots: dict[str, int] = defaultdict(int)
         #: Until when the network may keep something back, and nobody can know.
@@ -117,7 +120,7 @@ class Truth:
             assert found is not None
             history.sent(int(found[1]))
 
-    def _take_staleness(self, behind: int, asset: str) -> None:
+    def _take_staleness(self, behind: int, asset: str, _: int = 0) -> None:
         if behind:
             self.books[AssetIdentifier(asset)].stale_at = trio.current_time()
         self.snapshots[asset] += 1

@@ -15,7 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from tplus_trio import MarketDataClient, OrderBookClient, SlowConsumer, TplusError
-from tplus_trio.errors import AuthError, HandshakeRejected
+from tplus_trio.errors import AuthError, HandshakeRejected, NotFoundError
 from tplus_trio.streams.stats import StreamState
 from tplus_trio.testing import Exchange, MemoryNetwork
 from tplus_trio.users import User
@@ -25,6 +25,7 @@ from .cast import cast
 from .consumers import Reader
 from .determinism import deterministic
 from .faults import Injector
+from .faults_data import HARMLESS, NOT_FOUND
 from .invariants import Violation, ensure
 from .settings import MOST_REST_DELAY, Settings, sources
 from .traders import Traders
@@ -41,7 +42,7 @@ _END_OF_TIME: Final = 5_000.0
 _ROUNDS: Final = 60
 _ROUNDS_AFTER_RESTART: Final = 260
 #: What is counted and changes nothing of what a client does.
-_HARMLESS: Final = ("slow consumer", "receive cancelled")
+_HARMLESS: Final = ("slow consumer", "receive cancelled", *HARMLESS)
 
 
 @attrs.define
@@ -109,6 +110,10 @@ class WorldRun:
         refused = isinstance(failure, AuthError) or (
             isinstance(failure, HandshakeRejected) and failure.status in {401, 403}
         )
+        if isinstance(failure, NotFoundError) and self.outcome.faults[NOT_FOUND]:
+            # It says so, loudly: that is no loss.
+            self.count("ended by a proxy's 404")
+            return
         # One refusal is taken care of by signing in afresh; a second one during the same attempt is for good. The
         # injector sees to it that there is none, but tokens may expire by themselves.
         if refused and self.auth_trouble and self.settings.token_ttl < 100.0:
@@ -133,8 +138,8 @@ class WorldRun:
             if asset in settings.by_tens:
                 exchange.faults.number_by(asset, 10)
                 self.count("numbering by tens")
-        truth = Truth(exchange)
-        traders = Traders(exchange, settings, [user.public_key])
+        truth = Truth(exchange, follows_trades=True)
+        traders = Traders(exchange, settings, [user.public_key], statuses=True)
         for _ in range(30):
             traders.change(rng.choice(settings.assets))
         before = trio.lowlevel.current_statistics().tasks_living
@@ -164,7 +169,7 @@ class WorldRun:
             md = await stack.enter_async_context(MarketDataClient("http://md", default_user=public, **options))
             oms = await stack.enter_async_context(OrderBookClient("http://oms", default_user=user, **options))
             self.readers = cast(self, settings, md, oms, truth, user)
-            callers = Callers(self, settings, md, oms)
+            callers = Callers(self, settings, md, oms, partial(exchange.orders, user))
             injector = Injector(self, settings, network, truth, self.readers, traders, callers.sign_in_together)
             async with trio.open_nursery() as nursery:
                 for reader in self.readers:

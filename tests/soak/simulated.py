@@ -14,6 +14,7 @@ from simulation.bugs import BUGS
 from simulation.callers import Callers
 from simulation.determinism import deterministic
 from simulation.faults import KINDS, Fault, Injector
+from simulation.faults_data import DATA_KINDS
 from simulation.runner import strict
 from simulation.settings import MARKETS, Settings, sources
 from simulation.truth import Truth
@@ -96,7 +97,8 @@ def _kinds(clock: Clock) -> dict[str, Fault]:
         clock.wrong_ns = injector._rng.choice((0, round(injector._rng.uniform(-_MOST_WRONG, _MOST_WRONG) * 1e9)))
         return True
 
-    return KINDS | REMOTE | {"clock set": clock_set}
+    kinds = {name: kind for name, kind in KINDS.items() if name not in DATA_KINDS}
+    return kinds | REMOTE | {"clock set": clock_set}
 
 
 async def _calendar(stage: Stage) -> None:

@@ -12,13 +12,14 @@ from unittest import mock
 import trio
 from simulation.consumers import Reader, World
 from simulation.faults import KINDS, Fault, Injector
+from simulation.faults_data import DATA_KINDS
 from simulation.settings import Settings
 from simulation.traders import Traders
 from simulation.truth import Truth
 
 from tplus_trio import codec
 from tplus_trio.models import AssetIdentifier, KlinesPage, Side, Timebar, UserTrade
-from tplus_trio.testing import Exchange, MemoryNetwork, Request, candles, desk, venue
+from tplus_trio.testing import Exchange, MemoryNetwork, Request, candles, desk, history
 
 from .judges import Facts
 
@@ -42,9 +43,9 @@ def feed_stalled(injector: Injector) -> None:
     injector._faults.stall_feed(injector._feed(), seconds)
 
 
-_READERS_OWN: Final = {"reconnect ordered", "resync ordered", "consumer interrupted", "consumer cut off"}
+_NOT_HERE: Final = {*DATA_KINDS, "reconnect ordered", "resync ordered", "consumer interrupted", "consumer cut off"}
 #: What can go wrong without any hand in the client.
-REMOTE: Final[dict[str, Fault]] = {name: kind for name, kind in KINDS.items() if name not in _READERS_OWN} | {
+REMOTE: Final[dict[str, Fault]] = {name: kind for name, kind in KINDS.items() if name not in _NOT_HERE} | {
     "feed stalled": feed_stalled
 }
 #: What happens on a market of itself, until cancelled.
@@ -72,7 +73,7 @@ class Theatre(Protocol):
 def short_memory(items: int) -> Generator[None]:
     """Let exchanges keep less history: it has reached its full length soon, and does not look like a leak."""
     with (
-        mock.patch.object(venue, "MOST_HISTORY", items),
+        mock.patch.object(history, "MOST_HISTORY", items),
         mock.patch.object(desk, "_MOST_DONE", items),
         mock.patch.object(candles, "_MOST_BARS", items),
     ):
@@ -235,9 +236,9 @@ class Stage:
 
     def _trim(self) -> None:
         """Let every history have its least length, so that one quiet moment is like another."""
-        inside, least = self._exchange._venue, venue.MOST_HISTORY
+        inside, least = self._exchange._venue, history.MOST_HISTORY
         listed = [listing.trades for listing in inside.listings.values()]
         for trades in (inside.trades, *listed):
             del trades[:-least]
-        for mine in self._exchange._desk.user_trades.values():
+        for mine in self._exchange._desk.trades.by_user.values():
             del mine[:-least]

@@ -57,14 +57,21 @@ class Candles:
         for interval, bars in self._series.items():
             _count_in(bars, interval, trade)
 
-    def latest(self, interval: Interval = Interval.MIN_1) -> Timebar:
-        """The candle that the last trade belongs to.
+    def change(self, trade: Trade) -> None:
+        """Count a trade's candles anew after its status has changed: one that was rolled back moves no volume."""
+        for interval, bars in self._series.items():
+            opened_ns, closed_ns = bounds_ns(interval, trade.timestamp_ns)
+            if opened_ns in bars:
+                within = [t for t in self._trades if opened_ns <= t.timestamp_ns < closed_ns]
+                bars[opened_ns] = _candle_of(within, opened_ns, closed_ns)
+
+    def at(self, timestamp_ns: int, interval: Interval = Interval.MIN_1) -> Timebar:
+        """The candle that a moment falls into.
 
         Raises:
-            IndexError: There was no trade yet.
+            KeyError: There was no trade in it.
         """
-        opened_ns, _ = bounds_ns(interval, self._trades[-1].timestamp_ns)
-        return self._bars(interval)[opened_ns]
+        return self._bars(interval)[bounds_ns(interval, timestamp_ns)[0]]
 
     def newest_first(self, interval: Interval, end_ns: int | None = None) -> list[Timebar]:
         """All candles that opened at ``end_ns`` or before."""
@@ -73,27 +80,48 @@ class Candles:
 
     def _bars(self, interval: Interval) -> dict[int, Timebar]:
         if interval not in self._series:
-            bars = self._series[interval] = {}
+            within: dict[tuple[int, int], list[Trade]] = {}
             for trade in self._trades:
-                _count_in(bars, interval, trade)
+                within.setdefault(bounds_ns(interval, trade.timestamp_ns), []).append(trade)
+            newest = sorted(within, reverse=True)[:_MOST_BARS]
+            self._series[interval] = {bounds[0]: _candle_of(within[bounds], *bounds) for bounds in reversed(newest)}
         return self._series[interval]
+
+
+def _candle_of(trades: Sequence[Trade], opened_ns: int, closed_ns: int) -> Timebar:
+    """The candle of the trades within its time, at least one. Of trades rolled back, the first one's price is left."""
+    counted = [trade for trade in trades if trade.status != "Rollbacked"]
+    prices = [trade.price for trade in counted or trades[:1]]
+    return Timebar(
+        open=prices[0],
+        close=prices[-1],
+        low=min(prices),
+        high=max(prices),
+        volume=sum((trade.quantity for trade in counted), Decimal(0)),
+        open_timestamp_ns=opened_ns,
+        close_timestamp_ns=closed_ns,
+    )
 
 
 def _count_in(bars: dict[int, Timebar], interval: Interval, trade: Trade) -> None:
     opened_ns, closed_ns = bounds_ns(interval, trade.timestamp_ns)
     bar = bars.get(opened_ns)
+    if bar is None:
+        bars[opened_ns] = _candle_of([trade], opened_ns, closed_ns)
+        if len(bars) > _MOST_BARS:
+            del bars[min(bars)]
+        return
     price = trade.price
+    first = not bar.volume  # all that was traded before was rolled back
     bars[opened_ns] = Timebar(
-        open=price if bar is None else bar.open,
+        open=price if first else bar.open,
         close=price,
-        low=price if bar is None else min(bar.low, price),
-        high=price if bar is None else max(bar.high, price),
-        volume=trade.quantity + (Decimal(0) if bar is None else bar.volume),
+        low=price if first else min(bar.low, price),
+        high=price if first else max(bar.high, price),
+        volume=trade.quantity + bar.volume,
         open_timestamp_ns=opened_ns,
         close_timestamp_ns=closed_ns,
     )
-    if bar is None and len(bars) > _MOST_BARS:
-        del bars[min(bars)]
 
 
 def candle_json(bar: Timebar) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable
 from decimal import Decimal
@@ -29,6 +30,8 @@ class DepthBook:
         self._asks: dict[Decimal, Decimal] = {}
         #: For each of the last changes: the number before it, and what its levels were before it.
         self._undo: deque[tuple[int, list[Level], list[Level]]] = deque(maxlen=_HISTORY)
+        #: When each of them was made, in nanoseconds.
+        self._times: deque[int] = deque(maxlen=_HISTORY)
 
     def load(self, bids: Iterable[Level], asks: Iterable[Level], sequence_number: int) -> None:
         """Take a whole book in place of this one."""
@@ -36,13 +39,19 @@ class DepthBook:
         self.sequence_number = sequence_number
         self.is_new = False
         self._undo.clear()
+        self._times.clear()
 
-    def apply(self, bids: Iterable[Level], asks: Iterable[Level], sequence_number: int) -> None:
+    def apply(self, bids: Iterable[Level], asks: Iterable[Level], sequence_number: int, now_ns: int = 0) -> None:
         """Take the new totals of some levels; 0 removes a level."""
         before = (self.sequence_number, _update(self._bids, bids), _update(self._asks, asks))
         self._undo.append(before)
+        self._times.append(now_ns)
         self.is_new = False
         self.sequence_number = sequence_number
+
+    def changes_since(self, then_ns: int) -> int:
+        """How many of the last changes were made after a time."""
+        return sum(1 for _ in itertools.takewhile(lambda made_ns: made_ns > then_ns, reversed(self._times)))
 
     def snapshot(self, behind: int = 0) -> OrderBook:
         """The book, best prices first.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 import attrs
 
 from tplus_trio.models import LimitOrderDetails, Side, TriggerAbove, UserTrade
-from tplus_trio.testing.depth import Level, number_text
+from tplus_trio.testing.depth import Level
 from tplus_trio.testing.engine import (
     Accepted,
     Amended,
@@ -25,7 +25,8 @@ from tplus_trio.testing.engine import (
 )
 from tplus_trio.testing.messages import error
 from tplus_trio.testing.orders import NewOrder, Record, Replacement
-from tplus_trio.testing.venue import Listing, Venue, remember
+from tplus_trio.testing.user_trades import UserTrades
+from tplus_trio.testing.venue import Listing, Venue
 
 __all__ = ["Desk"]
 
@@ -46,8 +47,10 @@ class Desk:
         self._done: deque[Record] = deque()
         #: Orders that wait for their trigger, by asset.
         self._waiting: dict[str, list[Record]] = {}
-        #: Each user's trades, oldest first.
-        self.user_trades: dict[str, list[UserTrade]] = {}
+        self.trades = UserTrades(venue)
+        #: Called when another order is the next to expire.
+        self.expiry_watchers: list[Callable[[], None]] = []
+        self._next_expiry_ns: int | None = None
 
     # Looking
 
@@ -169,11 +172,18 @@ class Desk:
             record.revision = before
         return self._answer(order_id, reason)
 
+    @property
+    def next_expiry_ns(self) -> int | None:
+        """When the next resting order of any market expires; None if none does."""
+        times = (listing.engine.next_expiry_ns for listing in self._venue.listings.values())
+        return min((time for time in times if time is not None), default=None)
+
     def expire(self) -> None:
         """Remove what has expired by now, in all markets."""
         now_ns = self._venue.now_ns()
         for listing in self._venue.listings.values():
-            self._act(listing, listing.engine.expire(now_ns))
+            if (expiry_ns := listing.engine.next_expiry_ns) is not None and expiry_ns <= now_ns:
+                self._act(listing, listing.engine.expire(now_ns))
 
     # Telling
 
@@ -213,6 +223,10 @@ class Desk:
             self._venue.publish_diff(listing, changes[Side.BUY], changes[Side.SELL])
         if any(isinstance(event, Fill) for event in events):
             self._check_triggers(listing)
+        if (expiry_ns := self.next_expiry_ns) != self._next_expiry_ns:
+            self._next_expiry_ns = expiry_ns
+            for watcher in tuple(self.expiry_watchers):
+                watcher()
         return reason
 
     def _tell_what_happened(self, listing: Listing, event: Accepted | Fill | Done | Replaced | Amended) -> None:
@@ -233,7 +247,14 @@ class Desk:
     def _fill(self, listing: Listing, fill: Fill) -> None:
         price, quantity = listing.price(fill.price), listing.quantity(fill.quantity)
         now_ns = self._venue.now_ns()
-        self._venue.publish_trade(listing, price, quantity, buyer_is_maker=fill.buyer_is_maker, trade_id=fill.trade_id)
+        self._venue.publish_trade(
+            listing,
+            price,
+            quantity,
+            buyer_is_maker=fill.buyer_is_maker,
+            timestamp_ns=now_ns,
+            trade_id=fill.trade_id,
+        )
         for state, is_maker in ((fill.maker, True), (fill.taker, False)):
             record = self._by_key[state.order_id]
             record.state, record.updated_ns = state, now_ns
@@ -249,12 +270,7 @@ class Desk:
                 status="Confirmed",
                 sub_account=record.account,
             )
-            remember(self.user_trades.setdefault(record.user, []), trade)
-            body = user_trade_json(trade)
-            events_path = f"/trades/user/events/{record.user}"
-            self._venue.send_json(events_path, {**body, "status": "Pending"})
-            self._venue.send_json(events_path, body)
-            self._venue.send_json(f"/trades/user/{record.user}", body)
+            self.trades.add(record.user, trade)
 
     def _forget(self, record: Record) -> None:
         del self._by_key[record.key]
@@ -370,22 +386,3 @@ def _size(record: Record) -> int:
     size = details.quantity.base_asset or details.quantity.quote_asset
     assert size is not None
     return size.quantity
-
-
-def user_trade_json(trade: UserTrade) -> dict[str, Any]:
-    """A user's trade as it is sent."""
-    return {
-        "asset_id": trade.asset_id,
-        "trade_id": trade.trade_id,
-        "order_id": trade.order_id,
-        "price": number_text(trade.price),
-        "quantity": number_text(trade.quantity),
-        "timestamp_ns": trade.timestamp_ns,
-        "is_maker": trade.is_maker,
-        "is_buyer": trade.is_buyer,
-        "status": trade.status,
-        "is_liquidation": False,
-        "is_auto_deleverage": False,
-        "sub_account": trade.sub_account,
-        "trading_fee": number_text(trade.trading_fee),
-    }

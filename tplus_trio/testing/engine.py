@@ -86,6 +86,11 @@ class Engine:
         self._resting: dict[str, EngineOrder] = {}
         self._expiries: list[tuple[int, str]] = []
 
+    @property
+    def next_expiry_ns(self) -> int | None:
+        """When the next resting order expires; None if none does."""
+        return self._expiries[0][0] if self._expiries else None
+
     def levels(self, side: Side) -> list[tuple[int, int]]:
         """Each price of a side and the total that rests there, best first."""
         return list(self._ladders[side].levels())

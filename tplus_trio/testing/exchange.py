@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
 
-from tplus_trio.arguments import check_choice
+from tplus_trio.arguments import check_choice, check_instance
 from tplus_trio.models import (
     GTC,
     AssetIdentifier,
@@ -27,6 +27,7 @@ from tplus_trio.models import (
     new_order_id,
 )
 from tplus_trio.models.numbers import to_decimal
+from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.accounts import Accounts
 from tplus_trio.testing.clock import WallClock
 from tplus_trio.testing.crashes import CrashLog
@@ -78,7 +79,7 @@ class Exchange:
         self._desk = Desk(self._venue)
         self._deck = TapeDeck(self._venue)
         requests = OrderRequests(self._venue, self._desk)
-        self._gate = Gate(self._venue, requests)
+        self._gate = Gate(self._venue, requests, self._desk.trades)
         self._router = Router(
             self._venue, [*MarketData(self._venue).routes(), *order_routes(self._venue, self._desk, requests)]
         )
@@ -147,9 +148,17 @@ class Exchange:
         """All trades, or those of one market, oldest first."""
         return tuple(self._venue.trades if asset is None else self._venue.listing(asset).trades)
 
+    def trade_history(self, start: int = 0) -> list[tuple[int, Trade]]:
+        """Every state that each trade of every market had, in order, and when it was recorded (ns).
+
+        Args:
+            start: How many of the first states to leave out.
+        """
+        return self._venue.revisions.since(start)
+
     def user_trades(self, user: User | str) -> tuple[UserTrade, ...]:
         """All trades of a user, oldest first; one of a user with himself does not happen."""
-        return tuple(self._desk.user_trades.get(_key(user), ()))
+        return tuple(self._desk.trades.of(_key(user)))
 
     @property
     def markets(self) -> tuple[Market, ...]:
@@ -236,8 +245,24 @@ class Exchange:
             return OrderOperationResponse(**self._desk.cancel(_key(user), order_id))
 
     def expire_orders(self) -> None:
-        """Remove the orders that have expired by now; every request and order does so too."""
+        """Remove the orders that have expired by now.
+
+        Every request and order does so too, and so does whatever serves the exchange, at each order's time.
+        """
         self._desk.expire()
+
+    @property
+    def next_expiry_ns(self) -> int | None:
+        """When the next order expires, in nanoseconds since the Unix epoch; None while none will."""
+        return self._desk.next_expiry_ns
+
+    def watch_expiries(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher`` each time that :attr:`next_expiry_ns` changes."""
+        self._desk.expiry_watchers.append(watcher)
+
+    def unwatch_expiries(self, watcher: Callable[[], None]) -> None:
+        """Call it no longer."""
+        self._desk.expiry_watchers.remove(watcher)
 
     def publish_diff(
         self,
@@ -265,6 +290,7 @@ class Exchange:
         *,
         buyer_is_maker: bool = False,
         timestamp_ns: int | None = None,
+        status: TradeStatus | str = "Confirmed",
     ) -> Trade:
         """Record and send a trade, past the matching engine.
 
@@ -274,6 +300,7 @@ class Exchange:
             quantity: The quantity.
             buyer_is_maker: Whether the buyer's order was the resting one.
             timestamp_ns: When it was; None is now.
+            status: What it is at first; :meth:`change_trade` gives it another.
         """
         return self._venue.publish_trade(
             self._venue.listing(asset),
@@ -281,7 +308,29 @@ class Exchange:
             to_decimal(quantity),
             buyer_is_maker=buyer_is_maker,
             timestamp_ns=timestamp_ns,
+            status=check_instance("status", status, str),
         )
+
+    def change_trade(self, trade: Trade, status: TradeStatus | str) -> Trade:
+        """Give a trade another status, and tell everyone: its feed, its candle's, and those of its two users.
+
+        A trade that is ``Rollbacked`` no longer counts for its candle, whose volume falls, nor for positions.
+
+        Args:
+            trade: The trade as it is now.
+            status: ``Pending``, ``Confirmed`` or ``Rollbacked``, or one that no client knows yet.
+
+        Returns:
+            The trade as it is from now on.
+
+        Raises:
+            TypeError: ``status`` is no text.
+            ValueError: There is no such trade.
+        """
+        check_instance("status", status, str)
+        changed = self._venue.change_trade(trade, status)
+        self._desk.trades.change(trade, status)
+        return changed
 
     def publish(self, path: str, message: Mapping[str, Any] | list[Any] | str) -> None:
         """Send everyone on a feed a message: text as it is, anything else as JSON."""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import attrs
 
 from tplus_trio.arguments import check_count, check_instance, check_number
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.testing.accounts import Accounts
+from tplus_trio.testing.armed import Armed, feed_path, path_prefix
+from tplus_trio.testing.data_faults import DataFaults
 from tplus_trio.testing.depth import DepthBook
 from tplus_trio.testing.feeds import Hub
 from tplus_trio.testing.frames import WireBytes, fragmented
+from tplus_trio.testing.history import TradeIds
 from tplus_trio.testing.messages import Rejection, Response, error
 
 __all__ = ["Faults"]
-
-T = TypeVar("T")
 
 GARBAGE: Final = '{"sequence_number": \x07 nonsense'
 _CODES: Final = {
@@ -29,21 +30,31 @@ _CODES: Final = {
 }
 
 
-class _Armed(Generic[T]):
-    """Faults that wait for a path, each good for a number of times."""
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[str, list[T]]] = []
-
-    def add(self, prefix: str, n: int, value: T) -> None:
-        self._waiting.append((prefix, [value] * check_count("n", n, least=0)))
-
-    def take(self, path: str) -> T | None:
-        """The oldest fault for this path, which is then used up once."""
-        for prefix, values in self._waiting:
-            if values and path.startswith(prefix):
-                return values.pop()
-        return None
+#: The methods whose orders wait for something, and can be withdrawn until then.
+_WITHDRAWN: Final = frozenset(
+    {
+        "answer_requests",
+        "delay_requests",
+        "fail_requests",
+        "fragment",
+        "garble",
+        "lag_requests",
+        "lose_diffs",
+        "reject_handshakes",
+        "repeat_diffs",
+        "replace_answers",
+        "replay_trades",
+        "reverse_pages",
+        "shift_pages",
+        "skip_sequence",
+        "spoil_messages",
+        "spoil_rows",
+        "stale_snapshots",
+        "stall_feed",
+        "swap_diffs",
+        "withhold_trades",
+    }
+)
 
 
 @attrs.define
@@ -57,8 +68,19 @@ class _Numbering:
     swap: bool = False
     held: bytes | None = None
 
+    def withdraw(self, method: str | None) -> None:
+        """Forget what one method has ordered, or every method; a diff that is held still follows the next one."""
+        if method in (None, "lose_diffs"):
+            self.lose = 0
+        if method in (None, "skip_sequence"):
+            self.skip = 0
+        if method in (None, "repeat_diffs"):
+            self.repeat = 0
+        if method in (None, "swap_diffs"):
+            self.swap = False
 
-class Faults:
+
+class Faults(DataFaults):
     """Orders for trouble: ``exchange.faults``.
 
     A method says what happens, and most say to how many of the next things. Paths are those of requests and
@@ -69,22 +91,54 @@ class Faults:
     listed: a test must not pass because its fault never came.
     """
 
-    def __init__(self, hub: Hub, accounts: Accounts, depth_of: Callable[[str | int], DepthBook]) -> None:
+    def __init__(
+        self, hub: Hub, accounts: Accounts, depth_of: Callable[[str | int], DepthBook], trade_ids: TradeIds
+    ) -> None:
+        super().__init__(hub, accounts.now_ns, trade_ids)
         self._hub = hub
         self._accounts = accounts
         self._depth_of = depth_of
-        self._handshakes: _Armed[Response] = _Armed()
-        self._requests: _Armed[Response] = _Armed()
-        self._delays: _Armed[float] = _Armed()
-        self._stale: _Armed[int] = _Armed()
-        self._fragments: _Armed[int] = _Armed()
-        self._garbled: _Armed[bytes] = _Armed()
+        self._handshakes: Armed[Response] = Armed(accounts.now_ns)
+        self._requests: Armed[Response] = Armed(accounts.now_ns)
+        self._delays: Armed[float] = Armed(accounts.now_ns)
+        self._stale: Armed[int] = Armed(accounts.now_ns)
+        self._fragments: Armed[int] = Armed(accounts.now_ns)
+        self._garbled: Armed[bytes] = Armed(accounts.now_ns)
         self._numbering: dict[str, _Numbering] = {}
+
+    def clear(self, method: str | None = None) -> None:
+        """Withdraw what was ordered and has not happened yet.
+
+        What has happened stays: tokens that expired, numbers that started over. :meth:`number_by` is the market's way
+        of counting, and is ended by ``number_by(asset, 1)``. Trades that are withheld are never told of then.
+
+        Args:
+            method: The method that ordered it, ``"fail_requests"``; None is every method.
+
+        Raises:
+            ValueError: There is no such method, or nothing of it can be withdrawn.
+        """
+        if method is not None and method not in _WITHDRAWN:
+            raise ValueError(f"method is None or one of {', '.join(sorted(_WITHDRAWN))}, not {method!r}")
+        armed = (self._handshakes, self._requests, self._delays, self._stale, self._fragments, self._garbled)
+        for orders in armed:
+            orders.withdraw(method)
+        self._withdraw_data(method)
+        for order in self._numbering.values():
+            order.withdraw(method)
+        if method in (None, "stall_feed"):
+            self._hub.end_stalls()
 
     # Requests and handshakes
 
     def reject_handshakes(
-        self, n: int = 1, status: int = 503, *, path: str = "", retry_after: float | None = None
+        self,
+        n: int = 1,
+        status: int = 503,
+        *,
+        path: str = "",
+        retry_after: float | None = None,
+        seconds: float | None = None,
     ) -> None:
         """Refuse the next ``n`` WebSocket handshakes on paths that begin with ``path``.
 
@@ -93,10 +147,20 @@ class Faults:
             status: The HTTP status code.
             path: The paths' prefix.
             retry_after: Seconds for a ``Retry-After`` header.
+            seconds: For so long, in place of ``n`` times.
         """
-        self._handshakes.add(_prefix(path), n, _failure(status, retry_after))
+        failure = _failure(status, retry_after)
+        self._handshakes.add("reject_handshakes", path_prefix(path), n, failure, seconds)
 
-    def fail_requests(self, path: str = "", status: int = 500, n: int = 1, *, retry_after: float | None = None) -> None:
+    def fail_requests(
+        self,
+        path: str = "",
+        status: int = 500,
+        n: int = 1,
+        *,
+        retry_after: float | None = None,
+        seconds: float | None = None,
+    ) -> None:
         """Answer the next ``n`` REST requests on paths that begin with ``path`` with an error.
 
         Args:
@@ -104,29 +168,51 @@ class Faults:
             status: The HTTP status code.
             n: How many.
             retry_after: Seconds for a ``Retry-After`` header.
+            seconds: For so long, in place of ``n`` times: ``fail_requests(status=503, seconds=1800)``.
         """
-        self._requests.add(_prefix(path), n, _failure(status, retry_after))
+        self._requests.add("fail_requests", path_prefix(path), n, _failure(status, retry_after), seconds)
 
-    def answer_requests(self, path: str, response: Response, n: int = 1) -> None:
-        """Answer the next ``n`` REST requests on paths that begin with ``path`` with this ``response``."""
-        self._requests.add(_prefix(path), n, check_instance("response", response, Response))
+    def answer_requests(self, path: str, response: Response, n: int = 1, *, seconds: float | None = None) -> None:
+        """Answer the next ``n`` REST requests on paths that begin with ``path`` with this ``response``.
 
-    def delay_requests(self, path: str, seconds: float, n: int = 1) -> None:
+        They are not carried out; :meth:`replace_answers` carries them out first.
+
+        Args:
+            path: The paths' prefix.
+            response: The answer: a proxy's page, ``Response(404, b"<html>", (("content-type", "text/html"),))``.
+            n: How many.
+            seconds: For so long, in place of ``n`` times.
+        """
+        check_instance("response", response, Response)
+        self._requests.add("answer_requests", path_prefix(path), n, response, seconds)
+
+    def delay_requests(self, path: str, seconds: float, n: int = 1, *, lasting: float | None = None) -> None:
         """Hold back the answers of the next ``n`` REST requests on paths that begin with ``path``.
 
         The answer is made when the request comes, and is ``seconds`` out of date when it arrives.
-        """
-        self._delays.add(_prefix(path), n, check_number("seconds", seconds, finite=True))
 
-    def stale_snapshots(self, n: int = 1, behind: int = 10, *, asset: str | int | None = None) -> None:
+        Args:
+            path: The paths' prefix.
+            seconds: How long each answer is held back.
+            n: How many.
+            lasting: All answers for so many seconds, in place of ``n`` of them.
+        """
+        check_number("seconds", seconds, finite=True)
+        self._delays.add("delay_requests", path_prefix(path), n, seconds, lasting)
+
+    def stale_snapshots(
+        self, n: int = 1, behind: int = 10, *, asset: str | int | None = None, seconds: float | None = None
+    ) -> None:
         """Let the next ``n`` depth snapshots be what the book was ``behind`` changes before.
 
         Args:
             n: How many.
             behind: How many changes; the oldest state known where there were not as many.
             asset: Of one market only.
+            seconds: For so long, in place of ``n`` times.
         """
-        self._stale.add("" if asset is None else self._listed(asset), n, check_count("behind", behind, least=0))
+        market = "" if asset is None else self._listed(asset)
+        self._stale.add("stale_snapshots", market, n, check_count("behind", behind, least=0), seconds)
 
     def expire_tokens(self) -> None:
         """Make every token worthless, now."""
@@ -162,30 +248,36 @@ class Faults:
 
     def send_text(self, path: str, text: str) -> None:
         """Send everyone on ``path`` a text message."""
-        self._hub.publish(_feed(path), check_instance("text", text, str).encode())
+        self._hub.publish(feed_path(path), check_instance("text", text, str).encode())
 
     def send_garbage(self, path: str) -> None:
         """Send everyone on ``path`` a text message that is not JSON."""
         self.send_text(path, GARBAGE)
 
-    def garble(self, path: str, n: int = 1, text: str = GARBAGE) -> None:
-        """Send ``text`` in place of the next ``n`` messages on paths that begin with ``path``."""
-        self._garbled.add(_prefix(path), n, check_instance("text", text, str).encode())
+    def garble(self, path: str, n: int = 1, text: str = GARBAGE, *, seconds: float | None = None) -> None:
+        """Send ``text`` in place of the next ``n`` messages on paths that begin with ``path``.
+
+        With ``seconds``, it is every message for so long, in place of ``n`` of them.
+        """
+        self._garbled.add("garble", path_prefix(path), n, check_instance("text", text, str).encode(), seconds)
 
     def send_wire(self, path: str, data: bytes) -> None:
         """Write bytes into everyone's connection on ``path`` as they are, between two frames.
 
         :mod:`tplus_trio.testing.frames` makes frames to send, legal or not.
         """
-        self._hub.publish(_feed(path), WireBytes(data))
+        self._hub.publish(feed_path(path), WireBytes(data))
 
     def send_fragmented(self, path: str, text: str, pieces: int = 3) -> None:
         """Send everyone on ``path`` a text message in ``pieces`` frames with pings between them."""
-        self._hub.publish(_feed(path), fragmented(text.encode(), check_count("pieces", pieces)))
+        self._hub.publish(feed_path(path), fragmented(text.encode(), check_count("pieces", pieces)))
 
-    def fragment(self, path: str, n: int = 1, pieces: int = 3) -> None:
-        """Send the next ``n`` messages on paths that begin with ``path`` in ``pieces`` frames, pings between them."""
-        self._fragments.add(_prefix(path), n, check_count("pieces", pieces))
+    def fragment(self, path: str, n: int = 1, pieces: int = 3, *, seconds: float | None = None) -> None:
+        """Send the next ``n`` messages on paths that begin with ``path`` in ``pieces`` frames, pings between them.
+
+        With ``seconds``, it is every message for so long, in place of ``n`` of them.
+        """
+        self._fragments.add("fragment", path_prefix(path), n, check_count("pieces", pieces), seconds)
 
     def stall_feed(self, path: str, seconds: float) -> None:
         """Keep back everything on paths that begin with ``path``; afterwards it is sent, in order.
@@ -200,13 +292,13 @@ class Faults:
             ValueError: ``seconds`` is negative or without end.
             RuntimeError: It was not called inside trio.
         """
-        self._hub.stall(_prefix(path), check_number("seconds", seconds, finite=True))
+        self._hub.stall(path_prefix(path), check_number("seconds", seconds, finite=True))
 
     def close_streams(self, path: str = "", code: int = 1012, reason: str = "") -> None:
         """End all feeds on paths that begin with ``path`` with a close frame, once what waits is sent."""
         if not 1000 <= check_count("code", code) <= 4999:
             raise ValueError(f"code is a close code, from 1000 to 4999, not {code}")
-        for subscription in self._hub.matching(_prefix(path)):
+        for subscription in self._hub.matching(path_prefix(path)):
             subscription.close(code, reason)
 
     # What the exchange asks
@@ -225,9 +317,9 @@ class Faults:
         """How long an answer is to be held back, in seconds."""
         return self._delays.take(path) or 0.0
 
-    def take_staleness(self, asset: str) -> int:
-        """How many changes old a snapshot is to be."""
-        return self._stale.take(asset) or 0
+    def take_staleness(self, asset: str, least: int = 0) -> int:
+        """How many changes old a snapshot is to be, where its replica is ``least`` changes behind anyway."""
+        return max(self._stale.take(asset) or 0, least)
 
     def next_number(self, asset: str, current: int) -> int:
         """The number of a market's next diff."""
@@ -261,7 +353,7 @@ class Faults:
     def dress(self, path: str, message: bytes) -> bytes:
         """A message as it is to be sent on a path: whole, in fragments, or garbage in its place."""
         garbage = self._garbled.take(path)
-        message = message if garbage is None else garbage
+        message = self.on_message(path, message) if garbage is None else garbage
         pieces = self._fragments.take(path)
         return message if pieces is None else fragmented(message, pieces)
 
@@ -272,20 +364,6 @@ class Faults:
         """The asset of a market that is listed: nothing would ever happen to another."""
         self._depth_of(asset)
         return AssetIdentifier(asset)
-
-
-def _prefix(path: str) -> str:
-    """What paths begin with, if any could."""
-    if check_instance("path", path, str) and not path.startswith("/"):
-        raise ValueError(f"path begins with '/', like /marketdepth, or is '' for all paths, not {path!r}")
-    return path
-
-
-def _feed(path: str) -> str:
-    """The path of a feed."""
-    if not check_instance("path", path, str).startswith("/"):
-        raise ValueError(f"path is that of a feed, like /marketdepth/diff/200, not {path!r}")
-    return path
 
 
 def _failure(status: int, retry_after: float | None) -> Response:

@@ -144,6 +144,15 @@ class Hub:
             if subscription.on_ready is not None:
                 subscription.on_ready()
 
+    def end_stalls(self) -> None:
+        """Send what is kept back, and keep nothing back any more."""
+        self._stalls.clear()
+        for subscription in self.matching():
+            if subscription.stalled_until < inf:
+                subscription.stalled_until = inf
+                if subscription.on_ready is not None:
+                    subscription.on_ready()
+
     @property
     def backlog(self) -> int:
         """How many messages wait for the slowest subscriber."""

@@ -18,6 +18,7 @@ from wsproto.utilities import LocalProtocolError
 
 from tplus_trio.scopes import open_service_tasks
 from tplus_trio.testing.exchange import Exchange
+from tplus_trio.testing.expiry import expiring_orders
 from tplus_trio.testing.feeds import Subscription
 from tplus_trio.testing.frames import on_the_wire
 from tplus_trio.testing.messages import JSON, Rejection, Request, Response
@@ -60,8 +61,12 @@ async def serve(
     Leaving the body, or cancelling it, closes all connections at once. What the body raises comes out as it
     is.
     """
-    async with listen(partial(serve_stream, exchange), host, port, ssl_context=ssl_context) as url:
-        yield url
+    async with (
+        open_service_tasks() as nursery,
+        listen(partial(serve_stream, exchange), host, port, ssl_context=ssl_context) as url,
+    ):
+        with expiring_orders(exchange, nursery):
+            yield url
 
 
 @asynccontextmanager

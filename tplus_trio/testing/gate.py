@@ -10,7 +10,8 @@ from tplus_trio.testing.feeds import Subscription
 from tplus_trio.testing.messages import clean_path, error
 from tplus_trio.testing.rest import GATEWAY_PREFIX
 from tplus_trio.testing.rest_orders import OrderRequests
-from tplus_trio.testing.venue import Venue, dumps
+from tplus_trio.testing.user_trades import UserTrades
+from tplus_trio.testing.venue import Venue, dumps, trade_json
 
 __all__ = ["Gate"]
 
@@ -23,9 +24,10 @@ _SIGNED_IN: Final = frozenset({"/orders", "/intent/ws", "/control"})
 class Gate:
     """Opens subscriptions."""
 
-    def __init__(self, venue: Venue, requests: OrderRequests) -> None:
+    def __init__(self, venue: Venue, requests: OrderRequests, trades: UserTrades) -> None:
         self._venue = venue
         self._requests = requests
+        self._trades = trades
         #: The users who may listen to ``/intent/ws``.
         self.market_makers: set[str] = set()
         #: Whether every feed begins with a ``subscriptions`` message.
@@ -48,18 +50,17 @@ class Gate:
         self._venue.hub.add(subscription)
         if self.greets:
             subscription.push(dumps({"type": "subscriptions", "channel": path}))
+        if count := self._venue.faults.take_replay(path):
+            for trade in self._venue.trades[-count:]:
+                subscription.push(dumps(trade_json(trade)))
         if path == "/control":
             assert user is not None
             offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
             subscription.subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
             subscription.on_message = ControlChannel(self._requests, user, subscription.push).receive
         elif path.startswith("/positions/ws/"):
-            update: dict[str, object] = {
-                "user_id": user,
-                "positions": [],
-                "timestamp_ns": self._venue.now_ns(),
-            }
-            subscription.push(dumps(update))
+            assert user is not None
+            subscription.push(dumps(self._trades.position_update(user)))
         return subscription
 
     def _admit(self, path: str, user: str | None) -> str:

@@ -21,6 +21,7 @@ import trio.abc
 from tplus_trio.arguments import check_count, check_number
 from tplus_trio.scopes import ServiceTasks, open_service_tasks
 from tplus_trio.testing.exchange import Exchange
+from tplus_trio.testing.expiry import ExpiryTimer
 from tplus_trio.testing.front import listen, serve_stream
 from tplus_trio.testing.pipe import DEFAULT_CAPACITY, Conditions, MemoryStream, Pipe
 
@@ -121,12 +122,15 @@ class MemoryNetwork:
         self._partition_refuses = False
         self._background: AbstractAsyncContextManager[ServiceTasks] | None = None
         self._nursery: ServiceTasks | None = None
+        self._expiries: ExpiryTimer | None = None
 
     async def __aenter__(self) -> Self:
         if self._background is not None:
             raise RuntimeError("a MemoryNetwork can be entered once only")
         self._background = open_service_tasks()
         self._nursery = await self._background.__aenter__()
+        self._expiries = ExpiryTimer(self.exchange, self._nursery)
+        self._expiries.start()
         return self
 
     async def __aexit__(
@@ -136,6 +140,8 @@ class MemoryNetwork:
         traceback: TracebackType | None,
     ) -> bool | None:
         assert self._background is not None
+        if self._expiries is not None:
+            self._expiries.stop()
         self._nursery = None
         self.resume()  # whoever still waits on a stalled connection shall see its end
         # Its tasks are cancelled, and so it is bounded.

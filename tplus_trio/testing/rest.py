@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 import attrs
 
 from tplus_trio.models import Interval
-from tplus_trio.testing.candles import candle_json
+from tplus_trio.testing.candles import Candles, candle_json
 from tplus_trio.testing.messages import Rejection, Request, Response, as_object, error, json_response
 from tplus_trio.testing.venue import Venue, trade_json
 
@@ -31,11 +31,15 @@ class Call:
         request: The request.
         arguments: What stood in the path's places.
         user: Whose token it carries.
+        behind: How many seconds the replica that answers is behind, for market data.
+        shift: How many rows too early a page begins.
     """
 
     request: Request
     arguments: tuple[str, ...]
     user: str | None
+    behind: float = 0.0
+    shift: int = 0
 
     @property
     def signed_in(self) -> str:
@@ -97,7 +101,7 @@ class Router:
         self._venue.requests[request.method, path] += 1
         try:
             self._venue.faults.on_request(path)
-            response = self._answer(request, path)
+            response = self._venue.faults.on_answer(path, self._answer(request, path))
         except Rejection as rejection:
             response = rejection.response
         delay = self._venue.faults.take_delay(path)
@@ -116,7 +120,9 @@ class Router:
             if method != request.method:
                 other_methods = True
                 continue
-            return handler(Call(request, arguments, self._venue.accounts.user_of(request.headers)))
+            user, faults = self._venue.accounts.user_of(request.headers), self._venue.faults
+            behind, shift = faults.take_lag(request.target, path), faults.take_shift(request.target, path)
+            return handler(Call(request, arguments, user, behind, shift))
         if other_methods:
             raise error(405, "METHOD_NOT_ALLOWED", f"{request.method} is not for {path}")
         raise error(404, "PATH_NOT_FOUND", f"there is nothing at {path}")
@@ -158,7 +164,7 @@ def page_of(
     """
     page = integer(call, "page", 0, most=10**9)
     limit = integer(call, "limit", limit, 1, MAX_PAGE)
-    start, stop = page * limit, (page + 1) * limit
+    start, stop = max(page * limit - call.shift, 0), (page + 1) * limit - call.shift
     if newest_first:
         last = len(items)
         chosen = list(items[max(last - stop, 0) : max(last - start, 0)])[::-1]
@@ -207,7 +213,7 @@ class MarketData:
         return json_response(self._venue.accounts.sign_in(call.body()))
 
     def _depth(self, call: Call) -> Response:
-        return Response(200, self._venue.snapshot(self._venue.find(call.arguments[0])))
+        return Response(200, self._venue.snapshot(self._venue.find(call.arguments[0]), call.behind))
 
     def _klines(self, call: Call) -> Response:
         listing = self._venue.find(call.arguments[0])
@@ -216,7 +222,9 @@ class MarketData:
         except ValueError:
             legal = " ".join(Interval)
             raise error(400, "INVALID_INTERVAL", f"interval must be one of {legal}") from None
-        bars = listing.candles.newest_first(interval, integer(call, "end_timestamp_ns", _LARGEST))
+        trades = self._venue.trades_as_of(listing.trades, call.behind)
+        candles = listing.candles if trades is listing.trades else Candles(trades)
+        bars = candles.newest_first(interval, integer(call, "end_timestamp_ns", _LARGEST))
         items, about = page_of(call, bars)
         body = {
             "items": [candle_json(bar) for bar in items],
@@ -238,11 +246,13 @@ class MarketData:
         return json_response([{"asset_id": asset} for asset in self._venue.listings])
 
     def _trades(self, call: Call) -> Response:
-        chosen, _ = page_of(call, self._venue.trades, newest_first=True)
+        trades = self._venue.trades_as_of(self._venue.trades, call.behind)
+        chosen, _ = page_of(call, trades, newest_first=True)
         return json_response([trade_json(trade) for trade in chosen])
 
     def _trades_of(self, call: Call) -> Response:
-        chosen, _ = page_of(call, self._venue.find(call.arguments[0]).trades, newest_first=True)
+        trades = self._venue.trades_as_of(self._venue.find(call.arguments[0]).trades, call.behind)
+        chosen, _ = page_of(call, trades, newest_first=True)
         return json_response([trade_json(trade) for trade in chosen])
 
     def _market(self, call: Call) -> Response:

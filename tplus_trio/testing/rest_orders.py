@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from tplus_trio.models import Side, UserTrade
-from tplus_trio.testing.desk import Desk, user_trade_json
+from tplus_trio.testing.desk import Desk
 from tplus_trio.testing.messages import Rejection, Response, as_list, as_object, error, json_response
 from tplus_trio.testing.orders import (
     NewOrder,
@@ -19,8 +19,10 @@ from tplus_trio.testing.orders import (
     read_trigger,
     read_units,
 )
+from tplus_trio.testing.positions import basis_json
 from tplus_trio.testing.rest import MAX_PAGE, Call, Handler, integer, page_of
 from tplus_trio.testing.signatures import cancel_text, order_text, replace_text, signature_is_good
+from tplus_trio.testing.user_trades import user_trade_json
 from tplus_trio.testing.venue import Listing, Venue
 
 __all__ = ["MAX_BATCH", "OrderRequests", "order_routes"]
@@ -170,18 +172,24 @@ def order_routes(venue: Venue, desk: Desk, requests: OrderRequests) -> list[tupl
 
     def trades(call: Call) -> Response:
         asset = venue.find(call.arguments[-1]).asset if len(call.arguments) == 2 else None
-        found = _user_trades(desk.user_trades.get(call.require_self(call.arguments[0]), ()), call, asset)
+        found = _user_trades(desk.trades.of(call.require_self(call.arguments[0])), call, asset)
         chosen, _ = page_of(call, found, newest_first=True)
         return json_response([user_trade_json(trade) for trade in chosen])
 
     def positions(call: Call) -> Response:
-        call.require_self(call.arguments[0])
-        about = page_of(call, list[object]())[1]
-        return json_response({"positions": [], **about, "total_positions": 0})
+        found = open_positions(call)
+        chosen, about = page_of(call, found)
+        return json_response({"positions": chosen, **about, "total_positions": len(found)})
 
-    def nothing(call: Call) -> Response:
-        call.require_self(call.arguments[0])
-        return json_response([])
+    def basis(call: Call) -> Response:
+        return json_response([basis_json(position) for position in open_positions(call)])
+
+    def open_positions(call: Call) -> list[dict[str, Any]]:
+        user = call.require_self(call.arguments[0])
+        asset = venue.find(call.arguments[1]).asset if len(call.arguments) == 2 else None
+        account = integer(call, "sub_account", -1)
+        found = desk.trades.positions(user, asset)
+        return [one for one in found if account in (-1, one["sub_account_index"])]
 
     return [
         ("POST", "/orders/create", one(requests.create)),
@@ -194,8 +202,8 @@ def order_routes(venue: Venue, desk: Desk, requests: OrderRequests) -> list[tupl
         ("GET", "/orders/user/*/*", orders_of),
         ("GET", "/trades/user/*", trades),
         ("GET", "/trades/user/*/*", trades),
-        ("GET", "/positions/user/*/basis", nothing),
-        ("GET", "/positions/user/*/basis/*", nothing),
+        ("GET", "/positions/user/*/basis", basis),
+        ("GET", "/positions/user/*/basis/*", basis),
         ("GET", "/positions/*", positions),
         ("GET", "/positions/*/*", positions),
     ]

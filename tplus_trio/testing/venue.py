@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final
 
 import attrs
 
 from tplus_trio.models import AssetIdentifier, Market, Trade
+from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.accounts import Accounts
 from tplus_trio.testing.candles import Candles, candle_json
 from tplus_trio.testing.depth import DepthBook, Level, encode_diff, encode_snapshot, number_text
 from tplus_trio.testing.engine import Engine
 from tplus_trio.testing.faults import Faults
 from tplus_trio.testing.feeds import Hub
+from tplus_trio.testing.history import Revisions, TradeIds, remember
 from tplus_trio.testing.messages import error
 from tplus_trio.testing.ticker import ticker_json
 
-__all__ = ["Listing", "Venue", "dumps", "remember", "trade_json"]
+__all__ = ["Listing", "Venue", "dumps", "trade_json"]
 
-T = TypeVar("T")
-
-#: A history keeps at least so many items, and at most twice as many.
-MOST_HISTORY: Final = 100_000
+_SECOND_NS: Final = 10**9
 
 
 def dumps(value: Any) -> bytes:
     """Compact JSON, as the service writes it."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def remember(history: list[T], item: T) -> None:
-    """Add to a history, which forgets its oldest part now and then."""
-    history.append(item)
-    if len(history) > 2 * MOST_HISTORY:
-        del history[:-MOST_HISTORY]
 
 
 @attrs.define(eq=False)
@@ -67,24 +59,6 @@ class Listing:
         return Decimal(units).scaleb(-self.market.book_quantity_decimals)
 
 
-class TradeIds:
-    """Numbers for trades: counted through all markets, and past those that a tape brings."""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> int:
-        self._last += 1
-        return self._last
-
-    def pass_by(self, used: int) -> None:
-        """Never give out this number or a lower one."""
-        self._last = max(self._last, used)
-
-
 class Venue:
     """Markets, public feeds, and the record of all trades."""
 
@@ -92,7 +66,8 @@ class Venue:
         self.now_ns: Callable[[], int] = accounts.now_ns
         self.hub: Hub = Hub()
         self.accounts = accounts
-        self.faults: Faults = Faults(self.hub, self.accounts, lambda asset: self.listing(asset).depth)
+        self._trade_ids = TradeIds()
+        self.faults: Faults = Faults(self.hub, self.accounts, lambda asset: self.listing(asset).depth, self._trade_ids)
         self.listings: dict[str, Listing] = {}
         self.trades: list[Trade] = []
         self.requests: Counter[tuple[str, str]] = Counter()
@@ -100,7 +75,8 @@ class Venue:
         self.taped_feeds: set[str] = set()
         #: Answers that stand on a tape, by path.
         self.taped_answers: dict[str, bytes] = {}
-        self._trade_ids = TradeIds()
+        #: Every state of every trade.
+        self.revisions: Revisions = Revisions()
 
     def add_market(self, asset: AssetIdentifier, price_decimals: int = 2, quantity_decimals: int = 3) -> Listing:
         """List a market; one that is listed already stays as it is."""
@@ -163,7 +139,7 @@ class Venue:
         """Change a market's depth and tell everyone; the number that the change got."""
         bids, asks = list(bids), list(asks)
         number = self.faults.next_number(listing.asset, listing.depth.sequence_number)
-        listing.depth.apply(bids, asks, number)
+        listing.depth.apply(bids, asks, number, self.now_ns())
         path = f"/marketdepth/diff/{listing.asset}"
         for message in self.faults.on_diff(listing.asset, encode_diff(bids, asks, number)):
             self.send(path, message)
@@ -178,6 +154,7 @@ class Venue:
         buyer_is_maker: bool,
         timestamp_ns: int | None = None,
         trade_id: int | None = None,
+        status: TradeStatus = "Confirmed",
     ) -> Trade:
         """Record a trade and tell everyone."""
         trade = Trade(
@@ -187,18 +164,45 @@ class Venue:
             quantity=quantity,
             timestamp_ns=self.now_ns() if timestamp_ns is None else timestamp_ns,
             buyer_is_maker=buyer_is_maker,
+            status=status,
         )
         self.record_trade(listing, trade)
-        self.send_json("/trades", trade_json(trade))
+        self._send_trade(trade)
         return trade
+
+    def change_trade(self, trade: Trade, status: TradeStatus) -> Trade:
+        """Give a trade another status and tell everyone; the trade as it is then.
+
+        Raises:
+            ValueError: There is no such trade (any more).
+        """
+        listing = self.listing(trade.asset_id)
+        changed = attrs.evolve(trade, status=status)
+        before = _replace(listing.trades, trade, changed)
+        _replace(self.trades, trade, changed)
+        self.revisions.add(self.now_ns(), before, changed)
+        listing.candles.change(changed)
+        self._send_trade(changed)
+        self._tell_of_market(listing, changed)
+        return changed
+
+    def _send_trade(self, trade: Trade) -> None:
+        for message in self.faults.on_trade(dumps(trade_json(trade))):
+            self.send("/trades", message)
 
     def record_trade(self, listing: Listing, trade: Trade) -> None:
         """Take a trade into the history, the candles and the ticker."""
         self._trade_ids.pass_by(trade.trade_id)
         remember(self.trades, trade)
         remember(listing.trades, trade)
+        self.revisions.add(self.now_ns(), None, trade)
         listing.candles.add(trade)
-        self.send_json_from(f"/klines/diff/{listing.asset}", lambda: [candle_json(listing.candles.latest())])
+        self._tell_of_market(listing, trade)
+
+    def _tell_of_market(self, listing: Listing, trade: Trade) -> None:
+        """Tell what a trade has changed in its market's candle and ticker."""
+        candles, when_ns = listing.candles, trade.timestamp_ns
+        self.send_json_from(f"/klines/diff/{listing.asset}", lambda: [candle_json(candles.at(when_ns))])
         self.send_json_from(f"/ticker/ws/{listing.asset}", lambda: self.ticker(listing))
         self.send_json_from("/tickers/ws", lambda: [self.ticker(listing)])
 
@@ -209,13 +213,31 @@ class Venue:
 
     # Answers
 
-    def snapshot(self, listing: Listing) -> bytes:
-        """A market's depth as it is answered: the truth, or as old as was ordered."""
-        return encode_snapshot(listing.depth.snapshot(self.faults.take_staleness(listing.asset)))
+    def snapshot(self, listing: Listing, behind: float = 0.0) -> bytes:
+        """A market's depth as it is answered: the truth, or as old as was ordered, in seconds or in changes."""
+        least = listing.depth.changes_since(self.before(behind)) if behind else 0
+        return encode_snapshot(listing.depth.snapshot(self.faults.take_staleness(listing.asset, least)))
+
+    def before(self, seconds: float) -> int:
+        """What time it was so many seconds ago, in nanoseconds."""
+        return self.now_ns() - round(seconds * _SECOND_NS)
+
+    def trades_as_of(self, trades: Sequence[Trade], behind: float) -> Sequence[Trade]:
+        """Trades as they were so many seconds ago."""
+        return self.revisions.as_of(trades, self.before(behind)) if behind else trades
 
     def ticker(self, listing: Listing) -> Mapping[str, Any]:
         """A market's ticker."""
         return ticker_json(listing.asset, listing.trades, listing.depth.best(), self.now_ns())
+
+
+def _replace(history: list[Trade], trade: Trade, changed: Trade) -> Trade:
+    """Put a changed trade in the place of one in a history; the one that was there."""
+    for index in range(len(history) - 1, -1, -1):
+        if history[index] == trade:
+            before, history[index] = history[index], changed
+            return before
+    raise ValueError(f"there is no {trade}; change_trade() takes a trade as it is now")
 
 
 def trade_json(trade: Trade) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from tplus_trio.models import AssetIdentifier, Gap, KlinesPage, KlineUpdate, Timebar
+from tplus_trio.models import AssetIdentifier, Gap, KlinesPage, KlineUpdate, Rows, Timebar
 from tplus_trio.streams.recovery.backfill import CONFIRM_TIMEOUT, Backfill
 from tplus_trio.streams.stats import StreamStats
 
@@ -45,7 +45,7 @@ class KlinesBackfill(Backfill[KlineUpdate]):
 
     def _items(self, answer: Any) -> Sequence[Timebar]:
         page: KlinesPage = answer
-        return page.items
+        return Rows(page.items, page.bad)
 
     def _order(self, row: Timebar) -> tuple[int, int]:
         return row.open_timestamp_ns, 0

@@ -1,0 +1,172 @@
+"""Bugs to plant in how a client reads a service that lags, renumbers, retells and errs.
+
+Each says which rule it breaks and which function it replaces. The functions are those of the recoveries that know of
+rows, identities and replicas (`trades`, `klines`, `memory` and `backfill` of `streams.recovery`), and one of
+`clients.operations`, named as text and looked up when a bug is planted. `bugs.py` merges `DATA_BUGS` into its bugs once
+they exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib import import_module
+from typing import Any, Final
+from unittest import mock
+
+__all__ = ["DATA_BUGS"]
+
+_RECOVERY: Final = "tplus_trio.streams.recovery"
+
+
+def _original(target: str) -> Any:
+    """What a dotted name stands for: a module's function, or a class's."""
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError:
+        outer, _, kind = module.rpartition(".")
+        return getattr(getattr(import_module(outer), kind), name)
+
+
+@contextmanager
+def _answer_need_not_reach_the_feed() -> Generator[None]:
+    """A hole is closed by any answer that meets the old end: replaces ``_reaches`` of both backfills."""
+    with ExitStack() as stack:
+        for kind in ("trades.TradesBackfill", "klines.KlinesBackfill"):
+            stack.enter_context(mock.patch(f"{_RECOVERY}.{kind}._reaches", return_value=True))
+        yield
+
+
+@contextmanager
+def _page_ends_at_the_first_known_trade() -> Generator[None]:
+    """What is listed below a known trade is taken for known: replaces ``TradesBackfill._take``."""
+    target = f"{_RECOVERY}.trades.TradesBackfill._take"
+    proper = _original(target)
+
+    def take(self: Any, rows: Sequence[Any]) -> bool:
+        first = next((n for n, row in enumerate(rows) if row is not None and self._seen.knows(row)), len(rows))
+        met: bool = proper(self, rows[: first + 1])
+        return met
+
+    with mock.patch(target, take):
+        yield
+
+
+@contextmanager
+def _trade_known_by_id_alone() -> Generator[None]:
+    """A trade is known by asset and id: replaces ``identity_of`` where it is used."""
+
+    def identity(trade: Any) -> str:
+        return f"{trade.asset_id} {trade.trade_id}"
+
+    with ExitStack() as stack:
+        for module in ("memory", "trades"):
+            stack.enter_context(mock.patch(f"{_RECOVERY}.{module}.identity_of", identity))
+        yield
+
+
+@contextmanager
+def _status_is_no_news() -> Generator[None]:
+    """A trade that was delivered is known in every status: replaces ``TradeMemory.add``."""
+    target = f"{_RECOVERY}.memory.TradeMemory.add"
+    proper = _original(target)
+
+    def add(self: Any, trade: Any, **options: Any) -> bool:
+        return not self.knows(trade) and proper(self, trade, **options)
+
+    with mock.patch(target, add):
+        yield
+
+
+@contextmanager
+def _old_status_told_again() -> Generator[None]:
+    """A replica's older status of a trade is delivered after the newer one: replaces ``is_advanced``."""
+    with mock.patch(f"{_RECOVERY}.memory.is_advanced", lambda status, than: status == than):
+        yield
+
+
+@contextmanager
+def _volume_only_grows() -> Generator[None]:
+    """A candle whose volume fell is dropped: replaces ``KlinesBackfill._live``."""
+    target = f"{_RECOVERY}.klines.KlinesBackfill._live"
+    proper = _original(target)
+
+    def live(self: Any, items: Sequence[Any]) -> Sequence[Any]:
+        grown: list[Any] = []
+        for candle in items:
+            before = self._state(candle.open_timestamp_ns)
+            if before is None or candle.volume >= before.volume:
+                grown.extend(proper(self, (candle,)))
+        return grown
+
+    with mock.patch(target, live):
+        yield
+
+
+@contextmanager
+def _older_candles_never_change() -> Generator[None]:
+    """What REST says of candles before the last one is not looked at: replaces ``KlinesBackfill._join``."""
+    target = f"{_RECOVERY}.klines.KlinesBackfill._join"
+    proper = _original(target)
+
+    def join(self: Any, rows: Sequence[Any], held: Sequence[Any]) -> Sequence[Any]:
+        last_ns = -1 if self._last is None else self._last.open_timestamp_ns
+        told: Sequence[Any] = proper(
+            self, [row for row in rows if row is None or row.open_timestamp_ns >= last_ns], held
+        )
+        return told
+
+    with mock.patch(target, join):
+        yield
+
+
+@contextmanager
+def _bad_row_vanishes() -> Generator[None]:
+    """A row that could not be decoded leaves no trace: replaces ``rows_of`` of the backfills."""
+    with mock.patch(f"{_RECOVERY}.backfill.rows_of", list):
+        yield
+
+
+@contextmanager
+def _pages_taken_as_they_come() -> Generator[None]:
+    """A page is taken for newest first whatever its order: replaces ``newest_first`` of the backfills."""
+    with mock.patch(f"{_RECOVERY}.backfill.newest_first", lambda rows, _order: list(rows)):
+        yield
+
+
+@contextmanager
+def _any_404_is_none_yet() -> Generator[None]:
+    """A proxy's 404 is the service's word that there are no orders: each 404 gets the service's code."""
+    code = property(lambda _: "USER_NOT_FOUND", lambda *_: None)
+    with (
+        mock.patch("tplus_trio.errors.NotFoundError.code", code, create=True),
+        mock.patch("tplus_trio.clients.order_book.OrderBookClient._known_users", frozenset(), create=True),
+    ):
+        yield
+
+
+@contextmanager
+def _unreadable_answer_is_a_value_error() -> Generator[None]:
+    """An answer that cannot be read says that nothing was sent: replaces ``OrderFateUnknown`` where it is raised."""
+    proper = _original("tplus_trio.errors.OrderFateUnknown")
+    kind = type("OrderFateUnknown", (proper, ValueError), {})
+    with mock.patch("tplus_trio.clients.operations.OrderFateUnknown", kind):
+        yield
+
+
+#: By name. Two that depend on names still open: resynchronisations forced by bad frames are not spaced (shows by
+#: "empty messages"), and an unknown control message is a hole (shows by "unknown heartbeats").
+DATA_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
+    "answer-need-not-reach-the-feed": _answer_need_not_reach_the_feed,
+    "page-ends-at-the-first-known-trade": _page_ends_at_the_first_known_trade,
+    "trade-known-by-id-alone": _trade_known_by_id_alone,
+    "status-is-no-news": _status_is_no_news,
+    "old-status-told-again": _old_status_told_again,
+    "volume-only-grows": _volume_only_grows,
+    "older-candles-never-change": _older_candles_never_change,
+    "bad-row-vanishes": _bad_row_vanishes,
+    "pages-taken-as-they-come": _pages_taken_as_they_come,
+    "any-404-is-none-yet": _any_404_is_none_yet,
+    "unreadable-answer-is-a-value-error": _unreadable_answer_is_a_value_error,
+}

@@ -1,0 +1,241 @@
+"""What goes wrong with what the service says: replicas, numbering, statuses, bad rows, pages, answers after acting.
+
+Each is a function of the injector; ``faults.py`` merges `DATA_KINDS` into its kinds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import trio
+
+from tplus_trio.testing import Response
+
+from .invariants import SPOILED_STATUS
+
+if TYPE_CHECKING:
+    from .faults import Injector
+
+__all__ = ["DATA_KINDS", "HARMLESS", "INNOCENT", "NOT_FOUND"]
+
+DataFault: TypeAlias = "Callable[[Injector], bool | Awaitable[bool | None] | None]"
+
+#: A status that the service has from now on, and this version does not know.
+NEW_STATUS: Final = "Netted"
+#: How far a replica is behind at most, in seconds, and for how long it answers.
+_MOST_BEHIND: Final = 4.0
+_MOST_LAGGING: Final = 8.0
+_LISTINGS: Final = ("/trades", "/trades", "/klines/")
+#: Ways in which a row of trades is bad: an unknown status, a null, a field that is missing.
+_BAD_TRADES: Final[tuple[dict[str, Any], ...]] = (
+    {"change": {"status": SPOILED_STATUS}},
+    {"change": {"price": None}},
+    {"change": {"buyer_is_maker": None}},
+    {"missing": ("quantity",)},
+)
+_BAD_CANDLES: Final[tuple[dict[str, Any], ...]] = ({"change": {"close": None}}, {"missing": ("volume",)})
+_BAD_ORDERS: Final[tuple[dict[str, Any], ...]] = (
+    {"change": {"status": "Frozen"}},
+    {"change": {"side": "Both"}},
+)
+_HTML: Final = (("content-type", "text/html"),)
+_PAGES: Final = (Response(404, b"<html><body>404 Not Found</body></html>", _HTML), Response(404, b"", ()))
+_UNREADABLE: Final = (
+    None,
+    Response(200, b"<html><body>Moved</body></html>", _HTML),
+    Response(200, json.dumps({"order_id": "?", "status": "Queued"}).encode()),
+)
+_HEARTBEATS: Final = ('{"type":"heartbeat"}', '{"type":"keepalive"}')
+#: Heartbeats a second.
+_BEATS: Final = 20.0
+
+
+def _away(injector: Injector) -> None:
+    """Let connections end, half the time: a client asks REST when it comes back."""
+    if injector._rng.random() < 0.5:
+        injector._network.reset_connections()
+
+
+def rest_lags(injector: Injector) -> None:
+    """REST is behind the feeds for a while."""
+    rng = injector._rng
+    behind, seconds = rng.uniform(0.2, _MOST_BEHIND), rng.uniform(1.0, _MOST_LAGGING)
+    injector._faults.lag_requests(rng.choice(_LISTINGS), behind, seconds=seconds)
+    _away(injector)
+
+
+def replicas_take_turns(injector: Injector) -> None:
+    """REST is answered by two replicas in turn, of which one is behind."""
+    rng = injector._rng
+    behind = [0.0, rng.uniform(0.2, _MOST_BEHIND)]
+    rng.shuffle(behind)
+    injector._faults.lag_requests(rng.choice(_LISTINGS), behind, 2 * injector._armed())
+    _away(injector)
+
+
+def snapshot_of_a_replica(injector: Injector) -> bool:
+    """A snapshot is seconds old."""
+    if (asset := injector._contiguous()) is None:
+        return False
+    behind = injector._rng.uniform(0.2, _MOST_BEHIND)
+    injector._faults.lag_requests(f"/marketdepth/{asset}", behind, injector._armed())
+    injector._resync_some()
+    return True
+
+
+def trade_ids_restarted(injector: Injector) -> None:
+    """Trades are numbered from 1 again, in the middle or after an interruption."""
+    injector._faults.restart_trade_ids()
+    _away(injector)
+
+
+def trades_confirmed(injector: Injector) -> bool:
+    """Trades that were pending are confirmed."""
+    return _retell(injector, "Pending", "Confirmed")
+
+
+def trades_rolled_back(injector: Injector) -> bool:
+    """Trades that were confirmed are rolled back; their candles lose volume."""
+    return _retell(injector, "Confirmed", "Rollbacked")
+
+
+def trades_of_an_unknown_status(injector: Injector) -> bool:
+    """Trades get a status that is new, and keep it: on the feed and in each listing from now on."""
+    return _retell(injector, "Confirmed", NEW_STATUS)
+
+
+def _retell(injector: Injector, before: str, after: str) -> bool:
+    rng = injector._rng
+    trades = [trade for trade in injector._traders.strangers if trade.status == before]
+    if not trades:
+        return False
+    _away(injector)
+    for trade in rng.sample(trades, min(len(trades), injector._armed())):
+        injector._traders.change_status(trade, after)
+    return True
+
+
+async def confirmed_late(injector: Injector) -> None:
+    """Trades are listed by REST, and told by the feed after others, or never."""
+    rng, faults, network = injector._rng, injector._faults, injector._network
+    faults.clear("withhold_trades")
+    injector._truth.trades.forgotten()
+    faults.withhold_trades(rng.randrange(1, 4))
+    for _ in range(rng.randrange(2, 8)):
+        injector._traders.trade(injector._asset())
+    if rng.random() < 0.6:
+        network.reset_connections()
+        return
+    connects = network.connects
+    await trio.sleep(rng.uniform(0.0, 3.0))
+    # A connection that begins with a trade that was delivered already is taken for one that has bridged its hole.
+    if network.connects == connects:
+        injector._truth.trades.released()
+        faults.release_trades()
+
+
+def trades_replayed(injector: Injector) -> None:
+    """After a reconnection, the feed begins with trades of before."""
+    injector._faults.replay_trades(1, injector._rng.randrange(1, 40))
+    injector._network.reset_connections()
+
+
+def bad_row_listed(injector: Injector) -> None:
+    """One row of a page is bad."""
+    rng = injector._rng
+    path, kinds = rng.choice((("/trades", _BAD_TRADES), ("/klines/", _BAD_CANDLES), ("/orders/user/", _BAD_ORDERS)))
+    injector._faults.spoil_rows(path, injector._armed(), row=rng.randrange(8), **rng.choice(kinds))
+    injector._traders.trade(injector._asset())
+    injector._network.reset_connections()
+
+
+def bad_row_told(injector: Injector) -> None:
+    """One row of a feed is bad."""
+    rng = injector._rng
+    path, kinds = rng.choice((("/trades", _BAD_TRADES), ("/klines/", _BAD_CANDLES)))
+    injector._faults.spoil_messages(path, 1, **rng.choice(kinds))
+    injector._traders.trade(injector._asset())
+
+
+def pages_ascending(injector: Injector) -> None:
+    """A page comes oldest row first."""
+    injector._faults.reverse_pages(injector._rng.choice((*_LISTINGS, "/orders/user/")), injector._armed())
+    injector._network.reset_connections()
+    for _ in range(injector._rng.randrange(1, 10)):
+        injector._traders.trade(injector._asset())
+
+
+def pages_shifted(injector: Injector) -> None:
+    """More than a page was missed, and a page repeats rows of the one before."""
+    injector._faults.shift_pages("/trades", injector._rng.randrange(1, 30), injector._armed())
+    injector._network.reset_connections()
+    for _ in range(injector._rng.randrange(90, 160)):
+        injector._traders.trade(injector._asset())
+
+
+async def unknown_heartbeats(injector: Injector) -> None:
+    """A feed sends control messages of a kind that nobody knows, many a second."""
+    feed, beat = injector._feed(), injector._rng.choice(_HEARTBEATS)
+    for _ in range(injector._rng.randrange(20, 100)):
+        injector._faults.send_text(feed, beat)
+        await trio.sleep(1 / _BEATS)
+
+
+async def empty_messages(injector: Injector) -> None:
+    """A depth feed sends empty messages, many a second."""
+    feed = injector._depth_path()
+    for _ in range(injector._rng.randrange(20, 60)):
+        injector._faults.send_text(feed, "")
+        await trio.sleep(1 / _BEATS)
+
+
+def orders_not_found_by_a_proxy(injector: Injector) -> None:
+    """A proxy says 404 for a user's orders, who has some."""
+    injector._faults.answer_requests("/orders/user/", injector._rng.choice(_PAGES), injector._armed())
+    injector._network.reset_connections()
+
+
+def answer_after_acting_unreadable(injector: Injector) -> None:
+    """An order is carried out, and the answer says nothing that can be read."""
+    rng = injector._rng
+    injector._faults.replace_answers(rng.choice(("/orders/create", "/orders/cancel")), rng.choice(_UNREADABLE))
+
+
+_FAULTS: Final[tuple[DataFault, ...]] = (
+    rest_lags,
+    replicas_take_turns,
+    snapshot_of_a_replica,
+    trade_ids_restarted,
+    trades_confirmed,
+    trades_rolled_back,
+    trades_of_an_unknown_status,
+    confirmed_late,
+    trades_replayed,
+    bad_row_listed,
+    bad_row_told,
+    pages_ascending,
+    pages_shifted,
+    unknown_heartbeats,
+    empty_messages,
+    orders_not_found_by_a_proxy,
+    answer_after_acting_unreadable,
+)
+DATA_KINDS: Final[dict[str, DataFault]] = {fault.__name__.replace("_", " "): fault for fault in _FAULTS}
+#: What is no reason for a client to do anything.
+HARMLESS: Final = ("unknown heartbeats",)
+#: What may end a private stream.
+NOT_FOUND: Final = "orders not found by a proxy"
+#: What makes REST neither late nor wrong about trades: a client can prove that nothing is missing, and says no `Gap`.
+INNOCENT: Final = frozenset(
+    {
+        *("drop", "reset", "reset mid frame", "close frame", "handshake 500", "handshake 503", "handshake 429"),
+        *("garbage", "garbled", "binary", "illegal frame", "fragmented", "control message"),
+        *("snapshot delayed", "snapshot stale", "snapshot of a replica", "sequence skipped", "sequence repeated"),
+        *("sequence swapped", "sequence lost", "sequence restarted", "sequence restarted and dropped"),
+        *("reconnect ordered", "resync ordered", "consumer interrupted", "consumer cut off"),
+        *("trade ids restarted", "trades confirmed", "trades rolled back", "trades replayed", "pages shifted"),
+        *("unknown heartbeats", "empty messages", "orders not found by a proxy", "answer after acting unreadable"),
+    }
+)

@@ -1,0 +1,77 @@
+"""What was recorded when: trades, the states that they had, and the numbers that they got."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Self, TypeVar
+
+from tplus_trio.models import Trade
+
+__all__ = ["Revisions", "TradeIds", "remember"]
+
+T = TypeVar("T")
+
+#: A history keeps at least so many items, and at most twice as many.
+MOST_HISTORY: Final = 100_000
+
+
+def remember(history: list[T], item: T) -> None:
+    """Add to a history, which forgets its oldest part now and then."""
+    history.append(item)
+    if len(history) > 2 * MOST_HISTORY:
+        del history[:-MOST_HISTORY]
+
+
+class TradeIds:
+    """Numbers for trades: counted through all markets, and past those that a tape brings."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> int:
+        self._last += 1
+        return self._last
+
+    def pass_by(self, used: int) -> None:
+        """Never give out this number or a lower one."""
+        self._last = max(self._last, used)
+
+    def restart(self) -> None:
+        """Count from 1 again."""
+        self._last = 0
+
+
+class Revisions:
+    """Every state that each trade had, in the order in which the exchange recorded them."""
+
+    def __init__(self) -> None:
+        self._changes: list[tuple[int, Trade | None, Trade]] = []
+
+    def add(self, now_ns: int, before: Trade | None, after: Trade) -> None:
+        """Record a new trade, or another state of one."""
+        remember(self._changes, (now_ns, before, after))
+
+    def since(self, start: int) -> list[tuple[int, Trade]]:
+        """When each state from the ``start``-th on was recorded, in nanoseconds, and the state."""
+        return [(now_ns, after) for now_ns, _, after in self._changes[start:]]
+
+    def as_of(self, trades: Sequence[Trade], then_ns: int) -> Sequence[Trade]:
+        """Some of these trades as they were at a time before: later ones are left out, later states taken back."""
+        before: dict[int, Trade | None] = {}
+        for now_ns, old, new in reversed(self._changes):
+            if now_ns <= then_ns:
+                break
+            before[id(new)] = old
+        if not before:
+            return trades
+        found: list[Trade] = []
+        for trade in trades:
+            state: Trade | None = trade
+            while state is not None and id(state) in before:
+                state = before[id(state)]
+            if state is not None:
+                found.append(state)
+        return found

@@ -1,0 +1,96 @@
+"""The users' own trades, and the positions that they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from tplus_trio.models import Trade, UserTrade
+from tplus_trio.models.trade import TradeStatus
+from tplus_trio.testing.depth import number_text
+from tplus_trio.testing.history import remember
+from tplus_trio.testing.positions import positions_json
+from tplus_trio.testing.venue import Venue
+
+__all__ = ["UserTrades", "user_trade_json"]
+
+
+class UserTrades:
+    """Each user's trades, oldest first, and what their feeds say of them."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self.by_user: dict[str, list[UserTrade]] = {}
+
+    def of(self, user: str) -> Sequence[UserTrade]:
+        """A user's trades, oldest first."""
+        return self.by_user.get(user, ())
+
+    def add(self, user: str, trade: UserTrade) -> None:
+        """Record a trade, and tell its user."""
+        remember(self.by_user.setdefault(user, []), trade)
+        body = user_trade_json(trade)
+        events_path = f"/trades/user/events/{user}"
+        self._venue.send_json(events_path, {**body, "status": "Pending"})
+        self._venue.send_json(events_path, body)
+        self._venue.send_json(f"/trades/user/{user}", body)
+        self._tell_positions(user)
+
+    def change(self, trade: Trade, status: TradeStatus) -> None:
+        """Give the two sides of a trade its new status, and tell their users."""
+        for user, trades in self.by_user.items():
+            for index in range(len(trades) - 1, -1, -1):
+                if _is_side_of(trades[index], trade):
+                    reason = "ordered by the test" if status == "Rollbacked" else None
+                    trades[index] = mine = attrs.evolve(trades[index], status=status, rollback_reason=reason)
+                    body = user_trade_json(mine)
+                    self._venue.send_json(f"/trades/user/events/{user}", body)
+                    if status == "Confirmed":
+                        self._venue.send_json(f"/trades/user/{user}", body)
+                    self._tell_positions(user)
+                elif trades[index].timestamp_ns < trade.timestamp_ns:
+                    break
+
+    def positions(self, user: str, asset: str | None = None) -> list[dict[str, Any]]:
+        """A user's open positions as they are answered, or those in one market."""
+        return positions_json(self.of(user), asset)
+
+    def position_update(self, user: str) -> dict[str, Any]:
+        """All of a user's positions as the feed tells of them."""
+        return {"user_id": user, "positions": self.positions(user), "timestamp_ns": self._venue.now_ns()}
+
+    def _tell_positions(self, user: str) -> None:
+        self._venue.send_json_from(f"/positions/ws/{user}", lambda: self.position_update(user))
+
+
+def _is_side_of(mine: UserTrade, trade: Trade) -> bool:
+    """Whether a user's trade is one side of a public trade."""
+    return (mine.asset_id, mine.trade_id, mine.timestamp_ns, mine.price, mine.quantity) == (
+        trade.asset_id,
+        trade.trade_id,
+        trade.timestamp_ns,
+        trade.price,
+        trade.quantity,
+    )
+
+
+def user_trade_json(trade: UserTrade) -> dict[str, Any]:
+    """A user's trade as it is sent."""
+    return {
+        "asset_id": trade.asset_id,
+        "trade_id": trade.trade_id,
+        "order_id": trade.order_id,
+        "price": number_text(trade.price),
+        "quantity": number_text(trade.quantity),
+        "timestamp_ns": trade.timestamp_ns,
+        "is_maker": trade.is_maker,
+        "is_buyer": trade.is_buyer,
+        "status": trade.status,
+        "rollback_reason": trade.rollback_reason,
+        "is_liquidation": False,
+        "is_auto_deleverage": False,
+        "sub_account": trade.sub_account,
+        "trading_fee": number_text(trade.trading_fee),
+    }
