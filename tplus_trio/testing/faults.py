@@ -47,6 +47,29 @@ class _Armed(Generic[T]):
 
 
 @attrs.define
+class _RateLimit:
+    """A token bucket that requests and handshakes share."""
+
+    path: str
+    per_second: float
+    burst: float
+    refusal: Response
+    tokens: float
+    at_ns: int
+
+    def admits(self, path: str, now_ns: int) -> bool:
+        """Take a token for a request on ``path``; False if there is none left."""
+        if not path.startswith(self.path):
+            return True
+        self.tokens = min(self.burst, self.tokens + (now_ns - self.at_ns) * 1e-9 * self.per_second)
+        self.at_ns = now_ns
+        if self.tokens < 1.0 - 1e-9:
+            return False
+        self.tokens -= 1.0
+        return True
+
+
+@attrs.define
 class _Numbering:
     """What is to happen to the next diffs of one market."""
 
@@ -80,6 +103,9 @@ class Faults:
         self._fragments: _Armed[int] = _Armed()
         self._garbled: _Armed[bytes] = _Armed()
         self._numbering: dict[str, _Numbering] = {}
+        self._limit: _RateLimit | None = None
+        #: How many requests and handshakes :meth:`limit_rate` refused.
+        self.refused: int = 0
 
     # Requests and handshakes
 
@@ -131,6 +157,52 @@ class Faults:
     def expire_tokens(self) -> None:
         """Make every token worthless, now."""
         self._accounts.expire_all()
+
+    def revoke_tokens(self, code: int = 1008) -> None:
+        """Make every token worthless, now, and say so only in close frames.
+
+        Feeds that were opened with a token are closed with ``code``. A later handshake with a revoked token is
+        answered 101 and then closed with ``code``; a request with one is refused (401). A new sign-in helps.
+
+        Raises:
+            ValueError: ``code`` is no close code that a server may send, such as 1008, 3000, 4401 or 4403.
+        """
+        if not 1000 <= check_count("code", code) <= 4999:
+            raise ValueError(f"code is a close code, from 1000 to 4999, not {code}")
+        self._accounts.revoke_all(code)
+        for subscription in self._hub.matching():
+            if subscription.user is not None:
+                subscription.close(code, "token revoked")
+
+    def limit_rate(
+        self,
+        per_second: float | None,
+        *,
+        path: str = "",
+        retry_after: float | None = None,
+        burst: float | None = None,
+    ) -> None:
+        """Answer 429 to requests and handshakes beyond ``per_second``; all of them share the limit, as at a gateway.
+
+        ``exchange.refused`` counts the refused ones. One limit is in force at a time.
+
+        Args:
+            per_second: How many are let through per second; None withdraws the limit.
+            path: The paths' prefix.
+            retry_after: Seconds for a ``Retry-After`` header.
+            burst: How many may come at once after a pause, 1 or more; None is ``per_second``, at least 1.
+
+        Raises:
+            ValueError: ``per_second`` is not positive, or ``burst`` is less than 1.
+        """
+        if per_second is None:
+            self._limit = None
+            return
+        check_number("per_second", per_second, more=True, finite=True)
+        most = max(1.0, per_second) if burst is None else check_number("burst", burst, least=1.0, finite=True)
+        self._limit = _RateLimit(
+            _prefix(path), per_second, most, _failure(429, retry_after), most, self._accounts.now_ns()
+        )
 
     # Sequence numbers
 
@@ -213,13 +285,20 @@ class Faults:
 
     def on_handshake(self, path: str) -> None:
         """Raise the refusal that waits for a handshake, if any."""
+        self._check_rate(path)
         if (refusal := self._handshakes.take(path)) is not None:
             raise Rejection(refusal)
 
     def on_request(self, path: str) -> None:
         """Raise the failure that waits for a request, if any."""
+        self._check_rate(path)
         if (failure := self._requests.take(path)) is not None:
             raise Rejection(failure)
+
+    def _check_rate(self, path: str) -> None:
+        if self._limit is not None and not self._limit.admits(path, self._accounts.now_ns()):
+            self.refused += 1
+            raise Rejection(self._limit.refusal)
 
     def take_delay(self, path: str) -> float:
         """How long an answer is to be held back, in seconds."""
