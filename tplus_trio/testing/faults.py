@@ -137,6 +137,10 @@ class Faults:
         """Answer the next ``n`` REST requests on paths that begin with ``path`` with this ``response``."""
         self._requests.add(_prefix(path), n, check_instance("response", response, Response))
 
+    def answer_handshakes(self, path: str, response: Response, n: int = 1) -> None:
+        """Answer the next ``n`` handshakes on paths that begin with ``path`` with ``response``, as a proxy does."""
+        self._handshakes.add(_prefix(path), n, check_instance("response", response, Response))
+
     def delay_requests(self, path: str, seconds: float, n: int = 1) -> None:
         """Hold back the answers of the next ``n`` REST requests on paths that begin with ``path``.
 

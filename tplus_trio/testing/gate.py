@@ -44,8 +44,8 @@ class Gate:
             path = path.removeprefix(GATEWAY_PREFIX)
         self._venue.faults.on_handshake(path)
         if (revoked := self._venue.accounts.revoked(headers)) is not None:
-            user, code = revoked
-            subscription = Subscription(self._admit(path, user), user)
+            owner, code = revoked
+            subscription = Subscription(self._admit(path, owner), owner)
             subscription.close(code, "token revoked")
             return subscription
         user = self._venue.accounts.user_of(headers)
