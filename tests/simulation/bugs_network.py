@@ -50,16 +50,15 @@ def _token_kept_after_revoking_close() -> Generator[None]:
 
 
 @contextmanager
-def _every_connection_is_quiet() -> Generator[None]:
-    """A kept connection is used again without a look at it, though the service may have closed it.
+def _blocked_loop_is_silence() -> Generator[None]:
+    """The time for which the loop was blocked counts as silence of the peer, and bytes in the pipe are not read first.
 
-    Patches the check before reuse, which lets a read tell an end from silence.
+    Patches how many parts a silence is waited for in, and how many turns readers are given after it.
     """
-
-    async def is_quiet(_self: object) -> bool:
-        return True
-
-    with mock.patch("tplus_trio.transport.pool.Connection.is_quiet", is_quiet):
+    with (
+        mock.patch("tplus_trio.transport.watch.SLICES", 1),
+        mock.patch("tplus_trio.transport.watch._TURNS", 0),
+    ):
         yield
 
 
@@ -68,12 +67,12 @@ NETWORK_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "idle-rest-connections-kept": _idle_connections_kept,
     "rate-limit-not-shared": _rate_limit_not_shared,
     "token-kept-after-revoking-close": _token_kept_after_revoking_close,
-    "connection-reused-unseen": _every_connection_is_quiet,
+    "blocked-loop-is-silence": _blocked_loop_is_silence,
 }
 #: The kind of world that finds each.
 FOUND_BY: Final = {
     "idle-rest-connections-kept": "moved",
     "rate-limit-not-shared": "limited",
     "token-kept-after-revoking-close": "revoked",
-    "connection-reused-unseen": "idle closed",
+    "blocked-loop-is-silence": "blocked loop",
 }
