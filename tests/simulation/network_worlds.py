@@ -404,7 +404,7 @@ _KINDS: Final[tuple[Callable[[_World], Awaitable[None]], ...]] = (
     _idle_closed,
     _loose_groups,
 )
-NETWORK_KINDS: Final = {kind.__name__.strip("_").replace("_", " "): kind for kind in _KINDS}  # type: ignore[attr-defined]  # functions
+NETWORK_KINDS: Final = {kind.__name__.strip("_").replace("_", " "): kind for kind in _KINDS}
 
 
 def kind_of(seed: int) -> str:
