@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from random import Random
 from typing import Final, TypeAlias
 
 import trio
@@ -13,6 +14,7 @@ from tplus_trio.testing.frames import BINARY, TEXT, frame
 
 from .consumers import Reader, World
 from .faults_data import DATA_KINDS, INNOCENT
+from .faults_network import NETWORK_FAULTS
 from .settings import MOST_DELAY, MOST_REST_DELAY, Settings, sources
 from .traders import Traders
 from .truth import Truth
@@ -155,6 +157,8 @@ class Injector:
         self._network.delay(0.0)
         self._network.resume()
         self._network.refuse(0)
+        self._network.throttle(None)
+        self._faults.limit_rate(None)
         for path in _REQUESTS:
             _use_up(self._faults.on_request, path)
             while self._faults.take_delay(path):
@@ -185,6 +189,30 @@ class Injector:
         """A market where a lost number is noticed."""
         asset = self._asset()
         return None if asset in self._settings.by_tens else asset
+
+    @property
+    def rng(self) -> Random:
+        """Where choices are drawn from."""
+        return self._rng
+
+    @property
+    def settings(self) -> Settings:
+        """The world's."""
+        return self._settings
+
+    @property
+    def network(self) -> MemoryNetwork:
+        """Where connections fail."""
+        return self._network
+
+    @property
+    def truth(self) -> Truth:
+        """What really happened."""
+        return self._truth
+
+    def may_refuse(self) -> bool:
+        """Whether no other refusal can meet the same attempt: the second would be for good."""
+        return self._may_refuse()
 
     def _armed(self) -> int:
         return self._rng.randrange(1, _MOST_ARMED + 1)
@@ -465,4 +493,8 @@ _FAULTS: Final[tuple[Fault, ...]] = (
     Injector.consumer_interrupted,
     Injector.consumer_cut_off,
 )
-KINDS: Final[dict[str, Fault]] = {fault.__name__.replace("_", " "): fault for fault in _FAULTS} | DATA_KINDS
+KINDS: Final[dict[str, Fault]] = {
+    **{fault.__name__.replace("_", " "): fault for fault in _FAULTS},
+    **DATA_KINDS,
+    **NETWORK_FAULTS,
+}

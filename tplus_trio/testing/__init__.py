@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tplus_trio.testing.network import MemoryNetwork
     from tplus_trio.testing.playback import play
     from tplus_trio.testing.population import Population
+    from tplus_trio.testing.replica import Replica
     from tplus_trio.testing.tape import Tape, TapeAnswer, TapeEntry, TapeFrame
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "MemoryNetwork",
     "Population",
     "Rejection",
+    "Replica",
     "Request",
     "Response",
     "Subscription",
@@ -46,6 +48,7 @@ _ROOM_OF = {
     "MemoryNetwork": "network",
     "Population": "population",
     "Rejection": "messages",
+    "Replica": "replica",
     "Request": "messages",
     "Response": "messages",
     "Subscription": "feeds",

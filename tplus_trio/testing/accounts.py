@@ -34,6 +34,8 @@ class Accounts:
         self._random = random.Random(seed)
         self._nonces: dict[str, str] = {}
         self._tokens: dict[str, tuple[str, int]] = {}
+        #: The user of each revoked token, and the code that its feeds are closed with.
+        self._revoked: dict[str, tuple[str, int]] = {}
 
     def new_nonce(self, public_key: str) -> str:
         """A nonce for one sign-in of one user."""
@@ -81,3 +83,13 @@ class Accounts:
     def expire_all(self) -> None:
         """Make every token that was handed out useless."""
         self._tokens.clear()
+        self._revoked.clear()
+
+    def revoke_all(self, code: int) -> None:
+        """Make every token useless for requests; a handshake with one is answered 101, then closed with ``code``."""
+        self._revoked.update({token: (user, code) for token, (user, _) in self._tokens.items()})
+        self._tokens.clear()
+
+    def revoked(self, headers: Mapping[str, str]) -> tuple[str, int] | None:
+        """The user and close code of a revoked token; None if the request carries no such token."""
+        return self._revoked.get(headers.get("authorization", "").partition(" ")[2])

@@ -186,6 +186,11 @@ class Exchange:
         return sum(n for (_, path), n in self.requests.items() if path.startswith("/marketdepth/"))
 
     @property
+    def refused(self) -> int:
+        """How many requests and handshakes a rate limit refused (:meth:`Faults.limit_rate`)."""
+        return self.faults.refused
+
+    @property
     def sign_ins(self) -> int:
         """How many tokens were handed out."""
         return self._venue.accounts.sign_ins

@@ -33,12 +33,14 @@ _CODES: Final = {
 #: The methods whose orders wait for something, and can be withdrawn until then.
 _WITHDRAWN: Final = frozenset(
     {
+        "answer_handshakes",
         "answer_requests",
         "delay_requests",
         "fail_requests",
         "fragment",
         "garble",
         "lag_requests",
+        "limit_rate",
         "lose_diffs",
         "reject_handshakes",
         "repeat_diffs",
@@ -55,6 +57,29 @@ _WITHDRAWN: Final = frozenset(
         "withhold_trades",
     }
 )
+
+
+@attrs.define
+class _RateLimit:
+    """A token bucket that requests and handshakes share."""
+
+    path: str
+    per_second: float
+    burst: float
+    refusal: Response
+    tokens: float
+    at_ns: int
+
+    def admits(self, path: str, now_ns: int) -> bool:
+        """Take a token for a request on ``path``; False if there is none left."""
+        if not path.startswith(self.path):
+            return True
+        self.tokens = min(self.burst, self.tokens + (now_ns - self.at_ns) * 1e-9 * self.per_second)
+        self.at_ns = now_ns
+        if self.tokens < 1.0 - 1e-9:
+            return False
+        self.tokens -= 1.0
+        return True
 
 
 @attrs.define
@@ -105,6 +130,9 @@ class Faults(DataFaults):
         self._fragments: Armed[int] = Armed(accounts.now_ns)
         self._garbled: Armed[bytes] = Armed(accounts.now_ns)
         self._numbering: dict[str, _Numbering] = {}
+        self._limit: _RateLimit | None = None
+        #: How many requests and handshakes :meth:`limit_rate` refused.
+        self.refused: int = 0
 
     def clear(self, method: str | None = None) -> None:
         """Withdraw what was ordered and has not happened yet.
@@ -126,6 +154,8 @@ class Faults(DataFaults):
         self._withdraw_data(method)
         for order in self._numbering.values():
             order.withdraw(method)
+        if method in (None, "limit_rate"):
+            self._limit = None
         if method in (None, "stall_feed"):
             self._hub.end_stalls()
 
@@ -186,6 +216,18 @@ class Faults(DataFaults):
         check_instance("response", response, Response)
         self._requests.add("answer_requests", path_prefix(path), n, response, seconds)
 
+    def answer_handshakes(self, path: str, response: Response, n: int = 1, *, seconds: float | None = None) -> None:
+        """Answer the next ``n`` handshakes on paths that begin with ``path`` with ``response``, as a proxy does.
+
+        Args:
+            path: The paths' prefix.
+            response: The answer.
+            n: How many.
+            seconds: For so long, in place of ``n`` times.
+        """
+        check_instance("response", response, Response)
+        self._handshakes.add("answer_handshakes", path_prefix(path), n, response, seconds)
+
     def delay_requests(self, path: str, seconds: float, n: int = 1, *, lasting: float | None = None) -> None:
         """Hold back the answers of the next ``n`` REST requests on paths that begin with ``path``.
 
@@ -217,6 +259,52 @@ class Faults(DataFaults):
     def expire_tokens(self) -> None:
         """Make every token worthless, now."""
         self._accounts.expire_all()
+
+    def revoke_tokens(self, code: int = 1008) -> None:
+        """Make every token worthless, now, and say so only in close frames.
+
+        Feeds that were opened with a token are closed with ``code``. A later handshake with a revoked token is
+        answered 101 and then closed with ``code``; a request with one is refused (401). A new sign-in helps.
+
+        Raises:
+            ValueError: ``code`` is no close code that a server may send, such as 1008, 3000, 4401 or 4403.
+        """
+        if not 1000 <= check_count("code", code) <= 4999:
+            raise ValueError(f"code is a close code, from 1000 to 4999, not {code}")
+        self._accounts.revoke_all(code)
+        for subscription in self._hub.matching():
+            if subscription.user is not None:
+                subscription.close(code, "token revoked")
+
+    def limit_rate(
+        self,
+        per_second: float | None,
+        *,
+        path: str = "",
+        retry_after: float | None = None,
+        burst: float | None = None,
+    ) -> None:
+        """Answer 429 to requests and handshakes beyond ``per_second``; all of them share the limit, as at a gateway.
+
+        ``exchange.refused`` counts the refused ones. One limit is in force at a time.
+
+        Args:
+            per_second: How many are let through per second; None withdraws the limit.
+            path: The paths' prefix.
+            retry_after: Seconds for a ``Retry-After`` header.
+            burst: How many may come at once after a pause, 1 or more; None is ``per_second``, at least 1.
+
+        Raises:
+            ValueError: ``per_second`` is not positive, or ``burst`` is less than 1.
+        """
+        if per_second is None:
+            self._limit = None
+            return
+        check_number("per_second", per_second, more=True, finite=True)
+        most = max(1.0, per_second) if burst is None else check_number("burst", burst, least=1.0, finite=True)
+        self._limit = _RateLimit(
+            path_prefix(path), per_second, most, _failure(429, retry_after), most, self._accounts.now_ns()
+        )
 
     # Sequence numbers
 
@@ -305,13 +393,20 @@ class Faults(DataFaults):
 
     def on_handshake(self, path: str) -> None:
         """Raise the refusal that waits for a handshake, if any."""
+        self._check_rate(path)
         if (refusal := self._handshakes.take(path)) is not None:
             raise Rejection(refusal)
 
     def on_request(self, path: str) -> None:
         """Raise the failure that waits for a request, if any."""
+        self._check_rate(path)
         if (failure := self._requests.take(path)) is not None:
             raise Rejection(failure)
+
+    def _check_rate(self, path: str) -> None:
+        if self._limit is not None and not self._limit.admits(path, self._accounts.now_ns()):
+            self.refused += 1
+            raise Rejection(self._limit.refusal)
 
     def take_delay(self, path: str) -> float:
         """How long an answer is to be held back, in seconds."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from math import inf
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import h11
 import trio
@@ -94,7 +94,24 @@ async def listen(
         yield f"{'http' if ssl_context is None else 'https'}://{name}:{bound}"
 
 
-async def serve_stream(exchange: Exchange, stream: trio.abc.Stream) -> None:
+class Server(Protocol):
+    """What a connection is served from: an exchange, or a replica of one."""
+
+    @property
+    def crashes(self) -> list[Exception]:
+        """Failures of the exchange itself."""
+        ...
+
+    def handle(self, request: Request) -> Response:
+        """Answer a REST request."""
+        ...
+
+    def subscribe(self, path: str, headers: Mapping[str, str] | None = None) -> Subscription:
+        """Open a feed."""
+        ...
+
+
+async def serve_stream(exchange: Server, stream: trio.abc.Stream) -> None:
     """Serve one connection until either side closes it, then close it.
 
     It never raises for what a client does. A failure of the exchange itself is logged, kept in
@@ -114,7 +131,7 @@ async def serve_stream(exchange: Exchange, stream: trio.abc.Stream) -> None:
 class _HttpConnection:
     """One connection: requests and answers in turn, until one of them asks for a WebSocket."""
 
-    def __init__(self, exchange: Exchange, stream: trio.abc.Stream) -> None:
+    def __init__(self, exchange: Server, stream: trio.abc.Stream) -> None:
         self._exchange = exchange
         self._stream = stream
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)

@@ -45,6 +45,11 @@ class Gate:
         if path.startswith(f"{GATEWAY_PREFIX}/"):
             path = path.removeprefix(GATEWAY_PREFIX)
         self._venue.faults.on_handshake(path)
+        if (revoked := self._venue.accounts.revoked(headers)) is not None:
+            owner, code = revoked
+            subscription = Subscription(self._admit(path, owner), owner)
+            subscription.close(code, "token revoked")
+            return subscription
         user = self._venue.accounts.user_of(headers)
         subscription = Subscription(self._admit(path, user), user)
         self._venue.hub.add(subscription)

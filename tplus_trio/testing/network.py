@@ -24,6 +24,7 @@ from tplus_trio.testing.exchange import Exchange
 from tplus_trio.testing.expiry import ExpiryTimer
 from tplus_trio.testing.front import listen, serve_stream
 from tplus_trio.testing.pipe import DEFAULT_CAPACITY, Conditions, MemoryStream, Pipe
+from tplus_trio.testing.replica import Replica
 
 __all__ = ["MemoryNetwork"]
 
@@ -112,7 +113,10 @@ class MemoryNetwork:
         self.connects: int = 0
         #: A base URL that leads here: over TCP while :meth:`serve` runs, else for clients with this ``connector``.
         self.url: str = _URL
-        self._handler: Handler = partial(serve_stream, self.exchange) if handler is None else handler
+        #: By name; ``""`` is where hosts lead that were never moved.
+        self._sites: dict[str, Handler] = {"": partial(serve_stream, self.exchange) if handler is None else handler}
+        #: The site of each host that was moved; ``""`` stands for all other hosts.
+        self._moved: dict[str, str] = {}
         self._conditions = Conditions(latency, bandwidth, rng=random.Random(seed))
         self._capacity = capacity
         #: A dict for its order: what a seed draws for one connection must not depend on addresses in memory.
@@ -153,7 +157,7 @@ class MemoryNetwork:
         return sum(connection.near_open for connection in self._connections)
 
     async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        """Open a connection; every host and port leads to the same place.
+        """Open a connection to the site of ``host``; without :meth:`move`, all hosts lead to one exchange.
 
         It takes two latencies, as a TCP handshake does. Cancelled, it leaves nothing behind.
 
@@ -174,7 +178,7 @@ class MemoryNetwork:
         self._connections[connection] = None
         near = MemoryStream(connection.upward, connection.downward, partial(self._closed, connection, near=True))
         far = MemoryStream(connection.downward, connection.upward, partial(self._closed, connection, near=False))
-        self._nursery.start_soon(self._serve, far)
+        self._nursery.start_soon(self._serve, self._site_of(host), far)
         return near
 
     @asynccontextmanager
@@ -226,9 +230,9 @@ class MemoryNetwork:
         if not (connection.near_open or connection.far_open):
             self._connections.pop(connection, None)
 
-    async def _serve(self, stream: MemoryStream) -> None:
+    async def _serve(self, handler: Handler, stream: MemoryStream) -> None:
         try:
-            await self._handler(stream)
+            await handler(stream)
         finally:
             stream.close()
 
@@ -238,6 +242,41 @@ class MemoryNetwork:
         if self._refusals:
             self._refusals -= 1
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED), f"{host}:{port}")
+
+    # Sites
+
+    def add_site(self, name: str, site: Exchange | Replica | Handler) -> None:
+        """Add a server that hosts can be moved to; no host leads to it before :meth:`move`.
+
+        Args:
+            name: What :meth:`move` calls it; not empty, and not used before.
+            site: An exchange, a replica of one, or a handler that serves a connection's far end.
+
+        Raises:
+            ValueError: The name is empty or taken.
+        """
+        if not name or name in self._sites:
+            raise ValueError(f"name is that of a new site, and not empty, not {name!r}")
+        self._sites[name] = partial(serve_stream, site) if isinstance(site, Exchange | Replica) else site
+
+    def move(self, host: str, site: str) -> None:
+        """Let new connections to ``host`` lead to ``site``, as a changed DNS entry does.
+
+        Connections that are open still lead where they led, until somebody closes them.
+
+        Args:
+            host: The host; ``""`` stands for all hosts that were not moved by name.
+            site: The name of a site; ``""`` is the exchange or handler that the network was made with.
+
+        Raises:
+            ValueError: There is no such site.
+        """
+        if site not in self._sites:
+            raise ValueError(f"site is one of {sorted(self._sites)}, not {site!r}; add it with add_site()")
+        self._moved[host] = site
+
+    def _site_of(self, host: str) -> Handler:
+        return self._sites[self._moved.get(host, self._moved.get("", ""))]
 
     # Faults
 
@@ -297,6 +336,19 @@ class MemoryNetwork:
     def delay(self, seconds: float) -> None:
         """Add ``seconds`` to every latency from now on; 0 ends it."""
         self._conditions.extra_delay = check_number("seconds", seconds, finite=True)
+
+    def throttle(self, bytes_per_second: float | None) -> None:
+        """Let each connection carry so many bytes a second and direction from now on; None is unlimited.
+
+        Bytes already on their way keep their times of arrival. What is sent meanwhile queues, in order, up to the
+        network's ``capacity``: a pong then stands behind the data sent before it.
+
+        Raises:
+            ValueError: ``bytes_per_second`` is not positive.
+        """
+        if bytes_per_second is not None:
+            check_number("bytes_per_second", bytes_per_second, more=True)
+        self._conditions.bandwidth = bytes_per_second
 
     def _pipes(self) -> list[Pipe]:
         return [pipe for connection in self._connections for pipe in connection.both()]

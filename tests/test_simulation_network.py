@@ -1,0 +1,20 @@
+"""The small worlds about connections: each kind of trouble several times over."""
+
+from __future__ import annotations
+
+import pytest
+from simulation.network_worlds import NETWORK_KINDS, kind_of, run_network_world
+from simulation.runner import strict
+
+#: Worlds of each kind.
+EACH = 3
+
+
+@pytest.mark.parametrize("kind", NETWORK_KINDS)
+def test_network_worlds(kind: str) -> None:
+    seeds = [seed for seed in range(EACH * len(NETWORK_KINDS)) if kind_of(seed) == kind]
+    with strict():
+        worlds = [run_network_world(seed) for seed in seeds]
+    found = [f"seed {world.seed}: {world.violation}" for world in worlds if world.violation is not None]
+    assert len(worlds) == EACH
+    assert not found, "\n".join(found)
