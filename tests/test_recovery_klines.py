@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_recovery_backfill import ASSET, Clock, missing, read_in_vain
 
-from tplus_trio import Gap, KlinesPage, KlineUpdate, StreamStats, Timebar
+from tplus_trio import BadRow, Gap, KlinesPage, KlineUpdate, StreamStats, Timebar
 from tplus_trio.streams.recovery import KlinesBackfill
 
 MINUTE = 60_000_000_000
@@ -168,18 +168,11 @@ def test_pages_that_are_oldest_first_or_shift(candles: KlinesBackfill) -> None:
     assert states(candles.answer(1, bars((4, 1), (5, 1), (6, 2)), early=False)) == [(5, 1), (6, 2), (7, 1), (8, 1)]
 
 
-class Rows(list[Any]):
-    """Rows of a page of which some could not be decoded."""
-
-    bad: Any = ()
-
-
 def test_a_gap_stands_for_a_candle_that_cannot_be_decoded(candles: KlinesBackfill) -> None:
     candles.receive([candle(4, 1)])
     page = bars((0, 1), (1, 2), (3, 2), (4, 1))
-    items = Rows(page.items)
-    items.bad = [2, 5]  # the candle of minute 2, and one from before the stream
-    object.__setattr__(page, "items", items)
+    bad = (BadRow(2, "null", b"null"), BadRow(5, "null", b"null"))  # of minute 2, and from before the stream
+    page = attrs.evolve(page, bad=bad)
     gap, *rest = candles.answer(0, page, early=False)
     assert (gap.since_ns, gap.until_ns) == (MINUTE, 3 * MINUTE)  # type: ignore[union-attr]  # it is a gap
     assert states(rest) == [(3, 2), (4, 1)]
