@@ -99,7 +99,7 @@ async def test_heads_say_who_is_asked(autojump_clock: MockClock) -> None:
         (429, b"slow down", RateLimitError, "UNKNOWN", "slow down"),
         (500, b"\xff\xfe", ServerError, "UNKNOWN", "\ufffd\ufffd"),
         (503, b"", ServerError, "UNKNOWN", ""),
-        (502, b"<html>" + b"x" * 100_000, ServerError, "UNKNOWN", "<html>"),
+        (502, b"<html><title>Bad\n  Gateway</title>" + b"x" * 100_000, ServerError, "UNKNOWN", "Bad Gateway"),
         (500, b"[" * 100_000, ServerError, "UNKNOWN", "[[["),
         (418, b'{"error":{"code":5,"message":["x"],"details":7,"retryable":"no"}}', ApiError, "5", "['x']"),
     ],

@@ -24,6 +24,7 @@ from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.threads import run_in_thread
 from tplus_trio.transport.closing import CloseBudget
 from tplus_trio.transport.connector import Connector, Endpoint
+from tplus_trio.transport.handshake import excerpt
 from tplus_trio.transport.http import Answer, Http
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
 from tplus_trio.transport.websocket import WebSocket, WebSocketLimits, open_websocket
@@ -239,7 +240,7 @@ def _body(answer: Answer, redactor: Redactor, *, signed: bool = False) -> bytes:
         try:
             text = redactor.tree(codec.decode(answer.body, dict[str, Any]))
         except DecodeError:
-            text = redactor.text(answer.body[:500].decode(errors="replace"))
+            text = redactor.text(excerpt(answer.body))
     raise api_error(answer.status, text, retry_after=answer.retry_after)
 
 

@@ -289,9 +289,6 @@ class _Keeper:
         self.changed.unpark_all()
 
     def close(self, error: Exception) -> None:
-        if not isinstance(error, trio.ClosedResourceError):
-            # Who only reads prices is told that there are none, and is not raised the error.
-            _log.warning("the book of %s failed for good: %s", self._asset_id, repr(error))
         self.closed, self.trace = error, error.__traceback__
         self.changed.unpark_all()
 
@@ -316,7 +313,9 @@ class LiveBook(Supervised, BookReader):
     def _current(self) -> LocalBook:
         book = self._keeper.book
         if self._supervisor.state is not StreamState.LIVE or book is None:
-            raise BookNotSynced(self.asset_id, self._supervisor.state.value) from self._supervisor.failure
+            self._check_entered()
+            error = self._supervisor.last_error
+            raise BookNotSynced(self.asset_id, self._supervisor.state.value, str(error or "")) from error
         return book
 
     @property
@@ -343,7 +342,14 @@ class LiveBook(Supervised, BookReader):
             TplusError: its stream failed for good.
             trio.ClosedResourceError: it was closed.
         """
+        await trio.lowlevel.checkpoint()
+        self._check_entered()
         await self._supervisor.wait_for(StreamState.LIVE)
+
+    def _check_entered(self) -> None:
+        if self._entered is None and self._supervisor.state is not StreamState.CLOSED:
+            msg = f"the book of {self.asset_id} was not entered: `async with client.open_book(...) as book:`"
+            raise RuntimeError(msg)
 
     def changes(self) -> AsyncIterator[BookChange]:
         """Iterate over the book's states: the one now, and then the newest whenever there is a newer one.
@@ -351,10 +357,8 @@ class LiveBook(Supervised, BookReader):
         A slow consumer misses states in between, never the latest; while the book is out of sync, nothing comes. The
         iteration raises what ended the book's stream.
         """
+        self._check_entered()
         return _Changes(self, self._keeper)
-
-    def __repr__(self) -> str:
-        return f"<LiveBook {self.asset_id} {self.state.value}>"
 
 
 class _Changes(AsyncIterator[BookChange]):

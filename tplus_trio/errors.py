@@ -144,24 +144,37 @@ class SequenceGap(TplusError):
         return f"sequence number {self.received} does not follow: expected {self.expected}"
 
 
+#: What a book that is not in sync is doing, by the state of its stream.
+_SITUATIONS: Final[Mapping[str, str]] = {
+    "connecting": "it is connecting",
+    "syncing": "it is asking for a snapshot",
+    "backoff": "it waits before it connects again",
+}
+
+
 class BookNotSynced(TplusError):
     """A price was read from a live book that is not in step with the exchange.
 
-    Where the book's stream failed for good, that failure is the cause.
+    The failure that the present outage began with, or the one that ended the book's stream, is the cause
+    (``__cause__``), where there was one.
     """
 
-    def __init__(self, asset_id: str, state: str) -> None:
-        super().__init__(asset_id, state)
+    def __init__(self, asset_id: str, state: str, reason: str = "") -> None:
+        super().__init__(asset_id, state, reason)
         self.asset_id = asset_id
+        #: The state of the book's stream, as in `StreamState`.
         self.state = state
+        #: The failure in words, ``""`` for none.
+        self.reason = reason
 
     def __str__(self) -> str:
+        reason = f": {escape(self.reason)}" if self.reason else ""
         if self.state == "closed":
-            return f"the book of {self.asset_id} is closed: its context was left, or its stream failed for good"
-        return (
-            f"the book of {self.asset_id} is not in sync ({self.state}); "
-            "enter it with `async with`, and wait with `await book.wait_synced()`"
-        )
+            ending = f"its stream failed for good{reason}" if reason else "its context was left"
+            return f"the book of {self.asset_id} is closed: {ending}"
+        situation = _SITUATIONS.get(self.state, self.state)
+        since = f", since{reason}" if reason else ""
+        return f"the book of {self.asset_id} is not in sync ({situation}{since}); wait with `await book.wait_synced()`"
 
 
 class ApiError(TplusError):

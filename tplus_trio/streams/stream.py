@@ -137,6 +137,16 @@ class Supervised(Scoped):
         """A copy of the stream's counts as they are now."""
         return attrs.evolve(self._supervisor.stats)
 
+    @property
+    def last_error(self) -> Exception | None:
+        """The failure that the present outage began with, or the one that ended the stream; None while all is well."""
+        return self._supervisor.last_error
+
+    def __repr__(self) -> str:
+        error = self.last_error
+        failure = "" if error is None else f": {error!r}"
+        return f"<{type(self).__name__} {self._supervisor.path} {self.state.value}{failure}>"
+
     def reconnect(self) -> None:
         """Drop the connection and make a new one now, or end the wait before the next attempt.
 

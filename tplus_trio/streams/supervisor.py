@@ -17,6 +17,7 @@ from tplus_trio.errors import ConnectionFailed, DecodeError, TplusError
 from tplus_trio.models import Rows
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.outage import Outage
 from tplus_trio.streams.patience import PATIENT, Patience, Spacing
 from tplus_trio.streams.policy import RestartPolicy, Restarts
 from tplus_trio.streams.stats import StreamState, StreamStats
@@ -78,6 +79,7 @@ class Supervisor(Generic[T]):
         self._turns = turns
         self._limits = attrs.evolve(limits, batch_size=feed.batch_size)
         self._restarts = Restarts(restart, draw)
+        self._outage = Outage(feed.path)
         self._recovery = feed.recovery(service.now_ns, stats)
         self._scope = trio.CancelScope()
         #: Around the reading of an open connection, or the wait before the next.
@@ -99,6 +101,16 @@ class Supervisor(Generic[T]):
         self.failure: Exception | None = None
         self._trace: TracebackType | None = None
         self.done: trio.Event = trio.Event()
+
+    @property
+    def path(self) -> str:
+        """The feed's path."""
+        return self._feed.path
+
+    @property
+    def last_error(self) -> Exception | None:
+        """The failure that the present outage began with, or the one that ended the stream; None if there is none."""
+        return self.failure or self._outage.cause
 
     # What an owner may order.
 
@@ -177,7 +189,7 @@ class Supervisor(Generic[T]):
                 await self._supervise()
         except Exception as exc:  # noqa: BLE001 - it is raised where the items are awaited
             self.failure, self._trace = exc, exc.__traceback__
-            _log.debug("%s ended: %r", self._feed.path, exc)
+            self._outage.ended_for_good(exc)
         finally:
             self._subscribed = False
             self._end(self.failure)
@@ -198,7 +210,7 @@ class Supervisor(Generic[T]):
                 delay = self._restarts.failed(exc, trio.current_time())
                 was_lost = isinstance(exc, ConnectionFailed) and exc.close_code is None
                 reason = str(exc)
-                _log.info("%s: %s; trying again in %.2f s", self._feed.path, reason, delay)
+                self._outage.failed(exc, delay, trio.current_time())
             if self._stopping:
                 return
             self._recovery.lost(reason)
@@ -308,6 +320,7 @@ class Supervisor(Generic[T]):
             self._set_state(StreamState.SYNCING)
         elif self.state is not StreamState.LIVE:
             self._restarts.live(trio.current_time())
+            self._outage.over(trio.current_time())
             self._set_state(StreamState.LIVE)
 
     def _malformed(self, error: DecodeError) -> None:
@@ -388,7 +401,9 @@ class Supervisor(Generic[T]):
             # Of a service that is gone the attempt to connect tells as well, and it counts once.
             while not self._subscribed:
                 await self._changed.wait()
-            return self._restarts.failed(exc, trio.current_time()), False
+            delay = self._restarts.failed(exc, trio.current_time())
+            self._outage.failed(exc, delay, trio.current_time())
+            return delay, False
         wanted = recovery.ticket == ticket
         items = recovery.answer(page, answer, early=early) if wanted else ()
         useful = wanted and (bool(items) or recovery.page != page)

@@ -12,10 +12,12 @@ from tplus_trio.errors import ConnectionFailed, HandshakeRejected
 from tplus_trio.secret import Redactor
 from tplus_trio.transport.retry_after import retry_after
 
-__all__ = ["HEAD_END", "describe_foreign", "handshake_failure", "is_foreign", "readable", "refusal"]
+__all__ = ["HEAD_END", "describe_foreign", "excerpt", "handshake_failure", "is_foreign", "readable", "refusal"]
 
 #: The longest body excerpt and the longest text of a server's that an error shows, in characters.
 _EXCERPT: Final = 200
+#: Characters of a body that is no page.
+_LONGEST_TEXT: Final = 500
 #: Bytes of a body that are searched for a page's title and words.
 _SEARCHED: Final = 8192
 #: The end of a head as h11 reads it: the lines may end without the carriage return.
@@ -80,6 +82,12 @@ def readable(text: str) -> str:
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)[:_EXCERPT]
 
 
+def excerpt(body: bytes) -> str:
+    """The beginning of a refusal's body, as text: of an HTML page, one line. It may hold secrets."""
+    text = body[:_SEARCHED].decode(errors="replace")
+    return readable(text) if _PAGE.match(text) else text[:_LONGEST_TEXT]
+
+
 def refusal(answer: bytes, redactor: Redactor) -> HandshakeRejected | None:
     """A refusal as far as it came; None where it is none. Its head may be cut off, its body may lack its end."""
     status = _STATUS.match(answer)
@@ -99,9 +107,8 @@ def _header(head: bytes, name: bytes) -> bytes | None:
 def _rejected(
     status: int, body: bytes, after: bytes | None, location: bytes | None, redactor: Redactor, head: bytes
 ) -> HandshakeRejected:
-    text = body[:_SEARCHED].decode(errors="replace")
     # Secrets are taken out last, of the text that is shown: a page may spell them with entities.
-    excerpt = redactor.text(readable(text) if _PAGE.match(text) else text)[:_EXCERPT]
+    shown = redactor.text(excerpt(body))[:_EXCERPT]
     date = _header(head, b"date")
     wait = (
         None
@@ -109,7 +116,7 @@ def _rejected(
         else retry_after(after.decode("latin-1"), date=None if date is None else date.decode("latin-1"))
     )
     target = "" if location is None else redactor.text(readable(location[:_SEARCHED].decode("latin-1")))
-    return HandshakeRejected(status, excerpt, wait, target if 300 <= status < 400 else "")
+    return HandshakeRejected(status, shown, wait, target if 300 <= status < 400 else "")
 
 
 def handshake_failure(failure: BaseException, answer: bytes, redactor: Redactor) -> Exception:
