@@ -19,6 +19,7 @@ from tplus_trio import (
     OrderFateUnknown,
     OrderRejected,
     OrdersSnapshot,
+    StreamState,
     TplusError,
     codec,
 )
@@ -175,3 +176,20 @@ async def test_a_listing_with_a_bad_row_is_a_snapshot_that_is_not_complete(autoj
                 pass
         assert [each.order_id for each in item.orders] == ["mine"]
         assert not item.is_complete
+
+
+async def test_an_order_that_overtakes_a_listing_ends_no_stream(autojump_clock: MockClock) -> None:
+    # The listing was made before the first order, and arrives after that order's event.
+    async with open_world(latency=0.01) as world, world.oms.stream_orders() as orders:
+        await orders.wait_live()
+        path = f"/orders/user/{world.user.public_key}"
+        world.exchange.faults.delay_requests(path, 1.0)
+        orders.resync()
+        await trio.sleep(0.5)
+        world.exchange.place(world.user, ASSET, "Buy", 900, 1)
+        await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET)
+        await trio.sleep(10)
+        assert orders.state is StreamState.LIVE
+        while not isinstance(item := await orders.receive(), OrdersSnapshot):
+            pass
+        assert len(item.orders) == 2

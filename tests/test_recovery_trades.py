@@ -459,3 +459,19 @@ def test_each_trade_once_or_a_gap(steps: list[tuple[str, int]], page_size: int, 
         assert covered or made.trade_id in model.late_ones or (made.trade_id, made.status) in delivered, made
     if not gaps and not any(name in {"late", "undo"} for name, _ in steps):
         assert [number for number, _ in delivered] == list(range(1, model.made + 1))
+
+
+def test_a_held_status_that_rest_has_gone_beyond_is_not_delivered() -> None:
+    backfill = TradesBackfill(Clock(), StreamStats(), max_pages=3)
+    backfill.subscribed()
+    backfill.receive([trade(1)])
+    backfill.lost("reset")
+    backfill.subscribed()
+    pending, confirmed = (attrs.evolve(trade(2), status=status) for status in ("Pending", "Confirmed"))
+    assert backfill.receive([pending, trade(3)]) == ()
+    news = backfill.answer(0, [trade(3), confirmed, trade(1)], early=False)
+    assert [(item.trade_id, item.status) for item in news if not isinstance(item, Gap)] == [
+        (2, "Confirmed"),
+        (3, "Confirmed"),
+    ]
+    assert backfill.receive([pending]) == []

@@ -12,7 +12,7 @@ from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count, check_instance
 from tplus_trio.clients.base import CALL, Client, ClientOptions, StreamOptions, asset, page_params
 from tplus_trio.clients.operations import ORDER, operate
-from tplus_trio.errors import DecodeError, NotFoundError, OrderRejected
+from tplus_trio.errors import DecodeError, NotFoundError, OrderRejected, ServerError
 from tplus_trio.models import (
     GTC,
     GTD,
@@ -228,13 +228,26 @@ class OrderBookClient(Client):
                 f"/orders/user/{key}", user=owner, required=True, dispatch=dispatch, **page_params(page, limit)
             )
         except NotFoundError as exc:
-            said_by_the_service = exc.status == 404 and exc.code.endswith("_NOT_FOUND")
-            if page or key in self._known_users or not said_by_the_service:
+            if page or key in self._known_users or not _is_of_the_service(exc):
                 raise
             return UserOrders((), {})
         orders = codec.decode_page(body, UserOrders)
         self._known_users.add(key)
         return orders
+
+    async def _page_of_all(self, owner: User, page: int, dispatch: Dispatch) -> UserOrders:
+        """A page for a stream.
+
+        Raises:
+            ServerError: the service says that there is none, and has told of orders before. An order has overtaken the
+                answer, or a replica gave it: asking again helps.
+        """
+        try:
+            return await self._orders_page(owner, page, _ORDERS_PAGE, dispatch)
+        except NotFoundError as exc:
+            if not _is_of_the_service(exc):
+                raise
+            raise ServerError(exc.code, exc.message, exc.status, exc.details, exc.retryable, exc.retry_after) from exc
 
     async def _all_orders(self, user: User, dispatch: Dispatch) -> UserOrders:
         """A user's orders, all pages, with the rest of the last."""
@@ -243,7 +256,7 @@ class OrderBookClient(Client):
         rest: Mapping[str, Any] = {}
         bad: list[BadRow] = []
         for page in range(_ORDERS_PAGES):
-            listed = await self._orders_page(user, page, _ORDERS_PAGE, dispatch)
+            listed = await self._page_of_all(user, page, dispatch)
             rest = listed.page
             bad += listed.bad
             for order in listed.orders:
@@ -375,3 +388,8 @@ class OrderBookClient(Client):
         answer = await operate(self._service, "cancel", order_id, request, owner)
         self._known_users.add(owner.public_key)
         return answer
+
+
+def _is_of_the_service(refusal: NotFoundError) -> bool:
+    """Whether a 404 is the service's own word, and not a proxy's."""
+    return refusal.status == 404 and refusal.code.endswith("_NOT_FOUND")

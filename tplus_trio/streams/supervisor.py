@@ -409,7 +409,9 @@ class Supervisor(Generic[T]):
         useful = wanted and (bool(items) or recovery.page != page)
         if wanted:
             self._answered.unpark_all()
-            await self._deliver(items)
+            self._after_step()
+            # A consumer that is slow stops the reading, not this: a live item may be held for the next answer.
+            self._sink.put_nowait(items)
         patience.count(useful=useful, rejected=wanted and not early and not recovery.counts_reads)
         if wanted and not useful and not early:
             # The connection may lead to where the service no longer is.

@@ -90,21 +90,14 @@ class TradeMemory:
         self._remember(trades[:count])
         return [*trades[:count], *(trade for trade in trades[count:] if self.add(trade))]
 
-    def add(self, trade: Trade, *, advanced: bool = False) -> bool:
-        """Count a trade as delivered.
+    def add(self, trade: Trade) -> bool:
+        """Count a trade as delivered, and say whether it is news.
 
-        Args:
-            trade: The trade.
-            advanced: Refuse a status from which the trade is known to have gone on.
-
-        Returns:
-            Whether it is news.
+        A status from which the trade is known to have gone on is none: REST may have told the later one first.
         """
         if self._is_listed(trade):
             told = self._index().get(identity_of(trade), ())
-            if trade.status in told:
-                return False
-            if advanced and any(is_advanced(status, trade.status) for status in told):
+            if any(is_advanced(status, trade.status) for status in told):
                 return False
         elif trade.trade_id >= 0:
             self._highest[trade.asset_id] = trade.trade_id

@@ -97,7 +97,7 @@ class TradesBackfill(Backfill[Trade]):
             news += self._above(older, row, run)
             run, older = 0, row
             covered = n > newest and any(since <= row.timestamp_ns <= until for since, until in self._gaps)
-            if (not covered or self._seen.knows(row)) and self._seen.add(row, advanced=True):
+            if (not covered or self._seen.knows(row)) and self._seen.add(row):
                 news.append(row)
         return [*news, *self._above(older, held[0] if held else None, run)]
 
