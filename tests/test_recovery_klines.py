@@ -154,7 +154,8 @@ def test_after_a_rollback_a_volume_falls(candles: KlinesBackfill) -> None:
 
 def test_a_feed_that_begins_with_the_state_delivered_last_has_bridged_the_hole(candles: KlinesBackfill) -> None:
     assert states(candles.receive([candle(1, 2), candle(1, 3)])) == [(1, 2), (1, 3)]
-    assert candles.page is None
+    assert candles.synced
+    assert candles.is_optional
 
 
 def test_pages_that_are_oldest_first_or_shift(candles: KlinesBackfill) -> None:

@@ -158,7 +158,7 @@ def test_the_feed_brings_what_rest_had(recovery: Recovery) -> None:
 def test_a_feed_that_begins_again_with_what_was_delivered_has_bridged_the_hole(recovery: Recovery) -> None:
     ticket = recovery.ticket
     assert recovery.come(2, 3, 4, 5) == [4, 5]
-    assert (recovery.page, recovery.synced, recovery.ticket != ticket) == (None, True, True)
+    assert (recovery.is_optional, recovery.synced, recovery.ticket != ticket) == (True, True, True)
     assert recovery.come(9) == [9]
 
 
@@ -475,3 +475,32 @@ def test_a_held_status_that_rest_has_gone_beyond_is_not_delivered() -> None:
         (3, "Confirmed"),
     ]
     assert backfill.receive([pending]) == []
+
+
+def replayed(backfill: TradesBackfill) -> None:
+    """Three trades, the last pending; then a loss, and a connection that begins with the second."""
+    backfill.subscribed()
+    backfill.receive([trade(1), trade(2), trade(3, status="Pending")])
+    backfill.lost("reset")
+    backfill.subscribed()
+    assert [item.trade_id for item in backfill.receive([trade(2), trade(4)])] == [4]  # type: ignore[union-attr]
+    assert backfill.synced
+
+
+def test_after_a_replay_rest_is_asked_for_statuses_that_changed() -> None:
+    backfill = TradesBackfill(Clock(), StreamStats(), max_pages=3)
+    replayed(backfill)
+    assert (backfill.page, backfill.is_optional) == (0, True)
+    assert told(backfill.receive([trade(5)])) == [5], "nothing is held"
+    news = backfill.answer(0, [trade(6), trade(5), trade(4), trade(3), trade(2), trade(1)], early=False)
+    assert told(news) == [3], "what the feed has not told yet is left to it"
+    assert backfill.page is None
+    assert told(backfill.receive([trade(6)])) == [6]
+
+
+def test_after_a_replay_nothing_is_missing_if_rest_cannot_be_asked() -> None:
+    backfill = TradesBackfill(Clock(), StreamStats(), max_pages=3)
+    replayed(backfill)
+    backfill.do_without()
+    assert backfill.page is None
+    assert told(backfill.receive([trade(5)])) == [5]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import trio
 
-from tplus_trio import MarketDataClient, OrderBookClient, OrderRejected, TplusError
+from tplus_trio import MarketDataClient, OrderBookClient, OrderRejected, RateLimitError, TplusError
 from tplus_trio.models import Interval, OrderResponse, Side
 
 from .consumers import World
@@ -140,6 +140,11 @@ class Callers:
             expected: The user's orders, newest first.
         """
         with trio.move_on_after(_REQUESTS * self._settings.timeout) as scope:
-            orders, _ = await self._oms.get_user_orders(limit=_PAGE)
+            try:
+                orders, _ = await self._oms.get_user_orders(limit=_PAGE)
+            except RateLimitError as exc:
+                # A pause that the service asked for earlier is kept, and is longer than a call may take.
+                await trio.sleep(exc.retry_after or 0.0)
+                orders, _ = await self._oms.get_user_orders(limit=_PAGE)
             ensure(orders == tuple(expected[:_PAGE]), "the orders over REST are not the exchange's")
         ensure(not scope.cancelled_caught, "a call did not come to an end though all was well")

@@ -398,6 +398,9 @@ class Supervisor(Generic[T]):
         try:
             answer: Any = await fetch(page, Dispatch(priority, sent))
         except TplusError as exc:
+            if recovery.is_optional:
+                recovery.do_without()
+                return 0.0, False
             # Of a service that is gone the attempt to connect tells as well, and it counts once.
             while not self._subscribed:
                 await self._changed.wait()

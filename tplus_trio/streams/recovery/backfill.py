@@ -34,6 +34,8 @@ class Phase(enum.Enum):
     UNCONFIRMED = enum.auto()
     #: The first live item is held, with what followed it, for one more read.
     CONFIRMING = enum.auto()
+    #: The feed has closed the hole itself. REST is asked once for news of items that were delivered before.
+    CHECKING = enum.auto()
 
 
 class Backfill(Recovery[T | Gap], Generic[T]):
@@ -48,6 +50,9 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     Where the feed has brought nothing yet, what REST has is delivered, and the feed is live. The first item that comes
     then is held, at most ``confirm_timeout`` seconds, for a read that shows what lies before it.
+
+    A feed that begins a new connection with an item that was delivered has closed the hole itself. What it repeats need
+    not reach back to every item that changed meanwhile, so REST is read once more, while items are delivered.
     """
 
     counts_reads = True
@@ -65,6 +70,8 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         self._confirm_timeout = confirm_timeout
         self._phase = Phase.LIVE
         self._held: list[T] = []
+        #: What came over the feed while REST is asked for news.
+        self._passed: list[T] = []
         #: How many of them came before the last hole: those prove nothing about it.
         self._before_hole = 0
         #: Whether the next item is the first of its connection.
@@ -113,8 +120,9 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     def _enter(self, phase: Phase) -> None:
         """Change the phase; whatever REST is being asked has become pointless."""
         self._phase = phase
-        self._rows, self._short = [], []
-        self.page = 0 if phase in {Phase.RECOVERING, Phase.CONFIRMING} else None
+        self._rows, self._short, self._passed = [], [], []
+        self.page = None if phase in {Phase.LIVE, Phase.UNCONFIRMED} else 0
+        self.is_optional = phase is Phase.CHECKING
         self.urgent = phase is Phase.CONFIRMING
         self.hold_timeout = self._confirm_timeout if self.urgent else None
         self.retry_after = 0.0
@@ -127,7 +135,9 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     def receive(self, items: Sequence[T | Gap]) -> Sequence[T | Gap]:
         fresh: Sequence[T] = items  # type: ignore[assignment]  # a gap is never received
-        if self._phase is not Phase.LIVE:
+        if self._phase is Phase.CHECKING:
+            self._passed.extend(fresh)
+        elif self._phase is not Phase.LIVE:
             if not fresh:
                 return ()
             if not self._is_bridge(fresh[0]):
@@ -136,7 +146,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
                     self._enter(Phase.CONFIRMING)
                 self._held.extend(fresh)
                 return ()
-            self._enter(Phase.LIVE)
+            self._enter(Phase.CHECKING if self._phase is Phase.RECOVERING else Phase.LIVE)
         news = self._live(fresh)
         self._told(news)
         return news
@@ -150,6 +160,11 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[T | Gap]:  # noqa: ARG002 - never early
         rows = newest_first(rows_of(self._items(answer)), self._order)
+        if self._phase is Phase.CHECKING:
+            known = [row for row in rows if row is not None and self._is_known(row)]
+            changed = self._join(known, self._passed)
+            self._enter(Phase.LIVE)
+            return changed
         # What proves the end: the first items after the last hole, or, where none came, all that is held.
         waits = self._held[self._before_hole :] or self._held
         met = self._take(rows) if self._has_delivered() else self._take_since(rows)
@@ -205,6 +220,9 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     def expire(self) -> Sequence[T | Gap]:
         return self._give_up(self._short) if self._phase is Phase.CONFIRMING else ()
 
+    def do_without(self) -> None:
+        self._enter(Phase.LIVE)
+
     def _told(self, news: Sequence[T | Gap]) -> None:
         """Nothing before the last item is missing."""
         if news:
@@ -243,6 +261,10 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     @abstractmethod
     def _reaches(self, rows: Sequence[Any], held: Sequence[T]) -> bool:
         """Whether what REST told is from as late as the first of those that are held; true where none is."""
+
+    @abstractmethod
+    def _is_known(self, row: Any) -> bool:
+        """Whether what a row tells of was delivered, in whatever state."""
 
     @abstractmethod
     def _has_told(self, item: T) -> bool:

@@ -59,6 +59,8 @@ class Recovery(Generic[T]):
     page: int | None = None
     #: Changes when an answer that is under way has become pointless.
     ticket: int = 0
+    #: Whether nothing is missing if REST cannot be asked.
+    is_optional: bool = False
     #: Whether it helps to ask REST while the connection is still being made.
     eager: bool = False
     #: Whether a live item waits for the page: it is to be asked for before snapshots are.
@@ -89,6 +91,9 @@ class Recovery(Generic[T]):
     def held(self) -> int:
         """How many items are held back until REST answers."""
         return 0
+
+    def do_without(self) -> None:
+        """REST could not be asked for what is optional."""
 
     def lost(self, reason: str) -> None:  # noqa: ARG002 - for those that tell
         """Something may have been missed, for this reason."""

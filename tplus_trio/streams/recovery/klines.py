@@ -63,6 +63,9 @@ class KlinesBackfill(Backfill[KlineUpdate]):
             return True
         return any(row is not None and row.open_timestamp_ns >= held[0].open_timestamp_ns for row in rows)
 
+    def _is_known(self, row: Timebar) -> bool:
+        return self._state(row.open_timestamp_ns) is not None
+
     def _has_told(self, item: KlineUpdate) -> bool:
         return item == self._state(item.open_timestamp_ns)
 

@@ -75,6 +75,9 @@ class TradesBackfill(Backfill[Trade]):
             for status in listed.get(identity_of(trade), ())
         )
 
+    def _is_known(self, row: Trade) -> bool:
+        return self._seen.knows(row)
+
     def _has_told(self, item: Trade) -> bool:
         return self._seen.has_told(item)
 
