@@ -44,6 +44,7 @@ def assert_readable(book: LiveBook) -> None:
 async def test_a_book_can_be_read_while_it_is_in_sync_and_not_else(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         book = world.md.open_book(ASSET)
+        assert_unreadable(book, StreamState.CONNECTING)
         world.exchange.faults.delay_requests(SNAPSHOT, 1.0, 2)
         async with book:
             assert_unreadable(book, StreamState.CONNECTING)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tplus_trio.errors import (
         ApiError,
         AuthError,
+        BookNotEntered,
         BookNotSynced,
         CertificateRefused,
         ConnectionFailed,
@@ -166,6 +167,7 @@ __all__ = [
     "BadRow",
     "BookChange",
     "BookLevel",
+    "BookNotEntered",
     "BookNotSynced",
     "BookOptions",
     "CalledVenue",
@@ -288,6 +290,7 @@ _ROOMS = {
     "errors": (
         "ApiError",
         "AuthError",
+        "BookNotEntered",
         "BookNotSynced",
         "CertificateRefused",
         "ConnectionFailed",

@@ -15,7 +15,7 @@ import trio
 
 from tplus_trio.arguments import check_choice, check_count
 from tplus_trio.auth import Service
-from tplus_trio.errors import BookNotSynced, SequenceGap
+from tplus_trio.errors import BookNotEntered, BookNotSynced, SequenceGap
 from tplus_trio.levels import latest_levels, price_of
 from tplus_trio.models import AssetIdentifier, OrderBook, OrderBookDiff, PriceLevel, Side
 from tplus_trio.models.numbers import check_decimal
@@ -348,8 +348,7 @@ class LiveBook(Supervised, BookReader):
 
     def _check_entered(self) -> None:
         if self._entered is None and self._supervisor.state is not StreamState.CLOSED:
-            msg = f"the book of {self.asset_id} was not entered: `async with client.open_book(...) as book:`"
-            raise RuntimeError(msg)
+            raise BookNotEntered(self.asset_id)
 
     def changes(self) -> AsyncIterator[BookChange]:
         """Iterate over the book's states: the one now, and then the newest whenever there is a newer one.

@@ -14,6 +14,7 @@ from tplus_trio.escapes import escape
 __all__ = [
     "ApiError",
     "AuthError",
+    "BookNotEntered",
     "BookNotSynced",
     "CertificateRefused",
     "ConnectionFailed",
@@ -175,6 +176,16 @@ class BookNotSynced(TplusError):
         situation = _SITUATIONS.get(self.state, self.state)
         since = f", since{reason}" if reason else ""
         return f"the book of {self.asset_id} is not in sync ({situation}{since}); wait with `await book.wait_synced()`"
+
+
+class BookNotEntered(BookNotSynced, RuntimeError):
+    """A live book was used that nobody has entered. It is a `RuntimeError`, too: the program has to be changed."""
+
+    def __init__(self, asset_id: str, state: str = "connecting") -> None:
+        super().__init__(asset_id, state)
+
+    def __str__(self) -> str:
+        return f"the book of {self.asset_id} was not entered: `async with client.open_book(...) as book:`"
 
 
 class ApiError(TplusError):
