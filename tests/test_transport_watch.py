@@ -178,7 +178,7 @@ async def test_a_consumer_that_blocks_the_loop_keeps_its_connection(block: float
         MarketDataClient(
             "http://exchange", connector=network, restart=None, ping_interval=0.05, ping_timeout=0.12
         ) as md,
-        md.stream_tickers(idle_timeout=0.2) as stream,
+        md.stream_tickers() as stream,
     ):
         with trio.move_on_after(0.3):
             async for _ in stream:
