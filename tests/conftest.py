@@ -25,3 +25,10 @@ def pytest_collection_finish() -> None:
     """The thousands of tests stay to the end: spare the garbage collector from looking through them in each."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """pytest runs inside tests: they load pytest-asyncio, which warns unless this option of its own is set."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-o asyncio_default_fixture_loop_scope=function")
+    return pytester

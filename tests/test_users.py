@@ -326,6 +326,8 @@ class TestKeyfile:
             (with_crypto(kdfparams__iterations="1"), "iterations"),
             (with_crypto(kdfparams__iterations=True), "iterations"),
         ],
+        # Keyfiles are random, and the workers of pytest-xdist must agree on the names of the tests.
+        ids=lambda value: value if isinstance(value, str) else "keyfile",
     )
     def test_says_what_is_wrong(self, keyfile: bytes, named: str) -> None:
         with pytest.raises(KeyfileError, match=named) as caught:
