@@ -14,11 +14,11 @@ import attrs
 import trio
 
 from tplus_trio.arguments import check_choice, check_count
-from tplus_trio.auth import Service
 from tplus_trio.errors import BookNotEntered, BookNotSynced, SequenceGap
 from tplus_trio.levels import latest_levels, price_of
 from tplus_trio.models import AssetIdentifier, OrderBook, OrderBookDiff, PriceLevel, Side
 from tplus_trio.models.numbers import check_decimal
+from tplus_trio.service import Service
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import Depth

@@ -23,7 +23,7 @@ from test_codec_orders import USER_EVENTS, TestSigning
 from wsproto.frame_protocol import FrameProtocol, Opcode, ParseFailed
 
 from tplus_trio import codec, models
-from tplus_trio.auth import _body
+from tplus_trio.auth import body_of
 from tplus_trio.errors import ApiError, DecodeError, HandshakeRejected
 from tplus_trio.secret import Redactor
 from tplus_trio.streams.policy import RestartPolicy, Restarts, is_passing
@@ -332,7 +332,7 @@ def _run_answer(head: str, body: bytes) -> str:
 def _refusal(status: int, body: bytes) -> str:
     """A status that is no success: an `ApiError`, whatever the body."""
     try:
-        _body(Answer(status, httpx.Headers({"retry-after": "5"}), body), Redactor())
+        body_of(Answer(status, httpx.Headers({"retry-after": "5"}), body), Redactor())
     except ApiError as error:
         return _use(error, deeply=crc32(body) % 8 == 0)
     assert 200 <= status < 300

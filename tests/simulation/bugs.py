@@ -111,10 +111,10 @@ def _backfill_off_by_one() -> Generator[None]:
 @contextmanager
 def _token_refresh_lost_by_cancellation() -> Generator[None]:
     """Whoever signs in says so, the others wait for that; cancelled, it does not say that it stopped."""
-    proper = auth._Session.credentials
-    under_way: WeakKeyDictionary[auth._Session, trio.Event] = WeakKeyDictionary()
+    proper = auth.Session.credentials
+    under_way: WeakKeyDictionary[auth.Session, trio.Event] = WeakKeyDictionary()
 
-    async def credentials(self: auth._Session, refused: auth._Credentials | None = None) -> auth._Credentials:
+    async def credentials(self: auth.Session, refused: auth.Credentials | None = None) -> auth.Credentials:
         if self._usable(refused) is None:
             if (done := under_way.get(self)) is not None:
                 await done.wait()
@@ -130,7 +130,7 @@ def _token_refresh_lost_by_cancellation() -> Generator[None]:
                 under_way.pop(self).set()
         return await proper(self, refused)
 
-    with mock.patch.object(auth._Session, "credentials", credentials):
+    with mock.patch.object(auth.Session, "credentials", credentials):
         yield
 
 

@@ -45,7 +45,7 @@ def _token_kept_after_revoking_close() -> Generator[None]:
 
     Patches the session's method that forgets a token.
     """
-    with mock.patch("tplus_trio.auth._Session.revoke"):
+    with mock.patch("tplus_trio.auth.Session.revoke"):
         yield
 
 

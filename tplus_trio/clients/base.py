@@ -14,11 +14,11 @@ import attrs
 import trio
 
 from tplus_trio.arguments import check_count, check_instance, check_number
-from tplus_trio.auth import Service
 from tplus_trio.book import LiveBook, open_live_book
 from tplus_trio.errors import MissingUserError
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.scopes import Scoped, open_service_tasks
+from tplus_trio.service import Service
 from tplus_trio.streams.buffer import Overflow, check_overflow
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from tplus_trio import codec
-from tplus_trio.auth import Service
 from tplus_trio.errors import ConnectionFailed, DecodeError, OrderFateUnknown, may_exist
 from tplus_trio.models import OrderOperationResponse
 from tplus_trio.secret import SecretBytes
+from tplus_trio.service import Service
 from tplus_trio.transport.pacing import Dispatch, Priority
 from tplus_trio.users import User
 

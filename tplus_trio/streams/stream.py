@@ -10,9 +10,9 @@ from weakref import WeakMethod, WeakSet
 import attrs
 import trio
 
-from tplus_trio.auth import Service
 from tplus_trio.models import Gap
 from tplus_trio.scopes import Scoped, ServiceTasks, open_service_tasks
+from tplus_trio.service import Service
 from tplus_trio.streams.buffer import Buffer, Overflow, check_overflow
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy

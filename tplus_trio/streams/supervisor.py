@@ -11,11 +11,11 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import attrs
 import trio
 
-from tplus_trio.auth import Service
 from tplus_trio.codec import FrameDecoder
 from tplus_trio.errors import ConnectionFailed, DecodeError, TplusError
 from tplus_trio.models import Rows
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
+from tplus_trio.service import Service
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.outage import Outage
 from tplus_trio.streams.patience import PATIENT, Patience, Spacing
