@@ -80,8 +80,9 @@ async def run_exchange(books: int, rate: float) -> None:
                     is_quiet = True
                     print("quiet", flush=True)
             if not order:
-                return
+                break
             await trio.sleep(float(order))
+        nursery.cancel_scope.cancel()
 
 
 class ExchangeProcess:
