@@ -17,6 +17,9 @@ from tplus_trio.clients import market_data
 from tplus_trio.models import Gap, OrderBook, OrderBookDiff, Trade
 from tplus_trio.streams.recovery import Depth, DepthRecovery, Marked, TradesBackfill, conflate_depth
 
+from .bugs_data import DATA_BUGS
+from .bugs_network import NETWORK_BUGS
+
 __all__ = ["BUGS"]
 
 # What follows looks into what it breaks.
@@ -178,4 +181,6 @@ BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "token-refresh-lost-by-cancellation": _token_refresh_lost_by_cancellation,
     "conflation-loses-removals": _conflation_loses_removals,
     "gap-unsaid": _gap_unsaid,
+    **DATA_BUGS,
+    **NETWORK_BUGS,
 }

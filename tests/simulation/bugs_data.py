@@ -2,8 +2,8 @@
 
 Each says which rule it breaks and which function it replaces. The functions are those of the recoveries that know of
 rows, identities and replicas (`trades`, `klines`, `memory` and `backfill` of `streams.recovery`), and one of
-`clients.operations`, named as text and looked up when a bug is planted. `bugs.py` merges `DATA_BUGS` into its bugs once
-they exist.
+`clients.operations`, named as text and looked up when a bug is planted. `bugs.py` merges `DATA_BUGS` into
+its bugs.
 """
 
 from __future__ import annotations
@@ -80,31 +80,6 @@ def _status_is_no_news() -> Generator[None]:
 
 
 @contextmanager
-def _old_status_told_again() -> Generator[None]:
-    """A replica's older status of a trade is delivered after the newer one: replaces ``is_advanced``."""
-    with mock.patch(f"{_RECOVERY}.memory.is_advanced", lambda status, than: status == than):
-        yield
-
-
-@contextmanager
-def _volume_only_grows() -> Generator[None]:
-    """A candle whose volume fell is dropped: replaces ``KlinesBackfill._live``."""
-    target = f"{_RECOVERY}.klines.KlinesBackfill._live"
-    proper = _original(target)
-
-    def live(self: Any, items: Sequence[Any]) -> Sequence[Any]:
-        grown: list[Any] = []
-        for candle in items:
-            before = self._state(candle.open_timestamp_ns)
-            if before is None or candle.volume >= before.volume:
-                grown.extend(proper(self, (candle,)))
-        return grown
-
-    with mock.patch(target, live):
-        yield
-
-
-@contextmanager
 def _older_candles_never_change() -> Generator[None]:
     """What REST says of candles before the last one is not looked at: replaces ``KlinesBackfill._join``."""
     target = f"{_RECOVERY}.klines.KlinesBackfill._join"
@@ -129,24 +104,6 @@ def _bad_row_vanishes() -> Generator[None]:
 
 
 @contextmanager
-def _pages_taken_as_they_come() -> Generator[None]:
-    """A page is taken for newest first whatever its order: replaces ``newest_first`` of the backfills."""
-    with mock.patch(f"{_RECOVERY}.backfill.newest_first", lambda rows, _order: list(rows)):
-        yield
-
-
-@contextmanager
-def _any_404_is_none_yet() -> Generator[None]:
-    """A proxy's 404 is the service's word that there are no orders: each 404 gets the service's code."""
-    code = property(lambda _: "USER_NOT_FOUND", lambda *_: None)
-    with (
-        mock.patch("tplus_trio.errors.NotFoundError.code", code, create=True),
-        mock.patch("tplus_trio.clients.order_book.OrderBookClient._known_users", frozenset(), create=True),
-    ):
-        yield
-
-
-@contextmanager
 def _unreadable_answer_is_a_value_error() -> Generator[None]:
     """An answer that cannot be read says that nothing was sent: replaces ``OrderFateUnknown`` where it is raised."""
     proper = _original("tplus_trio.errors.OrderFateUnknown")
@@ -155,18 +112,13 @@ def _unreadable_answer_is_a_value_error() -> Generator[None]:
         yield
 
 
-#: By name. Two that depend on names still open: resynchronisations forced by bad frames are not spaced (shows by
-#: "empty messages"), and an unknown control message is a hole (shows by "unknown heartbeats").
+#: By name.
 DATA_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "answer-need-not-reach-the-feed": _answer_need_not_reach_the_feed,
     "page-ends-at-the-first-known-trade": _page_ends_at_the_first_known_trade,
     "trade-known-by-id-alone": _trade_known_by_id_alone,
     "status-is-no-news": _status_is_no_news,
-    "old-status-told-again": _old_status_told_again,
-    "volume-only-grows": _volume_only_grows,
     "older-candles-never-change": _older_candles_never_change,
     "bad-row-vanishes": _bad_row_vanishes,
-    "pages-taken-as-they-come": _pages_taken_as_they_come,
-    "any-404-is-none-yet": _any_404_is_none_yet,
     "unreadable-answer-is-a-value-error": _unreadable_answer_is_a_value_error,
 }

@@ -30,8 +30,10 @@ from .invariants import Violation, ensure
 from .settings import sources
 from .world import Outcome, explain
 
-__all__ = ["NETWORK_KINDS", "kind_of", "run_network_world"]
+__all__ = ["NETWORK_EVERY", "NETWORK_KINDS", "is_network", "kind_of", "run_network_world"]
 
+#: One seed in so many makes a network world: every kind comes within 130 seeds.
+NETWORK_EVERY: Final = 10
 #: Virtual seconds after which no world goes on.
 _END: Final = 600.0
 #: Seconds that books may take to be live again where nothing limits them.
@@ -407,22 +409,35 @@ _KINDS: Final[tuple[Callable[[_World], Awaitable[None]], ...]] = (
 NETWORK_KINDS: Final = {kind.__name__.strip("_").replace("_", " "): kind for kind in _KINDS}
 
 
+def is_network(seed: int) -> bool:
+    """Whether a seed makes a small world about connections rather than one that mixes all faults."""
+    return seed % NETWORK_EVERY == NETWORK_EVERY - 1
+
+
 def kind_of(seed: int) -> str:
-    """The kind of trouble in a seed's world."""
-    return tuple(NETWORK_KINDS)[seed % len(NETWORK_KINDS)]
+    """The kind of trouble in a seed's network world."""
+    return tuple(NETWORK_KINDS)[seed // NETWORK_EVERY % len(NETWORK_KINDS)]
 
 
-def run_network_world(seed: int) -> Outcome:
-    """Live through the network world of a seed, and say what came of it."""
-    name = kind_of(seed)
-    outcome = Outcome(seed, faults=Counter({name: 1}))
+def run_network_world(seed: int, kind: str | None = None) -> Outcome:
+    """Run the network world of a seed.
+
+    Args:
+        seed: Which.
+        kind: The kind of trouble; None takes the seed's own.
+
+    Returns:
+        What came of it. Its kind is counted among the faults as ``"network: <kind>"``.
+    """
+    name = kind_of(seed) if kind is None else kind
+    outcome = Outcome(seed, faults=Counter({f"network: {name}": 1}))
     clock = MockClock(autojump_threshold=0)
     rng = sources(seed, "network")
 
     async def main() -> None:
         start = trio.current_time()
         exchange = Exchange(seed=seed, now_ns=lambda: 1_750_000_000 * 10**9 + round(trio.current_time() * 1e9))
-        heavy = seed // len(NETWORK_KINDS) % _HEAVY_EVERY == 7
+        heavy = kind is None and seed // (NETWORK_EVERY * len(NETWORK_KINDS)) % _HEAVY_EVERY == 7
         world = _World(rng, clock, heavy, exchange, User(rng.randbytes(32)))
         try:
             with trio.move_on_after(_END) as scope:

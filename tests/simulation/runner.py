@@ -14,6 +14,8 @@ from functools import partial
 import attrs
 
 from .bugs import BUGS
+from .bugs_network import FOUND_BY
+from .network_worlds import is_network, run_network_world
 from .world import Outcome, run_world
 
 __all__ = ["Totals", "find", "run_seed", "run_seeds", "strict", "workers"]
@@ -45,8 +47,15 @@ class Totals:
 
 
 def run_seed(seed: int, bug: str | None = None, *, verbose: bool = False) -> Outcome:
-    """Run one world, with a bug planted or without. Warnings are violations."""
+    """Run one world, with a bug planted or without. Warnings are violations.
+
+    One seed in ten makes a network world. Where a bug of connections is planted, each seed makes one, of the kind that
+    finds it.
+    """
+    kind = FOUND_BY.get(bug) if bug is not None else None
     with strict(), BUGS[bug]() if bug is not None else nullcontext():
+        if kind is not None or is_network(seed):
+            return run_network_world(seed, kind)
         return run_world(seed, verbose=verbose)
 
 
