@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 
 import pytest
 from hypothesis import settings
@@ -16,7 +17,13 @@ settings.load_profile("fixed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """With several workers, let those that are done take over from those that are not: some tests take seconds."""
+    """Prepare each process that runs tests.
+
+    With several workers, let those that are done take over from those that are not: some tests take seconds.
+    A shell starts its background jobs with SIGINT ignored; the tests of Ctrl-C would wait for ever in such a job.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "worksteal"
 
