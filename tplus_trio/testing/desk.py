@@ -47,7 +47,7 @@ class Desk:
         self._done: deque[Record] = deque()
         #: Orders that wait for their trigger, by asset.
         self._waiting: dict[str, list[Record]] = {}
-        self.trades = UserTrades(venue)
+        self.trades: UserTrades = UserTrades(venue)
         #: Called when another order is the next to expire.
         self.expiry_watchers: list[Callable[[], None]] = []
         self._next_expiry_ns: int | None = None

@@ -122,10 +122,10 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         self._phase = phase
         self._rows, self._short, self._passed = [], [], []
         self.page = None if phase in {Phase.LIVE, Phase.UNCONFIRMED} else 0
-        self.is_optional = phase is Phase.CHECKING
-        self.urgent = phase is Phase.CONFIRMING
-        self.hold_timeout = self._confirm_timeout if self.urgent else None
-        self.retry_after = 0.0
+        self.is_optional: bool = phase is Phase.CHECKING
+        self.urgent: bool = phase is Phase.CONFIRMING
+        self.hold_timeout: float | None = self._confirm_timeout if self.urgent else None
+        self.retry_after: float = 0.0
         self._supersede()
 
     def subscribed(self) -> Sequence[T | Gap]:
