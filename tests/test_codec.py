@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tplus_trio import codec, models
+from tplus_trio import LocalBook, codec, models
 from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AssetIdentifier,
@@ -276,6 +276,26 @@ class TestDepth:
         assert codec.decode(body, OrderBook) == OrderBook([(2, "0.00001")], [(1, 3)], 5)
         assert codec.decode('{"bids":[]}', OrderBook) == OrderBook()
 
+    @pytest.mark.parametrize("more", ["", ",4", ',"a count"'], ids=["pairs", "counts", "texts"])
+    def test_a_book_is_best_first_in_whatever_order_it_came(self, more: str) -> None:
+        levels = ",".join(f"[{price},{quantity}{more}]" for price, quantity in ((2, 5), (1, 6), (3, 7), (2, 8)))
+        book = codec.decode(f'{{"asks":[{levels}],"bids":[{levels}],"sequence_number":5}}', OrderBook)
+        # Of two at one price the last holds, so they keep their order.
+        assert plain(book.asks) == [(1, 6), (2, 5), (2, 8), (3, 7)]
+        assert plain(book.bids) == [(3, 7), (2, 5), (2, 8), (1, 6)]
+        by_hand = [(2, 5), (1, 6), (3, 7), (2, 8)]
+        assert book == OrderBook(asks=by_hand, bids=by_hand, sequence_number=5)
+        local = LocalBook(book)
+        assert plain(local.asks()) == [(1, 6), (2, 8), (3, 7)]
+        assert plain(local.bids()) == [(3, 7), (2, 8), (1, 6)]
+
+    def test_a_price_that_cannot_be_sorted(self) -> None:
+        levels = [PriceLevel(Decimal(price), Decimal(1)) for price in ("1", "nan")]
+        with pytest.raises(ValueError, match="price"):
+            OrderBook(asks=levels)
+        with pytest.raises(ValueError, match="price"):
+            OrderBook(bids=levels)
+
     @pytest.mark.parametrize(
         "body",
         [
@@ -292,6 +312,10 @@ class TestDepth:
     def test_no_book(self, body: bytes | str) -> None:
         with pytest.raises(DecodeError, match="not the expected OrderBook: "):
             codec.decode(body, OrderBook)
+
+
+def plain(levels: Iterable[PriceLevel]) -> list[tuple[int, int]]:
+    return [(int(price), int(quantity)) for price, quantity in levels]
 
 
 def _is_json_number(text: str) -> bool:

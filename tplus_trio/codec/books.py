@@ -9,6 +9,7 @@ import msgspec
 
 from tplus_trio.codec.text import MALFORMED, as_json, failure, holds_control, parse, whole
 from tplus_trio.models import OrderBook, OrderBookDiff, PriceLevel
+from tplus_trio.models.book import sorted_asks, sorted_bids
 from tplus_trio.models.numbers import check_decimal
 
 __all__ = ["KEYS", "PLAIN", "SHORT", "decode_depth_frame", "has_short_numbers", "read_book", "read_diff"]
@@ -131,7 +132,7 @@ def read_diff(data: bytes) -> OrderBookDiff:
 
 
 def read_book(data: bytes) -> OrderBook:
-    """The answer of ``/marketdepth/{asset}``: a whole book; raises one of ``MALFORMED``.
+    """The answer of ``/marketdepth/{asset}``: a whole book, sorted; raises one of ``MALFORMED``.
 
     Keys may be missing, as in a book with an empty side, but not all of them: an answer about something else
     is no empty book.
@@ -144,4 +145,8 @@ def read_book(data: bytes) -> OrderBook:
         _check(book)
     if not any(key in data for key in (b'"asks"', b'"bids"', b'"sequence_number"')):
         raise ValueError("neither asks, bids nor sequence_number")
+    # msgspec fills the fields without the model's converters.
+    asks, bids = sorted_asks(book.asks), sorted_bids(book.bids)
+    if asks != book.asks or bids != book.bids:
+        return OrderBook(asks, bids, book.sequence_number)
     return book

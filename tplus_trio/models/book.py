@@ -6,9 +6,10 @@ checks the numbers of a whole frame at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from decimal import Decimal
-from typing import Any, NamedTuple, Self, TypeGuard, cast
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal, InvalidOperation
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, Self, TypeGuard, cast
 
 import attrs
 
@@ -59,20 +60,56 @@ def _level(pair: Sequence[Decimal | int | str]) -> PriceLevel:
     return level
 
 
+_price_of: Final = itemgetter(0)
+
+
+def sorted_asks(levels: Iterable[PriceLevel]) -> tuple[PriceLevel, ...]:
+    """Levels by ascending price. Those that are sorted already cost one comparison each."""
+    return tuple(sorted(levels, key=_price_of))
+
+
+def sorted_bids(levels: Iterable[PriceLevel]) -> tuple[PriceLevel, ...]:
+    """Levels by descending price. Those that are sorted already cost one comparison each."""
+    # Levels of equal price keep their order here too: of those, the last holds.
+    return tuple(sorted(levels, key=_price_of, reverse=True))
+
+
+def _by_price(
+    sort: Callable[[Iterable[PriceLevel]], tuple[PriceLevel, ...]],
+    levels: Iterable[PriceLevel | Sequence[Decimal | int | str]],
+) -> tuple[PriceLevel, ...]:
+    checked = _levels(levels)
+    try:
+        return sort(checked)
+    except InvalidOperation:
+        msg = "the price of a level is a number, not NaN"
+        raise ValueError(msg) from None
+
+
+def _asks(levels: Iterable[PriceLevel | Sequence[Decimal | int | str]]) -> tuple[PriceLevel, ...]:
+    return _by_price(sorted_asks, levels)
+
+
+def _bids(levels: Iterable[PriceLevel | Sequence[Decimal | int | str]]) -> tuple[PriceLevel, ...]:
+    return _by_price(sorted_bids, levels)
+
+
 @attrs.frozen
 class OrderBook:
-    """A whole book at one moment; levels are best first.
+    """A whole book at one moment; levels are best first, in whatever order the service sent them.
 
-    The constructor takes any pairs of exact numbers as levels, and checks them: ``OrderBook(asks=[("10.5", 2)])``. A
-    `PriceLevel` of two Decimals it takes as it is.
+    The constructor takes any pairs of exact numbers as levels, in any order, checks them and sorts them:
+    ``OrderBook(asks=[("10.5", 2)])``. A `PriceLevel` of two Decimals it takes as it is.
 
     Raises:
         TypeError: A number is a float, or none at all.
         ValueError: A number is NaN, infinite, below zero or of an absurd size; or a level is no pair.
     """
 
-    asks: tuple[PriceLevel, ...] = attrs.field(default=(), converter=_levels)
-    bids: tuple[PriceLevel, ...] = attrs.field(default=(), converter=_levels)
+    #: By ascending price.
+    asks: tuple[PriceLevel, ...] = attrs.field(default=(), converter=_asks)
+    #: By descending price.
+    bids: tuple[PriceLevel, ...] = attrs.field(default=(), converter=_bids)
     #: The number of the last change that this book contains.
     sequence_number: int = 0
 
@@ -81,7 +118,8 @@ class OrderBook:
 class OrderBookDiff:
     """One change of a book: the new total at each price named; 0 removes the level.
 
-    The constructor takes levels as that of `OrderBook` does, and raises the same.
+    Levels are in the order in which the service sent them: of several at one price, the last holds. The constructor
+    takes levels as that of `OrderBook` does, but leaves their order, and raises the same.
     """
 
     bids: tuple[PriceLevel, ...] = attrs.field(converter=_levels)
