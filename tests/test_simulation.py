@@ -9,7 +9,7 @@ from simulation.network_worlds import NETWORK_KINDS
 from simulation.runner import Totals, find, run_seed
 
 SEEDS = 300
-CHUNK = 300
+CHUNK = 150
 MOST = 300
 #: Worlds in which a bug showed when last looked for from the first on. Where it no longer does, it is looked for again.
 SHOWS_IN = {
