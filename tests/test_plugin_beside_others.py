@@ -247,7 +247,7 @@ def test_given_with_our_plain_objects(pytester: pytest.Pytester) -> None:
             pass
         """
     )
-    _expect(_run(pytester), "*function-scoped fixture*", passed=1, failed=1)
+    _expect(_run(pytester), "*unction-scoped fixture*", passed=1, failed=1)
 
 
 def test_without_pytest_trio(pytester: pytest.Pytester) -> None:
