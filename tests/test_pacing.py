@@ -80,6 +80,20 @@ def test_without_an_answer_the_rate_is_a_guess_that_doubles() -> None:
     assert limit.rate == pytest.approx(4 * first)
 
 
+def test_few_accepted_of_one_kind_in_a_first_burst_are_a_guess() -> None:
+    """Requests and handshakes share the service's limit: where handshakes took it, one request may be accepted."""
+    limit = RateLimit(no_draw)
+    accept(limit, 1, 0.5)
+    limit.refused(0.4, 0.6, 1.0)
+    assert limit.rate == pytest.approx(0.9)
+    ready(limit, 5.7)
+    assert limit.rate == pytest.approx(0.9 * 2**4)
+    accept(limit, 2, 5.8)
+    limit.refused(5.8, 5.9, 1.0)
+    ready(limit, 10.0)
+    assert limit.rate == pytest.approx(0.9 * 2), "a second refusal tells of this kind alone"
+
+
 def test_a_limit_of_less_than_one_a_second_is_learned() -> None:
     limit = RateLimit(no_draw)
     now = sent = refused = 0.0

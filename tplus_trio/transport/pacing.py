@@ -114,7 +114,8 @@ class RateLimit:
 
     def refused(self, sent_at: float, now: float, retry_after: float | None) -> None:
         """Count a 429 for a request that was sent at ``sent_at``."""
-        is_news = self.rate is None or sent_at >= max(self._adjusted_at, self.held_until)
+        is_first = self.rate is None
+        is_news = is_first or sent_at >= max(self._adjusted_at, self.held_until)
         if retry_after is None:
             self.hold(now + self._draw() * self._wait, 0.0)
             if is_news:
@@ -126,8 +127,9 @@ class RateLimit:
             self._forget(now)
             # The second term tells of limits that let less than one request through in a span.
             seen = max(len(self._accepted) / _SPAN, self._accepted_since / max(now - self._adjusted_at, _SPAN))
-            self._is_guess = not seen
-            self.rate = _FIRST_RATE if self._is_guess else _MARGIN * seen
+            # In a first burst, requests and handshakes share what the service accepts: few of one kind tell nothing.
+            self._is_guess = not seen or (is_first and seen < _FIRST_RATE)
+            self.rate = _MARGIN * seen or _FIRST_RATE
             self._adjusted_at, self._accepted_since = now, 0
         # Refusals of what was sent earlier tell nothing new, but the rate must not grow while they come.
         self._grown_at = self._next_at = self.held_until
