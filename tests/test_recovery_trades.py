@@ -359,7 +359,21 @@ def test_trades_move_while_the_page_is_read_again(recovery: Recovery) -> None:
     assert recovery.page_is(4, 3) == [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
 
 
-def test_a_page_that_ends_as_before_shows_that_nothing_moved(recovery: Recovery) -> None:
+def test_a_page_that_ends_as_before_shows_nothing(recovery: Recovery) -> None:
+    recovery.come(30)
+    assert recovery.page_is(30, 25, 20) == []
+    # 25 was taken off; 10 moves up, and down again when 31 is made.
+    assert recovery.page_is(5, 4, 3) == []
+    assert recovery.page_is(31, 30, 20) == []
+    assert recovery.page == 1
+    assert recovery.page_is(10, 5, 4) == []
+    assert recovery.page == 0
+    assert recovery.page_is(31, 30, 20) == []
+    assert recovery.page == 2
+    assert recovery.page_is(3, 2, 1) == [4, 5, 10, 20, 25, 30, 31]
+
+
+def test_a_page_that_is_as_before_shows_that_nothing_moved(recovery: Recovery) -> None:
     recovery.come(30)
     # Not every number is a trade here.
     assert recovery.page_is(30, 25, 20) == []
@@ -410,6 +424,7 @@ class Model:
         #: What REST lists of it.
         self.listed: list[Trade] = []
         self.removed: set[int] = set()
+        self.undone: set[int] = set()
         self.late_ones: set[int] = set()
         self.out: list[Trade | Gap] = [*self.recovery.subscribed()]
         self.is_shuffled = False
@@ -465,12 +480,15 @@ class Model:
 
     def undo(self, n: int) -> None:
         """A trade is rolled back, and the feed says so."""
-        if len(self.history) > n:
-            self._wire.append(attrs.evolve(self.history[-1 - n], status="Rollbacked"))
+        # Once: a feed that begins with what was delivered says that nothing is missing before it.
+        if len(self.history) > n and (undone := self.history[-1 - n]).trade_id not in self.undone:
+            self.undone.add(undone.trade_id)
+            self._wire.append(attrs.evolve(undone, status="Rollbacked"))
 
     def remove(self, n: int) -> None:
         """One of the newest trades is taken off the list that REST has."""
-        if len(self.listed) > n:
+        is_first_seam = self.recovery._seams.page <= 1 and self.recovery.page in {None, 0, 1}
+        if len(self.listed) > n and is_first_seam:
             self.removed.add(self.listed.pop(-1 - n).trade_id)
 
     def shuffle(self, n: int) -> None:
@@ -483,7 +501,9 @@ class Model:
     def ask(self, n: int) -> None:
         page = self.recovery.page
         if page is not None and self._asked is None:
-            self._lag = self._next_lag
+            # Of rows that move up and back between two requests, nothing is known.
+            if page == 0 == self.recovery._seams.page:
+                self._lag = self._next_lag
             newest_first = self.listed[: max(0, len(self.listed) - self._lag)][::-1]
             found = newest_first[page * self.page_size :][: self.page_size]
             self._asked = (self.recovery.ticket, page, found[::-1] if self.is_shuffled else found)

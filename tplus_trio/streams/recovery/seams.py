@@ -22,7 +22,8 @@ class Seams:
     meanwhile move the others down, so that pages overlap.
 
     Two pages join where they overlap, or where the rows at the seam are known to be neighbours. If not, the page above
-    is read again. They join if it now meets the one below, or if it ends as it did: then nothing has moved. Else the
+    is read again. They join if it now meets the one below, or if its rows are the same: then nothing has moved, unless
+    it moved back. (An equal end alone shows less: a row taken off and one that is made leave it where it was.) Else the
     page below is read again, and so on, a bounded number of times.
 
     Args:
@@ -67,8 +68,8 @@ class Seams:
         """
         above = self._above
         if page < self.page and above is not None:
-            same_end = self._end(rows) == self._end(above)
-            if met or self._joins(rows, self._below) or (same_end and not self._lacks_rows(rows, self._below)):
+            is_same = self._names(rows) == self._names(above)
+            if met or self._joins(rows, self._below) or (is_same and not self._lacks_rows(rows, self._below)):
                 self._accept(self._below, met=met or self._below_met)
                 return None
             self._above = rows
@@ -90,8 +91,8 @@ class Seams:
         self.is_torn = self._repeats > _MOST_REPEATS
         return None if self.is_torn else page
 
-    def _end(self, rows: Sequence[Any]) -> list[str | None]:
-        return [None if row is None else self._name(row) for row in rows[-2:]]
+    def _names(self, rows: Sequence[Any]) -> list[str | None]:
+        return [None if row is None else self._name(row) for row in rows]
 
     def _joins(self, above: Sequence[Any], below: Sequence[Any]) -> bool:
         if not above or not below:
