@@ -409,7 +409,7 @@ def test_a_page_that_was_emptied_is_not_the_end_of_history() -> None:
 
 STEPS = [
     *["make", "receive", "ask", "answer"] * 3,
-    *["lost", "replay", "hole", "lag", "late", "undo", "shuffle", "expire", "remove"],
+    *["lost", "replay", "hole", "lag", "late", "undo", "shuffle", "expire", "remove", "shift"],
 ]
 
 
@@ -491,6 +491,13 @@ class Model:
         if len(self.listed) > n and is_first_seam:
             self.removed.add(self.listed.pop(-1 - n).trade_id)
 
+    def shift(self, n: int) -> None:
+        """A trade is taken off after the first page of a read was answered."""
+        self.lost(self.page_size)
+        for step in (self.make, self.receive, self.ask, self.answer):
+            step(0)
+        self.remove(n)
+
     def shuffle(self, n: int) -> None:
         """The rows of the next pages are oldest first."""
         self.is_shuffled = not self.is_shuffled
@@ -524,6 +531,8 @@ class Model:
                 self.answer(0)
             self.make(0)
         self.receive(0)
+        # Where all known trades were taken off, no read meets one, until the time is over.
+        self.expire(0)
         assert self.recovery.synced
         assert self.recovery.held == 0
 
@@ -547,5 +556,5 @@ def test_each_trade_once_or_a_gap(steps: list[tuple[str, int]], page_size: int, 
         covered = any(gap.since_ns <= made.timestamp_ns <= gap.until_ns for gap in gaps)
         may_miss = model.late_ones | model.removed
         assert covered or made.trade_id in may_miss or (made.trade_id, made.status) in delivered, made
-    if not gaps and not any(name in {"late", "undo", "remove"} for name, _ in steps):
+    if not gaps and not any(name in {"late", "undo", "remove", "shift"} for name, _ in steps):
         assert [number for number, _ in delivered] == list(range(1, model.made + 1))

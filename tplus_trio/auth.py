@@ -52,8 +52,9 @@ _LONGEST_PAUSE: Final = 600.0
 _MOST_TRIES: Final = 5
 _CALL: Final = Dispatch()
 _SIGN_IN: Final = Dispatch(Priority.SIGN_IN)
-#: What a header can carry.
+#: What a header can carry, and how many characters of it: a longer head is refused by any server.
 _TOKEN: Final = re.compile(r"[!-~]+")
+_LONGEST_TOKEN: Final = 16 * 1024
 
 
 async def sign(user: User, payload: str) -> bytes:
@@ -205,6 +206,9 @@ class _Session:
         token = codec.decode(granted, AuthToken)
         if not _TOKEN.fullmatch(token.token):
             msg = "the token that the service issued cannot be sent in a header"
+            raise DecodeError(msg)
+        if len(token.token) > _LONGEST_TOKEN:
+            msg = f"the token that the service issued is longer than {_LONGEST_TOKEN} characters"
             raise DecodeError(msg)
         now = self._now_ns()
         left = token.expiry_ns - now
