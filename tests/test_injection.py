@@ -12,7 +12,7 @@ import trio
 from peers import answer, read_head
 from trio.testing import MockClock
 
-from tplus_trio import AssetIdentifier, LocalUser, MarketDataClient, OrderBookClient, TplusError, User
+from tplus_trio import AssetIdentifier, DecodeError, LocalUser, MarketDataClient, OrderBookClient, TplusError, User
 from tplus_trio.models import CancelOrder
 from tplus_trio.testing import Exchange, MemoryNetwork
 from tplus_trio.transport.connector import Endpoint
@@ -176,3 +176,30 @@ async def test_a_token_is_a_header_or_none(nasty: str, autojump_clock: MockClock
     else:
         assert sent == []
     assert all(head.count(b"\r\n") == head.count(b"\n") for head in heads)
+
+
+@pytest.mark.parametrize("length", [16 * 1024, 16 * 1024 + 1])
+async def test_a_token_that_is_too_long_is_sent_nowhere(length: int, autojump_clock: MockClock) -> None:
+    signed_in = 0
+
+    async def handler(stream: trio.abc.Stream) -> None:
+        nonlocal signed_in
+        while head := await read_head(stream):
+            if b" /nonce/" in head:
+                await stream.send_all(answer(200, b'"1"'))
+            elif b" /auth " in head:
+                await stream.send_all(answer(200, b'{"token":"%s","expiry_ns":%d}' % (b"t" * length, 2**62)))
+            else:
+                signed_in += b"earer " + b"t" * length in head
+                await stream.send_all(answer(200, b"[]"))
+
+    async with (
+        MemoryNetwork(handler=handler) as network,
+        OrderBookClient("http://host", connector=network, default_user=User()) as oms,
+    ):
+        if length > 16 * 1024:
+            with pytest.raises(DecodeError, match=r"longer than 16384 characters$"):
+                await oms.get_user_orders()
+        else:
+            await oms.get_user_orders()
+    assert signed_in == (length <= 16 * 1024)

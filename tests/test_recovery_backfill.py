@@ -98,7 +98,7 @@ def fresh(clock: Clock) -> TradesBackfill:
 @pytest.mark.parametrize(
     ("pages", "told"),
     [
-        ([trades(1003, 1002), trades(1000, 999)], [1000, 1002, 1003]),
+        ([trades(1003, 1002), trades(1001, 1000, 999)], [1000, 1001, 1002, 1003]),
         ([trades(1003, 1002), trades(1001), []], [1001, 1002, 1003]),
     ],
     ids=["to the subscription", "to the beginning of history"],

@@ -169,6 +169,26 @@ def test_pages_that_are_oldest_first_or_shift(candles: KlinesBackfill) -> None:
     assert states(candles.answer(1, bars((4, 1), (5, 1), (6, 2)), early=False)) == [(5, 1), (6, 2), (7, 1), (8, 1)]
 
 
+def test_a_candle_that_moves_to_the_page_before_is_not_lost(candles: KlinesBackfill) -> None:
+    candles.receive([candle(9, 1)])
+    assert candles.answer(0, bars((7, 1), (8, 1), (9, 1)), early=False) == ()
+    # 8 was taken off meanwhile, so that 6 is on the page before.
+    assert candles.answer(1, bars((3, 1), (4, 1), (5, 1)), early=False) == ()
+    assert (candles.page, candles.retry_after) == (0, 0.0)
+    assert candles.answer(0, bars((6, 2), (7, 2), (9, 1)), early=False) == ()
+    assert candles.page == 2
+    found = candles.answer(2, bars((0, 1), (1, 1), (2, 1)), early=False)
+    assert states(found) == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 2), (7, 2), (8, 1), (9, 1)]
+
+
+def test_minutes_without_a_candle_need_a_page_twice(candles: KlinesBackfill) -> None:
+    candles.receive([candle(9, 1)])
+    assert candles.answer(0, bars((7, 1), (9, 1)), early=False) == ()
+    assert candles.answer(1, bars((0, 1), (1, 1), (4, 1)), early=False) == ()
+    assert candles.page == 0
+    assert states(candles.answer(0, bars((7, 1), (9, 1)), early=False)) == [(1, 1), (4, 1), (7, 1), (9, 1)]
+
+
 def test_a_gap_stands_for_a_candle_that_cannot_be_decoded(candles: KlinesBackfill) -> None:
     candles.receive([candle(4, 1)])
     page = bars((0, 1), (1, 2), (3, 2), (4, 1))

@@ -39,8 +39,9 @@ _LONGEST_NONCE: Final = 1024
 _FIRST_PAUSE: Final = 10.0
 _LONGEST_PAUSE: Final = 600.0
 _SIGN_IN: Final = Dispatch(Priority.SIGN_IN)
-#: What a header can carry.
+#: What a header can carry, and how many characters of it: a longer head is refused by any server.
 _TOKEN: Final = re.compile(r"[!-~]+")
+_LONGEST_TOKEN: Final = 16 * 1024
 
 
 async def sign(user: User, payload: str) -> bytes:
@@ -194,6 +195,9 @@ class Session:
         token = codec.decode(granted, AuthToken)
         if not _TOKEN.fullmatch(token.token):
             msg = "the token that the service issued cannot be sent in a header"
+            raise DecodeError(msg)
+        if len(token.token) > _LONGEST_TOKEN:
+            msg = f"the token that the service issued is longer than {_LONGEST_TOKEN} characters"
             raise DecodeError(msg)
         now = self._now_ns()
         left = token.expiry_ns - now

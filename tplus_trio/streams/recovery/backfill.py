@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from tplus_trio.models import Gap
 from tplus_trio.streams.recovery.base import Recovery, gap_until, times_of, told_until
 from tplus_trio.streams.recovery.pages import newest_first, rows_of
+from tplus_trio.streams.recovery.seams import Seams
 from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["CONFIRM_TIMEOUT", "Backfill"]
@@ -45,6 +46,8 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     brought after it: REST may be a cache or a replica that is behind. Where nothing was delivered yet, what it meets is
     the time of the subscription, or the beginning of history.
 
+    Where it takes several pages, they have to join (`Seams`), since rows may move between two requests.
+
     An answer that does not is asked for again, a bounded number of times. Then a `Gap` is delivered, and what is held.
     A hole that is not met within ``max_pages`` pages becomes a `Gap` at once, and nothing of it is delivered.
 
@@ -56,6 +59,8 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     """
 
     counts_reads = True
+    #: Whether rows are nearly always neighbours in the sense of `_adjoins`.
+    numbered: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -78,6 +83,8 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         self._is_first = False
         #: What REST brought in the present read, newest first; None for a row that could not be decoded.
         self._rows: list[Any] = []
+        #: Whether its pages leave nothing out, and reach what was delivered.
+        self._seams: Seams = Seams(self._name, self._adjoins, numbered=self.numbered)
         #: The rows of the last read that met what was delivered, and did not reach the feed.
         self._short: list[Any] = []
         #: How many reads did not close the hole.
@@ -128,6 +135,15 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         self.retry_after: float = 0.0
         self._supersede()
 
+    def _supersede(self) -> None:
+        super()._supersede()
+        self._begin_read()
+
+    def _begin_read(self) -> None:
+        """REST is read from its newest page on."""
+        self._rows = []
+        self._seams = Seams(self._name, self._adjoins, numbered=self.numbered)
+
     def subscribed(self) -> Sequence[T | Gap]:
         if not self._begun:
             self._since_ns = self._now_ns()
@@ -167,20 +183,25 @@ class Backfill(Recovery[T | Gap], Generic[T]):
             return changed
         # What proves the end: the first items after the last hole, or, where none came, all that is held.
         waits = self._held[self._before_hole :] or self._held
-        met = self._take(rows) if self._has_delivered() else self._take_since(rows)
-        if not met and rows and page + 1 < self._max_pages:
-            self.page, self.retry_after = page + 1, 0.0
+        meets = self._take(rows) if self._has_delivered() else self._take_since(rows)
+        seams = self._seams
+        if not meets and rows and page >= seams.page and page + 1 >= self._max_pages:
+            return self._give_up(())  # larger than the bound
+        again = seams.take(page, rows, met=meets)
+        if again is None and not seams.is_torn and not seams.met and seams.goes_on:
+            again = seams.page + 1
+        if again is not None:
+            self.page, self.retry_after = again, 0.0
             return ()
         self._rows = newest_first(self._rows, self._order)
+        met = seams.met and not seams.is_torn
         if met and self._reaches(self._rows, waits):
             return self._close()
-        if not met and rows:
-            return self._give_up(())  # larger than the bound
         self._reads += 1
         if self._phase is Phase.RECOVERING and self._reads > len(_RETRY_AFTER):
             return self._give_up(self._rows if met else ())
         self._short = self._rows if met else []
-        self._rows = []
+        self._begin_read()
         self.page = 0
         self.retry_after = _RETRY_AFTER[min(self._reads, len(_RETRY_AFTER)) - 1]
         return ()
@@ -253,6 +274,14 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     @abstractmethod
     def _ends_ns(self, row: Any) -> int:
         """Up to when a row tells, by the clock of the service."""
+
+    @abstractmethod
+    def _name(self, row: Any) -> str:
+        """What a row is known by: text, whose hash a service cannot choose."""
+
+    @abstractmethod
+    def _adjoins(self, row: Any, older: Any) -> bool:
+        """Whether nothing can lie between a row and an older one."""
 
     @abstractmethod
     def _take(self, rows: Sequence[Any]) -> bool:

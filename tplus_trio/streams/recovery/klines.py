@@ -53,6 +53,13 @@ class KlinesBackfill(Backfill[KlineUpdate]):
     def _ends_ns(self, row: Timebar) -> int:
         return row.close_timestamp_ns
 
+    def _name(self, row: Timebar) -> str:
+        return str(row.open_timestamp_ns)
+
+    def _adjoins(self, row: Timebar, older: Timebar) -> bool:
+        # Some services say the last nanosecond of a candle, and some the first of the next.
+        return row.open_timestamp_ns - older.close_timestamp_ns in {0, 1}
+
     def _take(self, rows: Sequence[Timebar | None]) -> bool:
         assert self._last is not None  # noqa: S101 - for the type checker: it is asked only where one was delivered
         self._rows += rows

@@ -29,6 +29,8 @@ class TradesBackfill(Backfill[Trade]):
     delivered late: before the trades that were missed, unless a `Gap` covers its time.
     """
 
+    numbered = True
+
     def __init__(
         self,
         now_ns: Callable[[], int],
@@ -55,6 +57,12 @@ class TradesBackfill(Backfill[Trade]):
 
     def _ends_ns(self, row: Trade) -> int:
         return row.timestamp_ns
+
+    def _name(self, row: Trade) -> str:
+        return identity_of(row)
+
+    def _adjoins(self, row: Trade, older: Trade) -> bool:
+        return row.trade_id - older.trade_id == 1 and row.asset_id == older.asset_id
 
     def _take(self, rows: Sequence[Trade | None]) -> bool:
         last = next((n for n in range(len(rows) - 1, -1, -1) if (row := rows[n]) and self._seen.knows(row)), None)
