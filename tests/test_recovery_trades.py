@@ -382,6 +382,29 @@ def test_a_page_that_is_as_before_shows_that_nothing_moved(recovery: Recovery) -
     assert recovery.page_is(30, 25, 20) == [5, 10, 20, 25, 30]
 
 
+def test_trades_of_one_time_keep_their_order_when_a_page_is_read_again(recovery: Recovery) -> None:
+    def page_is(*numbers: int) -> list[Any]:
+        assert recovery.page is not None
+        # Not every number is a trade, so the pages join only once they were read again.
+        page = [attrs.evolve(trade(number), timestamp_ns=40 if number > 3 else 30) for number in numbers]
+        return told(recovery.answer(recovery.page, page, early=False))
+
+    assert page_is(30, 25, 20) == []
+    assert page_is(10, 5, 3) == []
+    assert recovery.page == 0
+    assert page_is(30, 25, 20) == [5, 10, 20, 25, 30]
+
+
+def test_a_row_that_is_unreadable_in_two_readings_of_a_page_is_one_gap(recovery: Recovery) -> None:
+    assert recovery.page_is(30, None, 20) == []
+    assert recovery.page_is(10, 5, 3) == []
+    assert recovery.page == 0
+    out = recovery.answer(0, rows(30, None, 20), early=False)
+    assert told(out) == [5, 10, 20, "gap", 30]
+    (gap,) = [item for item in out if isinstance(item, Gap)]
+    assert (gap.since_ns, gap.until_ns) == (200, 300)
+
+
 def test_replicas_of_different_age_that_answer_in_turn_leave_a_gap(recovery: Recovery) -> None:
     recovery.come(9)
     out: list[Any] = []

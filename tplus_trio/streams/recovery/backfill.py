@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from tplus_trio.models import Gap
 from tplus_trio.streams.recovery.base import Recovery, gap_until, times_of, told_until
-from tplus_trio.streams.recovery.pages import newest_first, rows_of
+from tplus_trio.streams.recovery.pages import newest_first, of_two_readings, rows_of
 from tplus_trio.streams.recovery.seams import Seams
 from tplus_trio.streams.stats import StreamStats
 
@@ -83,6 +83,8 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         self._is_first = False
         #: What REST brought in the present read, newest first; None for a row that could not be decoded.
         self._rows: list[Any] = []
+        #: The same by page.
+        self._pages: dict[int, list[Any]] = {}
         #: Whether its pages leave nothing out, and reach what was delivered.
         self._seams: Seams = Seams(self._name, self._adjoins, numbered=self.numbered)
         #: The rows of the last read that met what was delivered, and did not reach the feed.
@@ -141,7 +143,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     def _begin_read(self) -> None:
         """REST is read from its newest page on."""
-        self._rows = []
+        self._rows, self._pages = [], {}
         self._seams = Seams(self._name, self._adjoins, numbered=self.numbered)
 
     def subscribed(self) -> Sequence[T | Gap]:
@@ -183,7 +185,9 @@ class Backfill(Recovery[T | Gap], Generic[T]):
             return changed
         # What proves the end: the first items after the last hole, or, where none came, all that is held.
         waits = self._held[self._before_hole :] or self._held
+        self._rows = []
         meets = self._take(rows) if self._has_delivered() else self._take_since(rows)
+        self._pages[page] = of_two_readings(self._pages.get(page, ()), self._rows, self._name)
         seams = self._seams
         if not meets and rows and page >= seams.page and page + 1 >= self._max_pages:
             return self._give_up(())  # larger than the bound
@@ -193,7 +197,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         if again is not None:
             self.page, self.retry_after = again, 0.0
             return ()
-        self._rows = newest_first(self._rows, self._order)
+        self._rows = newest_first([row for n in sorted(self._pages) for row in self._pages[n]], self._order)
         met = seams.met and not seams.is_torn
         if met and self._reaches(self._rows, waits):
             return self._close()

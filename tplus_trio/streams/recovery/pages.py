@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
-__all__ = ["newest_first", "rows_of"]
+__all__ = ["newest_first", "of_two_readings", "rows_of"]
 
 T = TypeVar("T")
 
@@ -49,6 +49,32 @@ def newest_first(rows: Sequence[T | None], key: Callable[[T], tuple[int, int]]) 
     # Sorting is stable: rows of one time keep their order.
     timed.sort(key=lambda pair: -pair[0])
     return [row for _, row in timed]
+
+
+def of_two_readings(older: Sequence[T | None], newer: Sequence[T | None], name: Callable[[T], str]) -> list[T | None]:
+    """Put together what two readings of one page brought, newest first.
+
+    What only the older one has stands where it stood: it moved to another page, or was taken off. A row that was not
+    decoded is taken from the newer reading, except above all that both have.
+
+    Args:
+        older: What the page had at first.
+        newer: What it has now.
+        name: What a row is known by.
+    """
+    place = {name(row): n for n, row in enumerate(newer) if row is not None}
+    above: dict[int, list[T | None]] = {}
+    alone: list[T | None] = []
+    for row in older:
+        n = None if row is None else place.get(name(row))
+        if n is not None:
+            above.setdefault(n, []).extend(alone)
+            alone = []
+        elif row is not None or not above:
+            alone.append(row)
+    if not above:
+        return [*older, *newer]
+    return [*(each for n, row in enumerate(newer) for each in (*above.get(n, ()), row)), *alone]
 
 
 def _pairs(keys: Iterable[tuple[int, int] | None]) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
