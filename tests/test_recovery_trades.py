@@ -405,6 +405,12 @@ def test_a_row_that_is_unreadable_in_two_readings_of_a_page_is_one_gap(recovery:
     assert (gap.since_ns, gap.until_ns) == (200, 300)
 
 
+def test_a_status_that_is_not_known_is_not_set_back(recovery: Recovery) -> None:
+    before, after = trade(4, status="Confirmed"), trade(4, status="Netted")
+    assert recovery.receive([before, after]) == ()
+    assert recovery.answer(0, [after, *trades(3, 2, 1)], early=False) == (after,)
+
+
 def test_replicas_of_different_age_that_answer_in_turn_leave_a_gap(recovery: Recovery) -> None:
     recovery.come(9)
     out: list[Any] = []

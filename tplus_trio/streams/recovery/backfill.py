@@ -224,7 +224,8 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         rows, held = self._rows, self._held
         confirmed = len(held) > self._before_hole
         self._held, self._before_hole = [], 0
-        news = (*self._join(rows, held), *self._live(held))
+        told = self._join(rows, held)
+        news = (*told, *self._live(self._still_news(held, told)))
         self._enter(Phase.LIVE if confirmed else Phase.UNCONFIRMED)
         self._told(news)
         return news
@@ -240,7 +241,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         self._since_ns = now
         self._enter(Phase.LIVE)
         self._note_gap(gap, held)
-        return (*before, gap, *self._live(held))
+        return (*before, gap, *self._live(self._still_news(held, before)))
 
     def expire(self) -> Sequence[T | Gap]:
         return self._give_up(self._short) if self._phase is Phase.CONFIRMING else ()
@@ -259,6 +260,10 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         since = self._since_ns if older is None else times_of(older, now)[0]
         until = now if newer is None else times_of(newer, now)[0]
         return Gap(min(since, until), max(since, until), "a row of REST's answer could not be decoded")
+
+    def _still_news(self, held: Sequence[T], told: Sequence[T | Gap]) -> Sequence[T]:  # noqa: ARG002 - for overrides
+        """Of what is held, what REST did not tell something later of."""
+        return held
 
     def _note_gap(self, gap: Gap, held: Sequence[T]) -> None:
         """A gap was delivered, before these."""

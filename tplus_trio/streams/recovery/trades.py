@@ -125,6 +125,20 @@ class TradesBackfill(Backfill[Trade]):
             del self._unreadable_above[next(iter(self._unreadable_above))]
         return (self._unreadable(older, newer),)
 
+    def _still_news(self, held: Sequence[Trade], told: Sequence[Trade | Gap]) -> Sequence[Trade]:
+        # The order of statuses that this version does not know is what the feed says it is.
+        statuses = {identity_of(row): row.status for row in told if not isinstance(row, Gap)}
+        passed: set[str] = set()
+        kept: list[Trade] = []
+        for trade in reversed(held):
+            identity = identity_of(trade)
+            if identity in passed:
+                continue
+            if statuses.get(identity) == trade.status:
+                passed.add(identity)
+            kept.append(trade)
+        return kept[::-1]
+
     def _note_gap(self, gap: Gap, held: Sequence[Trade]) -> None:
         until = max(gap.until_ns, held[0].timestamp_ns) if held else gap.until_ns
         self._gaps.append((gap.since_ns, until))
