@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tplus_trio.errors import ConnectionFailed
 from tplus_trio.transport.connector import Endpoint
-from tplus_trio.transport.frames import FrameCutter
+from tplus_trio.transport.text_frame_parser import FrameCutter
 from tplus_trio.transport.websocket import BinaryMessage, LongMessage, WebSocketLimits, open_websocket
 
 MAX_SIZE = 3000

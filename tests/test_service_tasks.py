@@ -17,7 +17,7 @@ from world import ASSET, URL, World, open_world
 from tplus_trio import LiveBook, MarketDataClient, OrderBook, Stream, StreamState
 from tplus_trio.scopes import open_service_tasks
 from tplus_trio.testing import Exchange, MemoryNetwork
-from tplus_trio.transport.closing import CloseBudget
+from tplus_trio.transport.close_budget import CloseBudget
 
 
 async def use_everything(world: World, md: MarketDataClient, book: LiveBook, trades: Stream[Any], bare: Any) -> None:

@@ -18,7 +18,7 @@ from tplus_trio.models import AuthToken, Nonce
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.threads import run_in_thread
-from tplus_trio.transport.handshake import excerpt
+from tplus_trio.transport.handshake_answer import excerpt
 from tplus_trio.transport.http import Answer, Http
 from tplus_trio.transport.pacing import Dispatch, Priority
 from tplus_trio.users import User

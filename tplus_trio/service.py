@@ -16,7 +16,7 @@ from tplus_trio.errors import ConnectionFailed, HandshakeRejected, MissingUserEr
 from tplus_trio.exits import PlainExitStack
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretText
-from tplus_trio.transport.closing import CloseBudget
+from tplus_trio.transport.close_budget import CloseBudget
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.http import Answer, Http
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority

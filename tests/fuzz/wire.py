@@ -27,8 +27,8 @@ from tplus_trio.auth import body_of
 from tplus_trio.errors import ApiError, DecodeError, HandshakeRejected
 from tplus_trio.secret import Redactor
 from tplus_trio.streams.policy import RestartPolicy, Restarts, is_passing
-from tplus_trio.transport import frames
-from tplus_trio.transport.frames import FrameCutter
+from tplus_trio.transport import text_frame_parser
+from tplus_trio.transport.text_frame_parser import FrameCutter
 from tplus_trio.transport.http import Answer
 from tplus_trio.transport.retry_after import retry_after
 
@@ -110,7 +110,7 @@ def _run_frames(head: str, data: bytes) -> str:
         n = 1 + int(random.random() * size)
         chunks.append(rest[:n])
         rest = rest[n:]
-    with mock.patch.object(frames, "_MUCH", size):
+    with mock.patch.object(text_frame_parser, "_MUCH", size):
         whole, cut = _cut([data]), _cut(chunks)
     assert cut == whole, f"{cut} != {whole}"
     assert b"".join(_frame(piece) if kind == "text" else piece for kind, piece in whole) == data

@@ -20,12 +20,12 @@ from tplus_trio.errors import ConnectionFailed
 from tplus_trio.exits import PlainExitStack
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.secret import Redactor
-from tplus_trio.transport.closing import CloseBudget
+from tplus_trio.transport.close_budget import CloseBudget
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream
-from tplus_trio.transport.frames import FrameCutter, Other
-from tplus_trio.transport.handshake import describe_foreign, handshake_failure, is_foreign, refusal
-from tplus_trio.transport.tap import Tap
-from tplus_trio.transport.watch import SLICES, WatchedStream
+from tplus_trio.transport.text_frame_parser import FrameCutter, Other
+from tplus_trio.transport.handshake_answer import describe_foreign, handshake_failure, is_foreign, refusal
+from tplus_trio.transport.handshake_stream import Tap
+from tplus_trio.transport.watched_stream import SLICES, WatchedStream
 
 __all__ = [
     "BadMessage",

@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from tplus_trio.secret import SecretBytes
-from tplus_trio.transport.handshake import HEAD_END, is_foreign
+from tplus_trio.transport.handshake_answer import HEAD_END, is_foreign
 
 __all__ = ["Tap"]
 
