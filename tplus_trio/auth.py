@@ -224,7 +224,7 @@ def body_of(answer: Answer, redactor: Redactor, *, signed: bool = False) -> byte
         ApiError: it says no.
     """
     if 200 <= answer.status < 300:
-        return redactor.signed(answer.body) if signed else redactor.body(answer.body)
+        return redactor.answer(answer.body, signed=signed)
     text: dict[str, Any] | str
     if 300 <= answer.status < 400:
         text = "the service redirects, and redirects are not followed"

@@ -129,21 +129,32 @@ class Redactor:
             self._passing = _Pieces(self._signatures)
         return escape(_without(text, self._lasting, self._passing))
 
-    def body(self, body: bytes) -> bytes:
-        """An answer's body without tokens and signatures as they were sent; JSON stays JSON."""
+    def answer(self, body: bytes, *, signed: bool) -> bytes:
+        """An answer without the secrets that a server may repeat in it. This is the one place for REST and WebSockets.
+
+        Args:
+            body: The answer, in UTF-8. JSON stays JSON.
+            signed: Whether it answers something that carried a signature. If so, signatures are taken out in every
+                spelling, and so is each row of sixteen or more numbers of a byte.
+
+        Returns:
+            The answer without tokens, secret headers and, if ``signed``, signatures.
+        """
+        return self._without_signatures(body) if signed else self._without_tokens(body)
+
+    def _without_tokens(self, body: bytes) -> bytes:
         for secret in (*self._headers, *self._tokens):
             for told in secret.as_sent:
                 if told in body:
                     body = body.replace(told, _MASK.encode())
         return body
 
-    def signed(self, body: bytes) -> bytes:
-        """The answer to something signed, likewise."""
+    def _without_signatures(self, body: bytes) -> bytes:
         for signature in self._signatures:
             for told in signature.in_bytes:
                 if told in body:
                     body = body.replace(told, _MASK.encode())
-        return _NUMBERS_IN_BYTES.sub(b"[]", self.body(body))
+        return _NUMBERS_IN_BYTES.sub(b"[]", self._without_tokens(body))
 
     def tree(self, value: Any) -> Any:
         """Plain objects without secrets. What exceeds 64 KiB in all, or lies 50 levels deep, is left out."""

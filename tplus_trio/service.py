@@ -20,7 +20,8 @@ from tplus_trio.transport.close_budget import CloseBudget
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.http import Answer, Http
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
-from tplus_trio.transport.websocket import WebSocket, WebSocketLimits, open_websocket
+from tplus_trio.transport.websocket import WebSocket, WebSocketLimits
+from tplus_trio.transport.websocket_opening import open_websocket
 from tplus_trio.users import User
 
 __all__ = ["Service"]

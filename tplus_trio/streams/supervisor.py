@@ -290,12 +290,12 @@ class Supervisor(Generic[T]):
                 except DecodeError as exc:
                     await self._deliver(recovery.receive(items))
                     items = []
-                    websocket.heard()
+                    websocket.reset_idle_timer()
                     self._malformed(exc)
                     if not isinstance(frame, LongMessage):  # over which the connection ends: that is a hole already
                         self._hole("a frame could not be decoded")
             if batch or items:
-                websocket.heard()
+                websocket.reset_idle_timer()
             await self._deliver(recovery.receive(items if batch is None else batch))
             if not (held := recovery.held):
                 held_from = stats.bytes

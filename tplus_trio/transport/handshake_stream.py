@@ -1,66 +1,84 @@
-"""The byte stream between a socket and trio-websocket: watched, and from the handshake on read by somebody else."""
+"""The byte stream between the network and trio-websocket, whose reader changes after the handshake."""
 
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable
 from typing import Final
 
 import trio
 
 from tplus_trio.secret import SecretBytes
-from tplus_trio.transport.handshake_answer import HEAD_END, is_foreign
+from tplus_trio.transport.handshake_answer import HandshakeAnswer
+from tplus_trio.transport.reader_phase import ReaderEvent, ReaderPhase, next_phase
+from tplus_trio.transport.sizes import READ_SIZE
 
-__all__ = ["Tap"]
+__all__ = ["HandshakeStream"]
 
-#: Bytes asked of the network at once: few to begin with, more where there were more. Each read takes that much memory
-#: for a moment, which is felt where hundreds of streams bring little each.
+#: Bytes asked of the network at once: few at first, up to `READ_SIZE` where reads fill the buffer. Each read allocates
+#: that much for a moment, which costs memory where hundreds of streams bring little each.
 _LEAST_READ: Final = 4 * 1024
-_READ: Final = 64 * 1024
-#: A handshake's answer is a head and, for a refusal, a short body. Both are added to at each read, however little that
-#: brings, so there must not be much of them.
-_MAX_HANDSHAKE: Final = _READ
-_SWITCHING: Final = re.compile(rb"HTTP/[0-9]\.[0-9] 101")
+_HANDSHAKE_PHASES: Final = frozenset({ReaderPhase.HEAD, ReaderPhase.REFUSAL})
+_FEEDING_PHASES: Final = frozenset({ReaderPhase.FEEDING, ReaderPhase.FEEDING_MESSAGE})
+_WAITING_PHASES: Final = frozenset({ReaderPhase.PARSING, ReaderPhase.MESSAGE_DUE})
 
 
-class Tap(trio.abc.Stream):
-    """The byte stream under trio-websocket, watched, and from the handshake on read by somebody else.
+class HandshakeStream(trio.abc.Stream):
+    """The byte stream that trio-websocket works on, and that `WebSocket` reads after the handshake.
 
-    It remembers how the stream ended, which trio-websocket does not tell. And it splits the bytes: trio-websocket reads
-    the handshake, whose head it gets in one piece, since it takes one of more than 16 KiB in no other way; then
-    `WebSocket` reads, and hands over what it does not understand, until it leaves the stream to trio-websocket for
-    good.
+    trio-websocket gets the head of the handshake's answer in one piece, because it accepts a head of more than 16 KiB
+    in no other way. Who reads after that is the ``phase``, of which `transport.reader_phase` holds the table. The
+    stream also keeps the error with which the network ended, which trio-websocket does not report.
+
+    Args:
+        stream: The connection. The handshake stream owns it.
+        split: Whether `WebSocket` reads after the handshake. If not, trio-websocket does.
     """
 
-    def __init__(self, stream: trio.abc.Stream, *, divert: bool) -> None:
+    def __init__(self, stream: trio.abc.Stream, *, split: bool) -> None:
         self._stream = stream
-        self._divert = divert
-        #: Whether somebody else than trio-websocket reads.
-        self.diverted: bool = False
+        self.phase: ReaderPhase = ReaderPhase.HEAD
+        self._phase_changed = trio.lowlevel.ParkingLot()
+        self.answer: HandshakeAnswer = HandshakeAnswer(split=split)
+        #: Bytes asked of the network in the next read.
         self._size = _LEAST_READ
-        #: What trio-websocket reads next, and the two tasks that may be waiting for each other.
+        #: Bytes that `WebSocket` handed to trio-websocket and that it has not taken yet.
         self._handed = b""
-        self._has_bytes = trio.lowlevel.ParkingLot()
-        self._is_hungry = trio.lowlevel.ParkingLot()
-        self._hungry = False
-        #: What came until the handshake was done: its answer, and the beginning of a refusal's body.
-        self.head: bytes = b""
-        #: What came behind the handshake together with it.
-        self.early: bytes = b""
+        #: Bytes read so far.
         self.received: int = 0
-        #: Called whenever bytes were sent.
+        #: Called after each send.
         self.on_sent: Callable[[], None] | None = None
-        #: Whether the handshake's answer is still being read, and whether its head has come.
-        self._shaking = True
-        self._has_head = False
-        #: Two tasks send: trio-websocket, and whoever pings.
+        #: trio-websocket and the pings send at the same time.
         self._sending = trio.StrictFIFOLock()
-        self.ended: trio.Event = trio.Event()
+        #: The error with which the network ended; None before the end, and after an orderly end.
         self.cause: Exception | None = None
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether the network ended or trio-websocket has stopped."""
+        return self.phase is ReaderPhase.ENDED
+
+    async def wait_ended(self) -> None:
+        """Wait until ``is_ended``."""
+        while self.phase is not ReaderPhase.ENDED:
+            await self._phase_changed.park()
+
+    def _move(self, event: ReaderEvent) -> None:
+        phase = next_phase(self.phase, event)
+        if phase is not self.phase:
+            self.phase = phase
+            self._phase_changed.unpark_all()
+
     async def read(self) -> bytes:
-        """Read from the network; nothing, if that has ended."""
+        """Read from the network. Cancelled, it has taken nothing.
+
+        Returns:
+            One byte or more; ``b""`` after the peer ended its side.
+
+        Raises:
+            trio.BrokenResourceError: the connection is broken.
+            trio.ClosedResourceError: the stream was closed here.
+        """
         try:
             data = bytes(await self._stream.receive_some(self._size))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
@@ -68,7 +86,7 @@ class Tap(trio.abc.Stream):
             raise
         self.received += len(data)
         if len(data) == self._size:
-            self._size = min(2 * self._size, _READ)
+            self._size = min(2 * self._size, READ_SIZE)
         elif len(data) < self._size // 4:
             self._size = max(self._size // 2, _LEAST_READ)
         if not data:
@@ -76,92 +94,85 @@ class Tap(trio.abc.Stream):
         return data
 
     def _end(self, cause: Exception | None) -> None:
-        if not self.ended.is_set():
-            if cause is not None:
-                # A copy: the error itself holds the frames that it passes through, and one of them holds this.
-                self.cause = copy.copy(cause)
-                self.cause.__cause__ = cause.__cause__
-            self.ended.set()
+        if self.phase is not ReaderPhase.ENDED and cause is not None:
+            # A copy: the error itself refers to the frames that it passes through, and one of them refers to this.
+            self.cause = copy.copy(cause)
+            self.cause.__cause__ = cause.__cause__
+        self._move(ReaderEvent.END)
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002 - the amount is ours to choose
-        """What trio-websocket reads: the handshake, what is handed over, and everything once it is left to it."""
-        if not self.diverted:
-            if self._handed:
-                return self._take()
-            return await (self._read_answer() if self._shaking else self.read())
-        self._hungry = True
-        self._is_hungry.unpark_all()
-        while not self._handed and self.diverted:
-            await self._has_bytes.park()
-        self._hungry = False
-        return self._take() if self._handed else await self.read()
-
-    def _take(self) -> bytes:
-        handed, self._handed = self._handed, b""
-        return handed
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002 - this stream sizes its reads
+        """Receive, as trio-websocket does: the handshake's answer, bytes handed over, or the stream itself."""
+        self._move(ReaderEvent.ASKED)
+        while self.phase in _WAITING_PHASES and not self._handed:
+            await self._phase_changed.park()
+        if self._handed:
+            handed, self._handed = self._handed, b""
+            return handed
+        if self.phase in _HANDSHAKE_PHASES:
+            return await self._read_answer()
+        if self.phase is ReaderPhase.ENDED:
+            await trio.lowlevel.checkpoint()
+            return b""
+        return await self.read()
 
     async def _read_answer(self) -> bytes:
-        """Read on in the handshake's answer: first the head as a whole, then whatever comes."""
+        """Read on in the handshake's answer: the head in one piece, then the body as it comes."""
         while data := await self.read():
-            searched = max(len(self.head) - 3, 0)
-            self.head += data
-            if self._has_head:
-                if len(self.head) > _MAX_HANDSHAKE:
-                    break  # a refusal's body; nobody needs more of it
-                return data
-            if is_foreign(self.head):
-                self._end(ValueError("the answer is not HTTP/1.1"))
-                return b""
-            found = HEAD_END.search(self.head, searched)
-            if (len(self.head) if found is None else found.end()) > _MAX_HANDSHAKE:
+            try:
+                if self.phase is ReaderPhase.REFUSAL:
+                    self.answer.add_to_body(data)
+                    return data
+                event = self.answer.add_to_head(data)
+            except ValueError as exc:
+                self._end(exc)
                 break
-            if found is not None:
-                self._has_head = True
-                return self._split(found.end())
-        else:
-            return b""
-        what = "answer" if self._has_head else "head of the answer"
-        self._end(ValueError(f"the {what} is longer than {_MAX_HANDSHAKE} bytes"))
+            if event is not None:
+                self._move(event)
+                return self.answer.for_trio_websocket
         return b""
 
-    def _split(self, end: int) -> bytes:
-        """The head has come: what is behind one that accepts is not for trio-websocket."""
-        head = self.head
-        if not _SWITCHING.match(head):
-            return head
-        self._shaking = False
-        if not self._divert:
-            return head
-        self.early = head[end:]
-        self.diverted = True
-        return head[:end]
+    def opened(self) -> bytes:
+        """Note that the handshake is done.
 
-    def opened(self) -> None:
-        """The handshake is done."""
-        self._shaking = False
-        self.head = b""
+        Returns:
+            The bytes that came together with the handshake's answer, after it. They are the beginning of the frames.
+        """
+        self._move(ReaderEvent.OPENED)
+        return self.answer.forget()
 
-    async def hand_over(self, data: bytes) -> None:
-        """Give bytes to trio-websocket, and wait until it wants more, which is when it has done with them."""
+    async def hand_over(self, data: bytes, *, completes_message: bool) -> None:
+        """Give bytes to trio-websocket, and wait until it asks for more: then it has processed them.
+
+        Cancelled, the bytes are with trio-websocket all the same.
+
+        Args:
+            data: Bytes of frames.
+            completes_message: Whether they complete a message.
+        """
         self._handed += data
-        self._hungry = False
-        self._has_bytes.unpark_all()
-        while not self._hungry and not self.ended.is_set():
-            await self._is_hungry.park()
+        self._move(ReaderEvent.HANDED_MESSAGE if completes_message else ReaderEvent.HANDED_PART)
+        while self.phase in _FEEDING_PHASES:
+            await self._phase_changed.park()
 
-    def leave(self, data: bytes = b"") -> None:
-        """Leave the stream to trio-websocket from here on, beginning with these bytes."""
+    def message_taken(self) -> None:
+        """Note that trio-websocket gave a message out."""
+        self._move(ReaderEvent.TAKEN)
+
+    def delegate(self, data: bytes = b"") -> None:
+        """Let trio-websocket read the stream from here on.
+
+        Args:
+            data: What was read and not parsed. trio-websocket gets it first.
+        """
         self._handed += data
-        self.diverted = False
-        self._has_bytes.unpark_all()
+        self._move(ReaderEvent.LEFT)
 
     def finish(self) -> None:
-        """Whatever happens: trio-websocket reads no more."""
+        """Note that trio-websocket has stopped and reads no more."""
         self._end(None)
-        self._is_hungry.unpark_all()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send, as the stream does."""
+        """Send, as the stream does. Concurrent calls take turns in the order in which they began."""
         data = SecretBytes(data)  # a handshake holds a token
         try:
             async with self._sending:
@@ -169,8 +180,8 @@ class Tap(trio.abc.Stream):
             if self.on_sent is not None:
                 self.on_sent()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
-            if self._shaking:
-                self._end(exc)  # a handshake that could not be sent will not be answered; trio-websocket says nothing
+            if self.phase in _HANDSHAKE_PHASES:
+                self._end(exc)  # no answer comes to a handshake that was not sent, and trio-websocket raises nothing
             raise
 
     async def wait_send_all_might_not_block(self) -> None:
