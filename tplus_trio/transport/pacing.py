@@ -80,6 +80,8 @@ class RateLimit:
         draw: Draws from [0, 1), to spread the ends of waits.
     """
 
+    # Eleven attributes: one estimate, of which each answer updates most parts together.
+
     def __init__(self, draw: Callable[[], float]) -> None:
         self._draw = draw
         #: Nothing is sent before this time. Streams wait ``_spread`` seconds longer.

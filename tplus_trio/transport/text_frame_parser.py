@@ -53,6 +53,8 @@ class TextFrameParser:
             that exceeds it.
     """
 
+    # Thirteen attributes: the parser runs for each message, and parts of it in objects would cost a lookup each.
+
     def __init__(self, max_size: int, batch_size: int = 1 << 15) -> None:
         self._max_size = max_size
         self._batch_size = batch_size

@@ -88,13 +88,11 @@ class WebSocket:
     def __init__(
         self,
         stream: HandshakeStream,
-        watched: WatchedStream,
         limits: WebSocketLimits,
         redactor: Redactor,
         nursery: ProtectedNursery,
     ) -> None:
         self._stream = stream
-        self._watched = watched
         self._limits = limits
         self._redactor = redactor
         #: The nursery of the connection's tasks.
@@ -294,12 +292,16 @@ class WebSocket:
             self._stop_parsing()
             await self._connection.aclose()
 
-    async def keep_alive(self) -> None:
-        """Ping until the connection ends, and end it if the peer no longer sends a byte."""
+    async def keep_alive(self, watched: WatchedStream) -> None:
+        """Ping until the connection ends, and end it if the peer no longer sends a byte.
+
+        Args:
+            watched: The connection below TLS, where the peer's bytes are counted.
+        """
         limits = self._limits
         failure = await keep_alive(
             self._stream,
-            self._watched,
+            watched,
             lambda: self._is_over,
             interval=limits.ping_interval,
             timeout=limits.ping_timeout,

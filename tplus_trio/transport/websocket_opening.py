@@ -107,7 +107,7 @@ async def open_websocket(
                 network = await open_stream(watching, endpoint.host, endpoint.port, tls=tls)
                 stream = HandshakeStream(network, split=limits.fast)
                 stack.push_async_callback(trio.aclose_forcefully, stream)
-                websocket = WebSocket(stream, watching.stream, limits, redactor, nursery)
+                websocket = WebSocket(stream, limits, redactor, nursery)
                 await nursery.start(websocket.run, endpoint, path, sent, subprotocols)
         except trio.TooSlowError:
             msg = f"no connection to {endpoint.origin}{endpoint.prefix}{path} within {limits.connect_timeout:g} s"
@@ -118,6 +118,6 @@ async def open_websocket(
                 if is_foreign(answer, ended=True):
                     msg += f": {describe_foreign(answer, redactor)}"
             raise refused or ConnectionFailed(msg) from None
-        nursery.start_soon(websocket.keep_alive)
+        nursery.start_soon(websocket.keep_alive, watching.stream)
         yield websocket
         await websocket.aclose(closing or CloseBudget(limits.close_timeout))
