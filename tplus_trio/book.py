@@ -27,7 +27,7 @@ from tplus_trio.streams.stream import Home, Supervised
 from tplus_trio.streams.supervisor import Supervisor
 from tplus_trio.transport.websocket import WebSocketLimits
 
-__all__ = ["BookChange", "BookReader", "LiveBook", "LocalBook", "open_live_book"]
+__all__ = ["BookChange", "LiveBook", "LocalBook"]
 
 _log = logging.getLogger("tplus_trio.book")
 

@@ -14,7 +14,7 @@ from tplus_trio.errors import SlowConsumer
 from tplus_trio.streams.stats import StreamStats
 from tplus_trio.streams.turns import Turns
 
-__all__ = ["Buffer", "Conflate", "Overflow", "check_overflow", "conflate_by"]
+__all__ = ["Overflow"]
 
 T = TypeVar("T")
 

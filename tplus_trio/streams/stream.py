@@ -22,7 +22,7 @@ from tplus_trio.streams.supervisor import Supervisor
 from tplus_trio.streams.turns import Turns
 from tplus_trio.transport.websocket import WebSocketLimits
 
-__all__ = ["Home", "Stream", "Supervised", "open_stream"]
+__all__ = ["Stream"]
 
 #: Seconds that streams may take to end at once: they have nothing to wait for.
 _LEAVING: Final = 1.0

@@ -14,7 +14,7 @@ from tplus_trio.models import Gap, LinkedDiff, OrderBook, OrderBookDiff
 from tplus_trio.streams.recovery.base import Recovery
 from tplus_trio.streams.stats import StreamStats
 
-__all__ = ["Depth", "DepthRecovery", "Sequencing", "check_sequencing"]
+__all__ = ["Depth", "Sequencing"]
 
 _log = logging.getLogger("tplus_trio.streams")
 

@@ -9,7 +9,7 @@ from tplus_trio.models import OrderEvent, OrdersSnapshot, UserOrders
 from tplus_trio.streams.recovery.base import Recovery
 from tplus_trio.streams.stats import StreamStats
 
-__all__ = ["OrdersRecovery", "OrdersUpdate"]
+__all__ = ["OrdersUpdate"]
 
 #: What comes out of an order stream.
 OrdersUpdate: TypeAlias = OrderEvent | OrdersSnapshot
