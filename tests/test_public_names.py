@@ -20,7 +20,7 @@ ROOT = Path(tplus_trio.__file__).parent.parent
 
 @pytest.mark.parametrize("package", [tplus_trio, testing], ids=["tplus_trio", "testing"])
 def test_each_public_name_stands_in_the_all_of_one_module(package: ModuleType) -> None:
-    owners = {}
+    owners: dict[str, str] = {}
     for path in package._MODULES:
         module = import_module(f"{package.__name__}.{path}")
         for name in module.__all__:
