@@ -111,3 +111,8 @@ def test_the_lock_pins_all_that_development_needs() -> None:
     ]
     assert not missing, "requirements-dev.txt is old: run `nox -s lock`"
     assert "://" not in lock, "the lock names no index: developers have their own"
+
+
+def test_the_citation_names_the_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
