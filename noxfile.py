@@ -84,6 +84,8 @@ def run_tests(session: nox.Session) -> None:
 )
 def tests(session: nox.Session) -> None:
     """Run the tests with the newest versions, installed by the commands of README.md."""
+    if len(BEFORE_LANDING) == 1:
+        session.warn(f"Python {THIS} is the only one of {', '.join(PYTHONS)} on this machine")
     session.run("python", "-m", "pip", "install", "--quiet", "--upgrade", "pip")
     session.install(*EVERYTHING)
     run_tests(session)
