@@ -73,7 +73,8 @@ def run_tests(session: nox.Session) -> None:
     """Print what is tested with, and run the tests, or the command after ``--``."""
     frozen = str(session.run("python", "-m", "pip", "freeze", silent=True))
     parts = [line for line in frozen.splitlines() if line.partition("==")[0] in PARTS.split()]
-    session.log(f"Python {session.run('python', '--version', silent=True)}; {' '.join(parts)}")
+    version = str(session.run("python", "--version", silent=True)).strip()
+    session.log(f"{version}; {' '.join(parts)}")
     session.run(*(session.posargs or ("pytest", "-q", "-n", "auto")))
 
 
