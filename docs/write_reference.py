@@ -20,11 +20,13 @@ What `from tplus_trio import …` and `from tplus_trio.testing import …` give.
 
 TESTS = "\n[Testing a bot](testing.md) shows how these are used.\n"
 
+#: Which section the public names of a room are in.
 TITLES = {
     "clients": "Clients and streams",
     "streams": "Clients and streams",
     "transport": "Clients and streams",
     "book": "Books",
+    "orders": "Orders",
     "users": "Users",
     "models": "Models",
     "errors": "Errors",
@@ -54,14 +56,14 @@ def section(title: str, package: str, names: dict[str, object], intro: str = "")
 
 
 def reference() -> str:
-    """Return the whole page: what users meet first comes first, and the names of a module are in the module's order."""
+    """Return the whole page: the sections in the order of `TITLES`, the names of a module in the module's order."""
     sections: dict[str, dict[str, object]] = {title: {} for title in TITLES.values()}
-    for path in reversed(tplus_trio._MODULES):
-        room = path.partition(".")[0]
-        names = sections.setdefault(TITLES.get(room, room.capitalize()), {})
-        names.update((name, getattr(tplus_trio, name)) for name in import_module(f"tplus_trio.{path}").__all__)
+    rooms = list(TITLES)
+    for path in sorted(tplus_trio._MODULES, key=lambda path: rooms.index(path.partition(".")[0])):
+        names = import_module(f"tplus_trio.{path}").__all__
+        sections[TITLES[path.partition(".")[0]]].update((name, getattr(tplus_trio, name)) for name in names)
     tests = {name: getattr(testing, name) for name in testing.__all__}
-    parts = [section(title, "tplus_trio", names) for title, names in sections.items()]
+    parts = [section(title, "tplus_trio", names) for title, names in sections.items() if names]
     return HEAD + "".join(parts) + section("For tests", "tplus_trio.testing", tests, TESTS)
 
 
