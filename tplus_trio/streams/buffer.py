@@ -12,7 +12,7 @@ import trio
 from tplus_trio.arguments import check_count
 from tplus_trio.errors import SlowConsumer
 from tplus_trio.streams.stats import StreamStats
-from tplus_trio.streams.turns import Turns
+from tplus_trio.streams.decode_limiter import Turns
 
 __all__ = ["Buffer", "Conflate", "Overflow", "check_overflow", "conflate_by"]
 

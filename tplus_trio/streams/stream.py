@@ -19,7 +19,7 @@ from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery.base import times_of
 from tplus_trio.streams.stats import StreamState, StreamStats
 from tplus_trio.streams.supervisor import Supervisor
-from tplus_trio.streams.turns import Turns
+from tplus_trio.streams.decode_limiter import Turns
 from tplus_trio.transport.websocket import WebSocketLimits
 
 __all__ = ["Home", "Stream", "Supervised", "open_stream"]

@@ -21,7 +21,7 @@ from tplus_trio.streams.outage import Outage
 from tplus_trio.streams.patience import PATIENT, Patience, Spacing
 from tplus_trio.streams.policy import RestartPolicy, Restarts
 from tplus_trio.streams.stats import StreamState, StreamStats
-from tplus_trio.streams.turns import Turns
+from tplus_trio.streams.decode_limiter import Turns
 from tplus_trio.transport.pacing import Dispatch, Priority
 from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket, WebSocketLimits
 

@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tplus_trio import Depth, MarketDataClient, Stream
 from tplus_trio.streams.buffer import Buffer
-from tplus_trio.streams.turns import _MANY, Turns
+from tplus_trio.streams.decode_limiter import _MANY, Turns
 from tplus_trio.testing import Exchange
 
 
