@@ -124,7 +124,7 @@ if TYPE_CHECKING:
         new_order_id,
         validate_order_id,
     )
-    from tplus_trio.streams.buffer import (
+    from tplus_trio.streams.overflow import (
         Overflow,
     )
     from tplus_trio.streams.policy import (
@@ -136,7 +136,10 @@ if TYPE_CHECKING:
         Sequencing,
     )
     from tplus_trio.streams.stats import (
+        ConnectionStatistics,
+        ConsumerStatistics,
         StreamState,
+        StreamStatistics,
         StreamStats,
     )
     from tplus_trio.streams.stream import (
@@ -177,7 +180,9 @@ __all__ = [
     "Client",
     "ClientOptions",
     "ConnectionFailed",
+    "ConnectionStatistics",
     "Connector",
+    "ConsumerStatistics",
     "CreateOrderRequest",
     "DecodeError",
     "DepositLanded",
@@ -250,6 +255,7 @@ __all__ = [
     "Stream",
     "StreamOptions",
     "StreamState",
+    "StreamStatistics",
     "StreamStats",
     "SubAccountAssetTransferred",
     "TcpConnector",
@@ -387,7 +393,7 @@ _ROOMS = {
         "new_order_id",
         "validate_order_id",
     ),
-    "streams.buffer": ("Overflow",),
+    "streams.overflow": ("Overflow",),
     "streams.policy": ("RestartPolicy",),
     "streams.recovery": (
         "Depth",
@@ -395,7 +401,10 @@ _ROOMS = {
         "Sequencing",
     ),
     "streams.stats": (
+        "ConnectionStatistics",
+        "ConsumerStatistics",
         "StreamState",
+        "StreamStatistics",
         "StreamStats",
     ),
     "streams.stream": ("Stream",),

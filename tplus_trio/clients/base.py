@@ -19,8 +19,8 @@ from tplus_trio.errors import MissingUserError
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.scopes import Scoped, open_service_tasks
 from tplus_trio.service import Service
-from tplus_trio.streams.buffer import Overflow, check_overflow
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.overflow import Overflow, check_overflow
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import CONFIRM_TIMEOUT, Depth
 from tplus_trio.streams.stream import Home, Stream, open_stream

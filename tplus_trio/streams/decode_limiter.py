@@ -1,4 +1,4 @@
-"""Which of a client's streams may bring items now, where many have some at once."""
+"""Which of a client's streams may decode now, when many have received something at once."""
 
 from __future__ import annotations
 
@@ -6,44 +6,45 @@ from typing import Final
 
 import trio
 
-__all__ = ["Turns"]
+__all__ = ["DecodeLimiter"]
 
-#: So many consumers may be on their way to items. As many streams cost no more for each message than one does.
-_MANY: Final = 4
+#: Consumers that may be about to run. With as many, a message costs no more than with one.
+_MAX_RESUMING: Final = 4
 
 
-class Turns:
-    """Keeps streams that are busy together from all decoding a batch before the first consumer has taken one.
+class DecodeLimiter:
+    """Keeps busy streams from all decoding a batch before the first consumer has taken one.
 
-    Hundreds of them would: what is decoded and not taken yet is looked through by each garbage collection, and the loop
-    takes a tenth of a second to go round. So a stream that has bytes waits while enough consumers have been woken and
-    had no turn yet. Consumers that are busy elsewhere were not woken, and hold nobody up.
+    Hundreds of them would: each garbage collection looks through what is decoded and not yet taken, and one pass of the
+    loop takes a tenth of a second. So a stream with received bytes waits while enough consumers have been woken and
+    have not run yet. A consumer that is busy elsewhere was not woken, and delays nobody.
     """
 
     def __init__(self) -> None:
-        self._coming = 0
+        #: Consumers that were woken and have not run yet.
+        self._resuming = 0
         self._streams = trio.lowlevel.ParkingLot()
 
     @property
-    def crowded(self) -> bool:
-        """Whether a stream is to `wait` before it decodes what it has."""
-        return self._coming >= _MANY
+    def is_saturated(self) -> bool:
+        """Whether a stream has to `wait` before it decodes what it has."""
+        return self._resuming >= _MAX_RESUMING
 
     async def wait(self) -> None:
-        """Wait for one's turn."""
+        """Wait until this stream may decode. Cancelling it affects no other stream."""
         await self._streams.park()
-        # This stream's consumer may be busy, and then wake nobody: the others must not depend on it.
-        self._go_on()
+        # This stream's consumer may be busy, and then nothing wakes it: the next stream must not depend on that.
+        self._wake_next()
 
-    def woken(self, consumers: int) -> None:
-        """So many consumers were woken, and run in the loop's next turn."""
-        self._coming += consumers
+    def consumers_woken(self, count: int) -> None:
+        """Count consumers that were woken, and run in the loop's next pass."""
+        self._resuming += count
 
-    def arrived(self) -> None:
-        """One of them runs."""
-        self._coming -= 1
-        self._go_on()
+    def consumer_resumed(self) -> None:
+        """Count one of them as running."""
+        self._resuming -= 1
+        self._wake_next()
 
-    def _go_on(self) -> None:
-        if self._coming < _MANY:
+    def _wake_next(self) -> None:
+        if self._resuming < _MAX_RESUMING:
             self._streams.unpark()
