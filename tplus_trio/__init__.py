@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tplus_trio.clients.order_book import (
         OrderBookClient,
     )
+    from tplus_trio.clients.statistics import (
+        ClientStatistics,
+    )
     from tplus_trio.errors import (
         ApiError,
         AuthError,
@@ -149,6 +152,9 @@ if TYPE_CHECKING:
         Connector,
         TcpConnector,
     )
+    from tplus_trio.transport.request_statistics import (
+        RequestStatistics,
+    )
     from tplus_trio.users import (
         LocalUser,
         User,
@@ -179,6 +185,7 @@ __all__ = [
     "CertificateRefused",
     "Client",
     "ClientOptions",
+    "ClientStatistics",
     "ConnectionFailed",
     "ConnectionStatistics",
     "Connector",
@@ -244,6 +251,7 @@ __all__ = [
     "RateLimitError",
     "ReplaceOrderDetails",
     "ReplaceOrderRequestPayload",
+    "RequestStatistics",
     "RestartLimitExceeded",
     "RestartPolicy",
     "Rows",
@@ -293,6 +301,7 @@ _ROOMS = {
     "clients.base": ("BookOptions", "Client", "ClientOptions", "StreamOptions"),
     "clients.market_data": ("MarketDataClient",),
     "clients.order_book": ("OrderBookClient",),
+    "clients.statistics": ("ClientStatistics",),
     "errors": (
         "ApiError",
         "AuthError",
@@ -412,6 +421,7 @@ _ROOMS = {
         "Connector",
         "TcpConnector",
     ),
+    "transport.request_statistics": ("RequestStatistics",),
     "users": (
         "LocalUser",
         "User",

@@ -83,6 +83,10 @@ class Home:
         finally:
             self._running.discard(supervisor)
 
+    def statistics(self) -> tuple[StreamStatistics, ...]:
+        """Return the counts of each stream that runs, in the order of their paths."""
+        return tuple(sorted((each.statistics() for each in self._running), key=lambda each: each.path))
+
     async def close(self) -> None:
         """End every stream in order, all at once."""
         await trio.lowlevel.checkpoint()
