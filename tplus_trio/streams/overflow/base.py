@@ -9,7 +9,7 @@ from typing import ClassVar, Generic, Literal, TypeVar
 import attrs
 import trio
 
-__all__ = ["Conflate", "Overflow", "OverflowOptions", "OverflowRule"]
+__all__ = ["Overflow"]
 
 T = TypeVar("T")
 
