@@ -17,7 +17,7 @@ from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.decode_limiter import DecodeLimiter
 from tplus_trio.streams.drop_marker import DropMarker
 from tplus_trio.streams.feed import Feed
-from tplus_trio.streams.overflow import Overflow, check_overflow, make_rule
+from tplus_trio.streams.overflow import Overflow, OverflowRule, check_overflow, make_rule
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.stats import StreamState, StreamStatistics, StreamStats
 from tplus_trio.streams.supervisor import Supervisor
@@ -309,7 +309,9 @@ def open_stream(
     """
     check_overflow(overflow, buffer, can_conflate=feed.conflate is not None)
     marker = DropMarker(service.now_ns)
-    rule = make_rule(overflow, buffer, conflate=feed.conflate, mark_drops=marker.mark, is_snapshot=feed.begins)
+    rule: OverflowRule[Any] = make_rule(
+        overflow, buffer, conflate=feed.conflate, mark_drops=marker.mark, is_snapshot=feed.begins
+    )
     items: Buffer[Any] = Buffer(rule, home.decode_limiter)
     supervisor: Supervisor[Any] = Supervisor(
         feed, service, items, home.decode_limiter, restart=restart, limits=limits, stats=ConnectionCounts(), draw=draw
