@@ -10,8 +10,7 @@ from typing import TypeAlias
 
 import attrs
 
-from tplus_trio import Depth, Gap, OrderBook, OrderBookDiff, PriceLevel, Sequencing
-from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio import Depth, Gap, OrderBook, OrderBookDiff, PriceLevel, Sequencing, StreamStats
 from tplus_trio.streams.recovery import DepthRecovery
 
 __all__ = ["Checker", "DepthModel", "State", "books_of"]
@@ -69,7 +68,7 @@ class DepthModel:
     """
 
     def __init__(self, *, sequence: Sequencing = "contiguous", first: int = 5000) -> None:
-        self.stats = ConnectionCounts()
+        self.stats = StreamStats()
         self.recovery = DepthRecovery(lambda: 0, self.stats, sequence=sequence)
         self.consumer = Checker()
         self.number = first

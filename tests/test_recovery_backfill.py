@@ -9,8 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from tplus_trio import AssetIdentifier, Gap, Trade
-from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio import AssetIdentifier, Gap, StreamStats, Trade
 from tplus_trio.streams.recovery import KlinesBackfill, TradesBackfill
 from tplus_trio.streams.recovery.backfill import Backfill
 
@@ -67,7 +66,7 @@ def clock() -> Clock:
 @pytest.fixture
 def recovery(clock: Clock) -> TradesBackfill:
     """Trades 1 and 2 came; then the connection was lost."""
-    made = TradesBackfill(clock, ConnectionCounts(), max_pages=3)
+    made = TradesBackfill(clock, StreamStats(), max_pages=3)
     made.lost("refused")
     assert made.subscribed() == ()
     assert made.synced
@@ -90,7 +89,7 @@ def test_missed_trades_come_first_and_in_order(recovery: TradesBackfill) -> None
 @pytest.fixture
 def fresh(clock: Clock) -> TradesBackfill:
     """Nothing came since the subscription at 1000; then the connection was lost."""
-    made = TradesBackfill(clock, ConnectionCounts(), max_pages=3)
+    made = TradesBackfill(clock, StreamStats(), max_pages=3)
     assert made.subscribed() == ()
     missing(made, clock)
     return made
@@ -212,7 +211,7 @@ def test_a_gap_over_two_losses_has_the_first_reason(recovery: TradesBackfill, cl
 
 
 def test_trades_of_two_markets_may_have_the_same_number() -> None:
-    machine = TradesBackfill(Clock(), ConnectionCounts(), max_pages=1)
+    machine = TradesBackfill(Clock(), StreamStats(), max_pages=1)
     machine.subscribed()
     other = attrs.evolve(trade(1), asset_id=AssetIdentifier(201))
     assert machine.receive([trade(1), other, other]) == [trade(1), other]
@@ -221,7 +220,7 @@ def test_trades_of_two_markets_may_have_the_same_number() -> None:
 @pytest.mark.parametrize("make", [TradesBackfill, KlinesBackfill])
 def test_a_first_connection_that_fails_misses_nothing(make: Callable[..., Backfill[Any]]) -> None:
     more = {"asset_id": ASSET} if make is KlinesBackfill else {}
-    machine = make(Clock(), ConnectionCounts(), max_pages=3, **more)
+    machine = make(Clock(), StreamStats(), max_pages=3, **more)
     for _ in range(3):
         machine.lost("refused")
     machine.subscribed()

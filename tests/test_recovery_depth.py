@@ -12,8 +12,7 @@ from depth_model import Checker, DepthModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tplus_trio import Depth, LocalBook, OrderBook, OrderBookDiff, Sequencing
-from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio import Depth, LocalBook, OrderBook, OrderBookDiff, Sequencing, StreamStats
 from tplus_trio.streams.recovery import DepthRecovery, check_sequencing, conflate_depth
 
 
@@ -42,7 +41,7 @@ class Recovery(DepthRecovery):
     """Spoken to in numbers."""
 
     def __init__(self, sequence: Sequencing = "auto") -> None:
-        self.stats = ConnectionCounts()
+        self.stats = StreamStats()
         super().__init__(lambda: 0, self.stats, sequence=sequence)
 
     def come(self, *given: int) -> list[str]:
@@ -72,7 +71,7 @@ def test_changes_wait_for_the_snapshot() -> None:
     assert recovery.told(5) == ["B5", "6", "7"]
     assert (recovery.page, recovery.synced, recovery.held) == (None, True, 0)
     assert recovery.come(8, 9) == ["8", "9"]
-    assert recovery.stats == ConnectionCounts()
+    assert recovery.stats == StreamStats()
 
 
 def test_a_snapshot_that_is_too_old_is_asked_for_again() -> None:

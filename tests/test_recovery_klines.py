@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_recovery_backfill import ASSET, Clock, missing, read_in_vain
 
-from tplus_trio import BadRow, Gap, KlinesPage, KlineUpdate, Timebar
-from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio import BadRow, Gap, KlinesPage, KlineUpdate, StreamStats, Timebar
 from tplus_trio.streams.recovery import KlinesBackfill
 
 MINUTE = 60_000_000_000
@@ -41,7 +40,7 @@ def clock() -> Clock:
 @pytest.fixture
 def candles(clock: Clock) -> KlinesBackfill:
     """The candle of minute 1 came, in two states; then the connection was lost."""
-    made = KlinesBackfill(clock, ConnectionCounts(), max_pages=3, asset_id=ASSET)
+    made = KlinesBackfill(clock, StreamStats(), max_pages=3, asset_id=ASSET)
     assert made.subscribed() == ()
     assert states(made.receive([candle(1, 1), candle(1, 2)])) == [(1, 1), (1, 2)]
     missing(made, clock)
@@ -74,7 +73,7 @@ def test_rest_does_not_set_a_candle_back(candles: KlinesBackfill) -> None:
 
 
 def test_a_loss_before_the_first_candle(clock: Clock) -> None:
-    made = KlinesBackfill(clock, ConnectionCounts(), max_pages=3, asset_id=ASSET)
+    made = KlinesBackfill(clock, StreamStats(), max_pages=3, asset_id=ASSET)
     clock.now = 2 * MINUTE + 7
     assert made.subscribed() == ()
     missing(made, clock, clock.now, 4 * MINUTE)
@@ -211,7 +210,7 @@ def test_a_gap_stands_for_a_candle_that_cannot_be_decoded(candles: KlinesBackfil
 )
 def test_the_last_state_of_every_candle_is_delivered(steps: list[tuple[str, int]]) -> None:
     minute, lag = 1, 0
-    recovery = KlinesBackfill(lambda: minute * MINUTE, ConnectionCounts(), max_pages=3, asset_id=ASSET)
+    recovery = KlinesBackfill(lambda: minute * MINUTE, StreamStats(), max_pages=3, asset_id=ASSET)
     recovery.subscribed()
     volumes = {1: 1}
     past = [dict(volumes)]

@@ -18,10 +18,10 @@ from tplus_trio import (
     OrdersSnapshot,
     OrdersUpdate,
     Side,
+    StreamStats,
     UnknownOrderEvent,
     UserOrders,
 )
-from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery import Marked, OrdersRecovery, Recovery
 
 _ZEROS: dict[str, Any] = {
@@ -45,7 +45,7 @@ def order(name: str) -> OrderResponse:
 
 
 def orders_recovery() -> OrdersRecovery:
-    return OrdersRecovery(count(100).__next__, ConnectionCounts())
+    return OrdersRecovery(count(100).__next__, StreamStats())
 
 
 def test_the_first_connection_needs_no_snapshot() -> None:
@@ -55,7 +55,7 @@ def test_the_first_connection_needs_no_snapshot() -> None:
     assert recovery.synced
     assert recovery.page is None
     assert recovery.receive([event(1)]) == [event(1)]
-    assert recovery._stats == ConnectionCounts()
+    assert recovery._stats == StreamStats()
 
 
 def test_a_snapshot_stands_before_what_came_meanwhile() -> None:
@@ -131,7 +131,7 @@ def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str])
 
 def test_a_gap_begins_where_something_came_last() -> None:
     clock = [10]
-    recovery: Marked[str] = Marked(lambda: clock[0], ConnectionCounts())
+    recovery: Marked[str] = Marked(lambda: clock[0], StreamStats())
     recovery.lost("refused")
     assert recovery.subscribed() == ()  # nothing was missed that was ever watched
     for now in (20, 30):
@@ -155,7 +155,7 @@ def test_a_gap_begins_where_something_came_last() -> None:
 
 
 def test_a_feed_of_whole_messages_needs_nothing() -> None:
-    stats = ConnectionCounts()
+    stats = StreamStats()
     recovery: Recovery[str] = Recovery(lambda: 0, stats)
     recovery.lost("refused")
     assert stats.gaps == 0

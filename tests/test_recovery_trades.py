@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tplus_trio import AssetIdentifier, Gap, Trade
-from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio import AssetIdentifier, Gap, StreamStats, Trade
 from tplus_trio.streams.recovery import TradesBackfill
 from tplus_trio.streams.recovery.memory import TradeMemory
 
@@ -58,7 +57,7 @@ class Recovery(TradesBackfill):
 
     def __init__(self) -> None:
         self.clock = Clock()
-        super().__init__(self.clock, ConnectionCounts(), max_pages=3, confirm_timeout=1.5)
+        super().__init__(self.clock, StreamStats(), max_pages=3, confirm_timeout=1.5)
         self.subscribed()
 
     def come(self, *given: int) -> list[Any]:
@@ -447,7 +446,7 @@ class Model:
     """A feed that loses its connection, a history that lags and comes in pages, and a recovery between the two."""
 
     def __init__(self, page_size: int, max_pages: int) -> None:
-        self.recovery = TradesBackfill(lambda: self.made * 10, ConnectionCounts(), max_pages=max_pages)
+        self.recovery = TradesBackfill(lambda: self.made * 10, StreamStats(), max_pages=max_pages)
         self.page_size = page_size
         self.made = 0
         self.history: list[Trade] = []
@@ -591,7 +590,7 @@ def test_each_trade_once_or_a_gap(steps: list[tuple[str, int]], page_size: int, 
 
 
 def test_a_held_status_that_rest_has_gone_beyond_is_not_delivered() -> None:
-    backfill = TradesBackfill(Clock(), ConnectionCounts(), max_pages=3)
+    backfill = TradesBackfill(Clock(), StreamStats(), max_pages=3)
     backfill.subscribed()
     backfill.receive([trade(1)])
     backfill.lost("reset")
@@ -617,7 +616,7 @@ def replayed(backfill: TradesBackfill) -> None:
 
 
 def test_after_a_replay_rest_is_asked_for_statuses_that_changed() -> None:
-    backfill = TradesBackfill(Clock(), ConnectionCounts(), max_pages=3)
+    backfill = TradesBackfill(Clock(), StreamStats(), max_pages=3)
     replayed(backfill)
     assert (backfill.page, backfill.is_optional) == (0, True)
     assert told(backfill.receive([trade(5)])) == [5], "nothing is held"
@@ -628,7 +627,7 @@ def test_after_a_replay_rest_is_asked_for_statuses_that_changed() -> None:
 
 
 def test_after_a_replay_nothing_is_missing_if_rest_cannot_be_asked() -> None:
-    backfill = TradesBackfill(Clock(), ConnectionCounts(), max_pages=3)
+    backfill = TradesBackfill(Clock(), StreamStats(), max_pages=3)
     replayed(backfill)
     backfill.do_without()
     assert backfill.page is None

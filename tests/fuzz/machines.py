@@ -27,7 +27,6 @@ from tplus_trio.models import (
     Trade,
     UserOrders,
 )
-from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery import (
     DepthRecovery,
     KlinesBackfill,
@@ -38,6 +37,7 @@ from tplus_trio.streams.recovery import (
     conflate_depth,
 )
 from tplus_trio.streams.recovery.base import Recovery
+from tplus_trio.streams.stats import StreamStats
 
 from .mutate import change_bytes
 from .runner import Target
@@ -129,7 +129,7 @@ def _read(book: LocalBook) -> None:
 
 def _depth(steps: _Steps) -> str:
     """What is delivered chains; merged now and then, it leads to the same book."""
-    clock, stats = _Clock(), ConnectionCounts()
+    clock, stats = _Clock(), StreamStats()
     mode = get_args(Sequencing)[next(steps, 0) % 3]
     recovery = DepthRecovery(clock, stats, sequence=mode)
     number = 100
@@ -171,7 +171,7 @@ def _depth(steps: _Steps) -> str:
 
 
 def _trades(steps: _Steps) -> str:
-    clock, stats, out = _Clock(), ConnectionCounts(), list[Any]()
+    clock, stats, out = _Clock(), StreamStats(), list[Any]()
     recovery = TradesBackfill(clock, stats, max_pages=1 + next(steps, 0) % 4)
 
     def item(n: int) -> Trade:
@@ -189,7 +189,7 @@ def _trades(steps: _Steps) -> str:
 
 
 def _klines(steps: _Steps) -> str:
-    clock, stats, out = _Clock(), ConnectionCounts(), list[Any]()
+    clock, stats, out = _Clock(), StreamStats(), list[Any]()
     recovery = KlinesBackfill(clock, stats, max_pages=1 + next(steps, 0) % 4, asset_id=_ASSETS[0])
     one = Decimal(1)
 
@@ -210,7 +210,7 @@ def _klines(steps: _Steps) -> str:
 
 def _orders(steps: _Steps) -> str:
     """Every event comes, once and in order, and a snapshot after each loss that was made good."""
-    clock, stats, out, sent = _Clock(), ConnectionCounts(), list[Any](), list[Any]()
+    clock, stats, out, sent = _Clock(), StreamStats(), list[Any](), list[Any]()
     recovery = OrdersRecovery(clock, stats)
 
     def item(n: int) -> OrderCancelFailedEvent:
@@ -231,7 +231,7 @@ def _orders(steps: _Steps) -> str:
 
 
 def _marked(steps: _Steps) -> str:
-    clock, stats, out = _Clock(), ConnectionCounts(), list[Any]()
+    clock, stats, out = _Clock(), StreamStats(), list[Any]()
 
     def item(n: int) -> Trade:
         return Trade(_ASSETS[0], n, Decimal(1), Decimal(1), n * 20, buyer_is_maker=False)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from tplus_trio.models import Gap
-from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery.base import Recovery, gap_until, times_of, told_until
 from tplus_trio.streams.recovery.pages import newest_first, of_two_readings, rows_of
 from tplus_trio.streams.recovery.seams import Seams
+from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["CONFIRM_TIMEOUT", "Backfill"]
 
@@ -65,7 +65,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     def __init__(
         self,
         now_ns: Callable[[], int],
-        stats: ConnectionCounts,
+        stats: StreamStats,
         *,
         max_pages: int,
         confirm_timeout: float = CONFIRM_TIMEOUT,

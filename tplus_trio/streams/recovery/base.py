@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from tplus_trio.models import Gap, Timebar
-from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["Marked", "Recovery", "gap_until", "times_of", "told_until"]
 
@@ -72,7 +72,7 @@ class Recovery(Generic[T]):
     #: Seconds, from when the present `ticket` was given, after which `expire` is to be called; None for never.
     hold_timeout: float | None = None
 
-    def __init__(self, now_ns: Callable[[], int], stats: ConnectionCounts) -> None:
+    def __init__(self, now_ns: Callable[[], int], stats: StreamStats) -> None:
         self._now_ns = now_ns
         self._stats = stats
         self._begun = False
@@ -134,7 +134,7 @@ class Recovery(Generic[T]):
 class Marked(Recovery[T | Gap], Generic[T]):
     """A feed of events that nothing can bring back: a `Gap` marks where some may be missing."""
 
-    def __init__(self, now_ns: Callable[[], int], stats: ConnectionCounts) -> None:
+    def __init__(self, now_ns: Callable[[], int], stats: StreamStats) -> None:
         super().__init__(now_ns, stats)
         #: Up to when nothing is missing. A dead connection is noticed late, so that is when the last item happened; not
         #: when it came, since what happened in between may have been on its way still.

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from tplus_trio.levels import says_the_same
 from tplus_trio.models import Gap, LinkedDiff, OrderBook, OrderBookDiff
-from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery.base import Recovery
+from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["Depth", "DepthRecovery", "Sequencing", "check_sequencing"]
 
@@ -61,7 +61,7 @@ class DepthRecovery(Recovery[Depth]):
     """
 
     def __init__(
-        self, now_ns: Callable[[], int], stats: ConnectionCounts, *, sequence: Sequencing, name: str = "depth"
+        self, now_ns: Callable[[], int], stats: StreamStats, *, sequence: Sequencing, name: str = "depth"
     ) -> None:
         super().__init__(now_ns, stats)
         self._name = name

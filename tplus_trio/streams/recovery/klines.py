@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from tplus_trio.models import AssetIdentifier, Gap, KlinesPage, KlineUpdate, Rows, Timebar
-from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery.backfill import CONFIRM_TIMEOUT, Backfill
+from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["KlinesBackfill"]
 
@@ -25,7 +25,7 @@ class KlinesBackfill(Backfill[KlineUpdate]):
     def __init__(
         self,
         now_ns: Callable[[], int],
-        stats: ConnectionCounts,
+        stats: StreamStats,
         *,
         max_pages: int,
         asset_id: AssetIdentifier,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from tplus_trio.models import OrderEvent, OrdersSnapshot, UserOrders
-from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery.base import Recovery
+from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["OrdersRecovery", "OrdersUpdate"]
 
@@ -22,7 +22,7 @@ class OrdersRecovery(Recovery[OrdersUpdate]):
     tells already: none is dropped.
     """
 
-    def __init__(self, now_ns: Callable[[], int], stats: ConnectionCounts) -> None:
+    def __init__(self, now_ns: Callable[[], int], stats: StreamStats) -> None:
         super().__init__(now_ns, stats)
         self._held: list[OrdersUpdate] = []
         #: What was held at another loss: it comes before the snapshot, which supersedes it.

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any, Final
 
 from tplus_trio.models import Gap, Trade
-from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery.backfill import CONFIRM_TIMEOUT, Backfill
 from tplus_trio.streams.recovery.memory import TradeMemory, identity_of, is_advanced
+from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["TradesBackfill"]
 
@@ -34,7 +34,7 @@ class TradesBackfill(Backfill[Trade]):
     def __init__(
         self,
         now_ns: Callable[[], int],
-        stats: ConnectionCounts,
+        stats: StreamStats,
         *,
         max_pages: int,
         confirm_timeout: float = CONFIRM_TIMEOUT,
