@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import trio
-from buffers import buffer_of, take
+from tests.helpers.buffers import buffer_of, take
 from hypothesis import given
 from hypothesis import strategies as st
 

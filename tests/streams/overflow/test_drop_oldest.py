@@ -6,7 +6,7 @@ from collections import deque
 
 import attrs
 import trio
-from buffers import buffer_of
+from tests.helpers.buffers import buffer_of
 from hypothesis import given
 from hypothesis import strategies as st
 

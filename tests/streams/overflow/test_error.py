@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from buffers import buffer_of, take
+from tests.helpers.buffers import buffer_of, take
 from trio.testing import wait_all_tasks_blocked
 
 from tplus_trio import SlowConsumer

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 import trio
-from buffers import take
+from tests.helpers.buffers import take
 from hypothesis import given
 from hypothesis import strategies as st
 
