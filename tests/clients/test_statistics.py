@@ -6,8 +6,8 @@ import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
-from tests.helpers.world import ASSET, DEPTH, open_world
 
+from tests.helpers.world import ASSET, DEPTH, open_world
 from tplus_trio import (
     ConnectionStatistics,
     Gap,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import trio
-from tests.helpers.buffers import buffer_of, take
 from trio.testing import wait_all_tasks_blocked
+
+from tests.helpers.buffers import buffer_of, take
 
 
 async def test_items_come_in_order() -> None:
