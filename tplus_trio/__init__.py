@@ -11,15 +11,17 @@ if TYPE_CHECKING:  # type checkers read the same names from the same modules
     from tplus_trio.clients.base import *
     from tplus_trio.clients.market_data import *
     from tplus_trio.clients.order_book import *
+    from tplus_trio.clients.statistics import *
     from tplus_trio.errors import *
     from tplus_trio.models import *
-    from tplus_trio.streams.buffer import *
+    from tplus_trio.streams.overflow.base import *
     from tplus_trio.streams.policy import *
     from tplus_trio.streams.recovery.depth import *
     from tplus_trio.streams.recovery.orders import *
     from tplus_trio.streams.stats import *
     from tplus_trio.streams.stream import *
     from tplus_trio.transport.connector import *
+    from tplus_trio.transport.request_statistics import *
     from tplus_trio.users import *
 
 #: The modules whose ``__all__`` are the public names, lower layers first: a name is looked for in this order, so that
@@ -28,9 +30,10 @@ _MODULES = (
     "errors",
     "models",
     "transport.connector",
+    "transport.request_statistics",
     "users",
     "streams.policy",
-    "streams.buffer",
+    "streams.overflow.base",
     "streams.stats",
     "streams.recovery.depth",
     "streams.recovery.orders",
@@ -39,6 +42,7 @@ _MODULES = (
     "clients.base",
     "clients.market_data",
     "clients.order_book",
+    "clients.statistics",
 )
 
 

@@ -20,6 +20,7 @@ from tplus_trio.transport.closing import CloseBudget
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.http import Answer, Http
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
+from tplus_trio.transport.request_statistics import RequestStatistics
 from tplus_trio.transport.websocket import WebSocket, WebSocketLimits, open_websocket
 from tplus_trio.users import User
 
@@ -113,6 +114,10 @@ class Service:
     def is_scarce(self) -> bool:
         """Whether requests are to be saved: the last handshake failed, or the service limits its clients."""
         return self._is_refusing or self._pacer.get().is_limited
+
+    def request_statistics(self) -> RequestStatistics:
+        """Return the counts of the REST requests as they are now."""
+        return self._http.statistics()
 
     async def sign(self, user: User, payload: str) -> bytes:
         """Sign what is to be sent to this service; see :func:`sign`."""

@@ -16,12 +16,13 @@ from tplus_trio.errors import ConnectionFailed, DecodeError, TplusError
 from tplus_trio.models import Rows
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.service import Service
+from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio.streams.decode_limiter import DecodeLimiter
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.outage import Outage
 from tplus_trio.streams.patience import PATIENT, Patience, Spacing
 from tplus_trio.streams.policy import RestartPolicy, Restarts
-from tplus_trio.streams.stats import StreamState, StreamStats
-from tplus_trio.streams.turns import Turns
+from tplus_trio.streams.stats import ConsumerStatistics, StreamState, StreamStatistics
 from tplus_trio.transport.pacing import Dispatch, Priority
 from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket, WebSocketLimits
 
@@ -53,6 +54,10 @@ class Sink(Protocol[T_contra]):
         """Take no more; ``error`` says why."""
         ...
 
+    def statistics(self) -> ConsumerStatistics:
+        """Return the consumer's counts as they are now."""
+        ...
+
 
 class Supervisor(Generic[T]):
     """Runs one feed from its first connection to its end, in one task of the stream's nursery.
@@ -66,17 +71,17 @@ class Supervisor(Generic[T]):
         feed: Feed[T],
         service: Service,
         sink: Sink[T],
-        turns: Turns,
+        decode_limiter: DecodeLimiter,
         *,
         restart: RestartPolicy | None,
         limits: WebSocketLimits,
-        stats: StreamStats,
+        stats: ConnectionCounts,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._feed = feed
         self._service = service
         self._sink = sink
-        self._turns = turns
+        self._decode_limiter = decode_limiter
         self._limits = attrs.evolve(limits, batch_size=feed.batch_size)
         self._restarts = Restarts(restart, draw)
         self._outage = Outage(feed.path)
@@ -97,7 +102,7 @@ class Supervisor(Generic[T]):
         self._changed = trio.Event()
         self._complained: set[str] = set()
         self.state: StreamState = StreamState.CONNECTING
-        self.stats: StreamStats = stats
+        self.stats: ConnectionCounts = stats
         self.failure: Exception | None = None
         self._trace: TracebackType | None = None
         self.done: trio.Event = trio.Event()
@@ -111,6 +116,12 @@ class Supervisor(Generic[T]):
     def last_error(self) -> Exception | None:
         """The failure that the present outage began with, or the one that ended the stream; None if there is none."""
         return self.failure or self._outage.cause
+
+    def statistics(self) -> StreamStatistics:
+        """Return the counts of the connection and of the consumer as they are now."""
+        return StreamStatistics(
+            path=self.path, state=self.state, connection=self.stats.statistics(), consumer=self._sink.statistics()
+        )
 
     # What an owner may order.
 
@@ -269,14 +280,14 @@ class Supervisor(Generic[T]):
 
     async def _read(self, websocket: WebSocket) -> None:
         """Deliver what a connection brings, for as long as it lasts."""
-        stats, recovery, turns = self.stats, self._recovery, self._turns
+        stats, recovery, limiter = self.stats, self._recovery, self._decode_limiter
         decode, decode_batch = self._feed.decode, self._feed.decode_batch
         counted = 0
         held_from = stats.bytes
         while True:
             frames = await websocket.receive()
-            if turns.crowded:
-                await turns.wait()
+            if limiter.is_saturated:
+                await limiter.wait()
             received = websocket.bytes_received
             stats.messages += len(frames)
             stats.bytes += received - counted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, cast
@@ -19,6 +20,7 @@ from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
 from tplus_trio.transport.pool import Connection, ConnectionPool
+from tplus_trio.transport.request_statistics import RequestStatistics
 from tplus_trio.transport.retry_after import retry_after
 
 __all__ = ["Answer", "Http"]
@@ -183,6 +185,9 @@ class Http:
         #: Around each request that is waiting or under way.
         self._under_way: set[trio.CancelScope] = set()
         self._ended = trio.lowlevel.ParkingLot()
+        #: Requests begun, and answers by status.
+        self._begun = 0
+        self._answers: Counter[int] = Counter()
         self._client = httpx.AsyncClient(
             base_url=str(endpoint),
             transport=_Transport(self._pool.get, redactor),
@@ -218,6 +223,7 @@ class Http:
         progress = _Progress()
         with trio.CancelScope() as scope:
             self._under_way.add(scope)
+            self._begun += 1
             try:
                 return await self._request(scope, progress, method, path, params, body, headers, dispatch)
             except (ConnectionFailed, DecodeError) as exc:
@@ -262,8 +268,19 @@ class Http:
         finally:
             queue.release(ticket)
         answer = Answer(response.status_code, response.headers, response.content)
+        self._answers[answer.status] += 1
         pacer.answered(queue, answer.status, sent_at, answer.retry_after)
         return answer
+
+    def statistics(self) -> RequestStatistics:
+        """Return the counts of the requests as they are now."""
+        under_way = len(self._under_way)
+        return RequestStatistics(
+            answers=dict(self._answers),
+            unanswered=self._begun - self._answers.total() - under_way,
+            under_way=under_way,
+            idle_connections=self.idle_connections,
+        )
 
     @property
     def idle_connections(self) -> int:
