@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tplus_trio import AssetIdentifier, Gap, StreamStats, Trade
 from tplus_trio.streams.recovery import TradesBackfill
-from tplus_trio.streams.recovery.memory import TradeMemory
+from tplus_trio.streams.recovery.trade_memory import TradeMemory
 
 ASSET = AssetIdentifier(200)
 

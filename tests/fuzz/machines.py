@@ -36,7 +36,7 @@ from tplus_trio.streams.recovery import (
     TradesBackfill,
     conflate_depth,
 )
-from tplus_trio.streams.recovery.base import Recovery
+from tplus_trio.streams.recovery.interface import Recovery
 from tplus_trio.streams.stats import StreamStats
 
 from .mutate import change_bytes

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from tplus_trio.models import Gap
-from tplus_trio.streams.recovery.base import Recovery, gap_until, times_of, told_until
-from tplus_trio.streams.recovery.pages import newest_first, of_two_readings, rows_of
-from tplus_trio.streams.recovery.seams import Seams
+from tplus_trio.streams.recovery.interface import Recovery, gap_until, times_of, told_until
+from tplus_trio.streams.recovery.history_rows import newest_first, of_two_readings, rows_of
+from tplus_trio.streams.recovery.page_joiner import Seams
 from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["CONFIRM_TIMEOUT", "Backfill"]

@@ -6,7 +6,7 @@ from collections import deque
 
 from tplus_trio.levels import latest_levels
 from tplus_trio.models import LinkedDiff, OrderBook, OrderBookDiff
-from tplus_trio.streams.recovery.depth import Depth
+from tplus_trio.streams.recovery.depth_recovery import Depth
 
 __all__ = ["conflate_depth"]
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from tplus_trio.levels import says_the_same
 from tplus_trio.models import Gap, LinkedDiff, OrderBook, OrderBookDiff
-from tplus_trio.streams.recovery.base import Recovery
+from tplus_trio.streams.recovery.interface import Recovery
 from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["Depth", "DepthRecovery", "Sequencing", "check_sequencing"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from tplus_trio.models import OrderEvent, OrdersSnapshot, UserOrders
-from tplus_trio.streams.recovery.base import Recovery
+from tplus_trio.streams.recovery.interface import Recovery
 from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["OrdersRecovery", "OrdersUpdate"]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tplus_trio.models import Gap, Trade
 from tplus_trio.streams.recovery.backfill import CONFIRM_TIMEOUT, Backfill
-from tplus_trio.streams.recovery.memory import TradeMemory, identity_of, is_advanced
+from tplus_trio.streams.recovery.trade_memory import TradeMemory, identity_of, is_advanced
 from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["TradesBackfill"]
