@@ -81,7 +81,7 @@ class DepthModel:
         self._wire: deque[OrderBookDiff] = deque()
         self._connected = False
         self._subscribed = False
-        #: The request under way: the ticket, whether it is early, the answer once it is made.
+        #: The request under way: the generation, whether it is early, the answer once it is made.
         self._asked: tuple[int, bool] | None = None
         self._answer: OrderBook | None = None
         self._stale = 0
@@ -176,8 +176,8 @@ class DepthModel:
 
     def ask(self, n: int) -> None:
         """The client asks for a snapshot, if one is wanted."""
-        if self.recovery.page is not None and self._asked is None and (self._subscribed or self.recovery.eager):
-            self._asked = (self.recovery.ticket, not self._subscribed)
+        if self.recovery.pending_request is not None and self._asked is None and (self._subscribed or self.recovery.eager):
+            self._asked = (self.recovery.generation, not self._subscribed)
             self.requests += 1
 
     def be_stale(self, n: int) -> None:
@@ -198,9 +198,9 @@ class DepthModel:
     def get_answer(self, n: int) -> None:
         """The answer arrives."""
         if self._asked is not None and self._answer is not None:
-            (ticket, early), answer = self._asked, self._answer
+            (generation, early), answer = self._asked, self._answer
             self._asked = self._answer = None
-            if ticket == self.recovery.ticket:
+            if generation == self.recovery.generation:
                 self._deliver(self.recovery.answer(0, answer, early=early))
 
     STEPS = (

@@ -27,7 +27,7 @@ from tplus_trio import (
     RestartPolicy,
 )
 from tplus_trio.streams.policy import Restarts
-from tplus_trio.streams.recovery import Marked, TradesBackfill
+from tplus_trio.streams.recovery import GapMarking, TradesBackfill
 from tplus_trio.streams.stats import StreamStats
 from tplus_trio.testing import MemoryNetwork
 
@@ -44,7 +44,7 @@ class Event:
 
 
 def marked_gap(clock: Clock, jumps: tuple[float, float, float], told_ns: int) -> Gap:
-    recovery = Marked[Any](clock, StreamStats())
+    recovery = GapMarking[Any](clock, StreamStats())
     recovery.subscribed()
     clock.pass_(jumps[0])
     recovery.receive([Event(told_ns)])

@@ -43,7 +43,7 @@ def missing(recovery: Backfill[Any], clock: Clock, since: int = 1000, until: int
     clock.now = until
     recovery.lost("reset")
     assert recovery.subscribed() == ()
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     assert not recovery.synced
 
 
@@ -51,7 +51,7 @@ def read_in_vain(recovery: Backfill[Any], *pages: Any) -> Sequence[Any]:
     """REST is read until the recovery gives up; what it delivers then."""
     for _ in range(5):
         for number, page in enumerate(pages):
-            assert recovery.page == number
+            assert recovery.pending_request == number
             assert recovery.answer(number, page, early=False) == ()
     for number, page in enumerate(pages[:-1]):
         assert recovery.answer(number, page, early=False) == ()
@@ -78,9 +78,9 @@ def recovery(clock: Clock) -> TradesBackfill:
 def test_missed_trades_come_first_and_in_order(recovery: TradesBackfill) -> None:
     assert recovery.receive(trades(8, 9)) == ()
     assert recovery.answer(0, trades(9, 8, 7, 6), early=False) == ()
-    assert recovery.page == 1
+    assert recovery.pending_request == 1
     assert ids(recovery.answer(1, trades(5, 4, 3, 2), early=False)) == [3, 4, 5, 6, 7, 8, 9]
-    assert recovery.page is None
+    assert recovery.pending_request is None
     assert (recovery.synced, recovery.held) == (True, 0)
     assert recovery.receive(trades(9, 10)) == trades(10)
     assert (recovery._stats.gaps, recovery._stats.resyncs) == (1, 1)
@@ -107,7 +107,7 @@ def test_a_loss_before_the_first_trade(fresh: TradesBackfill, pages: list[list[T
     fresh.receive(trades(1003, 1004))
     for number, page in enumerate(pages[:-1]):
         assert fresh.answer(number, page, early=False) == ()
-        assert fresh.page == number + 1
+        assert fresh.pending_request == number + 1
     assert ids(fresh.answer(len(pages) - 1, pages[-1], early=False)) == [*told, 1004]
     assert fresh.synced
 
@@ -117,7 +117,7 @@ def test_a_loss_before_the_first_trade_and_a_history_that_lags(fresh: TradesBack
     fresh.receive(trades(1003, 1004))
     for _ in range(5):
         assert fresh.answer(0, page, early=False) == ()
-        assert fresh.page == 0
+        assert fresh.pending_request == 0
     gap, *rest = fresh.answer(0, page, early=False)
     assert isinstance(gap, Gap)
     assert ids(rest) == [1003, 1004]
@@ -166,7 +166,7 @@ def test_trades_that_are_made_between_two_pages_shift_them(recovery: TradesBackf
     recovery.answer(0, trades(6, 5), early=False)
     recovery.receive(trades(7))
     assert recovery.answer(1, trades(5, 4, 3, 2), early=False) == ()
-    assert (recovery.page, recovery.retry_after) == (0, 0.0)  # 7 came while REST was asked, or after what REST has
+    assert (recovery.pending_request, recovery.retry_after) == (0, 0.0)  # 7 came while REST was asked, or after what REST has
     assert recovery.answer(0, trades(7, 6, 5), early=False) == ()
     assert ids(recovery.answer(1, trades(5, 4, 3, 2), early=False)) == [3, 4, 5, 6, 7]
 
@@ -192,10 +192,10 @@ def test_a_gap_does_not_end_before_it_begins(recovery: TradesBackfill, clock: Cl
 def test_a_second_loss_begins_again(recovery: TradesBackfill, clock: Clock) -> None:
     recovery.receive(trades(5))
     recovery.answer(0, trades(5, 4), early=False)
-    ticket = recovery.ticket
+    generation = recovery.generation
     clock.now = 2500
     recovery.lost("refused")
-    assert (recovery.page, recovery.held, recovery.ticket != ticket) == (0, 0, True)
+    assert (recovery.pending_request, recovery.held, recovery.generation != generation) == (0, 0, True)
     recovery.subscribed()
     recovery.receive(trades(8))
     assert ids(recovery.answer(0, trades(8, 7, 6, 5, 4, 3, 2), early=False)) == [3, 4, 5, 6, 7, 8]

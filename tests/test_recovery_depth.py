@@ -65,11 +65,11 @@ def synced(number: int = 100, sequence: Sequencing = "auto") -> Recovery:
 
 def test_changes_wait_for_the_snapshot() -> None:
     recovery = subscribed()
-    assert (recovery.page, recovery.synced) == (0, False)
+    assert (recovery.pending_request, recovery.synced) == (0, False)
     assert recovery.come(5, 6) == recovery.come(7) == []
     assert recovery.held == 3
     assert recovery.told(5) == ["B5", "6", "7"]
-    assert (recovery.page, recovery.synced, recovery.held) == (None, True, 0)
+    assert (recovery.pending_request, recovery.synced, recovery.held) == (None, True, 0)
     assert recovery.come(8, 9) == ["8", "9"]
     assert recovery.stats == StreamStats()
 
@@ -78,7 +78,7 @@ def test_a_snapshot_that_is_too_old_is_asked_for_again() -> None:
     recovery = subscribed()
     recovery.come(10, 11)
     assert recovery.told(7) == recovery.told(8) == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     assert recovery.told(9) == ["B9", "10", "11"]
 
 
@@ -148,10 +148,10 @@ def test_increasing_numbers_never_prove_an_early_snapshot() -> None:
 
 def test_a_jump_asks_for_a_new_snapshot_and_keeps_what_came_with_it() -> None:
     recovery = synced()
-    ticket = recovery.ticket
+    generation = recovery.generation
     assert recovery.come(101, 103, 104) == ["101"]
-    assert recovery.ticket != ticket
-    assert (recovery.page, recovery.synced, recovery.held, recovery.stats.gaps) == (0, False, 2, 1)
+    assert recovery.generation != generation
+    assert (recovery.pending_request, recovery.synced, recovery.held, recovery.stats.gaps) == (0, False, 2, 1)
     assert recovery.told(101) == []
     assert recovery.told(102) == ["B102", "103", "104"]
     assert recovery.stats.resyncs == 1
@@ -180,7 +180,7 @@ def test_an_old_number_with_another_content_asks_for_one_snapshot(change: OrderB
     recovery.come(101, 102, 103)
     number = change.sequence_number
     assert numbers(recovery.receive([change])) == []
-    assert (recovery.page, recovery.synced, recovery.held) == (0, False, 0)
+    assert (recovery.pending_request, recovery.synced, recovery.held) == (0, False, 0)
     assert recovery.told(number - 1) == []  # older than what made it doubtful
     assert recovery.told(number) == [f"B{number}"]
     assert recovery.come(number + 1) == [str(number + 1)]
@@ -198,9 +198,9 @@ def test_after_a_doubt_the_service_may_as_well_have_gone_on() -> None:
 def test_an_old_number_while_a_snapshot_is_awaited() -> None:
     recovery = subscribed()
     recovery.come(500, 501)
-    ticket = recovery.ticket
+    generation = recovery.generation
     recovery.come(1, 2)
-    assert recovery.ticket != ticket
+    assert recovery.generation != generation
     assert recovery.held == 1
     assert recovery.told(501) == ["B501"]  # may be an answer of before, or the service goes on
     recovery = subscribed()
@@ -269,7 +269,7 @@ def test_a_connection_that_is_far_behind_costs_few_snapshots() -> None:
     recovery, newest, requests = subscribed(), 5000, 0
     for number in range(1, newest + 1):
         assert recovery.come(number) == []
-        if recovery.page is not None:
+        if recovery.pending_request is not None:
             requests += 1
             recovery.told(newest)
     assert recovery.come(newest + 1) == [str(newest + 1)]
@@ -279,9 +279,9 @@ def test_a_connection_that_is_far_behind_costs_few_snapshots() -> None:
 def test_a_new_beginning_while_a_snapshot_is_awaited() -> None:
     recovery = subscribed()
     recovery.come(5000, 5001)
-    ticket = recovery.ticket
+    generation = recovery.generation
     recovery.come(1)
-    assert recovery.ticket != ticket  # an answer under way may be about the book of before
+    assert recovery.generation != generation  # an answer under way may be about the book of before
     assert recovery.held == 1
     assert recovery.told(1) == ["B1"]
     assert recovery.come(2) == ["2"]
@@ -290,9 +290,9 @@ def test_a_new_beginning_while_a_snapshot_is_awaited() -> None:
 def test_after_a_loss_all_begins_again() -> None:
     recovery = synced()
     recovery.come(101)
-    ticket = recovery.ticket
+    generation = recovery.generation
     recovery.lost("reset")
-    assert (recovery.page, recovery.synced, recovery.ticket != ticket) == (0, False, True)
+    assert (recovery.pending_request, recovery.synced, recovery.generation != generation) == (0, False, True)
     recovery.subscribed()
     recovery.come(150)
     recovery.lost("reset")

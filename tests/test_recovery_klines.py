@@ -107,7 +107,7 @@ def test_a_history_of_candles_that_ends_within_the_hole(candles: KlinesBackfill,
 def test_an_answer_that_does_not_reach_the_feed_is_asked_for_again(candles: KlinesBackfill) -> None:
     candles.receive([candle(4, 1)])
     assert candles.answer(0, bars((1, 5), (2, 1)), early=False) == ()
-    assert candles.page == 0
+    assert candles.pending_request == 0
     assert states(candles.answer(0, bars((1, 5), (2, 7), (3, 2), (4, 1)), early=False)) == [
         (1, 5),
         (2, 7),
@@ -125,16 +125,16 @@ def test_an_answer_that_never_reaches_the_feed_leaves_a_gap(candles: KlinesBackf
 
 def test_the_first_candle_after_an_outage_is_held_for_a_read(candles: KlinesBackfill) -> None:
     assert states(candles.answer(0, bars((1, 5)), early=False)) == [(1, 5)]
-    assert (candles.synced, candles.page) == (True, None)
+    assert (candles.synced, candles.pending_request) == (True, None)
     assert candles.receive([candle(3, 1)]) == ()
-    assert (candles.synced, candles.page, candles.urgent, candles.hold_timeout) == (True, 0, True, 1.0)
+    assert (candles.synced, candles.pending_request, candles.urgent, candles.hold_timeout) == (True, 0, True, 1.0)
     assert states(candles.answer(0, bars((1, 6), (2, 4), (3, 1)), early=False)) == [(1, 6), (2, 4), (3, 1)]
 
 
 def test_the_candle_that_rest_told_last_needs_no_other_read(candles: KlinesBackfill) -> None:
     candles.answer(0, bars((1, 5), (2, 1)), early=False)
     assert states(candles.receive([candle(2, 3)])) == [(2, 3)]
-    assert candles.page is None
+    assert candles.pending_request is None
 
 
 def test_the_close_of_a_candle_comes_with_the_next_ones_first_frame(candles: KlinesBackfill) -> None:
@@ -174,9 +174,9 @@ def test_a_candle_that_moves_to_the_page_before_is_not_lost(candles: KlinesBackf
     assert candles.answer(0, bars((7, 1), (8, 1), (9, 1)), early=False) == ()
     # 8 was taken off meanwhile, so that 6 is on the page before.
     assert candles.answer(1, bars((3, 1), (4, 1), (5, 1)), early=False) == ()
-    assert (candles.page, candles.retry_after) == (0, 0.0)
+    assert (candles.pending_request, candles.retry_after) == (0, 0.0)
     assert candles.answer(0, bars((6, 2), (7, 2), (9, 1)), early=False) == ()
-    assert candles.page == 2
+    assert candles.pending_request == 2
     found = candles.answer(2, bars((0, 1), (1, 1), (2, 1)), early=False)
     assert states(found) == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 2), (7, 2), (8, 1), (9, 1)]
 
@@ -185,7 +185,7 @@ def test_minutes_without_a_candle_need_a_page_twice(candles: KlinesBackfill) -> 
     candles.receive([candle(9, 1)])
     assert candles.answer(0, bars((7, 1), (9, 1)), early=False) == ()
     assert candles.answer(1, bars((0, 1), (1, 1), (4, 1)), early=False) == ()
-    assert candles.page == 0
+    assert candles.pending_request == 0
     assert states(candles.answer(0, bars((7, 1), (9, 1)), early=False)) == [(1, 1), (4, 1), (7, 1), (9, 1)]
 
 
@@ -240,12 +240,12 @@ def test_the_last_state_of_every_candle_is_delivered(steps: list[tuple[str, int]
                 out += recovery.subscribed()
             case "lag":
                 lag = n
-            case "ask" if recovery.page is not None and asked is None:
+            case "ask" if recovery.pending_request is not None and asked is None:
                 state = past[-1 - min(lag, len(past) - 1)]
-                asked = (recovery.ticket, recovery.page, bars(*sorted(state.items())) if recovery.page == 0 else bars())
+                asked = (recovery.generation, recovery.pending_request, bars(*sorted(state.items())) if recovery.pending_request == 0 else bars())
             case "answer" if asked is not None:
-                (ticket, page, found), asked = asked, None
-                if ticket == recovery.ticket:
+                (generation, page, found), asked = asked, None
+                if generation == recovery.generation:
                     out += recovery.answer(page, found, early=False)
             case _:
                 pass

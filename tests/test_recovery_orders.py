@@ -22,7 +22,7 @@ from tplus_trio import (
     UnknownOrderEvent,
     UserOrders,
 )
-from tplus_trio.streams.recovery import Marked, OrdersRecovery, Recovery
+from tplus_trio.streams.recovery import GapMarking, OrdersRecovery, Recovery
 
 _ZEROS: dict[str, Any] = {
     f"{state}_{what}": Decimal(0)
@@ -53,7 +53,7 @@ def test_the_first_connection_needs_no_snapshot() -> None:
     recovery.lost("refused")
     assert recovery.subscribed() == ()
     assert recovery.synced
-    assert recovery.page is None
+    assert recovery.pending_request is None
     assert recovery.receive([event(1)]) == [event(1)]
     assert recovery._stats == StreamStats()
 
@@ -67,7 +67,7 @@ def test_a_snapshot_stands_before_what_came_meanwhile() -> None:
     recovery.subscribed()
     assert recovery.receive([event(2)]) == ()
     assert recovery.receive([event(3), event(4)]) == ()
-    assert (recovery.page, recovery.held) == (0, 3)
+    assert (recovery.pending_request, recovery.held) == (0, 3)
     snapshot, *events = recovery.answer(0, UserOrders((order("a"),), {}), early=False)
     assert snapshot == OrdersSnapshot((order("a"),), 100)
     assert events == [event(2), event(3), event(4)]
@@ -89,9 +89,9 @@ def test_events_between_two_losses_are_not_lost() -> None:
     recovery = orders_recovery()
     recovery.subscribed()
     for number in (1, 2):
-        before = recovery.ticket
+        before = recovery.generation
         recovery.lost("again")
-        assert recovery.ticket != before  # an answer under way is about another hole
+        assert recovery.generation != before  # an answer under way is about another hole
         recovery.subscribed()
         recovery.receive([event(number)])
     recovery.lost("a third time")
@@ -115,10 +115,10 @@ def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str])
             recovery.lost("a hole")
             out += recovery.subscribed()
             out += recovery.receive([UnknownOrderEvent("Hole", {"n": holes})])
-        elif recovery.page is not None:
-            out += recovery.answer(recovery.page, NONE, early=False)
-    if recovery.page is not None:
-        out += recovery.answer(recovery.page, NONE, early=False)
+        elif recovery.pending_request is not None:
+            out += recovery.answer(recovery.pending_request, NONE, early=False)
+    if recovery.pending_request is not None:
+        out += recovery.answer(recovery.pending_request, NONE, early=False)
     assert [item.order_id for item in out if isinstance(item, OrderReplaceFailedEvent)] == [
         str(n + 1) for n in range(told)
     ]
@@ -131,7 +131,7 @@ def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str])
 
 def test_a_gap_begins_where_something_came_last() -> None:
     clock = [10]
-    recovery: Marked[str] = Marked(lambda: clock[0], StreamStats())
+    recovery: GapMarking[str] = GapMarking(lambda: clock[0], StreamStats())
     recovery.lost("refused")
     assert recovery.subscribed() == ()  # nothing was missed that was ever watched
     for now in (20, 30):

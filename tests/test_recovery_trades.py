@@ -65,14 +65,14 @@ class Recovery(TradesBackfill):
         return told(self.receive(trades(*given)))
 
     def page_is(self, *given: int | None) -> list[Any]:
-        assert self.page is not None
-        return told(self.answer(self.page, rows(*given), early=False))
+        assert self.pending_request is not None
+        return told(self.answer(self.pending_request, rows(*given), early=False))
 
 
 def lost(recovery: Recovery) -> Recovery:
     recovery.lost("reset")
     recovery.subscribed()
-    assert (recovery.page, recovery.synced) == (0, False)
+    assert (recovery.pending_request, recovery.synced) == (0, False)
     return recovery
 
 
@@ -116,14 +116,14 @@ def test_an_answer_may_reach_beyond_the_first_live_trade(recovery: Recovery) -> 
 
 def test_where_nothing_live_has_come_the_first_live_trade_is_held_for_one_more_read(recovery: Recovery) -> None:
     assert recovery.page_is(5, 4, 3) == [4, 5]
-    assert (recovery.page, recovery.synced, recovery.urgent, recovery.hold_timeout) == (None, True, False, None)
-    ticket = recovery.ticket
+    assert (recovery.pending_request, recovery.synced, recovery.urgent, recovery.hold_timeout) == (None, True, False, None)
+    generation = recovery.generation
     assert recovery.come(7) == []
-    assert (recovery.page, recovery.synced, recovery.urgent, recovery.hold_timeout) == (0, True, True, 1.5)
-    assert recovery.ticket != ticket
+    assert (recovery.pending_request, recovery.synced, recovery.urgent, recovery.hold_timeout) == (0, True, True, 1.5)
+    assert recovery.generation != generation
     assert recovery.come(8) == []
     assert recovery.page_is(7, 6, 5) == [6, 7, 8]
-    assert (recovery.page, recovery.urgent, recovery.hold_timeout) == (None, False, None)
+    assert (recovery.pending_request, recovery.urgent, recovery.hold_timeout) == (None, False, None)
     # Once an outage.
     assert recovery.come(12) == [12]
     assert (recovery._stats.gaps, recovery._stats.resyncs) == (1, 1)
@@ -134,9 +134,9 @@ def test_the_read_that_confirms_is_repeated_until_its_time_is_over(recovery: Rec
     recovery.come(8)
     for _ in range(9):
         assert recovery.page_is(6, 5, 4) == []
-        assert recovery.page == 0
+        assert recovery.pending_request == 0
     assert told(recovery.expire()) == [6, "gap", 8]
-    assert (recovery.page, recovery.hold_timeout, recovery.synced) == (None, None, True)
+    assert (recovery.pending_request, recovery.hold_timeout, recovery.synced) == (None, None, True)
     assert recovery.expire() == ()
     assert recovery.come(9) == [9]
 
@@ -156,9 +156,9 @@ def test_the_feed_brings_what_rest_had(recovery: Recovery) -> None:
 
 
 def test_a_feed_that_begins_again_with_what_was_delivered_has_bridged_the_hole(recovery: Recovery) -> None:
-    ticket = recovery.ticket
+    generation = recovery.generation
     assert recovery.come(2, 3, 4, 5) == [4, 5]
-    assert (recovery.is_optional, recovery.synced, recovery.ticket != ticket) == (True, True, True)
+    assert (recovery.is_optional, recovery.synced, recovery.generation != generation) == (True, True, True)
     assert recovery.come(9) == [9]
 
 
@@ -169,19 +169,19 @@ def test_only_the_first_trade_of_a_connection_bridges(recovery: Recovery) -> Non
     recovery.come(1, 2, 3)
     recovery.hole("a bad frame")
     assert recovery.come(3) == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
 
 
 def test_news_of_an_old_trade_bridges_nothing(recovery: Recovery) -> None:
     assert recovery.receive([trade(3, status="Rollbacked")]) == ()
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
 
 
 def test_a_hole_while_rest_is_asked_does_not_begin_from_the_start(recovery: Recovery) -> None:
     recovery.come(7)
-    ticket = recovery.ticket
+    generation = recovery.generation
     assert recovery.hole("a bad frame") == ()
-    assert recovery.ticket == ticket
+    assert recovery.generation == generation
     # The answer is from before 8 may have been missed: that is seen with the next trade.
     assert recovery.page_is(7, 6, 5, 4, 3) == [4, 5, 6, 7]
     assert recovery.come(9) == []
@@ -342,9 +342,9 @@ def test_a_trade_that_moves_to_the_page_before_is_not_lost(recovery: Recovery) -
     assert recovery.page_is(9, 8, 7, 6) == []
     # 8 was taken off meanwhile, so that 5 is on the page before.
     assert recovery.page_is(4, 3, 2, 1) == []
-    assert (recovery.page, recovery.retry_after) == (0, 0.0)
+    assert (recovery.pending_request, recovery.retry_after) == (0, 0.0)
     assert recovery.page_is(9, 7, 6, 5) == [4, 5, 6, 7, 8, 9]
-    assert recovery.page is None
+    assert recovery.pending_request is None
 
 
 def test_trades_move_while_the_page_is_read_again(recovery: Recovery) -> None:
@@ -353,9 +353,9 @@ def test_trades_move_while_the_page_is_read_again(recovery: Recovery) -> None:
     assert recovery.page_is(6, 5, 4, 3) == []
     # 7 and 8 are missing. Two more are made and others taken off.
     assert recovery.page_is(14, 13, 12, 9) == []
-    assert recovery.page == 1
+    assert recovery.pending_request == 1
     assert recovery.page_is(8, 7, 6, 5) == []
-    assert recovery.page == 2
+    assert recovery.pending_request == 2
     assert recovery.page_is(4, 3) == [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
 
 
@@ -365,11 +365,11 @@ def test_a_page_that_ends_as_before_shows_nothing(recovery: Recovery) -> None:
     # 25 was taken off; 10 moves up, and down again when 31 is made.
     assert recovery.page_is(5, 4, 3) == []
     assert recovery.page_is(31, 30, 20) == []
-    assert recovery.page == 1
+    assert recovery.pending_request == 1
     assert recovery.page_is(10, 5, 4) == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     assert recovery.page_is(31, 30, 20) == []
-    assert recovery.page == 2
+    assert recovery.pending_request == 2
     assert recovery.page_is(3, 2, 1) == [4, 5, 10, 20, 25, 30, 31]
 
 
@@ -378,27 +378,27 @@ def test_a_page_that_is_as_before_shows_that_nothing_moved(recovery: Recovery) -
     # Not every number is a trade here.
     assert recovery.page_is(30, 25, 20) == []
     assert recovery.page_is(10, 5, 3) == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     assert recovery.page_is(30, 25, 20) == [5, 10, 20, 25, 30]
 
 
 def test_trades_of_one_time_keep_their_order_when_a_page_is_read_again(recovery: Recovery) -> None:
     def page_is(*numbers: int) -> list[Any]:
-        assert recovery.page is not None
+        assert recovery.pending_request is not None
         # Not every number is a trade, so the pages join only once they were read again.
         page = [attrs.evolve(trade(number), timestamp_ns=40 if number > 3 else 30) for number in numbers]
-        return told(recovery.answer(recovery.page, page, early=False))
+        return told(recovery.answer(recovery.pending_request, page, early=False))
 
     assert page_is(30, 25, 20) == []
     assert page_is(10, 5, 3) == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     assert page_is(30, 25, 20) == [5, 10, 20, 25, 30]
 
 
 def test_a_row_that_is_unreadable_in_two_readings_of_a_page_is_one_gap(recovery: Recovery) -> None:
     assert recovery.page_is(30, None, 20) == []
     assert recovery.page_is(10, 5, 3) == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     out = recovery.answer(0, rows(30, None, 20), early=False)
     assert told(out) == [5, 10, 20, "gap", 30]
     (gap,) = [item for item in out if isinstance(item, Gap)]
@@ -417,7 +417,7 @@ def test_replicas_of_different_age_that_answer_in_turn_leave_a_gap(recovery: Rec
     requests = 0
     while not recovery.synced:
         requests += 1
-        out += recovery.page_is(*((9, 8, 7, 6) if recovery.page == 0 else (3, 2, 1)))
+        out += recovery.page_is(*((9, 8, 7, 6) if recovery.pending_request == 0 else (3, 2, 1)))
     assert out == ["gap", 9]
     assert requests < 50
 
@@ -428,11 +428,11 @@ def test_a_page_that_was_emptied_is_not_the_end_of_history() -> None:
     assert recovery.page_is(9, 8, 7) == []
     # 8 was taken off, and 6 moved up: below it there is nothing.
     assert recovery.page_is() == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     recovery.page_is(9, 7, 6)
-    assert recovery.page == 1
+    assert recovery.pending_request == 1
     assert recovery.page_is() == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     assert recovery.page_is(9, 7, 6) == [6, 7, 8, 9]
 
 
@@ -516,7 +516,7 @@ class Model:
 
     def remove(self, n: int) -> None:
         """One of the newest trades is taken off the list that REST has."""
-        is_first_seam = self.recovery._seams.page <= 1 and self.recovery.page in {None, 0, 1}
+        is_first_seam = self.recovery._seams.page <= 1 and self.recovery.pending_request in {None, 0, 1}
         if len(self.listed) > n and is_first_seam:
             self.removed.add(self.listed.pop(-1 - n).trade_id)
 
@@ -535,19 +535,19 @@ class Model:
         self.out += self.recovery.expire()
 
     def ask(self, n: int) -> None:
-        page = self.recovery.page
+        page = self.recovery.pending_request
         if page is not None and self._asked is None:
             # Of rows that move up and back between two requests, nothing is known.
             if page == 0 == self.recovery._seams.page:
                 self._lag = self._next_lag
             newest_first = self.listed[: max(0, len(self.listed) - self._lag)][::-1]
             found = newest_first[page * self.page_size :][: self.page_size]
-            self._asked = (self.recovery.ticket, page, found[::-1] if self.is_shuffled else found)
+            self._asked = (self.recovery.generation, page, found[::-1] if self.is_shuffled else found)
 
     def answer(self, n: int) -> None:
         if self._asked is not None:
-            (ticket, page, found), self._asked = self._asked, None
-            if ticket == self.recovery.ticket:
+            (generation, page, found), self._asked = self._asked, None
+            if generation == self.recovery.generation:
                 self.out += self.recovery.answer(page, found, early=False)
 
     def settle(self) -> None:
@@ -618,11 +618,11 @@ def replayed(backfill: TradesBackfill) -> None:
 def test_after_a_replay_rest_is_asked_for_statuses_that_changed() -> None:
     backfill = TradesBackfill(Clock(), StreamStats(), max_pages=3)
     replayed(backfill)
-    assert (backfill.page, backfill.is_optional) == (0, True)
+    assert (backfill.pending_request, backfill.is_optional) == (0, True)
     assert told(backfill.receive([trade(5)])) == [5], "nothing is held"
     news = backfill.answer(0, [trade(6), trade(5), trade(4), trade(3), trade(2), trade(1)], early=False)
     assert told(news) == [3], "what the feed has not told yet is left to it"
-    assert backfill.page is None
+    assert backfill.pending_request is None
     assert told(backfill.receive([trade(6)])) == [6]
 
 
@@ -630,5 +630,5 @@ def test_after_a_replay_nothing_is_missing_if_rest_cannot_be_asked() -> None:
     backfill = TradesBackfill(Clock(), StreamStats(), max_pages=3)
     replayed(backfill)
     backfill.do_without()
-    assert backfill.page is None
+    assert backfill.pending_request is None
     assert told(backfill.receive([trade(5)])) == [5]

@@ -30,7 +30,7 @@ from tplus_trio.models import (
 from tplus_trio.streams.recovery import (
     DepthRecovery,
     KlinesBackfill,
-    Marked,
+    GapMarking,
     OrdersRecovery,
     Sequencing,
     TradesBackfill,
@@ -91,19 +91,19 @@ def _drive(
                 if subscribed:
                     yield recovery.receive([item(next(steps, 0)) for _ in range(n % 8 + (step & 7 == 5))])
             case 6:
-                if recovery.page is not None and (subscribed or recovery.eager):
-                    asked = (recovery.ticket, recovery.page, not subscribed)
+                if recovery.pending_request is not None and (subscribed or recovery.eager):
+                    asked = (recovery.generation, recovery.pending_request, not subscribed)
             case _:
                 clock.now += n
                 if subscribed and n % 4 == 3 and recovery.hold_timeout is not None:
                     yield recovery.expire()
                 if asked is not None:
-                    (ticket, number, early), asked = asked, None
+                    (generation, number, early), asked = asked, None
                     answer = page([item(next(steps, 0)) for _ in range(n % 8)])
-                    if ticket == recovery.ticket:
+                    if generation == recovery.generation:
                         yield recovery.answer(number, answer, early=early)
         assert recovery.held >= 0
-        assert recovery.synced or recovery.page is not None
+        assert recovery.synced or recovery.pending_request is not None
         assert recovery.hold_timeout is None or (recovery.urgent and recovery.held)
 
 
@@ -185,7 +185,7 @@ def _trades(steps: _Steps) -> str:
     keys = [(t.asset_id, t.trade_id, t.timestamp_ns, t.status) for t in out if isinstance(t, Trade)]
     assert len(keys) == len(set(keys)), "a trade came twice"
     _check_gaps(out)
-    return f"ok {stats.gaps} {stats.resyncs} {recovery.page} {recovery.held} {len(out) - len(keys)} {len(keys) // 4}"
+    return f"ok {stats.gaps} {stats.resyncs} {recovery.pending_request} {recovery.held} {len(out) - len(keys)} {len(keys) // 4}"
 
 
 def _klines(steps: _Steps) -> str:
@@ -205,7 +205,7 @@ def _klines(steps: _Steps) -> str:
         out += items
     assert all(isinstance(candle, KlineUpdate | Gap) for candle in out)
     _check_gaps(out)
-    return f"ok {stats.gaps} {stats.resyncs} {recovery.page} {recovery.held} {len(out) // 4}"
+    return f"ok {stats.gaps} {stats.resyncs} {recovery.pending_request} {recovery.held} {len(out) // 4}"
 
 
 def _orders(steps: _Steps) -> str:
@@ -236,7 +236,7 @@ def _marked(steps: _Steps) -> str:
     def item(n: int) -> Trade:
         return Trade(_ASSETS[0], n, Decimal(1), Decimal(1), n * 20, buyer_is_maker=False)
 
-    for items in _drive(Marked[Trade](clock, stats), steps, clock, item, list):
+    for items in _drive(GapMarking[Trade](clock, stats), steps, clock, item, list):
         out += items
     gaps = _check_gaps(out)
     assert gaps <= stats.gaps

@@ -15,7 +15,7 @@ import trio
 from tplus_trio import auth
 from tplus_trio.clients import market_data
 from tplus_trio.models import Gap, OrderBook, OrderBookDiff, Trade
-from tplus_trio.streams.recovery import Depth, DepthRecovery, Marked, TradesBackfill, conflate_depth
+from tplus_trio.streams.recovery import Depth, DepthRecovery, GapMarking, TradesBackfill, conflate_depth
 
 from .bugs_data import DATA_BUGS
 from .bugs_network import NETWORK_BUGS
@@ -159,13 +159,13 @@ def _conflation_loses_removals() -> Generator[None]:
 @contextmanager
 def _gap_unsaid() -> Generator[None]:
     """After a loss of events that nothing can bring back, the stream goes on as if there had been none."""
-    proper = Marked.subscribed
+    proper = GapMarking.subscribed
 
-    def subscribed(self: Marked[Any]) -> Sequence[Any]:
+    def subscribed(self: GapMarking[Any]) -> Sequence[Any]:
         proper(self)
         return ()
 
-    with mock.patch.object(Marked, "subscribed", subscribed):
+    with mock.patch.object(GapMarking, "subscribed", subscribed):
         yield
 
 

@@ -1,7 +1,7 @@
 """How each feed is made whole again after a loss: pure machines, without I/O and without a clock."""
 
 from tplus_trio.streams.recovery.backfill import CONFIRM_TIMEOUT
-from tplus_trio.streams.recovery.interface import Marked, Recovery
+from tplus_trio.streams.recovery.interface import GapMarking, Recovery
 from tplus_trio.streams.recovery.conflation import conflate_depth
 from tplus_trio.streams.recovery.depth_recovery import (
     Depth,
@@ -18,7 +18,7 @@ __all__ = [
     "Depth",
     "DepthRecovery",
     "KlinesBackfill",
-    "Marked",
+    "GapMarking",
     "OrdersRecovery",
     "OrdersUpdate",
     "Recovery",

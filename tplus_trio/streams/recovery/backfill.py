@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from tplus_trio.models import Gap
-from tplus_trio.streams.recovery.interface import Recovery, gap_until, times_of, told_until
+from tplus_trio.streams.recovery.interface import Recovery, gap_until, times_of, advance_watermark
 from tplus_trio.streams.recovery.history_rows import newest_first, of_two_readings, rows_of
 from tplus_trio.streams.recovery.page_joiner import Seams
 from tplus_trio.streams.stats import StreamStats
@@ -91,8 +91,8 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         self._short: list[Any] = []
         #: How many reads did not close the hole.
         self._reads = 0
-        #: Up to when nothing is missing: as for `Marked`.
-        self._since_ns = 0
+        #: Up to when nothing is missing: as for `GapMarking`.
+        self._watermark_ns = 0
         self._reason = ""
 
     @property
@@ -130,7 +130,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         """Change the phase; whatever REST is being asked has become pointless."""
         self._phase = phase
         self._rows, self._short, self._passed = [], [], []
-        self.page = None if phase in {Phase.LIVE, Phase.UNCONFIRMED} else 0
+        self.pending_request = None if phase in {Phase.LIVE, Phase.UNCONFIRMED} else 0
         self.is_optional: bool = phase is Phase.CHECKING
         self.urgent: bool = phase is Phase.CONFIRMING
         self.hold_timeout: float | None = self._confirm_timeout if self.urgent else None
@@ -148,7 +148,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     def subscribed(self) -> Sequence[T | Gap]:
         if not self._begun:
-            self._since_ns = self._now_ns()
+            self._watermark_ns = self._now_ns()
         return super().subscribed()
 
     def receive(self, items: Sequence[T | Gap]) -> Sequence[T | Gap]:
@@ -195,7 +195,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         if again is None and not seams.is_torn and not seams.met and seams.goes_on:
             again = seams.page + 1
         if again is not None:
-            self.page, self.retry_after = again, 0.0
+            self.pending_request, self.retry_after = again, 0.0
             return ()
         self._rows = newest_first([row for n in sorted(self._pages) for row in self._pages[n]], self._order)
         met = seams.met and not seams.is_torn
@@ -206,13 +206,13 @@ class Backfill(Recovery[T | Gap], Generic[T]):
             return self._give_up(self._rows if met else ())
         self._short = self._rows if met else []
         self._begin_read()
-        self.page = 0
+        self.pending_request = 0
         self.retry_after = _RETRY_AFTER[min(self._reads, len(_RETRY_AFTER)) - 1]
         return ()
 
     def _take_since(self, rows: Sequence[Any]) -> bool:
         """Add the rows that came after the subscription; say whether there are older ones, or none at all."""
-        since_ns = self._since_ns
+        since_ns = self._watermark_ns
         after = next((n for n, row in enumerate(rows) if row is not None and self._ends_ns(row) < since_ns), len(rows))
         self._rows += rows[:after]
         # A clock that was set back since says nothing of what came after the subscription.
@@ -237,8 +237,8 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         before = self._join(rows, ())
         self._told(before)
         now = self._now_ns()
-        gap = gap_until(self._since_ns, now, self._reason)
-        self._since_ns = now
+        gap = gap_until(self._watermark_ns, now, self._reason)
+        self._watermark_ns = now
         self._enter(Phase.LIVE)
         self._note_gap(gap, held)
         return (*before, gap, *self._live(self._still_news(held, before)))
@@ -252,12 +252,12 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     def _told(self, news: Sequence[T | Gap]) -> None:
         """Nothing before the last item is missing."""
         if news:
-            self._since_ns = told_until(self._since_ns, news[-1], self._now_ns())
+            self._watermark_ns = advance_watermark(self._watermark_ns, news[-1], self._now_ns())
 
     def _unreadable(self, older: Any, newer: Any) -> Gap:
         """The gap that stands for a row which could not be decoded."""
         now = self._now_ns()
-        since = self._since_ns if older is None else times_of(older, now)[0]
+        since = self._watermark_ns if older is None else times_of(older, now)[0]
         until = now if newer is None else times_of(newer, now)[0]
         return Gap(min(since, until), max(since, until), "a row of REST's answer could not be decoded")
 

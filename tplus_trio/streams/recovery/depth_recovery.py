@@ -69,7 +69,7 @@ class DepthRecovery(Recovery[Depth]):
         self._contiguous = sequence != "increasing"
         # Only contiguous numbers can prove an early snapshot good.
         self.eager: bool = self._contiguous
-        self.page = 0
+        self.pending_request = 0
         self._held: list[OrderBookDiff] = []
         #: The sequence number of what was delivered last; None while a snapshot is awaited.
         self._last: int | None = None
@@ -119,7 +119,7 @@ class DepthRecovery(Recovery[Depth]):
         self._early = None
         self._last = None
         self._repeats = 0
-        self.page = 0
+        self.pending_request = 0
         self._supersede()
 
     def _forget(self) -> None:
@@ -354,7 +354,7 @@ class DepthRecovery(Recovery[Depth]):
         self._reached = -1
         self._doubted = self._behind = 0
         self._fresh = True
-        self.page = None
+        self.pending_request = None
         rest = [diff for diff in held if diff.sequence_number > number]
         # `_chain` brings them again.
         for _ in rest[: len(self._brought)]:

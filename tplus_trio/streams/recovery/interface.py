@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from tplus_trio.models import Gap, Timebar
 from tplus_trio.streams.stats import StreamStats
 
-__all__ = ["Marked", "Recovery", "gap_until", "times_of", "told_until"]
+__all__ = ["GapMarking", "Recovery", "gap_until", "times_of", "advance_watermark"]
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ def times_of(item: object, now_ns: int) -> tuple[int, int]:
             return (time, time) if isinstance(time, int) else (now_ns, now_ns)
 
 
-def told_until(since_ns: int, item: object, now_ns: int) -> int:
+def advance_watermark(since_ns: int, item: object, now_ns: int) -> int:
     """Up to when nothing is missing once an item came, where that was ``since_ns`` before.
 
     Never later than now: the clock may have been ahead, and been set right.
@@ -56,9 +56,9 @@ class Recovery(Generic[T]):
     """
 
     #: The page that REST is to be asked for, None while nothing is wanted.
-    page: int | None = None
+    pending_request: int | None = None
     #: Changes when an answer that is under way has become pointless.
-    ticket: int = 0
+    generation: int = 0
     #: Whether nothing is missing if REST cannot be asked.
     is_optional: bool = False
     #: Whether it helps to ask REST while the connection is still being made.
@@ -69,7 +69,7 @@ class Recovery(Generic[T]):
     counts_reads: bool = False
     #: Seconds that the next request is to be put off by, at most; at least three quarters of them.
     retry_after: float = 0.0
-    #: Seconds, from when the present `ticket` was given, after which `expire` is to be called; None for never.
+    #: Seconds, from when the present `generation` was given, after which `expire` is to be called; None for never.
     hold_timeout: float | None = None
 
     def __init__(self, now_ns: Callable[[], int], stats: StreamStats) -> None:
@@ -80,12 +80,12 @@ class Recovery(Generic[T]):
 
     def _supersede(self) -> None:
         """Whatever REST is being asked now, its answer has become pointless."""
-        self.ticket += 1
+        self.generation += 1
 
     @property
     def synced(self) -> bool:
         """Whether what was delivered so far is all there is."""
-        return self.page is None
+        return self.pending_request is None
 
     @property
     def held(self) -> int:
@@ -131,14 +131,14 @@ class Recovery(Generic[T]):
         raise NotImplementedError
 
 
-class Marked(Recovery[T | Gap], Generic[T]):
+class GapMarking(Recovery[T | Gap], Generic[T]):
     """A feed of events that nothing can bring back: a `Gap` marks where some may be missing."""
 
     def __init__(self, now_ns: Callable[[], int], stats: StreamStats) -> None:
         super().__init__(now_ns, stats)
         #: Up to when nothing is missing. A dead connection is noticed late, so that is when the last item happened; not
         #: when it came, since what happened in between may have been on its way still.
-        self._since_ns = 0
+        self._watermark_ns = 0
         self._reason: str | None = None
 
     def lost(self, reason: str) -> None:
@@ -149,11 +149,11 @@ class Marked(Recovery[T | Gap], Generic[T]):
     def subscribed(self) -> Sequence[T | Gap]:
         super().subscribed()
         now = self._now_ns()
-        gaps = () if self._reason is None else (gap_until(self._since_ns, now, self._reason),)
-        self._since_ns, self._reason = now, None
+        gaps = () if self._reason is None else (gap_until(self._watermark_ns, now, self._reason),)
+        self._watermark_ns, self._reason = now, None
         return gaps
 
     def receive(self, items: Sequence[T | Gap]) -> Sequence[T | Gap]:
         if items:
-            self._since_ns = told_until(self._since_ns, items[-1], self._now_ns())
+            self._watermark_ns = advance_watermark(self._watermark_ns, items[-1], self._now_ns())
         return items

@@ -37,11 +37,11 @@ class OrdersRecovery(Recovery[OrdersUpdate]):
         if self._begun:
             self._superseded += self._held
             self._held = []
-            self.page = 0
+            self.pending_request = 0
             self._supersede()
 
     def receive(self, items: Sequence[OrdersUpdate]) -> Sequence[OrdersUpdate]:
-        if self.page is None:
+        if self.pending_request is None:
             return items
         self._held.extend(items)
         return ()
@@ -49,7 +49,7 @@ class OrdersRecovery(Recovery[OrdersUpdate]):
     def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[OrdersUpdate]:  # noqa: ARG002 - one page
         superseded, held = self._superseded, self._held
         self._superseded, self._held = [], []
-        self.page = None
+        self.pending_request = None
         self._stats.resyncs += 1
         listing: UserOrders = answer
         is_complete = not listing.page.get("has_next_page") and not listing.bad
