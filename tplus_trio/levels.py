@@ -11,7 +11,7 @@ from typing import Final
 
 from tplus_trio.models import PriceLevel
 
-__all__ = ["latest_levels", "price_of", "says_the_same"]
+__all__ = ["latest_levels", "price_of", "matches_changes"]
 
 price_of: Final = itemgetter(0)
 
@@ -32,7 +32,7 @@ def latest_levels(levels: Iterable[PriceLevel]) -> list[PriceLevel]:
     return latest
 
 
-def says_the_same(book: Iterable[PriceLevel], changes: Iterable[PriceLevel]) -> bool:
+def matches_changes(book: Iterable[PriceLevel], changes: Iterable[PriceLevel]) -> bool:
     """Whether one side of a book has what changes say of it: each price's latest quantity, 0 for none."""
     there = iter(latest_levels(book))
     level = next(there, None)

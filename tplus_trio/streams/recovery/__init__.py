@@ -3,14 +3,10 @@
 from tplus_trio.streams.recovery.backfill import CONFIRM_TIMEOUT
 from tplus_trio.streams.recovery.interface import GapMarking, Recovery
 from tplus_trio.streams.recovery.conflation import conflate_depth
-from tplus_trio.streams.recovery.depth_recovery import (
-    Depth,
-    DepthRecovery,
-    Sequencing,
-    check_sequencing,
-)
+from tplus_trio.streams.recovery.depth_recovery import Depth, DepthRecovery
 from tplus_trio.streams.recovery.kline_backfill import KlinesBackfill
 from tplus_trio.streams.recovery.order_listing import OrdersRecovery, OrdersUpdate
+from tplus_trio.streams.recovery.sequencing import Sequencing, check_sequencing
 from tplus_trio.streams.recovery.trade_backfill import TradesBackfill
 
 __all__ = [

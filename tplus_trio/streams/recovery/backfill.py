@@ -135,10 +135,10 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         self.urgent: bool = phase is Phase.CONFIRMING
         self.hold_timeout: float | None = self._confirm_timeout if self.urgent else None
         self.retry_after: float = 0.0
-        self._supersede()
+        self._start_generation()
 
-    def _supersede(self) -> None:
-        super()._supersede()
+    def _start_generation(self) -> None:
+        super()._start_generation()
         self._begin_read()
 
     def _begin_read(self) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from tplus_trio.models import Gap, Timebar
 from tplus_trio.streams.stats import StreamStats
 
-__all__ = ["GapMarking", "Recovery", "gap_until", "times_of", "advance_watermark"]
+__all__ = ["FIRST_PAGE", "GapMarking", "Recovery", "gap_until", "times_of", "advance_watermark"]
 
 T = TypeVar("T")
+
+#: The newest page of REST's history, and the only page of what has one.
+FIRST_PAGE: Final = 0
 
 
 def times_of(item: object, now_ns: int) -> tuple[int, int]:
@@ -78,7 +81,7 @@ class Recovery(Generic[T]):
         self._begun = False
         self._is_lost = False
 
-    def _supersede(self) -> None:
+    def _start_generation(self) -> None:
         """Whatever REST is being asked now, its answer has become pointless."""
         self.generation += 1
 

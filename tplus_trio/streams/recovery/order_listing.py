@@ -38,7 +38,7 @@ class OrdersRecovery(Recovery[OrdersUpdate]):
             self._superseded += self._held
             self._held = []
             self.pending_request = 0
-            self._supersede()
+            self._start_generation()
 
     def receive(self, items: Sequence[OrdersUpdate]) -> Sequence[OrdersUpdate]:
         if self.pending_request is None:
