@@ -176,7 +176,11 @@ class DepthModel:
 
     def ask(self, n: int) -> None:
         """The client asks for a snapshot, if one is wanted."""
-        if self.recovery.pending_request is not None and self._asked is None and (self._subscribed or self.recovery.eager):
+        if (
+            self.recovery.pending_request is not None
+            and self._asked is None
+            and (self._subscribed or self.recovery.eager)
+        ):
             self._asked = (self.recovery.generation, not self._subscribed)
             self.requests += 1
 

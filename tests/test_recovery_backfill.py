@@ -166,7 +166,10 @@ def test_trades_that_are_made_between_two_pages_shift_them(recovery: TradesBackf
     recovery.answer(0, trades(6, 5), early=False)
     recovery.receive(trades(7))
     assert recovery.answer(1, trades(5, 4, 3, 2), early=False) == ()
-    assert (recovery.pending_request, recovery.retry_after) == (0, 0.0)  # 7 came while REST was asked, or after what REST has
+    assert (recovery.pending_request, recovery.retry_after) == (
+        0,
+        0.0,
+    )  # 7 may be newer than REST
     assert recovery.answer(0, trades(7, 6, 5), early=False) == ()
     assert ids(recovery.answer(1, trades(5, 4, 3, 2), early=False)) == [3, 4, 5, 6, 7]
 

@@ -242,7 +242,11 @@ def test_the_last_state_of_every_candle_is_delivered(steps: list[tuple[str, int]
                 lag = n
             case "ask" if recovery.pending_request is not None and asked is None:
                 state = past[-1 - min(lag, len(past) - 1)]
-                asked = (recovery.generation, recovery.pending_request, bars(*sorted(state.items())) if recovery.pending_request == 0 else bars())
+                asked = (
+                    recovery.generation,
+                    recovery.pending_request,
+                    bars(*sorted(state.items())) if recovery.pending_request == 0 else bars(),
+                )
             case "answer" if asked is not None:
                 (generation, page, found), asked = asked, None
                 if generation == recovery.generation:

@@ -116,7 +116,12 @@ def test_an_answer_may_reach_beyond_the_first_live_trade(recovery: Recovery) -> 
 
 def test_where_nothing_live_has_come_the_first_live_trade_is_held_for_one_more_read(recovery: Recovery) -> None:
     assert recovery.page_is(5, 4, 3) == [4, 5]
-    assert (recovery.pending_request, recovery.synced, recovery.urgent, recovery.hold_timeout) == (None, True, False, None)
+    assert (recovery.pending_request, recovery.synced, recovery.urgent, recovery.hold_timeout) == (
+        None,
+        True,
+        False,
+        None,
+    )
     generation = recovery.generation
     assert recovery.come(7) == []
     assert (recovery.pending_request, recovery.synced, recovery.urgent, recovery.hold_timeout) == (0, True, True, 1.5)
@@ -516,7 +521,7 @@ class Model:
 
     def remove(self, n: int) -> None:
         """One of the newest trades is taken off the list that REST has."""
-        is_first_seam = self.recovery._seams.page <= 1 and self.recovery.pending_request in {None, 0, 1}
+        is_first_seam = self.recovery._reader._joiner.page <= 1 and self.recovery.pending_request in {None, 0, 1}
         if len(self.listed) > n and is_first_seam:
             self.removed.add(self.listed.pop(-1 - n).trade_id)
 
@@ -538,7 +543,7 @@ class Model:
         page = self.recovery.pending_request
         if page is not None and self._asked is None:
             # Of rows that move up and back between two requests, nothing is known.
-            if page == 0 == self.recovery._seams.page:
+            if page == 0 == self.recovery._reader._joiner.page:
                 self._lag = self._next_lag
             newest_first = self.listed[: max(0, len(self.listed) - self._lag)][::-1]
             found = newest_first[page * self.page_size :][: self.page_size]

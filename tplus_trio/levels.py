@@ -11,7 +11,7 @@ from typing import Final
 
 from tplus_trio.models import PriceLevel
 
-__all__ = ["latest_levels", "price_of", "matches_changes"]
+__all__ = ["latest_levels", "matches_changes", "price_of"]
 
 price_of: Final = itemgetter(0)
 

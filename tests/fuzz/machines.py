@@ -29,8 +29,8 @@ from tplus_trio.models import (
 )
 from tplus_trio.streams.recovery import (
     DepthRecovery,
-    KlinesBackfill,
     GapMarking,
+    KlinesBackfill,
     OrdersRecovery,
     Sequencing,
     TradesBackfill,

@@ -75,13 +75,13 @@ def _buffer_dropped_on_resync() -> Generator[None]:
 @contextmanager
 def _duplicate_applied_twice() -> Generator[None]:
     """A trade that REST and the feed both bring is delivered by both."""
-    proper = TradesBackfill._live
+    proper = TradesBackfill._accept_live
 
     def live(self: TradesBackfill, items: Sequence[Trade]) -> Sequence[Trade]:
         proper(self, items)
         return items
 
-    with mock.patch.object(TradesBackfill, "_live", live):
+    with mock.patch.object(TradesBackfill, "_accept_live", live):
         yield
 
 
@@ -103,12 +103,12 @@ def _repeated_change_delivered() -> Generator[None]:
 @contextmanager
 def _backfill_off_by_one() -> Generator[None]:
     """The oldest trade that was missed is taken for the last that was not."""
-    proper = TradesBackfill._join
+    proper = TradesBackfill._merge
 
     def join(self: TradesBackfill, rows: Sequence[Trade | None], held: Sequence[Trade]) -> Sequence[Trade | Gap]:
         return proper(self, [*rows[:-2], *rows[-1:]], held)
 
-    with mock.patch.object(TradesBackfill, "_join", join):
+    with mock.patch.object(TradesBackfill, "_merge", join):
         yield
 
 

@@ -40,16 +40,16 @@ def _answer_need_not_reach_the_feed() -> Generator[None]:
 
 @contextmanager
 def _page_ends_at_the_first_known_trade() -> Generator[None]:
-    """What is listed below a known trade is taken for known: replaces ``TradesBackfill._take``."""
-    target = f"{_RECOVERY}.trade_backfill.TradesBackfill._take"
+    """What is listed below a known trade is taken for known: replaces ``TradesBackfill._select``."""
+    target = f"{_RECOVERY}.trade_backfill.TradesBackfill._select"
     proper = _original(target)
 
-    def take(self: Any, rows: Sequence[Any]) -> bool:
+    def select(self: Any, rows: Sequence[Any]) -> tuple[Sequence[Any], bool]:
         first = next((n for n, row in enumerate(rows) if row is not None and self._seen.knows(row)), len(rows))
-        met: bool = proper(self, rows[: first + 1])
-        return met
+        selected: tuple[Sequence[Any], bool] = proper(self, rows[: first + 1])
+        return selected
 
-    with mock.patch(target, take):
+    with mock.patch(target, select):
         yield
 
 
@@ -81,8 +81,8 @@ def _status_is_no_news() -> Generator[None]:
 
 @contextmanager
 def _older_candles_never_change() -> Generator[None]:
-    """What REST says of candles before the last one is not looked at: replaces ``KlinesBackfill._join``."""
-    target = f"{_RECOVERY}.kline_backfill.KlinesBackfill._join"
+    """What REST says of candles before the last one is not looked at: replaces ``KlinesBackfill._merge``."""
+    target = f"{_RECOVERY}.kline_backfill.KlinesBackfill._merge"
     proper = _original(target)
 
     def join(self: Any, rows: Sequence[Any], held: Sequence[Any]) -> Sequence[Any]:

@@ -16,7 +16,7 @@ from tplus_trio.service import Service
 from tplus_trio.streams.buffer import Buffer, Overflow, check_overflow
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy
-from tplus_trio.streams.recovery.interface import times_of
+from tplus_trio.streams.recovery.watermark import times_of
 from tplus_trio.streams.stats import StreamState, StreamStats
 from tplus_trio.streams.supervisor import Supervisor
 from tplus_trio.streams.turns import Turns

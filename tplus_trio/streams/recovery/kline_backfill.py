@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from tplus_trio.models import AssetIdentifier, Gap, KlinesPage, KlineUpdate, Rows, Timebar
-from tplus_trio.streams.recovery.backfill import CONFIRM_TIMEOUT, Backfill
+from tplus_trio.streams.recovery.backfill import Backfill, BackfillOptions
+from tplus_trio.streams.recovery.row_kind import RowKind
 from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["KlinesBackfill"]
@@ -15,55 +16,64 @@ __all__ = ["KlinesBackfill"]
 _REMEMBERED: Final = 2000
 
 
-class KlinesBackfill(Backfill[KlineUpdate]):
-    """The latest state of each candle, whichever way its volume moved. A candle is known by its opening time.
+class KlineRows(RowKind):
+    """The candles of a page."""
 
-    What the feed says of a candle stands against what REST says of it: of a candle that the feed brought while REST was
-    asked, REST's state is not delivered.
+    def rows(self, answer: Any) -> Sequence[Timebar]:
+        page: KlinesPage = answer
+        return Rows(page.items, page.bad)
+
+    def sort_key(self, row: Timebar) -> tuple[int, int]:
+        return row.open_timestamp_ns, 0
+
+    def ends_ns(self, row: Timebar) -> int:
+        return row.close_timestamp_ns
+
+    def key(self, row: Timebar) -> str:
+        return str(row.open_timestamp_ns)
+
+    def is_adjacent(self, row: Timebar, older: Timebar) -> bool:
+        # Some services send the last nanosecond of a candle, and some the first of the next.
+        return row.open_timestamp_ns - older.close_timestamp_ns in {0, 1}
+
+
+class KlinesBackfill(Backfill[KlineUpdate]):
+    """Delivers the latest state of each candle, whether its volume rose or fell. The opening time identifies a candle.
+
+    The feed takes precedence over REST: if the feed brought a candle while REST was asked, REST's state of it is not
+    delivered.
+
+    Args:
+        now_ns: As for `Backfill`.
+        stats: As for `Backfill`.
+        asset_id: The market of the candles, which REST's rows do not name.
+        **options: As for `Backfill`.
     """
+
+    kind = KlineRows()
 
     def __init__(
         self,
         now_ns: Callable[[], int],
         stats: StreamStats,
         *,
-        max_pages: int,
         asset_id: AssetIdentifier,
-        confirm_timeout: float = CONFIRM_TIMEOUT,
+        **options: Unpack[BackfillOptions],
     ) -> None:
-        super().__init__(now_ns, stats, max_pages=max_pages, confirm_timeout=confirm_timeout)
+        super().__init__(now_ns, stats, **options)
         self._asset_id = asset_id
-        #: The candle that opened last of all that were delivered, as it was delivered last.
+        #: Of the candles that were delivered, the one with the latest opening time, in its last state.
         self._last: KlineUpdate | None = None
-        #: The last states of those before it, by the text of their opening time: a service cannot choose its hash.
-        self._former: dict[str, KlineUpdate] = {}
-        #: Rows that could not be decoded and for which a gap stands already: by the opening time below them.
-        self._unreadable_above: dict[str, int] = {}
+        #: The last states of those before it, by opening time as text: a service cannot choose the hash of text.
+        self._earlier: dict[str, KlineUpdate] = {}
 
     def _has_delivered(self) -> bool:
         return self._last is not None
 
-    def _items(self, answer: Any) -> Sequence[Timebar]:
-        page: KlinesPage = answer
-        return Rows(page.items, page.bad)
-
-    def _order(self, row: Timebar) -> tuple[int, int]:
-        return row.open_timestamp_ns, 0
-
-    def _ends_ns(self, row: Timebar) -> int:
-        return row.close_timestamp_ns
-
-    def _name(self, row: Timebar) -> str:
-        return str(row.open_timestamp_ns)
-
-    def _adjoins(self, row: Timebar, older: Timebar) -> bool:
-        # Some services say the last nanosecond of a candle, and some the first of the next.
-        return row.open_timestamp_ns - older.close_timestamp_ns in {0, 1}
-
-    def _take(self, rows: Sequence[Timebar | None]) -> bool:
-        assert self._last is not None  # noqa: S101 - for the type checker: it is asked only where one was delivered
-        self._rows += rows
-        return any(row is not None and row.open_timestamp_ns <= self._last.open_timestamp_ns for row in rows)
+    def _select(self, rows: Sequence[Timebar | None]) -> tuple[Sequence[Timebar | None], bool]:
+        assert self._last is not None  # noqa: S101 - for the type checker: called only after a delivery
+        opened_ns = self._last.open_timestamp_ns
+        return rows, any(row is not None and row.open_timestamp_ns <= opened_ns for row in rows)
 
     def _reaches(self, rows: Sequence[Timebar | None], held: Sequence[KlineUpdate]) -> bool:
         if not held:
@@ -73,13 +83,13 @@ class KlinesBackfill(Backfill[KlineUpdate]):
     def _is_known(self, row: Timebar) -> bool:
         return self._state(row.open_timestamp_ns) is not None
 
-    def _has_told(self, item: KlineUpdate) -> bool:
+    def _was_delivered(self, item: KlineUpdate) -> bool:
         return item == self._state(item.open_timestamp_ns)
 
     def _is_covered(self, item: KlineUpdate) -> bool:
         return self._last is not None and item.open_timestamp_ns <= self._last.open_timestamp_ns
 
-    def _live(self, items: Sequence[KlineUpdate]) -> Sequence[KlineUpdate]:
+    def _accept_live(self, items: Sequence[KlineUpdate]) -> Sequence[KlineUpdate]:
         for candle in items:
             last = self._last
             if last is None or candle.open_timestamp_ns == last.open_timestamp_ns:
@@ -93,18 +103,18 @@ class KlinesBackfill(Backfill[KlineUpdate]):
 
     def _keep(self, candle: KlineUpdate) -> None:
         opened = str(candle.open_timestamp_ns)
-        self._former.pop(opened, None)
-        self._former[opened] = candle
-        if len(self._former) > _REMEMBERED:
-            del self._former[next(iter(self._former))]
+        self._earlier.pop(opened, None)
+        self._earlier[opened] = candle
+        if len(self._earlier) > _REMEMBERED:
+            del self._earlier[next(iter(self._earlier))]
 
     def _state(self, opened_ns: int) -> KlineUpdate | None:
         """The state in which a candle was delivered last."""
         last = self._last
-        return last if last is not None and last.open_timestamp_ns == opened_ns else self._former.get(str(opened_ns))
+        return last if last is not None and last.open_timestamp_ns == opened_ns else self._earlier.get(str(opened_ns))
 
-    def _join(self, rows: Sequence[Timebar | None], held: Sequence[KlineUpdate]) -> Sequence[KlineUpdate | Gap]:
-        said = {str(candle.open_timestamp_ns) for candle in held}
+    def _merge(self, rows: Sequence[Timebar | None], held: Sequence[KlineUpdate]) -> Sequence[KlineUpdate | Gap]:
+        from_feed = {str(candle.open_timestamp_ns) for candle in held}
         last_ns = -1 if self._last is None else self._last.open_timestamp_ns
         news: list[KlineUpdate | Gap] = []
         older: Timebar | None = None
@@ -113,30 +123,20 @@ class KlinesBackfill(Backfill[KlineUpdate]):
             if row is None:
                 run += 1
                 continue
-            news += self._above(older, row, run)
+            news += self._gap_within(older, row, run)
             run, before, older = 0, older, row
             if before is not None and before.open_timestamp_ns == row.open_timestamp_ns:
-                continue  # pages shift: what a later page says was asked for later
+                continue  # pages shift: the later page was requested later
             state = self._state(row.open_timestamp_ns)
-            if str(row.open_timestamp_ns) in said or (state is None and row.open_timestamp_ns <= last_ns):
-                continue  # the feed says it, or it is from before the stream
+            if str(row.open_timestamp_ns) in from_feed or (state is None and row.open_timestamp_ns <= last_ns):
+                continue  # the feed takes precedence, or the candle is from before the stream
             candle = KlineUpdate.of(self._asset_id, row)
             if candle != state:
                 news.append(candle)
-                self._live((candle,))
-        return [*news, *self._above(older, held[0] if held else None, run)]
+                self._accept_live((candle,))
+        return [*news, *self._gap_within(older, held[0] if held else None, run)]
 
-    def _above(self, older: Timebar | None, newer: Timebar | None, count: int) -> Sequence[Gap]:
-        """A gap for so many rows that could not be decoded, unless one stands for them already."""
-        # Below all that was delivered it is from before the stream.
+    def _gap_within(self, older: Timebar | None, newer: Timebar | None, count: int) -> Sequence[Gap]:
+        """As `_unreadable_gap`, if the rows are not from before the stream."""
         concerns = self._last is None if older is None else self._state(older.open_timestamp_ns) is not None
-        if not count or not concerns:
-            return ()
-        below = "" if older is None else str(older.open_timestamp_ns)
-        if self._unreadable_above.get(below, 0) >= count:
-            return ()
-        self._unreadable_above.pop(below, None)
-        self._unreadable_above[below] = count
-        if len(self._unreadable_above) > _REMEMBERED:
-            del self._unreadable_above[next(iter(self._unreadable_above))]
-        return (self._unreadable(older, newer),)
+        return self._unreadable_gap(older, newer, count) if concerns else ()

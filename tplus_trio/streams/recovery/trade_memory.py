@@ -62,7 +62,7 @@ class TradeMemory:
         """Whether the trade was delivered, in whatever status."""
         return self._is_listed(trade) and identity_of(trade) in self._index()
 
-    def has_told(self, trade: Trade) -> bool:
+    def was_delivered(self, trade: Trade) -> bool:
         """Whether the trade was delivered in this very status."""
         return self._is_listed(trade) and trade.status in self._index().get(identity_of(trade), ())
 
