@@ -284,7 +284,7 @@ def test_the_memory_is_bounded() -> None:
         assert memory.new(markets) == markets
         assert memory.knows(markets[0])
     assert not memory.knows(trade(1, asset_id=AssetIdentifier(1)))
-    assert len(memory._recent) + len(memory._highest) + len(memory._former) <= 35_000
+    assert len(memory._recent) + len(memory._highest) + len(memory._earlier_highest) <= 35_000
     assert len(memory._statuses) <= 21_000
 
 

@@ -185,7 +185,8 @@ def _trades(steps: _Steps) -> str:
     keys = [(t.asset_id, t.trade_id, t.timestamp_ns, t.status) for t in out if isinstance(t, Trade)]
     assert len(keys) == len(set(keys)), "a trade came twice"
     _check_gaps(out)
-    return f"ok {stats.gaps} {stats.resyncs} {recovery.pending_request} {recovery.held} {len(out) - len(keys)} {len(keys) // 4}"
+    gaps = len(out) - len(keys)
+    return f"ok {stats.gaps} {stats.resyncs} {recovery.pending_request} {recovery.held} {gaps} {len(keys) // 4}"
 
 
 def _klines(steps: _Steps) -> str:

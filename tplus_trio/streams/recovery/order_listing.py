@@ -1,4 +1,4 @@
-"""Order events: after a loss, a snapshot of the user's orders stands before the events that follow."""
+"""Order events: after a loss, a snapshot of the user's orders is delivered before the events that follow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from tplus_trio.models import OrderEvent, OrdersSnapshot, UserOrders
-from tplus_trio.streams.recovery.interface import Recovery
+from tplus_trio.streams.recovery.interface import FIRST_PAGE, Recovery
 from tplus_trio.streams.stats import StreamStats
 
 __all__ = ["OrdersRecovery", "OrdersUpdate"]
@@ -16,16 +16,16 @@ OrdersUpdate: TypeAlias = OrderEvent | OrdersSnapshot
 
 
 class OrdersRecovery(Recovery[OrdersUpdate]):
-    """Asks REST for the user's orders after each loss, and holds events until it has answered.
+    """Requests the user's orders from REST after each loss, and holds events until REST has answered.
 
-    Order events carry no sequence number, so an event that arrived before the answer may tell again what the snapshot
-    tells already: none is dropped.
+    Order events carry no sequence number, so the snapshot may contain the effect of an event that is delivered after
+    it. No event is dropped.
     """
 
     def __init__(self, now_ns: Callable[[], int], stats: StreamStats) -> None:
         super().__init__(now_ns, stats)
         self._held: list[OrdersUpdate] = []
-        #: What was held at another loss: it comes before the snapshot, which supersedes it.
+        #: Events that were held at a further loss. They are delivered before the snapshot, which supersedes them.
         self._superseded: list[OrdersUpdate] = []
 
     @property
@@ -37,7 +37,7 @@ class OrdersRecovery(Recovery[OrdersUpdate]):
         if self._begun:
             self._superseded += self._held
             self._held = []
-            self.pending_request = 0
+            self.pending_request = FIRST_PAGE
             self._start_generation()
 
     def receive(self, items: Sequence[OrdersUpdate]) -> Sequence[OrdersUpdate]:
