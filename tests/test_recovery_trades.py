@@ -134,6 +134,15 @@ def test_where_nothing_live_has_come_the_first_live_trade_is_held_for_one_more_r
     assert (recovery._stats.gaps, recovery._stats.resyncs) == (1, 1)
 
 
+def test_a_repeat_after_the_first_live_trade_does_not_end_the_wait_for_it(recovery: Recovery) -> None:
+    assert recovery.page_is(5, 4, 3) == [4, 5]
+    assert recovery.come(6) == []
+    assert recovery.come(5) == []
+    assert (recovery.pending_request, recovery.held) == (0, 2)
+    assert recovery.page_is(6, 5, 4) == [6]
+    assert (recovery.come(7), recovery.held) == ([7], 0)
+
+
 def test_the_read_that_confirms_is_repeated_until_its_time_is_over(recovery: Recovery) -> None:
     recovery.page_is(5, 4, 3)
     recovery.come(8)

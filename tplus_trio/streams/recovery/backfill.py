@@ -156,10 +156,10 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     def _is_proving(self, item: T) -> bool:
         """Whether a live item shows by itself that nothing is missing before it."""
+        is_first, self._is_first = self._is_first, False
         if self._phase is Phase.UNCONFIRMED:
             return self._is_covered(item)
-        first, self._is_first = self._is_first, False
-        return first and self._was_delivered(item)
+        return is_first and self._was_delivered(item)
 
     def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[T | Gap]:  # noqa: ARG002 - never early
         rows = newest_first(rows_of(self.kind.rows(answer)), self.kind.sort_key)

@@ -35,7 +35,7 @@ class BackfillEvent(enum.Enum):
 
     #: Items may have been missed.
     LOSS = enum.auto()
-    #: A live item came that shows that nothing is missing before it.
+    #: A live item came that shows that nothing is missing before it. No item does while others are held before it.
     PROVING_ITEM = enum.auto()
     #: A live item came that does not show it.
     UNPROVED_ITEM = enum.auto()
@@ -74,7 +74,7 @@ TRANSITIONS: Final[Mapping[tuple[Phase, BackfillEvent], Phase]] = MappingProxyTy
         (Phase.UNCONFIRMED, BackfillEvent.GIVEN_UP): Phase.UNCONFIRMED,
         (Phase.UNCONFIRMED, BackfillEvent.CHECKED): Phase.UNCONFIRMED,
         (Phase.CONFIRMING, BackfillEvent.LOSS): Phase.RECOVERING,
-        (Phase.CONFIRMING, BackfillEvent.PROVING_ITEM): Phase.LIVE,
+        (Phase.CONFIRMING, BackfillEvent.PROVING_ITEM): Phase.CONFIRMING,
         (Phase.CONFIRMING, BackfillEvent.UNPROVED_ITEM): Phase.CONFIRMING,
         (Phase.CONFIRMING, BackfillEvent.CLOSED): Phase.LIVE,
         (Phase.CONFIRMING, BackfillEvent.CLOSED_WITHOUT_ITEM): Phase.UNCONFIRMED,
