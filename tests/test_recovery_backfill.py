@@ -1,4 +1,4 @@
-"""Trades and candles that were missed: asked of REST page by page, delivered once, in order, before what came since."""
+"""Trades and candles that were missed: read from REST page by page, delivered once and in order, before later items."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Clock:
 
 
 def missing(recovery: Backfill[Any], clock: Clock, since: int = 1000, until: int = 2000) -> None:
-    """Something came at ``since``; then the connection was lost, until ``until``."""
+    """An item came at ``since``; then the connection was lost until ``until``."""
     clock.now = since
     recovery.receive([])
     clock.now = until
@@ -48,7 +48,7 @@ def missing(recovery: Backfill[Any], clock: Clock, since: int = 1000, until: int
 
 
 def read_in_vain(recovery: Backfill[Any], *pages: Any) -> Sequence[Any]:
-    """REST is read until the recovery gives up; what it delivers then."""
+    """Answer until the recovery gives up, and return what it delivers then."""
     for _ in range(5):
         for number, page in enumerate(pages):
             assert recovery.pending_request == number
@@ -147,13 +147,13 @@ def test_nothing_was_missed(recovery: TradesBackfill) -> None:
 
 
 def test_a_page_that_ends_where_the_hole_begins(recovery: TradesBackfill) -> None:
-    # The pages bring the hole exactly: only the one after shows that there is no more.
+    # The page ends where the hole begins. Only the next page shows that nothing more is missing.
     assert recovery.answer(0, trades(5, 4, 3), early=False) == ()
     assert ids(recovery.answer(1, trades(2, 1), early=False)) == [3, 4, 5]
 
 
 def test_a_history_that_ends_within_the_hole_is_not_whole(recovery: TradesBackfill, clock: Clock) -> None:
-    # The service forgets, or has started over: trade 2 was delivered and is not there. Who knows what came after it?
+    # Trade 2 was delivered and is not listed: the service has forgotten or started over, and more may be missing.
     recovery.receive(trades(10))
     clock.now = 3000
     gap, *rest = read_in_vain(recovery, trades(9, 8), [])
@@ -181,14 +181,14 @@ def test_a_hole_beyond_the_bound_is_one_gap(recovery: TradesBackfill, clock: Clo
     clock.now = 3000
     assert recovery.answer(2, trades(15, 14), early=False) == (Gap(1000, 3000, "reset"), trade(20))
     assert recovery.synced
-    # What the pages brought was not delivered, so it can still come; the gap covers it, though.
+    # The rows of the pages were not delivered, so they can still come, although the gap covers them.
     assert recovery.receive(trades(21)) == trades(21)
 
 
 def test_a_gap_does_not_end_before_it_begins(recovery: TradesBackfill, clock: Clock) -> None:
     for page in range(2):
         recovery.answer(page, trades(9 - page), early=False)
-    clock.now = 10  # set right meanwhile
+    clock.now = 10  # the clock was set right meanwhile
     assert recovery.answer(2, trades(7), early=False) == (Gap(10, 1000, "reset"),)
 
 

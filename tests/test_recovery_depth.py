@@ -1,4 +1,4 @@
-"""How depth is made whole: each rule by example, then all of them against a model of exchange and network."""
+"""How depth becomes complete: each rule by example, then all of them against a model of exchange and network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def book(number: int) -> OrderBook:
 
 
 def numbers(items: Sequence[Depth]) -> list[str]:
-    """What was delivered in few words: ``B5`` is a book, ``6`` a change."""
+    """Delivered items in short: ``B5`` is a book, ``6`` a change."""
     return [
         f"{'B' if isinstance(item, OrderBook) else ''}{item.sequence_number}"
         for item in items
@@ -38,7 +38,7 @@ def numbers(items: Sequence[Depth]) -> list[str]:
 
 
 class Recovery(DepthRecovery):
-    """Spoken to in numbers."""
+    """A depth recovery that takes and returns sequence numbers."""
 
     def __init__(self, sequence: Sequencing = "auto") -> None:
         self.stats = StreamStats()
@@ -114,7 +114,7 @@ def test_an_early_snapshot_may_be_of_the_book_before() -> None:
     recovery = Recovery()
     recovery.told(500, early=True)
     recovery.subscribed()
-    assert recovery.come(1, 2) == []  # 500 may be ahead of the connection, or of before the service started over
+    assert recovery.come(1, 2) == []  # 500 is ahead of the connection, or from before a restart of the service
     assert recovery.told(2) == ["B2"]
     assert recovery.come(3) == ["3"]
 
@@ -123,7 +123,7 @@ def test_an_early_snapshot_may_be_of_the_book_before() -> None:
     ("early", "told"),
     [
         (OrderBook((), [(100, 3), (7, 1)], 3), ["B3", "4"]),
-        (OrderBook((), [(7, 1)], 3), []),  # the service started over, and has come as far again
+        (OrderBook((), [(7, 1)], 3), []),  # the service started over, and has reached the number again
         (OrderBook((), [(100, 2)], 3), []),
         (OrderBook([(100, 3)], (), 3), []),
     ],
@@ -160,7 +160,7 @@ def test_a_jump_asks_for_a_new_snapshot_and_keeps_what_came_with_it() -> None:
 def test_a_swap_is_a_jump() -> None:
     recovery = synced()
     assert recovery.come(102, 101, 103) == []
-    assert recovery.told(100) == []  # 101 came after 102: a snapshot is believed from 101 on
+    assert recovery.told(100) == []  # 101 came after 102: a snapshot is accepted from 101 on
     assert recovery.told(103) == ["B103"]
 
 
@@ -181,7 +181,7 @@ def test_an_old_number_with_another_content_asks_for_one_snapshot(change: OrderB
     number = change.sequence_number
     assert numbers(recovery.receive([change])) == []
     assert (recovery.pending_request, recovery.synced, recovery.held) == (0, False, 0)
-    assert recovery.told(number - 1) == []  # older than what made it doubtful
+    assert recovery.told(number - 1) == []  # older than the change that broke the chain
     assert recovery.told(number) == [f"B{number}"]
     assert recovery.come(number + 1) == [str(number + 1)]
     assert recovery.stats.gaps == 1
@@ -202,7 +202,7 @@ def test_an_old_number_while_a_snapshot_is_awaited() -> None:
     recovery.come(1, 2)
     assert recovery.generation != generation
     assert recovery.held == 1
-    assert recovery.told(501) == ["B501"]  # may be an answer of before, or the service goes on
+    assert recovery.told(501) == ["B501"]  # an old answer, or the service did not restart
     recovery = subscribed()
     recovery.come(500, 501)
     recovery.come(1, 2)
@@ -246,7 +246,7 @@ def test_repeats_without_end_are_a_new_beginning() -> None:
     recovery.come(101)
     assert not recovery.synced
     assert recovery.told(101) == ["B101"]
-    # A service that repeats for ever is asked ever more seldom.
+    # If a service repeats forever, the snapshots are requested ever less often.
     for _ in range(99):
         recovery.come(101)
         assert recovery.synced
@@ -255,7 +255,7 @@ def test_repeats_without_end_are_a_new_beginning() -> None:
 
 
 def test_catching_up_without_end_is_a_new_beginning() -> None:
-    # Nothing came since the snapshot: 1, 2, 3… might be what it was ahead of.
+    # Nothing came since the snapshot, so the snapshot may be ahead of 1, 2, 3…
     recovery, given = synced(1000), 0
     while recovery.synced:
         given += 1
@@ -281,7 +281,7 @@ def test_a_new_beginning_while_a_snapshot_is_awaited() -> None:
     recovery.come(5000, 5001)
     generation = recovery.generation
     recovery.come(1)
-    assert recovery.generation != generation  # an answer under way may be about the book of before
+    assert recovery.generation != generation  # the answer under way may be about the old book
     assert recovery.held == 1
     assert recovery.told(1) == ["B1"]
     assert recovery.come(2) == ["2"]
@@ -339,14 +339,14 @@ def test_after_a_new_beginning_jumping_numbers_of_before_are_not_taken_for_the_n
     assert recovery.come(5010) == ["5010"]
     assert lost(recovery).told(0) == ["B0"]
     for _ in range(2):
-        assert recovery.come(5020, 5030) == []  # was under way
+        assert recovery.come(5020, 5030) == []  # they were under way when the service went back
         assert recovery.told(0) == ["B0"]
     assert recovery.come(10, 20) == ["10", "20"]
     assert recovery.come(6000) == ["6000"]
 
 
 def strike(recovery: Recovery, number: int) -> None:
-    """A fresh snapshot, and at once a jump."""
+    """Deliver a snapshot, then a change that jumps."""
     recovery.told(number)
     recovery.come(number + 10)
 
@@ -365,7 +365,7 @@ def test_five_fresh_snapshots_with_a_jump_prove_numbers_not_contiguous(caplog: p
     assert recovery.come(at + 20, at + 20, at + 35) == [str(at + 20), str(at + 35)]
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert "not contiguous" in record.getMessage()
-    # A hole leaves it at that; another connection has to prove it again, with no second warning.
+    # A hole changes nothing. Another connection has to prove it again, without a second warning.
     recovery.hole("a bad frame")
     recovery.come(at + 100)
     assert recovery.told(at + 95) == [f"B{at + 95}", str(at + 100)]
@@ -442,7 +442,7 @@ def test_whatever_happens_what_is_delivered_is_right(steps: list[tuple[str, int]
     sequence=st.sampled_from(list[Sequencing](["increasing", "auto"])),
 )
 def test_numbers_by_tens(steps: list[tuple[str, int]], sequence: Sequencing) -> None:
-    # A stale snapshot cannot be told from a fresh one here, and a lost message not from none: those stay out.
+    # With increasing numbers, a stale snapshot or a lost message cannot be noticed, so those steps are left out.
     model = DepthModel(sequence=sequence)
     model.step = 10
     for name, n in steps:
@@ -477,7 +477,7 @@ def test_conflating_leads_to_the_same_book(
     items = chain(draws, [0, *books])
     plain, merged = Checker(), Checker()
     plain.take(items)
-    # Some arrive one by one, the rest in heaps of any size, conflated again and again.
+    # Some arrive one by one, the rest in batches of any size, each conflated with those before.
     start = min(start, len(items) - 1)
     merged.take(items[: start + 1])
     rest, waiting = items[start + 1 :], deque[Depth]()

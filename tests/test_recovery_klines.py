@@ -1,4 +1,4 @@
-"""Candles that were missed: the latest state of each, whichever way its volume moved."""
+"""Candles that were missed: the latest state of each, whether its volume rose or fell."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_candle_that_did_not_change_is_not_told_again(candles: KlinesBackfill)
 
 
 def test_rest_does_not_set_a_candle_back(candles: KlinesBackfill) -> None:
-    # REST was asked between the two.
+    # The request was between the two.
     candles.receive([candle(2, 3), candle(2, 5)])
     assert states(candles.answer(0, bars((1, 2), (2, 4)), early=False)) == [(2, 3), (2, 5)]
 
@@ -77,7 +77,7 @@ def test_a_loss_before_the_first_candle(clock: Clock) -> None:
     clock.now = 2 * MINUTE + 7
     assert made.subscribed() == ()
     missing(made, clock, clock.now, 4 * MINUTE)
-    # Among them the one that was current when the stream began.
+    # One of them is the candle that was open when the stream began.
     assert states(made.answer(0, bars((1, 5), (2, 6), (3, 1)), early=False)) == [(2, 6), (3, 1)]
 
 
@@ -101,7 +101,7 @@ def test_a_history_of_candles_that_ends_within_the_hole(candles: KlinesBackfill,
     assert candles.synced
 
 
-# REST behind the feed, and the feed behind REST.
+# REST is behind the feed, and the feed behind REST.
 
 
 def test_an_answer_that_does_not_reach_the_feed_is_asked_for_again(candles: KlinesBackfill) -> None:
@@ -145,7 +145,7 @@ def test_the_close_of_a_candle_comes_with_the_next_ones_first_frame(candles: Kli
 def test_after_a_rollback_a_volume_falls(candles: KlinesBackfill) -> None:
     assert states(candles.answer(0, bars((1, 10)), early=False)) == [(1, 10)]
     assert states(candles.receive([candle(1, 8)])) == [(1, 8)]
-    # And during an outage, also that of a candle before the last.
+    # During an outage, the same holds for a candle before the last.
     assert states(candles.receive([candle(2, 5)])) == [(2, 5)]
     missing(candles, candles._now_ns)  # type: ignore[arg-type]  # the clock of the fixture
     candles.receive([candle(3, 1)])
@@ -165,14 +165,14 @@ def test_pages_that_are_oldest_first_or_shift(candles: KlinesBackfill) -> None:
     missing(candles, candles._now_ns)  # type: ignore[arg-type]  # the clock of the fixture
     candles.receive([candle(8, 1)])
     assert candles.answer(0, bars((6, 1), (7, 1), (8, 1)), early=False) == ()
-    # A candle has opened meanwhile: 6 is on this page too, and asked for later.
+    # A candle opened meanwhile, so 6 is on this page too, which was requested later.
     assert states(candles.answer(1, bars((4, 1), (5, 1), (6, 2)), early=False)) == [(5, 1), (6, 2), (7, 1), (8, 1)]
 
 
 def test_a_candle_that_moves_to_the_page_before_is_not_lost(candles: KlinesBackfill) -> None:
     candles.receive([candle(9, 1)])
     assert candles.answer(0, bars((7, 1), (8, 1), (9, 1)), early=False) == ()
-    # 8 was taken off meanwhile, so that 6 is on the page before.
+    # 8 was taken off meanwhile, so 6 moved to the page above.
     assert candles.answer(1, bars((3, 1), (4, 1), (5, 1)), early=False) == ()
     assert (candles.pending_request, candles.retry_after) == (0, 0.0)
     assert candles.answer(0, bars((6, 2), (7, 2), (9, 1)), early=False) == ()
@@ -222,7 +222,7 @@ def test_the_last_state_of_every_candle_is_delivered(steps: list[tuple[str, int]
     for name, n in [*steps, ("lost", 0), *settle, *settle, ("receive", 0)]:
         match name:
             case "trade" | "undo":
-                # A trade in the candle that is open, or a rollback in one of the last.
+                # A trade changes the open candle, or a rollback one of the last.
                 at = minute if name == "trade" else max(1, minute - n)
                 volumes[at] = max(0, volumes[at] + (n if name == "trade" else -1))
                 wire.append(candle(at, volumes[at]))

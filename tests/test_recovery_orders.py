@@ -1,4 +1,4 @@
-"""Order events and events that nothing can bring back: a snapshot, or a gap, where some may be missing."""
+"""Order events, and events that REST does not list: a snapshot or a gap stands where some may be missing."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_events_between_two_losses_are_not_lost() -> None:
     for number in (1, 2):
         before = recovery.generation
         recovery.lost("again")
-        assert recovery.generation != before  # an answer under way is about another hole
+        assert recovery.generation != before  # the answer under way is older than this hole
         recovery.subscribed()
         recovery.receive([event(number)])
     recovery.lost("a third time")
@@ -122,7 +122,7 @@ def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str])
     assert [item.order_id for item in out if isinstance(item, OrderReplaceFailedEvent)] == [
         str(n + 1) for n in range(told)
     ]
-    # The event that marks the last hole has its snapshot before it.
+    # The snapshot of the last hole comes before the event that followed that hole.
     if holes:
         last = max(n for n, item in enumerate(out) if isinstance(item, UnknownOrderEvent))
         assert isinstance(out[last - 1], OrdersSnapshot)
@@ -133,7 +133,7 @@ def test_a_gap_begins_where_something_came_last() -> None:
     clock = [10]
     recovery: GapMarking[str] = GapMarking(lambda: clock[0], StreamStats())
     recovery.lost("refused")
-    assert recovery.subscribed() == ()  # nothing was missed that was ever watched
+    assert recovery.subscribed() == ()  # nothing was subscribed before, so nothing was missed
     for now in (20, 30):
         clock[0] = now
         assert recovery.receive(["event"]) == ["event"]
@@ -143,15 +143,15 @@ def test_a_gap_begins_where_something_came_last() -> None:
     clock[0] = 70
     assert recovery.subscribed() == (Gap(30, 70, "reset"),)
     assert recovery.synced
-    # What comes next begins anew, from the moment of the subscription.
+    # The next gap begins at the subscription.
     clock[0] = 90
     recovery.lost("again")
     assert recovery.subscribed() == (Gap(70, 90, "again"),)
-    # The clock is set right: a gap does not end before it begins.
+    # The clock was set back: a gap does not end before it begins.
     clock[0] = 60
     recovery.lost("and again")
     assert recovery.subscribed() == (Gap(60, 90, "and again"),)
-    assert recovery._stats.gaps == 3  # one for each outage, however often connecting failed in it
+    assert recovery._stats.gaps == 3  # one an outage, however often connecting failed
 
 
 def test_a_feed_of_whole_messages_needs_nothing() -> None:

@@ -53,7 +53,7 @@ class Clock:
 
 
 class Recovery(TradesBackfill):
-    """Spoken to in numbers."""
+    """A trades recovery that takes and returns trade ids."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -84,7 +84,7 @@ def recovery() -> Recovery:
     return lost(made)
 
 
-# REST behind the feed.
+# REST is behind the feed.
 
 
 def test_an_answer_that_does_not_reach_the_feed_is_asked_for_again(recovery: Recovery) -> None:
@@ -129,7 +129,7 @@ def test_where_nothing_live_has_come_the_first_live_trade_is_held_for_one_more_r
     assert recovery.come(8) == []
     assert recovery.page_is(7, 6, 5) == [6, 7, 8]
     assert (recovery.pending_request, recovery.urgent, recovery.hold_timeout) == (None, False, None)
-    # Once an outage.
+    # This happens once an outage.
     assert recovery.come(12) == [12]
     assert (recovery._stats.gaps, recovery._stats.resyncs) == (1, 1)
 
@@ -166,7 +166,7 @@ def test_the_time_is_over_before_anything_was_answered(recovery: Recovery) -> No
 
 def test_the_feed_brings_what_rest_had(recovery: Recovery) -> None:
     assert recovery.page_is(5, 4, 3) == [4, 5]
-    assert recovery.come(4, 5, 6) == [6]  # it was behind REST: nothing lies between
+    assert recovery.come(4, 5, 6) == [6]  # the feed was behind REST: nothing lies between
 
 
 def test_a_feed_that_begins_again_with_what_was_delivered_has_bridged_the_hole(recovery: Recovery) -> None:
@@ -196,7 +196,7 @@ def test_a_hole_while_rest_is_asked_does_not_begin_from_the_start(recovery: Reco
     generation = recovery.generation
     assert recovery.hole("a bad frame") == ()
     assert recovery.generation == generation
-    # The answer is from before 8 may have been missed: that is seen with the next trade.
+    # The answer is older than the second hole, in which 8 was missed. The next trade shows that.
     assert recovery.page_is(7, 6, 5, 4, 3) == [4, 5, 6, 7]
     assert recovery.come(9) == []
     assert recovery.page_is(9, 8, 7) == [8, 9]
@@ -283,7 +283,7 @@ def test_ids_of_equal_hashes_cost_no_more() -> None:
     began = time.process_time()
     assert memory.new(chosen) == chosen
     assert memory.new(chosen) == []
-    assert time.process_time() - began < 2  # it was 3.4 s for a set of the ids alone, and would be four times that
+    assert time.process_time() - began < 2  # a set of the ids took 3.4 s, and this needs four
 
 
 def test_the_memory_is_bounded() -> None:
@@ -306,7 +306,7 @@ def test_a_gap_stands_for_a_row_that_cannot_be_decoded(recovery: Recovery) -> No
     gap, *rest = recovery.answer(0, page, early=False)
     assert (gap.since_ns, gap.until_ns) == (30, 50)  # type: ignore[union-attr]  # it is a gap
     assert told(rest) == [5, 6]
-    # It is said once, and a row from before the stream is nothing that was missed.
+    # It is delivered once. A row from before the stream was not missed.
     lost(recovery)
     assert recovery.page_is(7, 6, 5, None, None, 3, 2, 1, None) == [7]
 
@@ -354,7 +354,7 @@ def test_a_history_that_is_oldest_first_leaves_a_gap(recovery: Recovery) -> None
 def test_a_trade_that_moves_to_the_page_before_is_not_lost(recovery: Recovery) -> None:
     recovery.come(9)
     assert recovery.page_is(9, 8, 7, 6) == []
-    # 8 was taken off meanwhile, so that 5 is on the page before.
+    # 8 was taken off meanwhile, so 5 moved to the page above.
     assert recovery.page_is(4, 3, 2, 1) == []
     assert (recovery.pending_request, recovery.retry_after) == (0, 0.0)
     assert recovery.page_is(9, 7, 6, 5) == [4, 5, 6, 7, 8, 9]
@@ -365,7 +365,7 @@ def test_trades_move_while_the_page_is_read_again(recovery: Recovery) -> None:
     recovery.come(12)
     assert recovery.page_is(12, 11, 10, 9) == []
     assert recovery.page_is(6, 5, 4, 3) == []
-    # 7 and 8 are missing. Two more are made and others taken off.
+    # 7 and 8 are missing. Two trades are made meanwhile, and others are taken off.
     assert recovery.page_is(14, 13, 12, 9) == []
     assert recovery.pending_request == 1
     assert recovery.page_is(8, 7, 6, 5) == []
@@ -376,7 +376,7 @@ def test_trades_move_while_the_page_is_read_again(recovery: Recovery) -> None:
 def test_a_page_that_ends_as_before_shows_nothing(recovery: Recovery) -> None:
     recovery.come(30)
     assert recovery.page_is(30, 25, 20) == []
-    # 25 was taken off; 10 moves up, and down again when 31 is made.
+    # 25 was taken off, so 10 moves up; it moves down again when 31 is made.
     assert recovery.page_is(5, 4, 3) == []
     assert recovery.page_is(31, 30, 20) == []
     assert recovery.pending_request == 1
@@ -440,7 +440,7 @@ def test_a_page_that_was_emptied_is_not_the_end_of_history() -> None:
     recovery = lost(Recovery())
     recovery.come(9)
     assert recovery.page_is(9, 8, 7) == []
-    # 8 was taken off, and 6 moved up: below it there is nothing.
+    # 8 was taken off, and 6 moved up. Nothing is below it.
     assert recovery.page_is() == []
     assert recovery.pending_request == 0
     recovery.page_is(9, 7, 6)
@@ -464,7 +464,7 @@ class Model:
         self.page_size = page_size
         self.made = 0
         self.history: list[Trade] = []
-        #: What REST lists of it.
+        #: The trades of it that REST lists.
         self.listed: list[Trade] = []
         self.removed: set[int] = set()
         self.undone: set[int] = set()
@@ -507,11 +507,11 @@ class Model:
             self.out += self.recovery.hole("hole")
 
     def lag(self, n: int) -> None:
-        """REST is behind, by so many trades, from the next read on."""
+        """From the next read on, REST is behind by ``n`` trades."""
         self._next_lag = n
 
     def late(self, n: int) -> None:
-        """A trade is confirmed late, and the feed does not say so."""
+        """A trade is confirmed late, and the feed does not send it."""
         at = len(self.history) - n
         if at > 0:
             number = 1_000_000 + len(self.history)
@@ -522,8 +522,8 @@ class Model:
                 self.listed.insert(self.listed.index(before) + 1, self.history[at])
 
     def undo(self, n: int) -> None:
-        """A trade is rolled back, and the feed says so."""
-        # Once: a feed that begins with what was delivered says that nothing is missing before it.
+        """A trade is rolled back, and the feed sends it."""
+        # Only once: a feed that begins with a delivered item proves that nothing is missing before it.
         if len(self.history) > n and (undone := self.history[-1 - n]).trade_id not in self.undone:
             self.undone.add(undone.trade_id)
             self._wire.append(attrs.evolve(undone, status="Rollbacked"))
@@ -551,7 +551,7 @@ class Model:
     def ask(self, n: int) -> None:
         page = self.recovery.pending_request
         if page is not None and self._asked is None:
-            # Of rows that move up and back between two requests, nothing is known.
+            # If rows moved up and back between two requests, nothing could show it, so REST lags by the same number.
             if page == 0 == self.recovery._reader._joiner.page:
                 self._lag = self._next_lag
             newest_first = self.listed[: max(0, len(self.listed) - self._lag)][::-1]
@@ -574,7 +574,7 @@ class Model:
                 self.answer(0)
             self.make(0)
         self.receive(0)
-        # Where all known trades were taken off, no read meets one, until the time is over.
+        # If all known trades were taken off, no read meets one until the time is over.
         self.expire(0)
         assert self.recovery.synced
         assert self.recovery.held == 0
@@ -588,7 +588,7 @@ class Model:
 )
 def test_each_trade_once_or_a_gap(steps: list[tuple[str, int]], page_size: int, max_pages: int) -> None:
     model = Model(page_size, max_pages)
-    # One trade comes before all else, so that there is something that a hole can join on to.
+    # One trade comes before all else, so that a read has a trade to meet.
     for name, n in [("make", 0), ("receive", 0), *steps]:
         getattr(model, name)(n)
     model.settle()
