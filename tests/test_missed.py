@@ -272,7 +272,7 @@ async def test_user_trades_after_a_loss(finalized: bool, autojump_clock: MockClo
 @pytest.mark.parametrize("one_way", [0.0, 0.025])
 @pytest.mark.parametrize("known", [True, False], ids=["lost", "first"])
 async def test_time_to_a_synced_book(quiet: bool, one_way: float, known: bool, autojump_clock: MockClock) -> None:
-    """TCP, the handshake and the snapshot take time; the last two run at once if changes prove that they fit together."""
+    """The handshake and the snapshot run side by side only if changes prove that the two fit together."""
     async with open_world(latency=one_way, jitter=lambda: 0.0) as world, trio.open_nursery() as nursery:
 
         async def trade() -> None:
