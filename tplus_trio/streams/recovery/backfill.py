@@ -73,6 +73,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         confirm_timeout: float = CONFIRM_TIMEOUT,
     ) -> None:
         super().__init__(now_ns, stats)
+        # Ten attributes here, and in `_enter` five more: those are the interface that the supervisor reads.
         self._confirm_timeout = confirm_timeout
         self._phase = Phase.LIVE
         self._reader = HistoryReader(self.kind, max_pages=max_pages)

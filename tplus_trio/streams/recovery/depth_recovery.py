@@ -48,7 +48,6 @@ class DepthRecovery(Recovery[Depth]):
         self.pending_request = FIRST_PAGE
         # Only contiguous numbers can prove an early snapshot good.
         self.eager: bool = sequence != "increasing"
-        self._name = name
         self._rule = SequencingRule(sequence, name)
         self._repeats = RepeatDetector()
         self._judge = SnapshotJudge()
@@ -219,7 +218,7 @@ class DepthRecovery(Recovery[Depth]):
 
     def _break(self, reason: str) -> None:
         """Continuity is lost over a connection that goes on."""
-        _log.info("%s: %s; asking for a new snapshot", self._name, reason)
+        _log.info("%s: %s; asking for a new snapshot", self._rule.name, reason)
         self._stats.gaps += 1
         self._await_snapshot()
 

@@ -39,12 +39,13 @@ class SequencingRule:
         name: The stream's name, for the log.
     """
 
-    __slots__ = ("_has_warned", "_mode", "_name", "fresh_jump_count", "is_contiguous")
+    __slots__ = ("_has_warned", "_mode", "fresh_jump_count", "is_contiguous", "name")
 
     def __init__(self, mode: Sequencing, name: str) -> None:
         self._mode = mode
-        self._name = name
         self._has_warned = False
+        #: The stream's name, for the log.
+        self.name: str = name
         #: Whether a jump is a loss.
         self.is_contiguous: bool = mode != "increasing"
         #: Fresh snapshots in a row, each of which was followed at once by a jump.
@@ -74,7 +75,7 @@ class SequencingRule:
             logging.INFO if self._has_warned else logging.WARNING,
             "%s: sequence numbers are not contiguous (%d fresh snapshots in a row were followed by a jump); "
             "increasing numbers are accepted over this connection, and a lost message cannot be noticed",
-            self._name,
+            self.name,
             self.fresh_jump_count,
         )
         self.is_contiguous, self._has_warned = False, True
