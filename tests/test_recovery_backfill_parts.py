@@ -140,7 +140,9 @@ def test_only_more_rows_than_before_at_one_place_are_new() -> None:
 
 def test_the_memory_of_places_is_bounded() -> None:
     unreadable = UnreadableRows()
-    for n in range(2001):
+    for n in range(2000):
         assert unreadable.are_new(str(n), 1)
-    assert unreadable.are_new("0", 1)
-    assert not unreadable.are_new("2000", 1)
+    assert unreadable.are_new("0", 2)  # it is now the place that was used last
+    assert unreadable.are_new("2000", 1)
+    assert not unreadable.are_new("0", 2)
+    assert unreadable.are_new("1", 1)

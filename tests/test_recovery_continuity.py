@@ -257,5 +257,7 @@ def test_an_early_snapshot_of_another_book_is_useless() -> None:
     snapshot = OrderBook(bids=[PriceLevel(Decimal(100), Decimal(1))], sequence_number=10)
     assert examine_early(snapshot, [diff(10, quantity=2)]) is Proof.USELESS
     assert examine_early(snapshot, [diff(10), diff(11, quantity=2)]) is Proof.USABLE
-    asks = OrderBookDiff((), [PriceLevel(Decimal(101), Decimal(1))], 10)
-    assert examine_early(snapshot, [asks]) is Proof.USELESS
+    asks = [PriceLevel(Decimal(101), Decimal(1))]
+    change = OrderBookDiff((), asks, 10)
+    assert examine_early(snapshot, [change]) is Proof.USELESS
+    assert examine_early(OrderBook(asks=asks, sequence_number=10), [change]) is Proof.USABLE

@@ -80,7 +80,7 @@ class HistoryReader:
         if following is not None:
             self.next_page = following
             return ReadState.UNFINISHED
-        return ReadState.MET if joiner.met and not joiner.is_torn else ReadState.NOT_MET
+        return ReadState.MET if joiner.met else ReadState.NOT_MET
 
     def rows(self) -> list[Any]:
         """The rows of all pages of this read, newest first."""
