@@ -16,8 +16,9 @@ if TYPE_CHECKING:  # type checkers read the same names from the same modules
     from tplus_trio.models import *
     from tplus_trio.streams.overflow.base import *
     from tplus_trio.streams.policy import *
-    from tplus_trio.streams.recovery.depth import *
-    from tplus_trio.streams.recovery.orders import *
+    from tplus_trio.streams.recovery.depth_recovery import *
+    from tplus_trio.streams.recovery.order_listing import *
+    from tplus_trio.streams.recovery.sequencing import *
     from tplus_trio.streams.stats import *
     from tplus_trio.streams.stream import *
     from tplus_trio.transport.connector import *
@@ -35,8 +36,9 @@ _MODULES = (
     "streams.policy",
     "streams.overflow.base",
     "streams.stats",
-    "streams.recovery.depth",
-    "streams.recovery.orders",
+    "streams.recovery.depth_recovery",
+    "streams.recovery.order_listing",
+    "streams.recovery.sequencing",
     "streams.stream",
     "book",
     "clients.base",

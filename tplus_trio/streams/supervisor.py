@@ -96,7 +96,7 @@ class Supervisor(Generic[T]):
         self._side_failure: Exception | None = None
         self._draw = draw
         self._spacing = Spacing()
-        #: The recovery's ticket for which `_expire` waits.
+        #: The recovery's generation for which `_expire` waits.
         self._holding: int | None = None
         self._answered = trio.lowlevel.ParkingLot()
         self._changed = trio.Event()
@@ -323,7 +323,7 @@ class Supervisor(Generic[T]):
     def _after_step(self) -> None:
         if not self._subscribed:
             return
-        if self._recovery.page is not None:
+        if self._recovery.pending_request is not None:
             self._fetch_soon()
         if self._recovery.hold_timeout is not None:
             self._expire_soon(self._recovery.hold_timeout)
@@ -362,7 +362,7 @@ class Supervisor(Generic[T]):
     # Asking REST.
 
     def _fetch_soon(self) -> None:
-        if not self._fetching and self._connection is not None and self._recovery.page is not None:
+        if not self._fetching and self._connection is not None and self._recovery.pending_request is not None:
             self._fetching = True
             self._connection.start_soon(self._fetch)
 
@@ -379,7 +379,7 @@ class Supervisor(Generic[T]):
         recovery, patience = self._recovery, Patience()
         if self._subscribed and not recovery.urgent:
             await trio.sleep(self._spacing.begin(trio.current_time()) * self._jitter())
-        while (page := recovery.page) is not None:
+        while (page := recovery.pending_request) is not None:
             delay, early = await self._ask_for(page, patience)
             if early and not self._subscribed:
                 return
@@ -404,7 +404,7 @@ class Supervisor(Generic[T]):
             nonlocal early
             early = not self._subscribed
 
-        ticket = recovery.ticket
+        generation = recovery.generation
         priority = Priority.CONFIRMATION if recovery.urgent else Priority.RECOVERY
         try:
             answer: Any = await fetch(page, Dispatch(priority, sent))
@@ -418,9 +418,9 @@ class Supervisor(Generic[T]):
             delay = self._restarts.failed(exc, trio.current_time())
             self._outage.failed(exc, delay, trio.current_time())
             return delay, False
-        wanted = recovery.ticket == ticket
+        wanted = recovery.generation == generation
         items = recovery.answer(page, answer, early=early) if wanted else ()
-        useful = wanted and (bool(items) or recovery.page != page)
+        useful = wanted and (bool(items) or recovery.pending_request != page)
         if wanted:
             self._answered.unpark_all()
             self._after_step()
@@ -443,13 +443,13 @@ class Supervisor(Generic[T]):
 
     def _expire_soon(self, timeout: float) -> None:
         """See to it that the recovery holds items back no longer than it may."""
-        if self._holding != self._recovery.ticket and self._connection is not None:
-            self._holding = self._recovery.ticket
+        if self._holding != self._recovery.generation and self._connection is not None:
+            self._holding = self._recovery.generation
             self._connection.start_soon(self._expire, timeout, self._holding)
 
-    async def _expire(self, timeout: float, ticket: int) -> None:
+    async def _expire(self, timeout: float, generation: int) -> None:
         await trio.sleep(timeout)
-        if self._recovery.ticket == ticket and self._subscribed:
+        if self._recovery.generation == generation and self._subscribed:
             try:
                 items = self._recovery.expire()
                 self._answered.unpark_all()
