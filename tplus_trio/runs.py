@@ -46,9 +46,8 @@ class RunLocal(Generic[T]):
         return value
 
     def peek(self) -> T | None:
-        """The value of the present run; where it has none, that of the latest other run that has ended; else None."""
-        token = trio.lowlevel.current_trio_token()
-        if token in self._values:
+        """The value of the present run; if there is none, that of the latest run that has ended; else None."""
+        if trio.lowlevel.in_trio_run() and (token := trio.lowlevel.current_trio_token()) in self._values:
             return self._values[token]
         ended = [value for other, value in tuple(self._values.items()) if _has_ended(other)]
         return ended[-1] if ended else None

@@ -21,6 +21,7 @@ from tplus_trio.transport.close_budget import CloseBudget
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.http import Http, Request
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
+from tplus_trio.transport.request_statistics import RequestStatistics
 from tplus_trio.transport.websocket import WebSocket, WebSocketLimits
 from tplus_trio.transport.websocket_opening import open_websocket
 from tplus_trio.users import User
@@ -151,6 +152,10 @@ class Service:
         """Whether to save requests: the last handshake failed, or the service limits its clients."""
         run = self._run.get()
         return run.is_refusing or run.pacer.is_limited
+
+    def request_statistics(self) -> RequestStatistics:
+        """Return the counts of the REST requests as they are now."""
+        return self._http.statistics()
 
     async def sign(self, user: User, payload: str) -> bytes:
         """Sign a payload for this service; see :func:`sign`."""

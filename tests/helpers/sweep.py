@@ -162,7 +162,7 @@ async def _sweep_from_outside(
         assert world.network.open_connections == 0, f"{where}: a connection outlives the clients"
         assert world.exchange.connections == 0, f"{where}: the exchange still sends a feed to somebody"
         for client in (world.md, world.oms):
-            assert not client._home._running, f"{where}: a stream is still running"
+            assert not client.statistics().streams, f"{where}: a stream is still running"
             for session in client._service._sessions.values():
                 assert not session.is_signing_in, f"{where}: a sign-in holds its lock"
     raise AssertionError(f"{name} does not end")
@@ -174,7 +174,7 @@ def idle_connections(client: Client) -> int:
     for queue in (*pacer._queues.values(), pacer.handshakes):
         assert not queue.under_way, "a request that has ended takes up a slot"
         assert not queue.waiting, "a request that has ended waits for its turn"
-    return client._service._http.idle_connections
+    return client.statistics().requests.idle_connections
 
 
 async def inspect(world: World) -> None:
@@ -183,7 +183,7 @@ async def inspect(world: World) -> None:
     kept = 0
     for client in (world.md, world.oms):
         home = client._home
-        assert not home._running, "a stream is still running"
+        assert not client.statistics().streams, "a stream is still running"
         if home.tasks is not None:
             assert not home.tasks.nursery.child_tasks, "a task is still running"
         for session in client._service._sessions.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -20,6 +21,7 @@ from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
 from tplus_trio.transport.pool import Connection, ConnectionPool
+from tplus_trio.transport.request_statistics import RequestStatistics
 from tplus_trio.transport.retry_after import retry_after
 
 __all__ = ["Answer", "Http", "Request"]
@@ -76,9 +78,6 @@ class _UnderWay:
     def __init__(self) -> None:
         self._scopes: set[trio.CancelScope] = set()
         self._one_ended = trio.lowlevel.ParkingLot()
-
-    def __len__(self) -> int:
-        return len(self._scopes)
 
     @contextmanager
     def scope(self) -> Generator[trio.CancelScope]:
@@ -239,6 +238,9 @@ class Http:
         self._pool: RunLocal[ConnectionPool] = RunLocal(lambda: ConnectionPool(endpoint, connector, tls, max_body))
         self._is_closed = False
         self._under_way = RunLocal(_UnderWay)
+        #: Requests begun, requests ended, and answers by status, of all runs.
+        self._begun = self._ended = 0
+        self._answers: Counter[int] = Counter()
         self._client = httpx.AsyncClient(
             base_url=str(endpoint),
             transport=_Transport(self._pool.get, redactor),
@@ -265,14 +267,16 @@ class Http:
         if self._is_closed:
             raise RuntimeError(_CLOSED)
         progress = _Progress()
-        under_way = self._under_way.get()
-        with under_way.scope() as scope:
+        with self._under_way.get().scope() as scope:
+            self._begun += 1
             try:
                 return await self._send(scope, progress, request)
             except (ConnectionFailed, DecodeError) as exc:
                 if isinstance(exc, ConnectionFailed):
                     exc.nothing_sent = not progress.has_sent
                 raise self._redactor.error(exc)  # noqa: B904 - it is the same, and has its cause
+            finally:
+                self._ended += 1
         late = f"{request.method} {request.path} was not answered within {self._timeout:g} s"
         raise _unanswered(_CLOSED if self._is_closed else late, progress)
 
@@ -304,8 +308,19 @@ class Http:
         finally:
             queue.release(ticket)
         answer = Answer(response.status_code, response.headers, response.content)
+        self._answers[answer.status] += 1
         pacer.answered(queue, answer.status, sent_at, answer.retry_after)
         return answer
+
+    def statistics(self) -> RequestStatistics:
+        """Return the counts of the requests as they are now."""
+        under_way = self._begun - self._ended
+        return RequestStatistics(
+            answers=dict(self._answers),
+            unanswered=self._ended - self._answers.total(),
+            under_way=under_way,
+            idle_connections=self.idle_connections,
+        )
 
     @property
     def idle_connections(self) -> int:

@@ -1,4 +1,4 @@
-"""Streams that are busy together bring their items in turns, and none depends on another's consumer."""
+"""Streams that are busy together bring their items by turns, and none depends on another's consumer."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tplus_trio import Depth, MarketDataClient, Stream
 from tplus_trio.streams.buffer import Buffer
-from tplus_trio.streams.turns import _MANY, Turns
+from tplus_trio.streams.decode_limiter import _MAX_RESUMING, DecodeLimiter
+from tplus_trio.streams.overflow import make_rule
 from tplus_trio.testing import Exchange
 
 
 class Line:
     """A stream's task and its consumer, without a network."""
 
-    def __init__(self, turns: Turns, batches: int) -> None:
-        self.turns = turns
+    def __init__(self, limiter: DecodeLimiter, batches: int) -> None:
+        self.limiter = limiter
         self.batches = batches
-        self.buffer = Buffer[int](1024, turns=turns)
+        self.buffer = Buffer[int](make_rule("block", 1024), limiter)
         self.taken: list[int] = []
         self.waited = 0
 
     async def bring(self) -> None:
         for n in range(self.batches):
             await trio.lowlevel.checkpoint()
-            if self.turns.crowded:
+            if self.limiter.is_saturated:
                 self.waited += 1
-                await self.turns.wait()
+                await self.limiter.wait()
             self.buffer.put_nowait([2 * n, 2 * n + 1])
 
     async def consume(self) -> None:
@@ -48,8 +49,8 @@ async def watch(lines: Sequence[Line], untaken: list[int]) -> None:
 
 
 async def test_few_are_ahead_of_their_consumers() -> None:
-    turns, untaken = Turns(), list[int]()
-    lines = [Line(turns, 20) for _ in range(200)]
+    limiter, untaken = DecodeLimiter(), list[int]()
+    lines = [Line(limiter, 20) for _ in range(200)]
     async with trio.open_nursery() as watching:
         watching.start_soon(watch, lines, untaken)
         with trio.fail_after(10):
@@ -61,14 +62,14 @@ async def test_few_are_ahead_of_their_consumers() -> None:
                     nursery.start_soon(line.bring)
         watching.cancel_scope.cancel()
     assert all(line.taken == list(range(40)) for line in lines)
-    assert max(untaken) <= 3 * _MANY
+    assert max(untaken) <= 3 * _MAX_RESUMING
     assert sum(line.waited for line in lines) > 1000
-    assert not turns.crowded
+    assert not limiter.is_saturated
 
 
 async def test_few_streams_never_wait() -> None:
-    turns = Turns()
-    lines = [Line(turns, 50) for _ in range(_MANY - 1)]
+    limiter = DecodeLimiter()
+    lines = [Line(limiter, 50) for _ in range(_MAX_RESUMING - 1)]
     async with trio.open_nursery() as nursery:
         for line in lines:
             nursery.start_soon(line.consume)
@@ -77,23 +78,23 @@ async def test_few_streams_never_wait() -> None:
 
 
 async def test_a_stream_whose_consumer_is_busy_lets_the_next_one_go_on() -> None:
-    turns = Turns()
-    lines = [Line(turns, 3) for _ in range(50)]
-    turns.woken(_MANY)
+    limiter = DecodeLimiter()
+    lines = [Line(limiter, 3) for _ in range(50)]
+    limiter.consumers_woken(_MAX_RESUMING)
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             for line in lines:
                 nursery.start_soon(line.bring)
             await wait_all_tasks_blocked()
             assert [line.waited for line in lines] == [1] * 50
-            turns.arrived()
+            limiter.consumer_resumed()
     assert [len(line.buffer) for line in lines] == [6] * 50
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_who_is_cancelled_takes_no_turn_along(seed: int) -> None:
-    rng, turns = random.Random(seed), Turns()
-    spared, victims = ([Line(turns, 10) for _ in range(count)] for count in (20, 40))
+async def test_a_cancelled_stream_takes_no_turn_of_another(seed: int) -> None:
+    rng, limiter = random.Random(seed), DecodeLimiter()
+    spared, victims = ([Line(limiter, 10) for _ in range(count)] for count in (20, 40))
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             for line in spared:
@@ -107,7 +108,7 @@ async def test_who_is_cancelled_takes_no_turn_along(seed: int) -> None:
                     await trio.lowlevel.checkpoint()
                 doomed.cancel_scope.cancel()
     assert all(line.taken == list(range(20)) for line in spared)
-    assert turns._coming == 0
+    assert limiter._resuming == 0
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -121,13 +122,13 @@ async def test_many_streams_of_a_client(
     """Some read, some do not, and some go while everybody is busy: those that read have it all."""
     waited = 0
 
-    async def wait(turns: Turns) -> None:
+    async def wait(limiter: DecodeLimiter) -> None:
         nonlocal waited
         waited += 1
-        await wait_in_earnest(turns)
+        await wait_in_earnest(limiter)
 
-    wait_in_earnest = Turns.wait
-    monkeypatch.setattr(Turns, "wait", wait)
+    wait_in_earnest = DecodeLimiter.wait
+    monkeypatch.setattr(DecodeLimiter, "wait", wait)
     rng, changes = random.Random(seed), 200
     last = exchange.book(200).sequence_number + changes
     taken: list[int] = []
@@ -162,6 +163,6 @@ async def test_many_streams_of_a_client(
                         await trio.sleep(rng.uniform(0.0, 0.1))
             await trio.sleep(2)
             assert taken.count(last) >= 30
-            assert market_data._home.turns._coming == 0
+            assert market_data._home.decode_limiter._resuming == 0
             assert waited > 1000
             ignoring.cancel_scope.cancel()
