@@ -162,6 +162,6 @@ async def test_many_streams_of_a_client(
                         await trio.sleep(rng.uniform(0.0, 0.1))
             await trio.sleep(2)
             assert taken.count(last) >= 30
-            assert market_data._home.turns._coming == 0
+            assert market_data._client_scope.turns._coming == 0
             assert waited > 1000
             ignoring.cancel_scope.cancel()
