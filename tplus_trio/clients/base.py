@@ -24,7 +24,7 @@ from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.overflow import Overflow, check_overflow
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import CONFIRM_TIMEOUT, Depth
-from tplus_trio.streams.stream import Home, Stream, open_stream
+from tplus_trio.streams.stream import ClientScope, Stream, open_stream
 from tplus_trio.transport.connector import Connector, Endpoint, TcpConnector, tls_context
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.transport.websocket import WebSocketLimits
@@ -158,7 +158,7 @@ class Client(Scoped):
             now_ns=_callable("now_ns", options.get("now_ns", time.time_ns)),
             draw=self._jitter,
         )
-        self._home = Home()
+        self._client_scope = ClientScope()
 
     def __repr__(self) -> str:
         user = "" if self._default_user is None else f" as {self._default_user.public_key}"
@@ -166,20 +166,20 @@ class Client(Scoped):
 
     def statistics(self) -> ClientStatistics:
         """Return the counts of the running streams and live books, and of all REST requests, as they are now."""
-        return ClientStatistics(streams=self._home.statistics(), requests=self._service.request_statistics())
+        return ClientStatistics(streams=self._client_scope.statistics(), requests=self._service.request_statistics())
 
     # Lifetime.
 
     @asynccontextmanager
     async def _scope(self) -> AsyncGenerator[None]:
-        home = self._home
+        scope = self._client_scope
         try:
-            async with open_service_tasks() as home.tasks:
+            async with open_service_tasks() as scope.tasks:
                 try:
                     yield
-                    await home.close()
+                    await scope.close()
                 finally:
-                    await home.leave()  # noqa: ASYNC102 - it bounds itself
+                    await scope.leave()  # noqa: ASYNC102 - it bounds itself
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE):
                 await self._service.aclose()
@@ -200,7 +200,7 @@ class Client(Scoped):
         return open_stream(
             feed,
             self._service,
-            self._home,
+            self._client_scope,
             restart=restart,
             limits=limits,
             buffer=options.get("buffer", self._buffer),
@@ -216,7 +216,7 @@ class Client(Scoped):
         """Put a live book together, likewise."""
         restart, limits = self._supervision(options, BookOptions)
         return open_live_book(
-            asset_id, feed, self._service, self._home, restart=restart, limits=limits, draw=self._jitter
+            asset_id, feed, self._service, self._client_scope, restart=restart, limits=limits, draw=self._jitter
         )
 
     def _supervision(

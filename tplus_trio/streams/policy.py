@@ -117,6 +117,10 @@ class Restarts:
         asked: float = getattr(failure, "retry_after", None) or 0.0
         return max(self.jitter(self._in_a_row), min(asked, _LONGEST_WAIT))
 
+    def shortened(self) -> float:
+        """Draw a factor between 0.75 and 1, for delays that must not come to nothing."""
+        return 0.75 + 0.25 * self._draw()
+
     def spread(self, left: float) -> float:
         """A short delay, in seconds, where ``left`` was still to wait and need not be any more."""
         return self._draw() * min(max(left, 0.0), _SHORT)
