@@ -1,4 +1,4 @@
-"""How depth is made whole: each rule by example, then all of them against a model of exchange and network."""
+"""How depth becomes complete: each rule by example, then all of them against a model of exchange and network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from depth_model import Checker, DepthModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tplus_trio import Depth, LocalBook, OrderBook, OrderBookDiff, Sequencing, StreamStats
+from tplus_trio import Depth, LocalBook, OrderBook, OrderBookDiff, Sequencing
+from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery import DepthRecovery, check_sequencing, conflate_depth
 
 
@@ -29,7 +30,7 @@ def book(number: int) -> OrderBook:
 
 
 def numbers(items: Sequence[Depth]) -> list[str]:
-    """What was delivered in few words: ``B5`` is a book, ``6`` a change."""
+    """Delivered items in short: ``B5`` is a book, ``6`` a change."""
     return [
         f"{'B' if isinstance(item, OrderBook) else ''}{item.sequence_number}"
         for item in items
@@ -38,10 +39,10 @@ def numbers(items: Sequence[Depth]) -> list[str]:
 
 
 class Recovery(DepthRecovery):
-    """Spoken to in numbers."""
+    """A depth recovery that takes and returns sequence numbers."""
 
     def __init__(self, sequence: Sequencing = "auto") -> None:
-        self.stats = StreamStats()
+        self.stats = ConnectionCounts()
         super().__init__(lambda: 0, self.stats, sequence=sequence)
 
     def come(self, *given: int) -> list[str]:
@@ -65,20 +66,20 @@ def synced(number: int = 100, sequence: Sequencing = "auto") -> Recovery:
 
 def test_changes_wait_for_the_snapshot() -> None:
     recovery = subscribed()
-    assert (recovery.page, recovery.synced) == (0, False)
+    assert (recovery.pending_request, recovery.synced) == (0, False)
     assert recovery.come(5, 6) == recovery.come(7) == []
     assert recovery.held == 3
     assert recovery.told(5) == ["B5", "6", "7"]
-    assert (recovery.page, recovery.synced, recovery.held) == (None, True, 0)
+    assert (recovery.pending_request, recovery.synced, recovery.held) == (None, True, 0)
     assert recovery.come(8, 9) == ["8", "9"]
-    assert recovery.stats == StreamStats()
+    assert recovery.stats == ConnectionCounts()
 
 
 def test_a_snapshot_that_is_too_old_is_asked_for_again() -> None:
     recovery = subscribed()
     recovery.come(10, 11)
     assert recovery.told(7) == recovery.told(8) == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     assert recovery.told(9) == ["B9", "10", "11"]
 
 
@@ -114,7 +115,7 @@ def test_an_early_snapshot_may_be_of_the_book_before() -> None:
     recovery = Recovery()
     recovery.told(500, early=True)
     recovery.subscribed()
-    assert recovery.come(1, 2) == []  # 500 may be ahead of the connection, or of before the service started over
+    assert recovery.come(1, 2) == []  # 500 is ahead of the connection, or from before a restart of the service
     assert recovery.told(2) == ["B2"]
     assert recovery.come(3) == ["3"]
 
@@ -123,7 +124,7 @@ def test_an_early_snapshot_may_be_of_the_book_before() -> None:
     ("early", "told"),
     [
         (OrderBook((), [(100, 3), (7, 1)], 3), ["B3", "4"]),
-        (OrderBook((), [(7, 1)], 3), []),  # the service started over, and has come as far again
+        (OrderBook((), [(7, 1)], 3), []),  # the service started over, and has reached the number again
         (OrderBook((), [(100, 2)], 3), []),
         (OrderBook([(100, 3)], (), 3), []),
     ],
@@ -148,10 +149,10 @@ def test_increasing_numbers_never_prove_an_early_snapshot() -> None:
 
 def test_a_jump_asks_for_a_new_snapshot_and_keeps_what_came_with_it() -> None:
     recovery = synced()
-    ticket = recovery.ticket
+    generation = recovery.generation
     assert recovery.come(101, 103, 104) == ["101"]
-    assert recovery.ticket != ticket
-    assert (recovery.page, recovery.synced, recovery.held, recovery.stats.gaps) == (0, False, 2, 1)
+    assert recovery.generation != generation
+    assert (recovery.pending_request, recovery.synced, recovery.held, recovery.stats.gaps) == (0, False, 2, 1)
     assert recovery.told(101) == []
     assert recovery.told(102) == ["B102", "103", "104"]
     assert recovery.stats.resyncs == 1
@@ -160,7 +161,7 @@ def test_a_jump_asks_for_a_new_snapshot_and_keeps_what_came_with_it() -> None:
 def test_a_swap_is_a_jump() -> None:
     recovery = synced()
     assert recovery.come(102, 101, 103) == []
-    assert recovery.told(100) == []  # 101 came after 102: a snapshot is believed from 101 on
+    assert recovery.told(100) == []  # 101 came after 102: a snapshot is accepted from 101 on
     assert recovery.told(103) == ["B103"]
 
 
@@ -180,8 +181,8 @@ def test_an_old_number_with_another_content_asks_for_one_snapshot(change: OrderB
     recovery.come(101, 102, 103)
     number = change.sequence_number
     assert numbers(recovery.receive([change])) == []
-    assert (recovery.page, recovery.synced, recovery.held) == (0, False, 0)
-    assert recovery.told(number - 1) == []  # older than what made it doubtful
+    assert (recovery.pending_request, recovery.synced, recovery.held) == (0, False, 0)
+    assert recovery.told(number - 1) == []  # older than the change that broke the chain
     assert recovery.told(number) == [f"B{number}"]
     assert recovery.come(number + 1) == [str(number + 1)]
     assert recovery.stats.gaps == 1
@@ -198,11 +199,11 @@ def test_after_a_doubt_the_service_may_as_well_have_gone_on() -> None:
 def test_an_old_number_while_a_snapshot_is_awaited() -> None:
     recovery = subscribed()
     recovery.come(500, 501)
-    ticket = recovery.ticket
+    generation = recovery.generation
     recovery.come(1, 2)
-    assert recovery.ticket != ticket
+    assert recovery.generation != generation
     assert recovery.held == 1
-    assert recovery.told(501) == ["B501"]  # may be an answer of before, or the service goes on
+    assert recovery.told(501) == ["B501"]  # an old answer, or the service did not restart
     recovery = subscribed()
     recovery.come(500, 501)
     recovery.come(1, 2)
@@ -246,7 +247,7 @@ def test_repeats_without_end_are_a_new_beginning() -> None:
     recovery.come(101)
     assert not recovery.synced
     assert recovery.told(101) == ["B101"]
-    # A service that repeats for ever is asked ever more seldom.
+    # If a service repeats forever, the snapshots are requested ever less often.
     for _ in range(99):
         recovery.come(101)
         assert recovery.synced
@@ -255,7 +256,7 @@ def test_repeats_without_end_are_a_new_beginning() -> None:
 
 
 def test_catching_up_without_end_is_a_new_beginning() -> None:
-    # Nothing came since the snapshot: 1, 2, 3… might be what it was ahead of.
+    # Nothing came since the snapshot, so the snapshot may be ahead of 1, 2, 3…
     recovery, given = synced(1000), 0
     while recovery.synced:
         given += 1
@@ -269,7 +270,7 @@ def test_a_connection_that_is_far_behind_costs_few_snapshots() -> None:
     recovery, newest, requests = subscribed(), 5000, 0
     for number in range(1, newest + 1):
         assert recovery.come(number) == []
-        if recovery.page is not None:
+        if recovery.pending_request is not None:
             requests += 1
             recovery.told(newest)
     assert recovery.come(newest + 1) == [str(newest + 1)]
@@ -279,9 +280,9 @@ def test_a_connection_that_is_far_behind_costs_few_snapshots() -> None:
 def test_a_new_beginning_while_a_snapshot_is_awaited() -> None:
     recovery = subscribed()
     recovery.come(5000, 5001)
-    ticket = recovery.ticket
+    generation = recovery.generation
     recovery.come(1)
-    assert recovery.ticket != ticket  # an answer under way may be about the book of before
+    assert recovery.generation != generation  # the answer under way may be about the old book
     assert recovery.held == 1
     assert recovery.told(1) == ["B1"]
     assert recovery.come(2) == ["2"]
@@ -290,9 +291,9 @@ def test_a_new_beginning_while_a_snapshot_is_awaited() -> None:
 def test_after_a_loss_all_begins_again() -> None:
     recovery = synced()
     recovery.come(101)
-    ticket = recovery.ticket
+    generation = recovery.generation
     recovery.lost("reset")
-    assert (recovery.page, recovery.synced, recovery.ticket != ticket) == (0, False, True)
+    assert (recovery.pending_request, recovery.synced, recovery.generation != generation) == (0, False, True)
     recovery.subscribed()
     recovery.come(150)
     recovery.lost("reset")
@@ -339,14 +340,14 @@ def test_after_a_new_beginning_jumping_numbers_of_before_are_not_taken_for_the_n
     assert recovery.come(5010) == ["5010"]
     assert lost(recovery).told(0) == ["B0"]
     for _ in range(2):
-        assert recovery.come(5020, 5030) == []  # was under way
+        assert recovery.come(5020, 5030) == []  # they were under way when the service went back
         assert recovery.told(0) == ["B0"]
     assert recovery.come(10, 20) == ["10", "20"]
     assert recovery.come(6000) == ["6000"]
 
 
 def strike(recovery: Recovery, number: int) -> None:
-    """A fresh snapshot, and at once a jump."""
+    """Deliver a snapshot, then a change that jumps."""
     recovery.told(number)
     recovery.come(number + 10)
 
@@ -365,7 +366,7 @@ def test_five_fresh_snapshots_with_a_jump_prove_numbers_not_contiguous(caplog: p
     assert recovery.come(at + 20, at + 20, at + 35) == [str(at + 20), str(at + 35)]
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert "not contiguous" in record.getMessage()
-    # A hole leaves it at that; another connection has to prove it again, with no second warning.
+    # A hole changes nothing. Another connection has to prove it again, without a second warning.
     recovery.hole("a bad frame")
     recovery.come(at + 100)
     assert recovery.told(at + 95) == [f"B{at + 95}", str(at + 100)]
@@ -442,7 +443,7 @@ def test_whatever_happens_what_is_delivered_is_right(steps: list[tuple[str, int]
     sequence=st.sampled_from(list[Sequencing](["increasing", "auto"])),
 )
 def test_numbers_by_tens(steps: list[tuple[str, int]], sequence: Sequencing) -> None:
-    # A stale snapshot cannot be told from a fresh one here, and a lost message not from none: those stay out.
+    # With increasing numbers, a stale snapshot or a lost message cannot be noticed, so those steps are left out.
     model = DepthModel(sequence=sequence)
     model.step = 10
     for name, n in steps:
@@ -477,7 +478,7 @@ def test_conflating_leads_to_the_same_book(
     items = chain(draws, [0, *books])
     plain, merged = Checker(), Checker()
     plain.take(items)
-    # Some arrive one by one, the rest in heaps of any size, conflated again and again.
+    # Some arrive one by one, the rest in batches of any size, each conflated with those before.
     start = min(start, len(items) - 1)
     merged.take(items[: start + 1])
     rest, waiting = items[start + 1 :], deque[Depth]()

@@ -1,4 +1,4 @@
-"""Candles that were missed: the latest state of each, whichever way its volume moved."""
+"""Candles that were missed: the latest state of each, whether its volume rose or fell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_recovery_backfill import ASSET, Clock, missing, read_in_vain
 
-from tplus_trio import BadRow, Gap, KlinesPage, KlineUpdate, StreamStats, Timebar
+from tplus_trio import BadRow, Gap, KlinesPage, KlineUpdate, Timebar
+from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery import KlinesBackfill
 
 MINUTE = 60_000_000_000
@@ -40,7 +41,7 @@ def clock() -> Clock:
 @pytest.fixture
 def candles(clock: Clock) -> KlinesBackfill:
     """The candle of minute 1 came, in two states; then the connection was lost."""
-    made = KlinesBackfill(clock, StreamStats(), max_pages=3, asset_id=ASSET)
+    made = KlinesBackfill(clock, ConnectionCounts(), max_pages=3, asset_id=ASSET)
     assert made.subscribed() == ()
     assert states(made.receive([candle(1, 1), candle(1, 2)])) == [(1, 1), (1, 2)]
     missing(made, clock)
@@ -67,17 +68,17 @@ def test_a_candle_that_did_not_change_is_not_told_again(candles: KlinesBackfill)
 
 
 def test_rest_does_not_set_a_candle_back(candles: KlinesBackfill) -> None:
-    # REST was asked between the two.
+    # The request was between the two.
     candles.receive([candle(2, 3), candle(2, 5)])
     assert states(candles.answer(0, bars((1, 2), (2, 4)), early=False)) == [(2, 3), (2, 5)]
 
 
 def test_a_loss_before_the_first_candle(clock: Clock) -> None:
-    made = KlinesBackfill(clock, StreamStats(), max_pages=3, asset_id=ASSET)
+    made = KlinesBackfill(clock, ConnectionCounts(), max_pages=3, asset_id=ASSET)
     clock.now = 2 * MINUTE + 7
     assert made.subscribed() == ()
     missing(made, clock, clock.now, 4 * MINUTE)
-    # Among them the one that was current when the stream began.
+    # One of them is the candle that was open when the stream began.
     assert states(made.answer(0, bars((1, 5), (2, 6), (3, 1)), early=False)) == [(2, 6), (3, 1)]
 
 
@@ -101,13 +102,13 @@ def test_a_history_of_candles_that_ends_within_the_hole(candles: KlinesBackfill,
     assert candles.synced
 
 
-# REST behind the feed, and the feed behind REST.
+# REST is behind the feed, and the feed behind REST.
 
 
 def test_an_answer_that_does_not_reach_the_feed_is_asked_for_again(candles: KlinesBackfill) -> None:
     candles.receive([candle(4, 1)])
     assert candles.answer(0, bars((1, 5), (2, 1)), early=False) == ()
-    assert candles.page == 0
+    assert candles.pending_request == 0
     assert states(candles.answer(0, bars((1, 5), (2, 7), (3, 2), (4, 1)), early=False)) == [
         (1, 5),
         (2, 7),
@@ -125,16 +126,16 @@ def test_an_answer_that_never_reaches_the_feed_leaves_a_gap(candles: KlinesBackf
 
 def test_the_first_candle_after_an_outage_is_held_for_a_read(candles: KlinesBackfill) -> None:
     assert states(candles.answer(0, bars((1, 5)), early=False)) == [(1, 5)]
-    assert (candles.synced, candles.page) == (True, None)
+    assert (candles.synced, candles.pending_request) == (True, None)
     assert candles.receive([candle(3, 1)]) == ()
-    assert (candles.synced, candles.page, candles.urgent, candles.hold_timeout) == (True, 0, True, 1.0)
+    assert (candles.synced, candles.pending_request, candles.urgent, candles.hold_timeout) == (True, 0, True, 1.0)
     assert states(candles.answer(0, bars((1, 6), (2, 4), (3, 1)), early=False)) == [(1, 6), (2, 4), (3, 1)]
 
 
 def test_the_candle_that_rest_told_last_needs_no_other_read(candles: KlinesBackfill) -> None:
     candles.answer(0, bars((1, 5), (2, 1)), early=False)
     assert states(candles.receive([candle(2, 3)])) == [(2, 3)]
-    assert candles.page is None
+    assert candles.pending_request is None
 
 
 def test_the_close_of_a_candle_comes_with_the_next_ones_first_frame(candles: KlinesBackfill) -> None:
@@ -145,7 +146,7 @@ def test_the_close_of_a_candle_comes_with_the_next_ones_first_frame(candles: Kli
 def test_after_a_rollback_a_volume_falls(candles: KlinesBackfill) -> None:
     assert states(candles.answer(0, bars((1, 10)), early=False)) == [(1, 10)]
     assert states(candles.receive([candle(1, 8)])) == [(1, 8)]
-    # And during an outage, also that of a candle before the last.
+    # During an outage, the same holds for a candle before the last.
     assert states(candles.receive([candle(2, 5)])) == [(2, 5)]
     missing(candles, candles._now_ns)  # type: ignore[arg-type]  # the clock of the fixture
     candles.receive([candle(3, 1)])
@@ -165,18 +166,18 @@ def test_pages_that_are_oldest_first_or_shift(candles: KlinesBackfill) -> None:
     missing(candles, candles._now_ns)  # type: ignore[arg-type]  # the clock of the fixture
     candles.receive([candle(8, 1)])
     assert candles.answer(0, bars((6, 1), (7, 1), (8, 1)), early=False) == ()
-    # A candle has opened meanwhile: 6 is on this page too, and asked for later.
+    # A candle opened meanwhile, so 6 is on this page too, which was requested later.
     assert states(candles.answer(1, bars((4, 1), (5, 1), (6, 2)), early=False)) == [(5, 1), (6, 2), (7, 1), (8, 1)]
 
 
 def test_a_candle_that_moves_to_the_page_before_is_not_lost(candles: KlinesBackfill) -> None:
     candles.receive([candle(9, 1)])
     assert candles.answer(0, bars((7, 1), (8, 1), (9, 1)), early=False) == ()
-    # 8 was taken off meanwhile, so that 6 is on the page before.
+    # 8 was taken off meanwhile, so 6 moved to the page above.
     assert candles.answer(1, bars((3, 1), (4, 1), (5, 1)), early=False) == ()
-    assert (candles.page, candles.retry_after) == (0, 0.0)
+    assert (candles.pending_request, candles.retry_after) == (0, 0.0)
     assert candles.answer(0, bars((6, 2), (7, 2), (9, 1)), early=False) == ()
-    assert candles.page == 2
+    assert candles.pending_request == 2
     found = candles.answer(2, bars((0, 1), (1, 1), (2, 1)), early=False)
     assert states(found) == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 2), (7, 2), (8, 1), (9, 1)]
 
@@ -185,7 +186,7 @@ def test_minutes_without_a_candle_need_a_page_twice(candles: KlinesBackfill) -> 
     candles.receive([candle(9, 1)])
     assert candles.answer(0, bars((7, 1), (9, 1)), early=False) == ()
     assert candles.answer(1, bars((0, 1), (1, 1), (4, 1)), early=False) == ()
-    assert candles.page == 0
+    assert candles.pending_request == 0
     assert states(candles.answer(0, bars((7, 1), (9, 1)), early=False)) == [(1, 1), (4, 1), (7, 1), (9, 1)]
 
 
@@ -210,7 +211,7 @@ def test_a_gap_stands_for_a_candle_that_cannot_be_decoded(candles: KlinesBackfil
 )
 def test_the_last_state_of_every_candle_is_delivered(steps: list[tuple[str, int]]) -> None:
     minute, lag = 1, 0
-    recovery = KlinesBackfill(lambda: minute * MINUTE, StreamStats(), max_pages=3, asset_id=ASSET)
+    recovery = KlinesBackfill(lambda: minute * MINUTE, ConnectionCounts(), max_pages=3, asset_id=ASSET)
     recovery.subscribed()
     volumes = {1: 1}
     past = [dict(volumes)]
@@ -222,7 +223,7 @@ def test_the_last_state_of_every_candle_is_delivered(steps: list[tuple[str, int]
     for name, n in [*steps, ("lost", 0), *settle, *settle, ("receive", 0)]:
         match name:
             case "trade" | "undo":
-                # A trade in the candle that is open, or a rollback in one of the last.
+                # A trade changes the open candle, or a rollback one of the last.
                 at = minute if name == "trade" else max(1, minute - n)
                 volumes[at] = max(0, volumes[at] + (n if name == "trade" else -1))
                 wire.append(candle(at, volumes[at]))
@@ -240,12 +241,16 @@ def test_the_last_state_of_every_candle_is_delivered(steps: list[tuple[str, int]
                 out += recovery.subscribed()
             case "lag":
                 lag = n
-            case "ask" if recovery.page is not None and asked is None:
+            case "ask" if recovery.pending_request is not None and asked is None:
                 state = past[-1 - min(lag, len(past) - 1)]
-                asked = (recovery.ticket, recovery.page, bars(*sorted(state.items())) if recovery.page == 0 else bars())
+                asked = (
+                    recovery.generation,
+                    recovery.pending_request,
+                    bars(*sorted(state.items())) if recovery.pending_request == 0 else bars(),
+                )
             case "answer" if asked is not None:
-                (ticket, page, found), asked = asked, None
-                if ticket == recovery.ticket:
+                (generation, page, found), asked = asked, None
+                if generation == recovery.generation:
                     out += recovery.answer(page, found, early=False)
             case _:
                 pass

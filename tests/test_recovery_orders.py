@@ -1,4 +1,4 @@
-"""Order events and events that nothing can bring back: a snapshot, or a gap, where some may be missing."""
+"""Order events, and events that REST does not list: a snapshot or a gap stands where some may be missing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tplus_trio import (
     OrdersSnapshot,
     OrdersUpdate,
     Side,
-    StreamStats,
     UnknownOrderEvent,
     UserOrders,
 )
-from tplus_trio.streams.recovery import Marked, OrdersRecovery, Recovery
+from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio.streams.recovery import GapMarking, OrdersRecovery, Recovery
 
 _ZEROS: dict[str, Any] = {
     f"{state}_{what}": Decimal(0)
@@ -45,7 +45,7 @@ def order(name: str) -> OrderResponse:
 
 
 def orders_recovery() -> OrdersRecovery:
-    return OrdersRecovery(count(100).__next__, StreamStats())
+    return OrdersRecovery(count(100).__next__, ConnectionCounts())
 
 
 def test_the_first_connection_needs_no_snapshot() -> None:
@@ -53,9 +53,9 @@ def test_the_first_connection_needs_no_snapshot() -> None:
     recovery.lost("refused")
     assert recovery.subscribed() == ()
     assert recovery.synced
-    assert recovery.page is None
+    assert recovery.pending_request is None
     assert recovery.receive([event(1)]) == [event(1)]
-    assert recovery._stats == StreamStats()
+    assert recovery._stats == ConnectionCounts()
 
 
 def test_a_snapshot_stands_before_what_came_meanwhile() -> None:
@@ -67,7 +67,7 @@ def test_a_snapshot_stands_before_what_came_meanwhile() -> None:
     recovery.subscribed()
     assert recovery.receive([event(2)]) == ()
     assert recovery.receive([event(3), event(4)]) == ()
-    assert (recovery.page, recovery.held) == (0, 3)
+    assert (recovery.pending_request, recovery.held) == (0, 3)
     snapshot, *events = recovery.answer(0, UserOrders((order("a"),), {}), early=False)
     assert snapshot == OrdersSnapshot((order("a"),), 100)
     assert events == [event(2), event(3), event(4)]
@@ -89,9 +89,9 @@ def test_events_between_two_losses_are_not_lost() -> None:
     recovery = orders_recovery()
     recovery.subscribed()
     for number in (1, 2):
-        before = recovery.ticket
+        before = recovery.generation
         recovery.lost("again")
-        assert recovery.ticket != before  # an answer under way is about another hole
+        assert recovery.generation != before  # the answer under way is older than this hole
         recovery.subscribed()
         recovery.receive([event(number)])
     recovery.lost("a third time")
@@ -115,14 +115,14 @@ def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str])
             recovery.lost("a hole")
             out += recovery.subscribed()
             out += recovery.receive([UnknownOrderEvent("Hole", {"n": holes})])
-        elif recovery.page is not None:
-            out += recovery.answer(recovery.page, NONE, early=False)
-    if recovery.page is not None:
-        out += recovery.answer(recovery.page, NONE, early=False)
+        elif recovery.pending_request is not None:
+            out += recovery.answer(recovery.pending_request, NONE, early=False)
+    if recovery.pending_request is not None:
+        out += recovery.answer(recovery.pending_request, NONE, early=False)
     assert [item.order_id for item in out if isinstance(item, OrderReplaceFailedEvent)] == [
         str(n + 1) for n in range(told)
     ]
-    # The event that marks the last hole has its snapshot before it.
+    # The snapshot of the last hole comes before the event that followed that hole.
     if holes:
         last = max(n for n, item in enumerate(out) if isinstance(item, UnknownOrderEvent))
         assert isinstance(out[last - 1], OrdersSnapshot)
@@ -131,9 +131,9 @@ def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str])
 
 def test_a_gap_begins_where_something_came_last() -> None:
     clock = [10]
-    recovery: Marked[str] = Marked(lambda: clock[0], StreamStats())
+    recovery: GapMarking[str] = GapMarking(lambda: clock[0], ConnectionCounts())
     recovery.lost("refused")
-    assert recovery.subscribed() == ()  # nothing was missed that was ever watched
+    assert recovery.subscribed() == ()  # nothing was subscribed before, so nothing was missed
     for now in (20, 30):
         clock[0] = now
         assert recovery.receive(["event"]) == ["event"]
@@ -143,19 +143,19 @@ def test_a_gap_begins_where_something_came_last() -> None:
     clock[0] = 70
     assert recovery.subscribed() == (Gap(30, 70, "reset"),)
     assert recovery.synced
-    # What comes next begins anew, from the moment of the subscription.
+    # The next gap begins at the subscription.
     clock[0] = 90
     recovery.lost("again")
     assert recovery.subscribed() == (Gap(70, 90, "again"),)
-    # The clock is set right: a gap does not end before it begins.
+    # The clock was set back: a gap does not end before it begins.
     clock[0] = 60
     recovery.lost("and again")
     assert recovery.subscribed() == (Gap(60, 90, "and again"),)
-    assert recovery._stats.gaps == 3  # one for each outage, however often connecting failed in it
+    assert recovery._stats.gaps == 3  # one an outage, however often connecting failed
 
 
 def test_a_feed_of_whole_messages_needs_nothing() -> None:
-    stats = StreamStats()
+    stats = ConnectionCounts()
     recovery: Recovery[str] = Recovery(lambda: 0, stats)
     recovery.lost("refused")
     assert stats.gaps == 0

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tplus_trio import AssetIdentifier, Gap, StreamStats, Trade
+from tplus_trio import AssetIdentifier, Gap, Trade
+from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery import TradesBackfill
-from tplus_trio.streams.recovery.memory import TradeMemory
+from tplus_trio.streams.recovery.trade_memory import TradeMemory
 
 ASSET = AssetIdentifier(200)
 
@@ -53,11 +54,11 @@ class Clock:
 
 
 class Recovery(TradesBackfill):
-    """Spoken to in numbers."""
+    """A trades recovery that takes and returns trade ids."""
 
     def __init__(self) -> None:
         self.clock = Clock()
-        super().__init__(self.clock, StreamStats(), max_pages=3, confirm_timeout=1.5)
+        super().__init__(self.clock, ConnectionCounts(), max_pages=3, confirm_timeout=1.5)
         self.subscribed()
 
     def come(self, *given: int) -> list[Any]:
@@ -65,14 +66,14 @@ class Recovery(TradesBackfill):
         return told(self.receive(trades(*given)))
 
     def page_is(self, *given: int | None) -> list[Any]:
-        assert self.page is not None
-        return told(self.answer(self.page, rows(*given), early=False))
+        assert self.pending_request is not None
+        return told(self.answer(self.pending_request, rows(*given), early=False))
 
 
 def lost(recovery: Recovery) -> Recovery:
     recovery.lost("reset")
     recovery.subscribed()
-    assert (recovery.page, recovery.synced) == (0, False)
+    assert (recovery.pending_request, recovery.synced) == (0, False)
     return recovery
 
 
@@ -84,7 +85,7 @@ def recovery() -> Recovery:
     return lost(made)
 
 
-# REST behind the feed.
+# REST is behind the feed.
 
 
 def test_an_answer_that_does_not_reach_the_feed_is_asked_for_again(recovery: Recovery) -> None:
@@ -116,17 +117,31 @@ def test_an_answer_may_reach_beyond_the_first_live_trade(recovery: Recovery) -> 
 
 def test_where_nothing_live_has_come_the_first_live_trade_is_held_for_one_more_read(recovery: Recovery) -> None:
     assert recovery.page_is(5, 4, 3) == [4, 5]
-    assert (recovery.page, recovery.synced, recovery.urgent, recovery.hold_timeout) == (None, True, False, None)
-    ticket = recovery.ticket
+    assert (recovery.pending_request, recovery.synced, recovery.urgent, recovery.hold_timeout) == (
+        None,
+        True,
+        False,
+        None,
+    )
+    generation = recovery.generation
     assert recovery.come(7) == []
-    assert (recovery.page, recovery.synced, recovery.urgent, recovery.hold_timeout) == (0, True, True, 1.5)
-    assert recovery.ticket != ticket
+    assert (recovery.pending_request, recovery.synced, recovery.urgent, recovery.hold_timeout) == (0, True, True, 1.5)
+    assert recovery.generation != generation
     assert recovery.come(8) == []
     assert recovery.page_is(7, 6, 5) == [6, 7, 8]
-    assert (recovery.page, recovery.urgent, recovery.hold_timeout) == (None, False, None)
-    # Once an outage.
+    assert (recovery.pending_request, recovery.urgent, recovery.hold_timeout) == (None, False, None)
+    # This happens once an outage.
     assert recovery.come(12) == [12]
     assert (recovery._stats.gaps, recovery._stats.resyncs) == (1, 1)
+
+
+def test_a_repeat_after_the_first_live_trade_does_not_end_the_wait_for_it(recovery: Recovery) -> None:
+    assert recovery.page_is(5, 4, 3) == [4, 5]
+    assert recovery.come(6) == []
+    assert recovery.come(5) == []
+    assert (recovery.pending_request, recovery.held) == (0, 2)
+    assert recovery.page_is(6, 5, 4) == [6]
+    assert (recovery.come(7), recovery.held) == ([7], 0)
 
 
 def test_the_read_that_confirms_is_repeated_until_its_time_is_over(recovery: Recovery) -> None:
@@ -134,9 +149,9 @@ def test_the_read_that_confirms_is_repeated_until_its_time_is_over(recovery: Rec
     recovery.come(8)
     for _ in range(9):
         assert recovery.page_is(6, 5, 4) == []
-        assert recovery.page == 0
+        assert recovery.pending_request == 0
     assert told(recovery.expire()) == [6, "gap", 8]
-    assert (recovery.page, recovery.hold_timeout, recovery.synced) == (None, None, True)
+    assert (recovery.pending_request, recovery.hold_timeout, recovery.synced) == (None, None, True)
     assert recovery.expire() == ()
     assert recovery.come(9) == [9]
 
@@ -152,13 +167,13 @@ def test_the_time_is_over_before_anything_was_answered(recovery: Recovery) -> No
 
 def test_the_feed_brings_what_rest_had(recovery: Recovery) -> None:
     assert recovery.page_is(5, 4, 3) == [4, 5]
-    assert recovery.come(4, 5, 6) == [6]  # it was behind REST: nothing lies between
+    assert recovery.come(4, 5, 6) == [6]  # the feed was behind REST: nothing lies between
 
 
 def test_a_feed_that_begins_again_with_what_was_delivered_has_bridged_the_hole(recovery: Recovery) -> None:
-    ticket = recovery.ticket
+    generation = recovery.generation
     assert recovery.come(2, 3, 4, 5) == [4, 5]
-    assert (recovery.is_optional, recovery.synced, recovery.ticket != ticket) == (True, True, True)
+    assert (recovery.is_optional, recovery.synced, recovery.generation != generation) == (True, True, True)
     assert recovery.come(9) == [9]
 
 
@@ -169,20 +184,20 @@ def test_only_the_first_trade_of_a_connection_bridges(recovery: Recovery) -> Non
     recovery.come(1, 2, 3)
     recovery.hole("a bad frame")
     assert recovery.come(3) == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
 
 
 def test_news_of_an_old_trade_bridges_nothing(recovery: Recovery) -> None:
     assert recovery.receive([trade(3, status="Rollbacked")]) == ()
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
 
 
 def test_a_hole_while_rest_is_asked_does_not_begin_from_the_start(recovery: Recovery) -> None:
     recovery.come(7)
-    ticket = recovery.ticket
+    generation = recovery.generation
     assert recovery.hole("a bad frame") == ()
-    assert recovery.ticket == ticket
-    # The answer is from before 8 may have been missed: that is seen with the next trade.
+    assert recovery.generation == generation
+    # The answer is older than the second hole, in which 8 was missed. The next trade shows that.
     assert recovery.page_is(7, 6, 5, 4, 3) == [4, 5, 6, 7]
     assert recovery.come(9) == []
     assert recovery.page_is(9, 8, 7) == [8, 9]
@@ -269,7 +284,7 @@ def test_ids_of_equal_hashes_cost_no_more() -> None:
     began = time.process_time()
     assert memory.new(chosen) == chosen
     assert memory.new(chosen) == []
-    assert time.process_time() - began < 2  # it was 3.4 s for a set of the ids alone, and would be four times that
+    assert time.process_time() - began < 2  # a set of the ids took 3.4 s, and this needs four
 
 
 def test_the_memory_is_bounded() -> None:
@@ -279,7 +294,7 @@ def test_the_memory_is_bounded() -> None:
         assert memory.new(markets) == markets
         assert memory.knows(markets[0])
     assert not memory.knows(trade(1, asset_id=AssetIdentifier(1)))
-    assert len(memory._recent) + len(memory._highest) + len(memory._former) <= 35_000
+    assert len(memory._recent) + len(memory._highest) + len(memory._earlier_highest) <= 35_000
     assert len(memory._statuses) <= 21_000
 
 
@@ -292,7 +307,7 @@ def test_a_gap_stands_for_a_row_that_cannot_be_decoded(recovery: Recovery) -> No
     gap, *rest = recovery.answer(0, page, early=False)
     assert (gap.since_ns, gap.until_ns) == (30, 50)  # type: ignore[union-attr]  # it is a gap
     assert told(rest) == [5, 6]
-    # It is said once, and a row from before the stream is nothing that was missed.
+    # It is delivered once. A row from before the stream was not missed.
     lost(recovery)
     assert recovery.page_is(7, 6, 5, None, None, 3, 2, 1, None) == [7]
 
@@ -340,36 +355,36 @@ def test_a_history_that_is_oldest_first_leaves_a_gap(recovery: Recovery) -> None
 def test_a_trade_that_moves_to_the_page_before_is_not_lost(recovery: Recovery) -> None:
     recovery.come(9)
     assert recovery.page_is(9, 8, 7, 6) == []
-    # 8 was taken off meanwhile, so that 5 is on the page before.
+    # 8 was taken off meanwhile, so 5 moved to the page above.
     assert recovery.page_is(4, 3, 2, 1) == []
-    assert (recovery.page, recovery.retry_after) == (0, 0.0)
+    assert (recovery.pending_request, recovery.retry_after) == (0, 0.0)
     assert recovery.page_is(9, 7, 6, 5) == [4, 5, 6, 7, 8, 9]
-    assert recovery.page is None
+    assert recovery.pending_request is None
 
 
 def test_trades_move_while_the_page_is_read_again(recovery: Recovery) -> None:
     recovery.come(12)
     assert recovery.page_is(12, 11, 10, 9) == []
     assert recovery.page_is(6, 5, 4, 3) == []
-    # 7 and 8 are missing. Two more are made and others taken off.
+    # 7 and 8 are missing. Two trades are made meanwhile, and others are taken off.
     assert recovery.page_is(14, 13, 12, 9) == []
-    assert recovery.page == 1
+    assert recovery.pending_request == 1
     assert recovery.page_is(8, 7, 6, 5) == []
-    assert recovery.page == 2
+    assert recovery.pending_request == 2
     assert recovery.page_is(4, 3) == [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
 
 
 def test_a_page_that_ends_as_before_shows_nothing(recovery: Recovery) -> None:
     recovery.come(30)
     assert recovery.page_is(30, 25, 20) == []
-    # 25 was taken off; 10 moves up, and down again when 31 is made.
+    # 25 was taken off, so 10 moves up; it moves down again when 31 is made.
     assert recovery.page_is(5, 4, 3) == []
     assert recovery.page_is(31, 30, 20) == []
-    assert recovery.page == 1
+    assert recovery.pending_request == 1
     assert recovery.page_is(10, 5, 4) == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     assert recovery.page_is(31, 30, 20) == []
-    assert recovery.page == 2
+    assert recovery.pending_request == 2
     assert recovery.page_is(3, 2, 1) == [4, 5, 10, 20, 25, 30, 31]
 
 
@@ -378,27 +393,27 @@ def test_a_page_that_is_as_before_shows_that_nothing_moved(recovery: Recovery) -
     # Not every number is a trade here.
     assert recovery.page_is(30, 25, 20) == []
     assert recovery.page_is(10, 5, 3) == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     assert recovery.page_is(30, 25, 20) == [5, 10, 20, 25, 30]
 
 
 def test_trades_of_one_time_keep_their_order_when_a_page_is_read_again(recovery: Recovery) -> None:
     def page_is(*numbers: int) -> list[Any]:
-        assert recovery.page is not None
+        assert recovery.pending_request is not None
         # Not every number is a trade, so the pages join only once they were read again.
         page = [attrs.evolve(trade(number), timestamp_ns=40 if number > 3 else 30) for number in numbers]
-        return told(recovery.answer(recovery.page, page, early=False))
+        return told(recovery.answer(recovery.pending_request, page, early=False))
 
     assert page_is(30, 25, 20) == []
     assert page_is(10, 5, 3) == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     assert page_is(30, 25, 20) == [5, 10, 20, 25, 30]
 
 
 def test_a_row_that_is_unreadable_in_two_readings_of_a_page_is_one_gap(recovery: Recovery) -> None:
     assert recovery.page_is(30, None, 20) == []
     assert recovery.page_is(10, 5, 3) == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     out = recovery.answer(0, rows(30, None, 20), early=False)
     assert told(out) == [5, 10, 20, "gap", 30]
     (gap,) = [item for item in out if isinstance(item, Gap)]
@@ -417,7 +432,7 @@ def test_replicas_of_different_age_that_answer_in_turn_leave_a_gap(recovery: Rec
     requests = 0
     while not recovery.synced:
         requests += 1
-        out += recovery.page_is(*((9, 8, 7, 6) if recovery.page == 0 else (3, 2, 1)))
+        out += recovery.page_is(*((9, 8, 7, 6) if recovery.pending_request == 0 else (3, 2, 1)))
     assert out == ["gap", 9]
     assert requests < 50
 
@@ -426,13 +441,13 @@ def test_a_page_that_was_emptied_is_not_the_end_of_history() -> None:
     recovery = lost(Recovery())
     recovery.come(9)
     assert recovery.page_is(9, 8, 7) == []
-    # 8 was taken off, and 6 moved up: below it there is nothing.
+    # 8 was taken off, and 6 moved up. Nothing is below it.
     assert recovery.page_is() == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     recovery.page_is(9, 7, 6)
-    assert recovery.page == 1
+    assert recovery.pending_request == 1
     assert recovery.page_is() == []
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     assert recovery.page_is(9, 7, 6) == [6, 7, 8, 9]
 
 
@@ -446,11 +461,11 @@ class Model:
     """A feed that loses its connection, a history that lags and comes in pages, and a recovery between the two."""
 
     def __init__(self, page_size: int, max_pages: int) -> None:
-        self.recovery = TradesBackfill(lambda: self.made * 10, StreamStats(), max_pages=max_pages)
+        self.recovery = TradesBackfill(lambda: self.made * 10, ConnectionCounts(), max_pages=max_pages)
         self.page_size = page_size
         self.made = 0
         self.history: list[Trade] = []
-        #: What REST lists of it.
+        #: The trades of it that REST lists.
         self.listed: list[Trade] = []
         self.removed: set[int] = set()
         self.undone: set[int] = set()
@@ -493,11 +508,11 @@ class Model:
             self.out += self.recovery.hole("hole")
 
     def lag(self, n: int) -> None:
-        """REST is behind, by so many trades, from the next read on."""
+        """From the next read on, REST is behind by ``n`` trades."""
         self._next_lag = n
 
     def late(self, n: int) -> None:
-        """A trade is confirmed late, and the feed does not say so."""
+        """A trade is confirmed late, and the feed does not send it."""
         at = len(self.history) - n
         if at > 0:
             number = 1_000_000 + len(self.history)
@@ -508,15 +523,15 @@ class Model:
                 self.listed.insert(self.listed.index(before) + 1, self.history[at])
 
     def undo(self, n: int) -> None:
-        """A trade is rolled back, and the feed says so."""
-        # Once: a feed that begins with what was delivered says that nothing is missing before it.
+        """A trade is rolled back, and the feed sends it."""
+        # Only once: a feed that begins with a delivered item proves that nothing is missing before it.
         if len(self.history) > n and (undone := self.history[-1 - n]).trade_id not in self.undone:
             self.undone.add(undone.trade_id)
             self._wire.append(attrs.evolve(undone, status="Rollbacked"))
 
     def remove(self, n: int) -> None:
         """One of the newest trades is taken off the list that REST has."""
-        is_first_seam = self.recovery._seams.page <= 1 and self.recovery.page in {None, 0, 1}
+        is_first_seam = self.recovery._reader._joiner.page <= 1 and self.recovery.pending_request in {None, 0, 1}
         if len(self.listed) > n and is_first_seam:
             self.removed.add(self.listed.pop(-1 - n).trade_id)
 
@@ -535,19 +550,19 @@ class Model:
         self.out += self.recovery.expire()
 
     def ask(self, n: int) -> None:
-        page = self.recovery.page
+        page = self.recovery.pending_request
         if page is not None and self._asked is None:
-            # Of rows that move up and back between two requests, nothing is known.
-            if page == 0 == self.recovery._seams.page:
+            # If rows moved up and back between two requests, nothing could show it, so REST lags by the same number.
+            if page == 0 == self.recovery._reader._joiner.page:
                 self._lag = self._next_lag
             newest_first = self.listed[: max(0, len(self.listed) - self._lag)][::-1]
             found = newest_first[page * self.page_size :][: self.page_size]
-            self._asked = (self.recovery.ticket, page, found[::-1] if self.is_shuffled else found)
+            self._asked = (self.recovery.generation, page, found[::-1] if self.is_shuffled else found)
 
     def answer(self, n: int) -> None:
         if self._asked is not None:
-            (ticket, page, found), self._asked = self._asked, None
-            if ticket == self.recovery.ticket:
+            (generation, page, found), self._asked = self._asked, None
+            if generation == self.recovery.generation:
                 self.out += self.recovery.answer(page, found, early=False)
 
     def settle(self) -> None:
@@ -560,7 +575,7 @@ class Model:
                 self.answer(0)
             self.make(0)
         self.receive(0)
-        # Where all known trades were taken off, no read meets one, until the time is over.
+        # If all known trades were taken off, no read meets one until the time is over.
         self.expire(0)
         assert self.recovery.synced
         assert self.recovery.held == 0
@@ -574,7 +589,7 @@ class Model:
 )
 def test_each_trade_once_or_a_gap(steps: list[tuple[str, int]], page_size: int, max_pages: int) -> None:
     model = Model(page_size, max_pages)
-    # One trade comes before all else, so that there is something that a hole can join on to.
+    # One trade comes before all else, so that a read has a trade to meet.
     for name, n in [("make", 0), ("receive", 0), *steps]:
         getattr(model, name)(n)
     model.settle()
@@ -590,7 +605,7 @@ def test_each_trade_once_or_a_gap(steps: list[tuple[str, int]], page_size: int, 
 
 
 def test_a_held_status_that_rest_has_gone_beyond_is_not_delivered() -> None:
-    backfill = TradesBackfill(Clock(), StreamStats(), max_pages=3)
+    backfill = TradesBackfill(Clock(), ConnectionCounts(), max_pages=3)
     backfill.subscribed()
     backfill.receive([trade(1)])
     backfill.lost("reset")
@@ -616,19 +631,19 @@ def replayed(backfill: TradesBackfill) -> None:
 
 
 def test_after_a_replay_rest_is_asked_for_statuses_that_changed() -> None:
-    backfill = TradesBackfill(Clock(), StreamStats(), max_pages=3)
+    backfill = TradesBackfill(Clock(), ConnectionCounts(), max_pages=3)
     replayed(backfill)
-    assert (backfill.page, backfill.is_optional) == (0, True)
+    assert (backfill.pending_request, backfill.is_optional) == (0, True)
     assert told(backfill.receive([trade(5)])) == [5], "nothing is held"
     news = backfill.answer(0, [trade(6), trade(5), trade(4), trade(3), trade(2), trade(1)], early=False)
     assert told(news) == [3], "what the feed has not told yet is left to it"
-    assert backfill.page is None
+    assert backfill.pending_request is None
     assert told(backfill.receive([trade(6)])) == [6]
 
 
 def test_after_a_replay_nothing_is_missing_if_rest_cannot_be_asked() -> None:
-    backfill = TradesBackfill(Clock(), StreamStats(), max_pages=3)
+    backfill = TradesBackfill(Clock(), ConnectionCounts(), max_pages=3)
     replayed(backfill)
     backfill.do_without()
-    assert backfill.page is None
+    assert backfill.pending_request is None
     assert told(backfill.receive([trade(5)])) == [5]

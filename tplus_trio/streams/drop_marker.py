@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tplus_trio.models import Gap
-from tplus_trio.streams.recovery.base import times_of
+from tplus_trio.streams.recovery.watermark import times_of
 
 __all__ = ["DropMarker"]
 

@@ -69,7 +69,7 @@ class Refetcher(Generic[T]):
         phase = session.phase
         if phase is not Phase.LIVE and phase is not Phase.SYNCING:
             return
-        if recovery.page is not None:
+        if recovery.pending_request is not None:
             self.fetch_soon()
         if recovery.hold_timeout is not None:
             self._expire_soon(recovery.hold_timeout)
@@ -95,7 +95,7 @@ class Refetcher(Generic[T]):
 
     def fetch_soon(self) -> None:
         """Ask REST for what the recovery needs, unless that is under way."""
-        if not self._is_fetching and self._recovery.page is not None:
+        if not self._is_fetching and self._recovery.pending_request is not None:
             self._is_fetching = True
             self._tasks.start_soon(self._run)
 
@@ -112,7 +112,7 @@ class Refetcher(Generic[T]):
         recovery, session, patience = self._recovery, self._session, Patience()
         if session.is_open and not recovery.urgent:
             await trio.sleep(self._spacing.begin(trio.current_time()) * session.restarts.shortened())
-        while (page := recovery.page) is not None:
+        while (page := recovery.pending_request) is not None:
             delay, early = await self._ask_for(page, patience)
             if early and not session.is_open:
                 return
@@ -137,7 +137,7 @@ class Refetcher(Generic[T]):
             nonlocal early
             early = not session.is_open
 
-        generation = recovery.ticket
+        generation = recovery.generation
         priority = Priority.CONFIRMATION if recovery.urgent else Priority.RECOVERY
         try:
             answer: Any = await fetch(page, Dispatch(priority, sent))
@@ -148,9 +148,9 @@ class Refetcher(Generic[T]):
             # If the service is gone, the attempt to connect fails too. That failure is the one that counts.
             await session.wait_open()
             return session.count_failure(exc), False
-        wanted = recovery.ticket == generation
+        wanted = recovery.generation == generation
         items = recovery.answer(page, answer, early=early) if wanted else ()
-        useful = wanted and (bool(items) or recovery.page != page)
+        useful = wanted and (bool(items) or recovery.pending_request != page)
         if wanted:
             self._answered.unpark_all()
             self.follow_up()
@@ -169,13 +169,13 @@ class Refetcher(Generic[T]):
 
     def _expire_soon(self, timeout: float) -> None:
         """Bound the time, in seconds, for which the recovery holds items back."""
-        if self._expiring != self._recovery.ticket:
-            self._expiring = self._recovery.ticket
+        if self._expiring != self._recovery.generation:
+            self._expiring = self._recovery.generation
             self._tasks.start_soon(self._expire, timeout, self._expiring)
 
     async def _expire(self, timeout: float, generation: int) -> None:
         await trio.sleep(timeout)
-        if self._recovery.ticket == generation and self._session.is_open:
+        if self._recovery.generation == generation and self._session.is_open:
             try:
                 items = self._recovery.expire()
                 self._answered.unpark_all()

@@ -1,4 +1,4 @@
-"""Order events: after a loss, a snapshot of the user's orders stands before the events that follow."""
+"""Order events: after a loss, a snapshot of the user's orders is delivered before the events that follow."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from tplus_trio.models import OrderEvent, OrdersSnapshot, UserOrders
-from tplus_trio.streams.recovery.base import Recovery
-from tplus_trio.streams.stats import StreamStats
+from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio.streams.recovery.interface import FIRST_PAGE, Recovery
 
 __all__ = ["OrdersRecovery", "OrdersUpdate"]
 
@@ -16,16 +16,16 @@ OrdersUpdate: TypeAlias = OrderEvent | OrdersSnapshot
 
 
 class OrdersRecovery(Recovery[OrdersUpdate]):
-    """Asks REST for the user's orders after each loss, and holds events until it has answered.
+    """Requests the user's orders from REST after each loss, and holds events until REST has answered.
 
-    Order events carry no sequence number, so an event that arrived before the answer may tell again what the snapshot
-    tells already: none is dropped.
+    Order events carry no sequence number, so the snapshot may contain the effect of an event that is delivered after
+    it. No event is dropped.
     """
 
-    def __init__(self, now_ns: Callable[[], int], stats: StreamStats) -> None:
+    def __init__(self, now_ns: Callable[[], int], stats: ConnectionCounts) -> None:
         super().__init__(now_ns, stats)
         self._held: list[OrdersUpdate] = []
-        #: What was held at another loss: it comes before the snapshot, which supersedes it.
+        #: Events that were held at a further loss. They are delivered before the snapshot, which supersedes them.
         self._superseded: list[OrdersUpdate] = []
 
     @property
@@ -37,11 +37,11 @@ class OrdersRecovery(Recovery[OrdersUpdate]):
         if self._begun:
             self._superseded += self._held
             self._held = []
-            self.page = 0
-            self._supersede()
+            self.pending_request = FIRST_PAGE
+            self._start_generation()
 
     def receive(self, items: Sequence[OrdersUpdate]) -> Sequence[OrdersUpdate]:
-        if self.page is None:
+        if self.pending_request is None:
             return items
         self._held.extend(items)
         return ()
@@ -49,7 +49,7 @@ class OrdersRecovery(Recovery[OrdersUpdate]):
     def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[OrdersUpdate]:  # noqa: ARG002 - one page
         superseded, held = self._superseded, self._held
         self._superseded, self._held = [], []
-        self.page = None
+        self.pending_request = None
         self._stats.resyncs += 1
         listing: UserOrders = answer
         is_complete = not listing.page.get("has_next_page") and not listing.bad

@@ -1,4 +1,4 @@
-"""Pages of REST's history: in which order their rows are, and which of them could not be decoded."""
+"""The rows of a page of REST's history: their order, and the places of those that could not be decoded. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ T = TypeVar("T")
 
 
 def rows_of(items: Sequence[T]) -> list[T | None]:
-    """The rows of a page as the service listed them; None for one that could not be decoded.
+    """Return the rows of a page as the service listed them, with None for each undecodable one.
 
-    A page may say in ``bad`` which of its rows those were: their positions among all rows, as numbers or as objects
-    with a ``position``; a bare number says how many there were, anywhere.
+    Args:
+        items: The decoded rows. Their attribute ``bad``, if there is one, holds the positions of the undecodable rows
+            among all rows, as numbers or as objects with a ``position``; or only their count, as a number.
     """
     rows: list[T | None] = list(items)
     bad: Any = getattr(items, "bad", ())
     if isinstance(bad, int):
-        # Where they were is not known. At the newest end, they are counted as missed.
+        # Their positions are unknown. At the newest end, they count as missed.
         return [*(None for _ in range(bad)), *rows]
     positions: list[int] = [getattr(each, "position", each) for each in bad]
     for position in sorted(positions):
@@ -29,9 +30,14 @@ def rows_of(items: Sequence[T]) -> list[T | None]:
 
 
 def newest_first(rows: Sequence[T | None], key: Callable[[T], tuple[int, int]]) -> list[T | None]:
-    """Put rows in order. Those that are not decoded stay above the row that followed them.
+    """Sort rows by falling time. An undecodable row stays above the row that followed it.
 
-    Rows that are in order already, by time and, for those of one time, by number, stay as they are.
+    Rows stay as they are if their times fall already and their numbers do not mostly rise. If most rows are newer than
+    the one above them, the page is reversed first.
+
+    Args:
+        rows: The rows of a page, in the order of the service.
+        key: Returns the time and the number of a row.
     """
     keys = [(key(row) if row is not None else None) for row in rows]
     pairs = list(_pairs(keys))
@@ -46,21 +52,21 @@ def newest_first(rows: Sequence[T | None], key: Callable[[T], tuple[int, int]]) 
             below = each[0]
         timed.append((below if below is not None else -(2**63), row))
     timed.reverse()
-    # Sorting is stable: rows of one time keep their order.
+    # The sort is stable: rows of one time keep their order.
     timed.sort(key=lambda pair: -pair[0])
     return [row for _, row in timed]
 
 
 def of_two_readings(older: Sequence[T | None], newer: Sequence[T | None], name: Callable[[T], str]) -> list[T | None]:
-    """Put together what two readings of one page brought, newest first.
+    """Merge two readings of one page, newest row first.
 
-    What only the older one has stands where it stood: it moved to another page, or was taken off. A row that was not
-    decoded is taken from the newer reading, except above all that both have.
+    A row that only the older reading has keeps its place: it moved to another page or was taken off the list.
+    Undecodable rows are taken from the newer reading, except above the first row that both have.
 
     Args:
-        older: What the page had at first.
-        newer: What it has now.
-        name: What a row is known by.
+        older: The rows of the first reading.
+        newer: The rows of the second.
+        name: Returns what a row is known by.
     """
     place = {name(row): n for n, row in enumerate(newer) if row is not None}
     above: dict[int, list[T | None]] = {}
