@@ -16,8 +16,9 @@ from tplus_trio.secret import Redactor
 from tplus_trio.testing import MemoryNetwork
 from tplus_trio.testing.frames import text_frame
 from tplus_trio.transport.connector import Endpoint
-from tplus_trio.transport.handshake import is_foreign, readable, refusal
-from tplus_trio.transport.websocket import WebSocketLimits, open_websocket
+from tplus_trio.transport.handshake_answer import is_foreign, readable, refusal
+from tplus_trio.transport.websocket import WebSocketLimits
+from tplus_trio.transport.websocket_opening import open_websocket
 
 FILLER = tuple(b"x-%d: %s" % (n, b"v" * 900) for n in range(22))
 

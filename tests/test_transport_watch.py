@@ -16,7 +16,7 @@ from tplus_trio import MarketDataClient
 from tplus_trio.testing import MemoryNetwork
 from tplus_trio.testing.frames import PONG, frame, text_frame
 from tplus_trio.testing.pipe import stream_pair
-from tplus_trio.transport.watch import WatchedStream
+from tplus_trio.transport.watched_stream import WatchedStream
 
 
 class Passes(trio.abc.Stream):

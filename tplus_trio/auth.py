@@ -18,8 +18,8 @@ from tplus_trio.models import AuthToken, Nonce
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.threads import run_in_thread
-from tplus_trio.transport.handshake import excerpt
-from tplus_trio.transport.http import Answer, Http
+from tplus_trio.transport.handshake_answer import excerpt
+from tplus_trio.transport.http import Answer, Http, Request
 from tplus_trio.transport.pacing import Dispatch, Priority
 from tplus_trio.users import User
 from tplus_trio.users.terminal import restore_echo
@@ -87,6 +87,18 @@ class _Pause:
     length: float = _FIRST_PAUSE
 
 
+@attrs.define(eq=False)
+class _RunState:
+    """What a session knows in one ``trio.run``."""
+
+    #: Held by the task that signs in.
+    lock: trio.Lock = attrs.field(factory=trio.Lock)
+    #: When a connection that the service closes may cause the next sign-in.
+    revocations: _Pause = attrs.field(factory=_Pause)
+    #: Until when no sign-in is tried where requests may go without one.
+    anonymous: _Pause = attrs.field(factory=_Pause)
+
+
 class Session:
     """One user's session with one service: one token, and one sign-in in flight at most.
 
@@ -100,16 +112,17 @@ class Session:
         self._redactor = redactor
         self._prefix = prefix
         self._now_ns = now_ns
-        self._lock = trio.Lock()
+        self._run = RunLocal(_RunState)
         #: How many sign-ins were begun, and how many have ended.
         self.begun: int = 0
         self._sign_ins = 0
         self._credentials: Credentials | None = None
-        #: When a connection that the service closes may cause the next sign-in.
-        self._revocations: RunLocal[_Pause] = RunLocal(_Pause)
         self._failure: Exception | None = None
-        #: Until when a favour is not asked for again.
-        self._anonymous: RunLocal[_Pause] = RunLocal(_Pause)
+
+    @property
+    def is_signing_in(self) -> bool:
+        """Whether a task of this ``trio.run`` signs in now."""
+        return self._run.get().lock.locked()
 
     async def credentials(self, refused: Credentials | None = None) -> Credentials:
         """Credentials that are good for now, other than those that the service has just refused.
@@ -122,7 +135,7 @@ class Session:
             await trio.lowlevel.checkpoint()
             return known
         before = self._sign_ins
-        async with self._lock:
+        async with self._run.get().lock:
             if (known := self._usable(refused)) is not None:
                 return known
             if self._sign_ins != before:
@@ -145,7 +158,7 @@ class Session:
 
     async def optional_credentials(self, refused: Credentials | None = None) -> Credentials | None:
         """The same where signing in is a favour: None where it fails."""
-        pause = self._anonymous.get()
+        pause = self._run.get().anonymous
         if trio.current_time() < pause.until:
             await trio.lowlevel.checkpoint()
             return None
@@ -162,7 +175,7 @@ class Session:
 
         A service that closes connections over fresh credentials too has another reason: sign-ins are spaced, ever more.
         """
-        pause, now = self._revocations.get(), trio.current_time()
+        pause, now = self._run.get().revocations, trio.current_time()
         if self._credentials is credentials and now >= pause.until:
             self._credentials = None
             pause.until, pause.length = now + pause.length, min(2 * pause.length, _LONGEST_PAUSE)
@@ -170,7 +183,7 @@ class Session:
     def prove(self, seconds: float) -> None:
         """The service kept a connection open for so long: the next close over credentials may be news again."""
         if seconds >= _FIRST_PAUSE:
-            self._revocations.get().length = _FIRST_PAUSE
+            self._run.get().revocations.length = _FIRST_PAUSE
 
     def _usable(self, refused: Credentials | None) -> Credentials | None:
         known = self._credentials
@@ -182,14 +195,14 @@ class Session:
         key = self._user.public_key
         self.begun += 1
         number = self.begun
-        answer = await self._http.request("GET", f"{self._prefix}/nonce/{key}", dispatch=_SIGN_IN)
+        answer = await self._http.send(Request("GET", f"{self._prefix}/nonce/{key}", dispatch=_SIGN_IN))
         nonce = codec.decode(body_of(answer, self._redactor), Nonce).value
         if len(nonce) > _LONGEST_NONCE or "{" in nonce:
             # Orders are signed with the same key: no server gets the signature of one by calling it a nonce.
             msg = "the nonce that the service gave is no nonce: it is not signed"
             raise DecodeError(msg)
         body = await self._proof(key, nonce)
-        answer = await self._http.request("POST", f"{self._prefix}/auth", body=body, dispatch=_SIGN_IN)
+        answer = await self._http.send(Request("POST", f"{self._prefix}/auth", body=body, dispatch=_SIGN_IN))
         # What it issues goes through as it is: it may be the token that it issued before.
         granted = SecretBytes(answer.body if 200 <= answer.status < 300 else body_of(answer, self._redactor))
         token = codec.decode(granted, AuthToken)
@@ -224,7 +237,7 @@ def body_of(answer: Answer, redactor: Redactor, *, signed: bool = False) -> byte
         ApiError: it says no.
     """
     if 200 <= answer.status < 300:
-        return redactor.signed(answer.body) if signed else redactor.body(answer.body)
+        return redactor.answer(answer.body, signed=signed)
     text: dict[str, Any] | str
     if 300 <= answer.status < 400:
         text = "the service redirects, and redirects are not followed"

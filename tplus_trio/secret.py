@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import re
-from collections import deque
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, TypeVar, cast
@@ -95,10 +95,13 @@ class Redactor:
     def __init__(self, headers: Mapping[str, str] | None = None) -> None:
         told = [value.split(" ")[-1] for name, value in (headers or {}).items() if _TELLING.search(name)]
         self._headers = [_Secret(value) for value in told if len(value) >= _PIECE]
-        self._tokens: deque[_Secret] = deque(maxlen=_TOKENS)
-        self._signatures: deque[_Secret] = deque(maxlen=_SIGNATURES)
-        self._lasting: _Pieces | None = None  # prepared when something is searched next
-        self._passing: _Pieces | None = None
+        #: Clients may be used in several threads. What is told goes into new tuples under the lock.
+        self._lock = threading.Lock()
+        self._tokens: tuple[_Secret, ...] = ()
+        self._signatures: tuple[_Secret, ...] = ()
+        #: What was prepared for the last search, each with the tuple that it was prepared of.
+        self._lasting: tuple[tuple[_Secret, ...], _Pieces] | None = None
+        self._passing: tuple[tuple[_Secret, ...], _Pieces] | None = None
 
     def tell_token(self, token: str, until_ns: float = math.inf, now_ns: float = -math.inf) -> None:
         """A token is about to be sent.
@@ -109,41 +112,52 @@ class Redactor:
                 that has expired already is remembered like one without an end: the clocks disagree.
             now_ns: What time it is, on the same clock. Tokens that have expired before are forgotten.
         """
-        ended = [known for known in self._tokens if known.until_ns + _GRACE_NS < now_ns]
-        for known in ended:
-            self._tokens.remove(known)
-        self._tokens.append(_Secret(token, until_ns if until_ns > now_ns else math.inf))
-        self._lasting = None
+        told = _Secret(token, until_ns if until_ns > now_ns else math.inf)
+        with self._lock:
+            kept = (known for known in self._tokens if known.until_ns + _GRACE_NS >= now_ns)
+            self._tokens = (*kept, told)[-_TOKENS:]
 
     def tell_signature(self, signature: bytes) -> None:
         """A signature is about to be sent."""
-        self._signatures.append(_Secret(signature))
-        self._passing = None
+        with self._lock:
+            self._signatures = (*self._signatures, _Secret(signature))[-_SIGNATURES:]
 
     def text(self, text: str) -> str:
         """A text without secrets and larger pieces of them, escaped (see :func:`~tplus_trio.escapes.escape`)."""
         text = _NUMBERS.sub(_MASK, text)
-        if self._lasting is None:
-            self._lasting = _Pieces([*self._headers, *self._tokens])
-        if self._passing is None:
-            self._passing = _Pieces(self._signatures)
-        return escape(_without(text, self._lasting, self._passing))
+        tokens, signatures = self._tokens, self._signatures
+        if (lasting := self._lasting) is None or lasting[0] is not tokens:
+            lasting = self._lasting = (tokens, _Pieces([*self._headers, *tokens]))
+        if (passing := self._passing) is None or passing[0] is not signatures:
+            passing = self._passing = (signatures, _Pieces(signatures))
+        return escape(_without(text, lasting[1], passing[1]))
 
-    def body(self, body: bytes) -> bytes:
-        """An answer's body without tokens and signatures as they were sent; JSON stays JSON."""
+    def answer(self, body: bytes, *, signed: bool) -> bytes:
+        """An answer without the secrets that a server may repeat in it. This is the one place for REST and WebSockets.
+
+        Args:
+            body: The answer, in UTF-8. JSON stays JSON.
+            signed: Whether it answers something that carried a signature. If so, signatures are taken out in every
+                spelling, and so is each row of sixteen or more numbers of a byte.
+
+        Returns:
+            The answer without tokens, secret headers and, if ``signed``, signatures.
+        """
+        return self._without_signatures(body) if signed else self._without_tokens(body)
+
+    def _without_tokens(self, body: bytes) -> bytes:
         for secret in (*self._headers, *self._tokens):
             for told in secret.as_sent:
                 if told in body:
                     body = body.replace(told, _MASK.encode())
         return body
 
-    def signed(self, body: bytes) -> bytes:
-        """The answer to something signed, likewise."""
+    def _without_signatures(self, body: bytes) -> bytes:
         for signature in self._signatures:
             for told in signature.in_bytes:
                 if told in body:
                     body = body.replace(told, _MASK.encode())
-        return _NUMBERS_IN_BYTES.sub(b"[]", self.body(body))
+        return _NUMBERS_IN_BYTES.sub(b"[]", self._without_tokens(body))
 
     def tree(self, value: Any) -> Any:
         """Plain objects without secrets. What exceeds 64 KiB in all, or lies 50 levels deep, is left out."""

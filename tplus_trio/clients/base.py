@@ -165,7 +165,11 @@ class Client(Scoped):
         return f"<{type(self).__name__} {self._service.endpoint}{user}>"
 
     def statistics(self) -> ClientStatistics:
-        """Return the counts of the running streams and live books, and of all REST requests, as they are now."""
+        """Return the counts of the running streams and live books, and of all REST requests, as they are now.
+
+        Raises:
+            RuntimeError: the call does not come from inside ``trio.run``.
+        """
         return ClientStatistics(streams=self._client_scope.statistics(), requests=self._service.request_statistics())
 
     # Lifetime.

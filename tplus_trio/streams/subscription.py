@@ -165,12 +165,12 @@ class Subscription(SessionProtocol, Generic[T]):
                     if items:
                         await put(items)
                     decoded = []
-                    websocket.heard()
+                    websocket.reset_idle_timer()
                     self._count_malformed(exc)
                     if not isinstance(frame, LongMessage):  # over which the connection ends: that is a hole already
                         refetcher.hole("a frame could not be decoded")
             if batch or decoded:
-                websocket.heard()
+                websocket.reset_idle_timer()
             # No checkpoint between the recovery, which takes the items, and the sink, which takes what it returns.
             items = recovery.receive(decoded if batch is None else batch)
             follow_up()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, cast
 
@@ -23,18 +24,35 @@ from tplus_trio.transport.pool import Connection, ConnectionPool
 from tplus_trio.transport.request_statistics import RequestStatistics
 from tplus_trio.transport.retry_after import retry_after
 
-__all__ = ["Answer", "Http"]
+__all__ = ["Answer", "Http", "Request"]
 
-#: A body in an encoding could unpack to any size; the services' answers are small enough to travel as they are.
-_CALL: Final = Dispatch()
 _READ: Final = httpx.ByteStream(b"")
 _CLOSED: Final = "the client was closed: its `async with` block was left, or its aclose() was called; make a new one"
+#: An encoded body could unpack to any size; the services' answers are small enough to travel without an encoding.
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
 
 
 @attrs.frozen
+class Request:
+    """A request to one service."""
+
+    #: An HTTP method.
+    method: str
+    #: The path below the endpoint's prefix, quoted, with a leading slash.
+    path: str
+    #: The query.
+    params: Mapping[str, str | int] | None = None
+    #: JSON. It may hold a signature.
+    body: bytes | None = attrs.field(default=None, repr=False)
+    #: Sent besides those of every request. They may hold a token.
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    #: How urgent it is.
+    dispatch: Dispatch = attrs.field(factory=Dispatch)
+
+
+@attrs.frozen
 class Answer:
-    """What a server answered to a request. It may repeat what it was told, so no repr shows more than the status."""
+    """A server's answer to a request. It may repeat secrets of the request, so its repr shows the status alone."""
 
     status: int
     headers: httpx.Headers = attrs.field(repr=False)
@@ -42,7 +60,7 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds that the server asks to be left alone; None where it does not."""
+        """The seconds for which the server asks for no more requests; None if it does not."""
         return retry_after(self.headers.get("retry-after", ""), date=self.headers.get("date"))
 
 
@@ -52,6 +70,44 @@ class _Progress:
 
     #: Whether its first byte may have left.
     has_sent: bool = False
+
+
+class _UnderWay:
+    """The requests of one ``trio.run``: those that are waiting or under way, and counts of all."""
+
+    def __init__(self) -> None:
+        self._scopes: set[trio.CancelScope] = set()
+        self._one_ended = trio.lowlevel.ParkingLot()
+        self._begun = 0
+        #: Answers by status.
+        self.answers: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._scopes)
+
+    @contextmanager
+    def scope(self) -> Generator[trio.CancelScope]:
+        """A scope around one request."""
+        with trio.CancelScope() as scope:
+            self._scopes.add(scope)
+            self._begun += 1
+            try:
+                yield scope
+            finally:
+                self._scopes.discard(scope)
+                self._one_ended.unpark_all()
+
+    @property
+    def unanswered(self) -> int:
+        """The requests that have ended without an answer."""
+        return self._begun - self.answers.total() - len(self)
+
+    async def end(self) -> None:
+        """Cancel all requests, and wait until they have ended."""
+        for scope in self._scopes:
+            scope.cancel()
+        while self._scopes:
+            await self._one_ended.park()
 
 
 class _Content:
@@ -175,19 +231,14 @@ class Http:
         max_body: int,
         headers: Mapping[str, str],
         redactor: Redactor,
-        pacer: RunLocal[Pacer],
+        pacer: Callable[[], Pacer],
     ) -> None:
         self._redactor = redactor
         self._timeout = timeout
         self._pacer = pacer
         self._pool: RunLocal[ConnectionPool] = RunLocal(lambda: ConnectionPool(endpoint, connector, tls, max_body))
         self._is_closed = False
-        #: Around each request that is waiting or under way.
-        self._under_way: set[trio.CancelScope] = set()
-        self._ended = trio.lowlevel.ParkingLot()
-        #: Requests begun, and answers by status.
-        self._begun = 0
-        self._answers: Counter[int] = Counter()
+        self._under_way = RunLocal(_UnderWay)
         self._client = httpx.AsyncClient(
             base_url=str(endpoint),
             transport=_Transport(self._pool.get, redactor),
@@ -198,57 +249,37 @@ class Http:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        dispatch: Dispatch = _CALL,
-    ) -> Answer:
+    async def send(self, request: Request) -> Answer:
         """Send one request and read the whole answer, whatever its status.
 
-        A stream's request waits for its turn as long as that takes; any other one for as long as its timeout, which
-        counts the wait. A cancelled request closes its connection.
+        A stream's request waits for its turn without a limit; any other one waits within its timeout. Cancelled, a
+        request closes its connection; the service may have received it if its first byte may have left.
 
         Raises:
-            ConnectionFailed: refused, lost, or not answered within the timeout.
+            ConnectionFailed: refused, lost, or not answered within the timeout. ``nothing_sent`` says whether no byte
+                of the request can have left.
             DecodeError: the answer is encoded, or larger than the limit.
             RateLimitError: the service asked for a pause that is longer than the timeout. Nothing was sent.
+            RuntimeError: the client was closed.
         """
         if self._is_closed:
             raise RuntimeError(_CLOSED)
         progress = _Progress()
-        with trio.CancelScope() as scope:
-            self._under_way.add(scope)
-            self._begun += 1
+        under_way = self._under_way.get()
+        with under_way.scope() as scope:
             try:
-                return await self._request(scope, progress, method, path, params, body, headers, dispatch)
+                return await self._send(scope, progress, request)
             except (ConnectionFailed, DecodeError) as exc:
                 if isinstance(exc, ConnectionFailed):
                     exc.nothing_sent = not progress.has_sent
                 raise self._redactor.error(exc)  # noqa: B904 - it is the same, and has its cause
-            finally:
-                self._under_way.discard(scope)
-                self._ended.unpark_all()
-        msg = _CLOSED if self._is_closed else f"{method} {path} was not answered within {self._timeout:g} s"
-        raise _unanswered(msg, progress)
+        late = f"{request.method} {request.path} was not answered within {self._timeout:g} s"
+        raise _unanswered(_CLOSED if self._is_closed else late, progress)
 
-    async def _request(
-        self,
-        scope: trio.CancelScope,
-        progress: _Progress,
-        method: str,
-        path: str,
-        params: Mapping[str, str | int] | None,
-        body: bytes | None,
-        headers: Mapping[str, str] | None,
-        dispatch: Dispatch,
-    ) -> Answer:
+    async def _send(self, scope: trio.CancelScope, progress: _Progress, request: Request) -> Answer:
         """Wait for the request's turn, send it and read the answer. The scope ends with the timeout."""
-        pacer, priority = self._pacer.get(), dispatch.priority
+        dispatch, priority = request.dispatch, request.dispatch.priority
+        pacer = self._pacer()
         queue = pacer.queue(priority)
         is_patient = priority >= Priority.CONFIRMATION
         deadline = trio.current_time() + self._timeout
@@ -258,27 +289,33 @@ class Http:
         try:
             if dispatch.on_sent is not None:
                 dispatch.on_sent()
-            sent = dict(headers or {})
-            if body is not None:
-                sent["content-type"] = "application/json"
+            headers = dict(request.headers)
+            if request.body is not None:
+                headers["content-type"] = "application/json"
             response = await self._client.request(
-                method, path, params=params, content=body, headers=sent, extensions={"progress": progress}
+                request.method,
+                request.path,
+                params=request.params,
+                content=request.body,
+                headers=headers,
+                extensions={"progress": progress},
             )
-            response.stream = _READ  # the one that was read holds the response
+            response.stream = _READ  # the one that was read refers to the response
         finally:
             queue.release(ticket)
         answer = Answer(response.status_code, response.headers, response.content)
-        self._answers[answer.status] += 1
+        self._under_way.get().answers[answer.status] += 1
         pacer.answered(queue, answer.status, sent_at, answer.retry_after)
         return answer
 
     def statistics(self) -> RequestStatistics:
-        """Return the counts of the requests as they are now."""
-        under_way = len(self._under_way)
+        """Return the counts of this ``trio.run``'s requests as they are now."""
+        if (requests := self._under_way.peek()) is None:
+            requests = _UnderWay()
         return RequestStatistics(
-            answers=dict(self._answers),
-            unanswered=self._begun - self._answers.total() - under_way,
-            under_way=under_way,
+            answers=dict(requests.answers),
+            unanswered=requests.unanswered,
+            under_way=len(requests),
             idle_connections=self.idle_connections,
         )
 
@@ -293,12 +330,12 @@ class Http:
         await self._pool.get().retire()
 
     async def aclose(self) -> None:
-        """End all requests and close all connections, at once. No more requests can be sent."""
+        """End the requests of this ``trio.run`` and close its connections, at once. No more requests can be sent.
+
+        Requests of another run that goes on in another thread end there; its idle connections go with this object.
+        """
         self._is_closed = True
-        for scope in self._under_way:
-            scope.cancel()
-        while self._under_way:
-            await self._ended.park()
+        await self._under_way.get().end()
         if (pool := self._pool.peek()) is not None:
             await pool.retire()
         await self._client.aclose()

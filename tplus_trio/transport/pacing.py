@@ -37,6 +37,8 @@ _FORGOTTEN_AFTER: Final = 300.0
 #: Seconds to wait after a 429 without ``Retry-After``: the first is drawn up to this, then it doubles up to that.
 _FIRST_WAIT: Final = 0.25
 _MOST_WAIT: Final = 30.0
+#: Seconds to wait after a 429 whose ``Retry-After`` is shorter, 0 included: the next request would be refused as well.
+_LEAST_WAIT: Final = 0.1
 #: A ``Retry-After`` beyond this, in seconds, is more likely a mistake than a wish.
 _LONGEST_WAIT: Final = 3600.0
 #: Streams wait longer by up to this part of a wait, and this many seconds: other clients wait for the same moment.
@@ -121,7 +123,7 @@ class RateLimit:
             if is_news:
                 self._wait = min(2 * self._wait, _MOST_WAIT)
         else:
-            wait = min(retry_after, _LONGEST_WAIT)
+            wait = min(max(retry_after, _LEAST_WAIT), _LONGEST_WAIT)
             self.hold(now + wait, self._draw() * min(_SPREAD * wait, _MOST_SPREAD))
         if is_news:
             self._forget(now)
@@ -184,6 +186,8 @@ class RequestQueue:
         self._slots = slots
         self._line: list[tuple[Priority, int, _Waiter]] = []
         self._tickets = count()
+        #: How many requests wait for their turn.
+        self.waiting: int = 0
         #: The requests under way, by ticket, with the time each was sent, oldest first.
         self._under_way: dict[int, float] = {}
 
@@ -191,11 +195,6 @@ class RequestQueue:
     def under_way(self) -> int:
         """How many requests are under way, and were sent within the last second."""
         return len(self._under_way)
-
-    @property
-    def waiting(self) -> int:
-        """How many requests wait for their turn."""
-        return sum(not waiter.has_left for _, _, waiter in self._line)
 
     async def acquire(self, priority: Priority, *, deadline: float = inf) -> int:
         """Wait for the turn of a request. Cancelled, it has taken no slot.
@@ -214,6 +213,7 @@ class RequestQueue:
         ticket = next(self._tickets)
         waiter = _Waiter()
         heapq.heappush(self._line, (priority, ticket, waiter))
+        self.waiting += 1
         try:
             while (wake_at := self._wake_at(waiter, priority)) is not None:
                 self._raise_if_late(deadline)
@@ -225,6 +225,7 @@ class RequestQueue:
             self._under_way[ticket] = now
         finally:
             waiter.has_left = True
+            self.waiting -= 1
             self._wake_first()
         return ticket
 

@@ -7,11 +7,9 @@ import socket
 import trio
 
 from tplus_trio.arguments import check_count
+from tplus_trio.transport.sizes import READ_SIZE
 
 __all__ = ["TcpStream"]
-
-#: Bytes to read where nobody says how many.
-_READ = 64 * 1024
 
 
 class TcpStream(trio.abc.HalfCloseableStream):
@@ -45,7 +43,7 @@ class TcpStream(trio.abc.HalfCloseableStream):
             trio.BrokenResourceError: the connection is broken.
             trio.BusyResourceError: another task waits for bytes.
         """
-        size = _READ if max_bytes is None else check_count("max_bytes", max_bytes)
+        size = READ_SIZE if max_bytes is None else check_count("max_bytes", max_bytes)
         sock = self._socket
         waits = not self._may_have_more
         if not waits:

@@ -1,4 +1,4 @@
-"""What a server's answer to a WebSocket handshake means, and how a failure is described. Pure: no I/O."""
+"""A server's answer to a WebSocket handshake: put together, understood, and described in errors. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ import trio_websocket
 
 from tplus_trio.errors import ConnectionFailed, HandshakeRejected
 from tplus_trio.secret import Redactor
+from tplus_trio.transport.reader_phase import ReaderEvent
 from tplus_trio.transport.retry_after import retry_after
 
-__all__ = ["HEAD_END", "describe_foreign", "excerpt", "handshake_failure", "is_foreign", "readable", "refusal"]
+__all__ = [
+    "HandshakeAnswer",
+    "describe_foreign",
+    "excerpt",
+    "handshake_failure",
+    "is_foreign",
+    "readable",
+    "refusal",
+]
 
 #: The longest body excerpt and the longest text of a server's that an error shows, in characters.
 _EXCERPT: Final = 200
@@ -21,7 +30,11 @@ _LONGEST_TEXT: Final = 500
 #: Bytes of a body that are searched for a page's title and words.
 _SEARCHED: Final = 8192
 #: The end of a head as h11 reads it: the lines may end without the carriage return.
-HEAD_END: Final = re.compile(rb"\n\r?\n")
+_HEAD_END: Final = re.compile(rb"\n\r?\n")
+_SWITCHING: Final = re.compile(rb"HTTP/[0-9]\.[0-9] 101")
+#: Bytes. An answer is a head and, for a refusal, a short body. Each read adds to both, however little it brings, so
+#: they must stay short.
+_LONGEST_ANSWER: Final = 64 * 1024
 _STATUS: Final = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})\b")
 _HEADER: Final = rb"^%b:[ \t]*([^\r\n]*)"
 _HTTP_1: Final = b"HTTP/1."
@@ -46,6 +59,73 @@ _TELLING: Final = 9
 _ELEMENTS: Final = re.compile(r"(?is)<!--.*?(-->|$)|<(script|style)\b.*?(</\2>|$)|<[^>]*(>|$)")
 _TITLE: Final = re.compile(r"(?is)<title[^>]*>(.*?)(</title|$)")
 _PAGE: Final = re.compile(r"(?i)\s*<(!doctype|!--|html|head|body|title|h1|center|p|div)\b|\s*<!--")
+
+
+class HandshakeAnswer:
+    """The bytes of an answer, as far as they came.
+
+    Args:
+        split: Whether trio-websocket gets the head of an accepting answer alone, without what came after it.
+    """
+
+    def __init__(self, *, split: bool) -> None:
+        self._split = split
+        #: All that came until the handshake was done: the answer's head, and the beginning of a refusal's body.
+        self.received: bytes = b""
+        self._early = b""
+
+    @property
+    def for_trio_websocket(self) -> bytes:
+        """The bytes that trio-websocket gets once the head is complete."""
+        return self.received[: len(self.received) - len(self._early)]
+
+    def add_to_head(self, data: bytes) -> ReaderEvent | None:
+        """Add bytes to the head.
+
+        Returns:
+            What the answer says; None if its head is not complete.
+
+        Raises:
+            ValueError: the answer is not HTTP/1, or its head is longer than 64 KiB.
+        """
+        searched = max(len(self.received) - 3, 0)
+        self.received += data
+        if is_foreign(self.received):
+            msg = "the answer is not HTTP/1.1"
+            raise ValueError(msg)
+        found = _HEAD_END.search(self.received, searched)
+        end = len(self.received) if found is None else found.end()
+        if end > _LONGEST_ANSWER:
+            msg = f"the head of the answer is longer than {_LONGEST_ANSWER} bytes"
+            raise ValueError(msg)
+        if found is None:
+            return None
+        if not _SWITCHING.match(self.received):
+            return ReaderEvent.REFUSED
+        if not self._split:
+            return ReaderEvent.ACCEPTED_PLAIN
+        self._early = self.received[end:]
+        return ReaderEvent.ACCEPTED
+
+    def add_to_body(self, data: bytes) -> None:
+        """Add bytes to a refusal's body.
+
+        Raises:
+            ValueError: head and body are longer than 64 KiB together; nobody needs more of them.
+        """
+        self.received += data
+        if len(self.received) > _LONGEST_ANSWER:
+            msg = f"the answer is longer than {_LONGEST_ANSWER} bytes"
+            raise ValueError(msg)
+
+    def forget(self) -> bytes:
+        """Free the memory, since the handshake is done.
+
+        Returns:
+            The bytes that came after the head of an accepting answer.
+        """
+        early, self._early, self.received = self._early, b"", b""
+        return early
 
 
 def is_foreign(data: bytes, *, ended: bool = False) -> bool:
@@ -93,7 +173,7 @@ def refusal(answer: bytes, redactor: Redactor) -> HandshakeRejected | None:
     status = _STATUS.match(answer)
     if status is None or status[1] == b"101":
         return None
-    end = HEAD_END.search(answer)
+    end = _HEAD_END.search(answer)
     head, body = (answer, b"") if end is None else (answer[: end.start() + 1], answer[end.end() :])
     return _rejected(int(status[1]), body, _header(head, b"retry-after"), _header(head, b"location"), redactor, head)
 

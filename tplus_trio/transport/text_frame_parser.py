@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["FrameCutter", "Other"]
+__all__ = ["Passthrough", "TextFrameParser"]
 
 _FIN: Final = 0x80
 _WHOLE_TEXT: Final = 0x81
@@ -32,7 +32,7 @@ _MOST_FRAMES: Final = 1 << 16
 
 
 @attrs.frozen
-class Other:
+class Passthrough:
     """Bytes that are not for the cutter."""
 
     data: bytes
@@ -44,7 +44,7 @@ class Other:
     excess: bool = False
 
 
-class FrameCutter:
+class TextFrameParser:
     """Takes bytes as they come, gives messages and whatever else there was, in order.
 
     Args:
@@ -142,13 +142,13 @@ class FrameCutter:
         size = int.from_bytes(self._data[position + 2 : start])
         return (start, size) if _SHORTEST[width] <= size <= self._max_size else (0, 0)
 
-    def other(self) -> Other | None:
+    def passthrough(self) -> Passthrough | None:
         """What is next and is no whole text message, as far as it is there; None if more bytes are needed first."""
-        other = self._pass_on() if self._passing else self._begin_other()
-        self.exhausted = other is None
-        return other
+        passed = self._pass_on() if self._passing else self._begin_passthrough()
+        self.exhausted = passed is None
+        return passed
 
-    def _begin_other(self) -> Other | None:
+    def _begin_passthrough(self) -> Passthrough | None:
         data, position = self._data, self._position
         head = data[position : position + 10]
         if len(head) < 2:
@@ -159,7 +159,7 @@ class FrameCutter:
         is_next = opcode == _CONTINUATION and self._fragmented
         if head[1] & _MASKED or not (is_control or is_first or is_next):
             # A close frame, or what breaks the protocol: the full implementation answers, and goes on alone.
-            return Other(self.rest(), completes=False, final=True)
+            return Passthrough(self.rest(), completes=False, final=True)
         size = head[1]
         width = {_LENGTH_16: 2, _LENGTH_64: 8}.get(size, 0)
         start = 2 + width
@@ -170,7 +170,7 @@ class FrameCutter:
         if is_control:
             return self._take(start + size, completes=False) if len(data) - position >= start + size else None
         if size < _SHORTEST[width] or size >= 1 << 63:
-            return Other(self.rest(), completes=False, final=True)  # a length that nobody may write like this
+            return Passthrough(self.rest(), completes=False, final=True)  # a length that nobody may write like this
         if opcode == _TEXT and fin and size <= self._max_size and len(data) - position < start + size:
             return None  # a message for `messages`, once it is complete
         if opcode != _CONTINUATION:
@@ -182,7 +182,7 @@ class FrameCutter:
         self._fragmented = not fin
         return self._pass_on()
 
-    def _pass_on(self) -> Other | None:
+    def _pass_on(self) -> Passthrough | None:
         available = min(self._passing, len(self._data) - self._position)
         excess = self._passed + available > self._max_size or self._frames > _MOST_FRAMES
         if available < min(self._passing, _MUCH) and not (available and excess):
@@ -191,14 +191,15 @@ class FrameCutter:
         self._passed += available
         return self._take(available, completes=self._completes and not self._passing, excess=excess)
 
-    def _take(self, size: int, *, completes: bool, excess: bool = False) -> Other:
+    def _take(self, size: int, *, completes: bool, excess: bool = False) -> Passthrough:
         start, self._position = self._position, self._position + size
-        return Other(self._data[start : self._position], completes, final=False, excess=excess)
+        return Passthrough(self._data[start : self._position], completes, final=False, excess=excess)
 
     def rest(self) -> bytes:
-        """Everything that was fed and not given out; the cutter is done."""
+        """Everything that was fed and not given out. The parser has nothing after that."""
         rest = b"".join(self._parts) if self._parts else self._data[self._position :]
         self._parts, self._data, self._position = [], b"", 0
+        self.exhausted = True
         return rest
 
 
