@@ -29,7 +29,7 @@ from tplus_trio.streams.stream import ClientScope, Supervised
 from tplus_trio.streams.subscription import Subscription
 from tplus_trio.transport.websocket import WebSocketLimits
 
-__all__ = ["BookChange", "BookReader", "LiveBook", "LocalBook", "open_live_book"]
+__all__ = ["BookChange", "LiveBook", "LocalBook"]
 
 _log = logging.getLogger("tplus_trio.book")
 

@@ -25,12 +25,13 @@ from tplus_trio.streams.overflow import Overflow, check_overflow
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import CONFIRM_TIMEOUT, Depth
 from tplus_trio.streams.stream import ClientScope, Stream, open_stream
-from tplus_trio.transport.connector import Connector, Endpoint, TcpConnector, tls_context
+from tplus_trio.transport.connector import Connector, Endpoint, TcpConnector
 from tplus_trio.transport.pacing import Dispatch
+from tplus_trio.transport.tls import tls_context
 from tplus_trio.transport.websocket import WebSocketLimits
 from tplus_trio.users import User
 
-__all__ = ["CALL", "BookOptions", "Client", "ClientOptions", "StreamOptions", "asset", "page_params"]
+__all__ = ["BookOptions", "Client", "ClientOptions", "StreamOptions"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])

@@ -24,7 +24,7 @@ from tplus_trio.streams.stats import StreamState, StreamStatistics, StreamStats
 from tplus_trio.streams.subscription import Subscription
 from tplus_trio.transport.websocket import WebSocketLimits
 
-__all__ = ["ClientScope", "Stream", "Supervised", "open_stream"]
+__all__ = ["Stream"]
 
 #: Seconds that streams may take to end when they are cancelled; they have nothing to wait for.
 _LEAVE_TIMEOUT: Final = 1.0

@@ -20,9 +20,9 @@ import trio
 
 from tplus_trio.errors import ConnectionFailed
 from tplus_trio.transport.tcp import TcpStream
-from tplus_trio.transport.tls import start_tls, tls_context
+from tplus_trio.transport.tls import start_tls
 
-__all__ = ["Connector", "Endpoint", "TcpConnector", "open_stream", "start_tls", "tls_context"]
+__all__ = ["Connector", "TcpConnector"]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?")

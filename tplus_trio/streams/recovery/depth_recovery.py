@@ -15,7 +15,7 @@ from tplus_trio.streams.recovery.repeats import RepeatDetector
 from tplus_trio.streams.recovery.sequencing import Sequencing, SequencingRule
 from tplus_trio.streams.recovery.snapshot_judge import SnapshotJudge
 
-__all__ = ["Depth", "DepthRecovery"]
+__all__ = ["Depth"]
 
 _log = logging.getLogger("tplus_trio.streams")
 

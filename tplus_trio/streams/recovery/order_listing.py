@@ -9,7 +9,7 @@ from tplus_trio.models import OrderEvent, OrdersSnapshot, UserOrders
 from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery.interface import FIRST_PAGE, Recovery
 
-__all__ = ["OrdersRecovery", "OrdersUpdate"]
+__all__ = ["OrdersUpdate"]
 
 #: What comes out of an order stream.
 OrdersUpdate: TypeAlias = OrderEvent | OrdersSnapshot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final, Literal, get_args
 
-__all__ = ["Sequencing", "SequencingRule", "check_sequencing"]
+__all__ = ["Sequencing"]
 
 _log = logging.getLogger("tplus_trio.streams")
 
