@@ -11,7 +11,7 @@ __all__ = ["RequestStatistics"]
 
 @attrs.frozen(kw_only=True)
 class RequestStatistics:
-    """Counts of a client's REST requests in this ``trio.run``. Sign-ins and the requests of its streams are included."""
+    """Counts of a client's REST requests in this ``trio.run``, those of sign-ins and of its streams included."""
 
     #: Answers by HTTP status. A request that was repeated over another connection counts once.
     answers: Mapping[int, int]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import trio
-from buffers import buffer_of, take
 from trio.testing import wait_all_tasks_blocked
+
+from tests.helpers.buffers import buffer_of, take
 
 END = trio.ClosedResourceError("the end")
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 import trio
-from buffers import buffer_of, take
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.buffers import buffer_of, take
 from tplus_trio import Depth, OrderBook, OrderBookDiff
 from tplus_trio.streams.overflow import Conflate, conflate_by
 from tplus_trio.streams.recovery import conflate_depth

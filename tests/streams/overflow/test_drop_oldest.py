@@ -6,10 +6,10 @@ from collections import deque
 
 import attrs
 import trio
-from buffers import buffer_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.buffers import buffer_of
 from tplus_trio import Gap
 from tplus_trio.streams.buffer import Buffer
 from tplus_trio.streams.drop_marker import DropMarker

@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 import pytest
 import trio
-from buffers import take
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.buffers import take
 from tplus_trio import Overflow, SlowConsumer
 from tplus_trio.streams.buffer import Buffer
 from tplus_trio.streams.overflow import OverflowRule, check_overflow, conflate_by, make_rule

@@ -1,0 +1,117 @@
+"""Where items wait: their order, waiting for them, the end, and cancellation."""
+
+from __future__ import annotations
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.helpers.buffers import buffer_of, take
+
+
+async def test_items_come_in_order() -> None:
+    buffer = buffer_of(10)
+    await buffer.put([1, 2])
+    await buffer.put(())
+    await buffer.put([3])
+    assert len(buffer) == 3
+    assert await take(buffer, 3) == [1, 2, 3]
+
+
+async def test_a_consumer_waits_for_items() -> None:
+    buffer, got = buffer_of(10), list[int]()
+
+    async def consume() -> None:
+        got.extend(await take(buffer, 3))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(consume)
+        await wait_all_tasks_blocked()
+        buffer.put_nowait([1])
+        await wait_all_tasks_blocked()
+        assert got == []
+        buffer.put_nowait([2, 3])
+    assert got == [1, 2, 3]
+
+
+async def test_every_consumer_that_waits_gets_its_item() -> None:
+    buffer, got = buffer_of(10), list[int]()
+
+    async def consume() -> None:
+        got.append(await anext(buffer))
+
+    with trio.move_on_after(5):
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(consume)
+            await wait_all_tasks_blocked()
+            buffer.put_nowait([1, 2, 3])
+            await wait_all_tasks_blocked()
+            assert sorted(got) == [1, 2, 3], "a consumer sleeps though there is an item"
+
+
+async def test_a_cancelled_get_takes_nothing() -> None:
+    buffer = buffer_of(10)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await anext(buffer)
+    assert scope.cancelled_caught
+    got = list[int]()
+
+    async def consume() -> None:
+        got.append(await anext(buffer))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(consume)
+        await wait_all_tasks_blocked()
+        # The item is there before the consumer runs again: it takes it, or leaves it.
+        buffer.put_nowait([1])
+        nursery.cancel_scope.cancel()
+    buffer.put_nowait([2])
+    assert got + await take(buffer, len(buffer)) == [1, 2]
+
+
+async def test_an_item_for_a_consumer_that_is_cancelled_goes_to_the_next() -> None:
+    buffer, got = buffer_of(10), list[int]()
+
+    async def consume(scope: trio.CancelScope) -> None:
+        with scope:
+            got.append(await anext(buffer))
+
+    first, second = trio.CancelScope(), trio.CancelScope()
+    with trio.move_on_after(5):
+        async with trio.open_nursery() as nursery:
+            for scope in (first, second):
+                nursery.start_soon(consume, scope)
+                await wait_all_tasks_blocked()
+            first.cancel()
+            buffer.put_nowait([1])
+            await wait_all_tasks_blocked()
+            assert got == [1]
+            second.cancel()
+
+
+async def test_a_get_that_is_cancelled_before_it_begins_leaves_the_item() -> None:
+    buffer = buffer_of(10)
+    buffer.put_nowait([1, 2])
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await anext(buffer)
+    assert scope.cancelled_caught
+    assert await take(buffer, 2) == [1, 2]
+
+
+async def test_neighbours_run_while_much_waits() -> None:
+    buffer, turns = buffer_of(10_000), 0
+    buffer.put_nowait(range(4000))
+
+    async def neighbour() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(neighbour)
+        await take(buffer, 4000)
+        nursery.cancel_scope.cancel()
+    assert turns >= 10
