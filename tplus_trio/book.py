@@ -20,10 +20,10 @@ from tplus_trio.models import AssetIdentifier, OrderBook, OrderBookDiff, PriceLe
 from tplus_trio.models.numbers import check_decimal
 from tplus_trio.service import Service
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.lifecycle import Phase
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import Depth
 from tplus_trio.streams.stats import StreamState, StreamStats
-from tplus_trio.streams.lifecycle import Phase
 from tplus_trio.streams.stream import ClientScope, Supervised
 from tplus_trio.streams.subscription import Subscription
 from tplus_trio.transport.websocket import WebSocketLimits

@@ -306,7 +306,13 @@ def open_stream(
     stats = StreamStats()
     drops = _Drops(service.now_ns)
     items: Buffer[Any] = Buffer(
-        buffer, overflow, conflate=feed.conflate, dropped=drops.mark, begins=feed.is_snapshot, stats=stats, turns=client_scope.turns
+        buffer,
+        overflow,
+        conflate=feed.conflate,
+        dropped=drops.mark,
+        begins=feed.is_snapshot,
+        stats=stats,
+        turns=client_scope.turns,
     )
     subscription: Subscription[Any] = Subscription(
         feed, service, items, client_scope.turns, restart=restart, limits=limits, stats=stats, draw=draw
