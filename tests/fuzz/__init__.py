@@ -3,11 +3,3 @@
 An input is bytes: a first line that says which part of the target it is for, and what that part reads. A target gives a
 word for what came of it (inputs with a new word are kept, and changed further), or raises what is a defect.
 """
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-# The tests beside this package have good inputs, and import each other as pytest lets them.
-sys.path.insert(0, str(Path(__file__).parents[1]))

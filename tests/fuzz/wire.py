@@ -16,12 +16,12 @@ from zlib import crc32
 
 import attrs
 import httpx
-from test_codec import BAR, REAL_TRADE, REMOVED, TICKER, TestAnswers
-from test_codec import FEEDS as GOOD
-from test_codec_batches import BATCHES, CREATED, ORDERS
-from test_codec_orders import USER_EVENTS, TestSigning
 from wsproto.frame_protocol import FrameProtocol, Opcode, ParseFailed
 
+from tests.codec.test_batches import BATCHES, CREATED, ORDERS
+from tests.codec.test_frames import BAR, REAL_TRADE, REMOVED, TICKER, TestAnswers
+from tests.codec.test_frames import FEEDS as GOOD
+from tests.codec.test_orders import USER_EVENTS, TestSigning
 from tplus_trio import codec, models
 from tplus_trio.auth import body_of
 from tplus_trio.errors import ApiError, DecodeError, HandshakeRejected

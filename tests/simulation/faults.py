@@ -15,9 +15,9 @@ from tplus_trio.testing.frames import BINARY, TEXT, frame
 from .consumers import Reader, World
 from .faults_data import DATA_KINDS, INNOCENT
 from .faults_network import NETWORK_FAULTS
+from .reference import Truth
 from .settings import MOST_DELAY, MOST_REST_DELAY, Settings, sources
 from .traders import Traders
-from .truth import Truth
 
 __all__ = ["KINDS", "Fault", "Injector"]
 

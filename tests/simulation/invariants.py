@@ -31,7 +31,7 @@ from tplus_trio.models import (
 from tplus_trio.models.order import LimitOrderDetails
 from tplus_trio.testing.candles import Candles
 
-from .truth import BookHistory, Moment, Truth
+from .reference import BookHistory, Moment, Truth
 
 __all__ = [
     "SPOILED_STATUS",

@@ -10,7 +10,7 @@ import trio
 from tplus_trio.models import AssetIdentifier, Gap, KlineUpdate, Trade
 
 from .invariants import SPOILED_STATUS, Judge, KlinesJudge, Violation, ensure
-from .truth_trades import CandleRecord, Identity, TradeRecord, TradeTruth, identity
+from .reference_trades import CandleRecord, Identity, TradeRecord, TradeTruth, identity
 
 __all__ = ["RetoldKlinesJudge", "TradesJudge"]
 

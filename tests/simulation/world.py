@@ -20,16 +20,16 @@ from tplus_trio.streams.stats import StreamState
 from tplus_trio.testing import Exchange, MemoryNetwork
 from tplus_trio.users import User
 
+from .actors import cast
 from .callers import Callers
-from .cast import cast
 from .consumers import Reader
 from .determinism import deterministic
 from .faults import Injector
 from .faults_data import HARMLESS, NOT_FOUND
 from .invariants import Violation, ensure
+from .reference import Truth
 from .settings import MOST_REST_DELAY, Settings, sources
 from .traders import Traders
-from .truth import Truth
 
 __all__ = ["Outcome", "WorldRun", "explain", "run_world"]
 

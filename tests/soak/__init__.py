@@ -4,10 +4,3 @@
 ``python -m tests.soak simulated`` lives through a month on a virtual clock. Both have the same cast and the faults of
 the worlds of :mod:`tests.simulation`.
 """
-
-import sys
-from pathlib import Path
-
-# What the tests share is found beside this folder, also where pytest has not seen to it.
-if (_tests := str(Path(__file__).parent.parent)) not in sys.path:
-    sys.path.append(_tests)

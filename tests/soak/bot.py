@@ -13,18 +13,18 @@ from typing import Any, Final
 
 import attrs
 import trio
-from simulation.callers import Callers
-from simulation.consumers import BookReader, Reader, StreamReader
-from simulation.invariants import Judge, Violation, ensure
-from simulation.settings import Settings, sources
 
+from tests.simulation.callers import Callers
+from tests.simulation.consumers import BookReader, Reader, StreamReader
+from tests.simulation.invariants import Judge, Violation, ensure
+from tests.simulation.settings import Settings, sources
 from tplus_trio import MarketDataClient, OrderBookClient, SlowConsumer, TplusError
 from tplus_trio.errors import AuthError, HandshakeRejected
 from tplus_trio.models import AssetIdentifier, Side
 from tplus_trio.streams.stats import StreamState
 from tplus_trio.users import User
 
-from .judges import Judges
+from .checkers import Judges
 from .samples import Sample, measured
 from .stage import Theatre
 

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import attrs
 import trio.abc
-from simulation.invariants import Violation
 
-from .judges import Facts
+from tests.simulation.invariants import Violation
+
+from .checkers import Facts
 from .stage import Stage
 
 __all__ = ["RemoteStage", "obey", "receive", "send"]

@@ -15,18 +15,18 @@ from typing import Any, Final
 
 import attrs
 import trio
-from simulation.callers import Callers
-from simulation.settings import MARKETS, Settings, sources
-from simulation.truth import Truth
-from simulation.world import explain
 
+from tests.simulation.callers import Callers
+from tests.simulation.reference import Truth
+from tests.simulation.settings import MARKETS, Settings, sources
+from tests.simulation.world import explain
 from tplus_trio import RestartPolicy, TplusError
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.testing import Exchange, MemoryNetwork
 from tplus_trio.users import User
 
 from .bot import Plan, Soak, enter_clients
-from .judges import Judges, Records
+from .checkers import Judges, Records
 from .pipe import RemoteStage, obey, receive, send
 from .stage import REMOTE, Stage, paced, short_memory
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-from simulation.faults import KINDS
+
+from tests.simulation.faults import KINDS
 
 from .bot import Soak
 from .samples import LIMITS, Sample, grown, tenth

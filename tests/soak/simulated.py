@@ -10,23 +10,23 @@ from typing import Final
 import attrs
 import trio
 import trio.testing
-from simulation.bugs import BUGS
-from simulation.callers import Callers
-from simulation.determinism import deterministic
-from simulation.faults import KINDS, Fault, Injector
-from simulation.faults_data import DATA_KINDS
-from simulation.runner import strict
-from simulation.settings import MARKETS, Settings, sources
-from simulation.truth import Truth
-from simulation.world import explain
 from trio.testing import MockClock
 
+from tests.simulation.bugs import BUGS
+from tests.simulation.callers import Callers
+from tests.simulation.determinism import deterministic
+from tests.simulation.faults import KINDS, Fault, Injector
+from tests.simulation.faults_data import DATA_KINDS
+from tests.simulation.reference import Truth
+from tests.simulation.runner import strict
+from tests.simulation.settings import MARKETS, Settings, sources
+from tests.simulation.world import explain
 from tplus_trio import RestartPolicy
 from tplus_trio.testing import Exchange, MemoryNetwork
 from tplus_trio.users import User
 
 from .bot import Plan, Soak, enter_clients
-from .judges import Judges, Records
+from .checkers import Judges, Records
 from .pipe import RemoteStage, obey
 from .stage import REMOTE, Market, Stage, Theatre, full_history, short_memory
 

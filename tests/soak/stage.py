@@ -10,18 +10,18 @@ from typing import Final, Protocol, TypeAlias
 from unittest import mock
 
 import trio
-from simulation.consumers import Reader, World
-from simulation.faults import KINDS, Fault, Injector
-from simulation.faults_data import DATA_KINDS
-from simulation.settings import Settings
-from simulation.traders import Traders
-from simulation.truth import Truth
 
+from tests.simulation.consumers import Reader, World
+from tests.simulation.faults import KINDS, Fault, Injector
+from tests.simulation.faults_data import DATA_KINDS
+from tests.simulation.reference import Truth
+from tests.simulation.settings import Settings
+from tests.simulation.traders import Traders
 from tplus_trio import codec
 from tplus_trio.models import AssetIdentifier, KlinesPage, Side, Timebar, UserTrade
 from tplus_trio.testing import Exchange, MemoryNetwork, Request, candles, desk, history
 
-from .judges import Facts
+from .checkers import Facts
 
 __all__ = ["REMOTE", "Market", "Stage", "Theatre", "full_history", "paced", "short_memory"]
 

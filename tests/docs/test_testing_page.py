@@ -1,0 +1,41 @@
+"""The page on testing: what it shows runs, each block as a file of its own, and it names all that there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tplus_trio import testing
+from tplus_trio.testing import Exchange, Faults, MemoryNetwork, plugin
+
+pytest_plugins = ["pytester"]
+
+PAGE = (Path(__file__).parent.parent.parent / "docs/testing.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+#: What the exchange calls, and what only the machinery needs.
+INTERNAL = {"on_handshake", "on_request", "on_diff", "take_delay", "take_staleness", "next_number", "dress"}
+INTERNAL |= {"on_answer", "on_message", "on_trade", "take_lag", "take_replay", "take_shift"}
+SERVING = {"handle", "subscribe", "serve", "connect", "has_tape", "play_entry", "now_ns", "markets", "faults"}
+PARTS = {"Faults", "Rejection", "Request", "Subscription", "TapeAnswer", "TapeEntry", "TapeFrame", "serve_stream"}
+
+
+def test_what_it_shows_runs(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(**{f"test_block_{number}": block for number, block in enumerate(BLOCKS)})
+    tests = "".join(BLOCKS).count("async def test_")
+    assert tests >= len(BLOCKS) > 5
+    pytester.runpytest_inprocess().assert_outcomes(passed=tests)
+
+
+@pytest.mark.parametrize("kind", [Exchange, Faults, MemoryNetwork])
+def test_it_names_every_method(kind: type) -> None:
+    methods = {name for name in dir(kind) if not name.startswith("_")} - INTERNAL - SERVING
+    assert [name for name in sorted(methods) if not re.search(rf"\b{name}\b", PAGE)] == []
+
+
+def test_it_names_every_fixture_and_every_tool() -> None:
+    for name in plugin._OURS:
+        assert f"\n| `{name}` |" in PAGE
+    for name in set(testing.__all__) - PARTS:
+        assert re.search(rf"`[^`]*\b{name}\b", PAGE), name

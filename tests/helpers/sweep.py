@@ -1,0 +1,193 @@
+"""Runs an operation again and again, cancelled at its 1st, 2nd, 3rd… checkpoint, until it comes to its end.
+
+A checkpoint is where a task gives up control. Each is cancelled at in two ways: while the task waits there, which takes
+the wait back where that can be done; and when what it waited for has happened, which the next checkpoint notices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Final, Literal, TypeAlias, TypeVar
+
+import attrs
+import trio
+
+from tests.helpers.world import World
+from tplus_trio import Client
+
+__all__ = ["Operation", "Tally", "idle_connections", "inspect", "sweep"]
+
+Moment = Literal["waiting", "woken"]
+W = TypeVar("W", bound=World)
+Operation: TypeAlias = Callable[[W], Awaitable[object]]
+MakeWorld: TypeAlias = Callable[[], AbstractAsyncContextManager[W]]
+
+_MOMENTS: Final[tuple[Moment, ...]] = ("waiting", "woken")
+#: An operation that has more checkpoints than this does not end.
+_MOST = 2000
+
+
+@attrs.define
+class Tally:
+    """How many checkpoints were cancelled at, by operation."""
+
+    counts: dict[str, int] = attrs.field(factory=dict[str, int])
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    def __str__(self) -> str:
+        lines = [f"  {count:5} {name}" for name, count in sorted(self.counts.items())]
+        return "\n".join(["", *lines, f"  {self.total:5} checkpoints cancelled at, in all"])
+
+
+class _CancelAt(trio.abc.Instrument):
+    """Cancels a scope at the n-th checkpoint of a task and of those that it, or its client, started."""
+
+    def __init__(self, n: int, moment: Moment, scope: trio.CancelScope, clients: tuple[Client, ...]) -> None:
+        self._left = n
+        self._moment = moment
+        self._scope = scope
+        self._clients = clients
+        self._root = trio.lowlevel.current_task()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self._moment == "waiting" and self._is_ours(task):
+            self._count()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self._moment == "woken" and self._is_ours(task):
+            self._count()
+
+    def _count(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self._scope.cancel()
+
+    def _is_ours(self, task: trio.lowlevel.Task | None) -> bool:
+        homes = [tasks.nursery for client in self._clients if (tasks := client._client_scope.tasks) is not None]
+        while task is not None:
+            nursery = task.parent_nursery
+            if task is self._root or (nursery is not None and nursery in homes):
+                return True
+            task = None if nursery is None else nursery.parent_task
+        return False
+
+
+@contextmanager
+def _cancelling_at(n: int, moment: Moment, world: World, scope: trio.CancelScope) -> Generator[None]:
+    instrument = _CancelAt(n, moment, scope, (world.md, world.oms))
+    trio.lowlevel.add_instrument(instrument)
+    try:
+        yield
+    finally:
+        trio.lowlevel.remove_instrument(instrument)
+
+
+async def sweep(
+    tally: Tally,
+    name: str,
+    operation: Operation[W],
+    make_world: MakeWorld[W],
+    *,
+    prepare: Operation[W] | None = None,
+    after: Operation[W] | None = None,
+    look: Operation[W] | None = None,
+    again: bool = True,
+) -> None:
+    """Cancel an operation at each of its checkpoints, each time in a new world, and look at what it left.
+
+    Args:
+        tally: Where the checkpoints are counted.
+        name: Under which name.
+        operation: What is cancelled.
+        make_world: Makes the worlds that it is cancelled in.
+        prepare: Is run before.
+        after: Is run after the cancelled operation.
+        look: Is run after that and at the end; `inspect` if None.
+        again: Whether the operation has to succeed afterwards.
+    """
+    count = 0
+    for moment in _MOMENTS:
+        for n in range(1, _MOST):
+            async with make_world() as world:
+                if prepare is not None:
+                    await prepare(world)
+                with trio.CancelScope() as scope, _cancelling_at(n, moment, world, scope):
+                    await operation(world)
+                if not scope.cancel_called:
+                    break
+                try:
+                    if after is not None:
+                        await after(world)
+                    await (look or inspect)(world)
+                    if again:
+                        with trio.fail_after(60):
+                            await operation(world)
+                        await (look or inspect)(world)
+                except BaseException as exc:
+                    exc.add_note(f"{name}, cancelled {moment} at its checkpoint {n}")
+                    raise
+                network = world.network
+            assert network.open_connections == 0, f"{name}, {moment} at {n}: a connection outlives the clients"
+            count += 1
+        else:
+            raise AssertionError(f"{name} does not end")
+    assert count >= 2, f"{name} is no checkpoint"
+    for moment in _MOMENTS:
+        count += await _sweep_from_outside(name, operation, make_world, prepare, moment)
+    tally.counts[name] = count
+
+
+async def _sweep_from_outside(
+    name: str,
+    operation: Operation[W],
+    make_world: MakeWorld[W],
+    prepare: Operation[W] | None,
+    moment: Moment,
+) -> int:
+    """Cancel everything at each checkpoint of an operation, its clients included. How many checkpoints that were."""
+    for n in range(1, _MOST):
+        with trio.CancelScope() as scope:
+            async with make_world() as world:
+                if prepare is not None:
+                    await prepare(world)
+                with _cancelling_at(n, moment, world, scope):
+                    await operation(world)
+        if not scope.cancel_called:
+            return n - 1
+        where = f"{name}, cancelled from outside, {moment} at {n}"
+        assert world.network.open_connections == 0, f"{where}: a connection outlives the clients"
+        assert world.exchange.connections == 0, f"{where}: the exchange still sends a feed to somebody"
+        for client in (world.md, world.oms):
+            assert not client._client_scope._running, f"{where}: a stream is still running"
+            for session in client._service._sessions.values():
+                assert not session._lock.locked(), f"{where}: a sign-in holds its lock"
+    raise AssertionError(f"{name} does not end")
+
+
+def idle_connections(client: Client) -> int:
+    """How many connections a client keeps for its next REST calls."""
+    pacer = client._service._pacer.get()
+    for queue in (*pacer._queues.values(), pacer.handshakes):
+        assert not queue.under_way, "a request that has ended takes up a slot"
+        assert not queue.waiting, "a request that has ended waits for its turn"
+    return client._service._http.idle_connections
+
+
+async def inspect(world: World) -> None:
+    """Nothing is left of an operation: no task, connection or lock. Within a second, for what was iterated bare."""
+    await trio.sleep(1.0)
+    kept = 0
+    for client in (world.md, world.oms):
+        home = client._client_scope
+        assert not home._running, "a stream is still running"
+        if home.tasks is not None:
+            assert not home.tasks.nursery.child_tasks, "a task is still running"
+        for session in client._service._sessions.values():
+            assert not session._lock.locked(), "a sign-in holds its lock"
+        kept += idle_connections(client)
+    assert world.network.open_connections == kept, "a connection is open, and nobody has it"
+    assert world.exchange.connections == 0, "the exchange still sends a feed to somebody"

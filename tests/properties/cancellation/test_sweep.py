@@ -1,0 +1,289 @@
+"""Every public coroutine, cancelled at each of its checkpoints: nothing is left behind, and all goes on working."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock, assert_checkpoints
+
+from tests.helpers.sweep import MakeWorld, Operation, Tally, idle_connections, sweep
+from tests.helpers.world import ASSET, URL, World, open_world
+from tplus_trio import Client, LiveBook, MarketDataClient, OrderBookClient, Stream, StreamState
+
+
+@pytest.fixture(scope="module")
+def tally() -> Generator[Tally]:
+    counted = Tally()
+    yield counted
+    print(counted)
+
+
+async def place_and_cancel(world: World) -> None:
+    order = await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET)
+    await world.oms.cancel_order(order.order_id, ASSET)
+
+
+async def enter_and_leave(world: World) -> None:
+    async with MarketDataClient(URL, connector=world.network) as md, md.stream_tickers() as tickers:
+        await tickers.wait_live()
+        await md.get_tickers()
+
+
+async def use_and_close(world: World) -> None:
+    md = MarketDataClient(URL, connector=world.network)
+    try:
+        await md.get_tickers()
+    finally:
+        await md.aclose()
+        assert idle_connections(md) == 0
+
+
+CALLS: dict[str, Operation[World]] = {
+    "MarketDataClient.get_orderbook_snapshot": lambda world: world.md.get_orderbook_snapshot(ASSET),
+    "MarketDataClient.get_trades": lambda world: world.md.get_trades(page=0, limit=5),
+    "MarketDataClient.get_trades_for_asset": lambda world: world.md.get_trades_for_asset(ASSET),
+    "MarketDataClient.get_klines": lambda world: world.md.get_klines(ASSET),
+    "MarketDataClient.get_ticker": lambda world: world.md.get_ticker(ASSET),
+    "MarketDataClient.get_tickers": lambda world: world.md.get_tickers(),
+    "OrderBookClient.get_market": lambda world: world.oms.get_market(ASSET),
+    "OrderBookClient.get_user_orders": lambda world: world.oms.get_user_orders(),
+    "OrderBookClient.create_limit_order": lambda world: world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET),
+    "OrderBookClient.cancel_order": place_and_cancel,
+    "Client.aclose": use_and_close,
+    "Scoped.__aenter__": enter_and_leave,
+    "Scoped.__aexit__": enter_and_leave,
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_call(name: str, tally: Tally, autojump_clock: MockClock) -> None:
+    await sweep(tally, name, CALLS[name], open_world)
+
+
+async def test_call_over_a_slow_network_with_a_token_that_expires(tally: Tally, autojump_clock: MockClock) -> None:
+    async def prepare(world: World) -> None:
+        await world.oms.get_user_orders()
+        world.exchange.faults.expire_tokens()
+        world.exchange.publish_trade(ASSET, 100, 1)
+
+    await sweep(
+        tally,
+        "get_user_orders, with a fresh sign-in",
+        CALLS["OrderBookClient.get_user_orders"],
+        lambda: open_world(latency=(0.01, 0.2)),
+        prepare=prepare,
+    )
+
+
+async def test_a_sign_in_that_others_wait_for(tally: Tally, autojump_clock: MockClock) -> None:
+    """Whoever signs in is cancelled; those who wait for the same sign-in are not."""
+    answers: list[object] = []
+
+    async def neighbour(world: World) -> None:
+        answers.append(await world.oms.get_user_orders())
+
+    async def operation(world: World) -> None:
+        assert world.oms._client_scope.tasks is not None
+        orders = world.oms.get_user_orders()
+        for _ in range(2):
+            world.oms._client_scope.tasks.start_soon(neighbour, world)
+        await orders
+
+    async def prepare(world: World) -> None:
+        answers.clear()
+        world.exchange.faults.delay_requests("/auth", 0.2, 3)
+
+    async def after(world: World) -> None:
+        await trio.sleep(5)
+        assert len(answers) == 2
+        assert world.exchange.sign_ins <= 2
+
+    async def look(world: World) -> None:
+        await trio.sleep(5)
+
+    await sweep(tally, "a shared sign-in", operation, open_world, prepare=prepare, after=after, look=look, again=False)
+
+
+# A stream or a book that somebody else has entered.
+
+
+@attrs.frozen
+class Holding(World):
+    """A world with a stream, or a book, that lives as long as it does."""
+
+    held: Any
+    got: list[int] = attrs.field(factory=list[int])
+
+
+def holding(what: Callable[[World], Any], **options: Any) -> MakeWorld[Holding]:
+    @asynccontextmanager
+    async def make() -> AsyncGenerator[Holding]:
+        async with open_world(**options) as world, what(world) as held:
+            yield Holding(world.exchange, world.network, world.md, world.oms, world.user, held)
+
+    return make
+
+
+async def nothing(_: World) -> None:
+    """There is nothing to look for: what is held still runs."""
+
+
+def trades(world: World) -> Any:
+    return world.md.stream_finalized_trades()
+
+
+def depth(world: World) -> Any:
+    return world.md.stream_depth(ASSET)
+
+
+def book(world: World) -> Any:
+    return world.md.open_book(ASSET)
+
+
+def in_background(world: World, act: Callable[[], Awaitable[object]]) -> None:
+    """Run beside the operation, as the exchange's own doing."""
+    assert world.network._nursery is not None
+    world.network._nursery.start_soon(act)
+
+
+@pytest.mark.parametrize("way", ["receive", "__anext__"])
+async def test_no_item_is_lost_by_cancelling_who_waits(way: str, tally: Tally, autojump_clock: MockClock) -> None:
+    async def operation(world: Holding) -> None:
+        while len(world.got) < 30:
+            item = await getattr(world.held, way)()
+            world.got.append(item.trade_id)
+
+    async def prepare(world: Holding) -> None:
+        await world.held.wait_live()
+
+        async def trade() -> None:
+            for _ in range(10):
+                for _ in range(3):
+                    world.exchange.publish_trade(ASSET, 100, 1)
+                await trio.sleep(0.001)
+
+        in_background(world, trade)
+
+    async def after(world: Holding) -> None:
+        with trio.fail_after(5):
+            await operation(world)
+        assert world.got == list(range(1, 31))
+
+    make = holding(trades)
+    await sweep(tally, f"Stream.{way}", operation, make, prepare=prepare, after=after, look=nothing, again=False)
+
+
+async def test_no_change_is_lost_by_cancelling_who_waits(tally: Tally, autojump_clock: MockClock) -> None:
+    changes: Any = None
+
+    async def prepare(world: Holding) -> None:
+        nonlocal changes
+        await world.held.wait_synced()
+        changes = world.held.changes()
+
+        async def trade() -> None:
+            for _ in range(5):
+                await trio.sleep(0.001)
+                world.change()
+
+        in_background(world, trade)
+
+    async def operation(world: Holding) -> None:
+        while world.got[-1:] != [1010]:
+            change = await changes.__anext__()
+            world.got.append(change.sequence_number)
+
+    async def after(world: Holding) -> None:
+        with trio.fail_after(5):
+            await operation(world)
+        assert world.got == list(range(1005, 1011))
+
+    name = "LiveBook.changes().__anext__"
+    await sweep(tally, name, operation, holding(book), prepare=prepare, after=after, look=nothing, again=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "wait"),
+    [
+        ("Stream.wait_live", depth, lambda world: world.held.wait_live()),
+        ("LiveBook.wait_synced", book, lambda world: world.held.wait_synced()),
+        ("LiveBook.changes().__anext__, the first", book, lambda world: world.held.changes().__anext__()),
+    ],
+)
+async def test_waiting(
+    name: str, what: Callable[[World], Any], wait: Operation[Holding], tally: Tally, autojump_clock: MockClock
+) -> None:
+    async def prepare(world: Holding) -> None:
+        world.exchange.faults.delay_requests("/marketdepth", 0.5, 2)
+
+    await sweep(tally, name, wait, holding(what), prepare=prepare, look=nothing)
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.05])
+async def test_closing(latency: float, tally: Tally, autojump_clock: MockClock) -> None:
+    async def prepare(world: Holding) -> None:
+        await world.held.wait_live()
+        world.exchange.publish_trade(ASSET, 100, 1)
+        await trio.sleep(0.1)
+
+    async def after(world: Holding) -> None:
+        with trio.fail_after(5):
+            await world.held.aclose()
+        assert world.held.state is StreamState.CLOSED
+        with pytest.raises(trio.ClosedResourceError):
+            await world.held.receive()
+        await world.md.get_tickers()
+
+    make = holding(trades, latency=latency)
+    name = f"Stream.aclose, {latency} s away"
+    await sweep(tally, name, lambda world: world.held.aclose(), make, prepare=prepare, after=after)
+
+
+# All of it.
+
+
+def public_coroutines() -> set[str]:
+    found = {"Stream.__anext__", "LiveBook.changes().__anext__"}
+    for cls in (MarketDataClient, OrderBookClient, Stream, LiveBook):
+        for base in cls.__mro__:
+            if base.__module__.startswith("tplus_trio"):
+                names = [name for name, value in vars(base).items() if inspect.iscoroutinefunction(value)]
+                found |= {f"{base.__name__}.{name}" for name in names if name.endswith("__") or name[0] != "_"}
+    return found
+
+
+def test_nothing_was_forgotten(tally: Tally) -> None:
+    streams = {"Stream.__anext__", "Stream.receive", "Stream.wait_live", "Stream.aclose"}
+    books = {"LiveBook.wait_synced", "LiveBook.changes().__anext__"}
+    assert public_coroutines() == {*CALLS, *streams, *books}
+    if len(tally.counts) >= len(CALLS) + 10:
+        assert tally.total > 700, "the sweep was not thorough"
+
+
+async def test_every_one_of_them_is_a_checkpoint(autojump_clock: MockClock) -> None:
+    async with open_world() as world, trades(world) as stream, book(world) as live_book:
+        await place_and_cancel(world)  # what can be answered from memory from now on is
+        for call in CALLS.values():
+            with assert_checkpoints():
+                await call(world)
+        world.exchange.publish_trade(ASSET, 100, 1)
+        for wait in (stream.receive, stream.wait_live, live_book.wait_synced, live_book.changes().__anext__):
+            with assert_checkpoints():
+                await wait()
+        with assert_checkpoints():
+            await stream.aclose()
+        other, client = world.md.stream_depth(ASSET), MarketDataClient(URL)
+        for scope in (other, client, world.md.open_book(ASSET)):
+            with assert_checkpoints():
+                await scope.__aenter__()
+            with assert_checkpoints():
+                await scope.__aexit__(None, None, None)
+        for closed in (other, world.md.stream_depth(ASSET), client, Client(URL)):
+            with assert_checkpoints():
+                await closed.aclose()

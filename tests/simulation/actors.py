@@ -1,0 +1,185 @@
+"""Who reads what in a world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import inf
+from random import Random
+
+import attrs
+
+from tplus_trio import MarketDataClient, OrderBookClient
+from tplus_trio.models import AssetIdentifier, UserTrade
+from tplus_trio.models.trade import TradeStatus
+from tplus_trio.streams.buffer import Overflow
+from tplus_trio.users import User
+
+from .consumers import BookReader, Reader, StreamReader, World
+from .invariants import BookJudge, DepthJudge, OrdersJudge, SequenceJudge
+from .invariants_trades import RetoldKlinesJudge, TradesJudge
+from .reference import Truth
+from .settings import MOST_REST_DELAY, Settings, sources
+
+__all__ = ["cast"]
+
+#: Trades on a page that a client asks for to close a hole.
+_PAGE = 100
+#: With more latency (s), REST may not answer before a live item has been held for long enough.
+_PROMPT = 0.1
+
+
+def cast(
+    world: World, settings: Settings, md: MarketDataClient, oms: OrderBookClient, truth: Truth, user: User
+) -> list[Reader]:
+    """The readers of a world: a live book of each market, and some of everything else."""
+    rng = sources(settings.seed, "cast")
+    part = _Cast(world, settings, md, oms, truth, user, rng)
+    readers: list[Reader] = [part.book(asset) for asset in settings.assets[: rng.choice((1, 1, 2))]]
+    if rng.random() < 0.7:
+        readers.append(part.depth(rng.choice(settings.assets)))
+    for likely, make in (
+        (0.4, part.trades),
+        (0.25, part.klines),
+        (0.35, part.orders),
+        (0.2, part.user_trades),
+        (0.2, part.user_trade_events),
+    ):
+        if rng.random() < likely:
+            readers.append(make())
+    return readers
+
+
+@attrs.frozen
+class _Cast:
+    world: World
+    settings: Settings
+    md: MarketDataClient
+    oms: OrderBookClient
+    truth: Truth
+    user: User
+    rng: Random
+
+    def _own(self, name: str) -> Random:
+        return sources(self.settings.seed, name)
+
+    def _fickle(self) -> float:
+        return self.rng.choice((inf, inf, inf, 15.0))
+
+    def _overflow(self, *policies: Overflow) -> tuple[Overflow, int, float]:
+        """What happens when a buffer is full, its size, and the longest pause that the consumer makes."""
+        overflow = self.rng.choice(policies)
+        # A burst has to fit where nothing else is allowed to happen.
+        sizes = (64, 1024) if overflow == "error" else (1, 4, 16, 1024)
+        return overflow, self.rng.choice(sizes), self.rng.choice((0.0, 0.0, 0.05, 2.0))
+
+    def book(self, asset: AssetIdentifier) -> Reader:
+        """A live book."""
+        settings = self.settings
+        name = f"book{settings.assets.index(asset)}"
+        return BookReader(
+            self.world,
+            name,
+            self._own(name),
+            opened=lambda: self.md.open_book(asset),
+            judge=BookJudge(self.truth, asset, 2 * settings.most_latency + 0.1, settings.notice),
+            fickle=self._fickle(),
+        )
+
+    def depth(self, asset: AssetIdentifier) -> Reader:
+        """A depth stream."""
+        overflow, buffer, pause = self._overflow("block", "drop_oldest", "conflate", "conflate", "error")
+        name = f"depth{self.settings.assets.index(asset)}-{overflow}-{buffer}-{self.rng.randrange(1000)}"
+        return StreamReader(
+            self.world,
+            name,
+            self._own(name),
+            opened=lambda: self.md.stream_depth(asset, overflow=overflow, buffer=buffer),
+            judge=lambda: DepthJudge(
+                self.truth.books[asset],
+                merged=overflow in {"conflate", "drop_oldest"},
+                gaps=overflow == "drop_oldest",
+            ),
+            fickle=self._fickle(),
+            pause=pause,
+            impatient=self.rng.choice((0.0, 0.2)),
+        )
+
+    def trades(self) -> Reader:
+        """The public trades."""
+        overflow, buffer, pause = self._overflow("block", "block", "drop_oldest")
+        pages = self.rng.choice((1, 10))
+
+        def may_gap(missed: int, has_begun: bool) -> bool:
+            slow = self.settings.most_latency > _PROMPT
+            return overflow == "drop_oldest" or not has_begun or missed >= pages * _PAGE or slow
+
+        return StreamReader(
+            self.world,
+            name := f"trades-{overflow}-{buffer}",
+            self._own(name),
+            opened=lambda: self.md.stream_finalized_trades(backfill_pages=pages, overflow=overflow, buffer=buffer),
+            judge=lambda: TradesJudge(self.truth.trades, may_gap),
+            fickle=self._fickle(),
+            pause=pause,
+            impatient=self.rng.choice((0.0, 0.2)),
+        )
+
+    def klines(self) -> Reader:
+        """The candles of a market."""
+        overflow, buffer, pause = self._overflow("block", "drop_oldest", "conflate")
+        asset = self.rng.choice(self.settings.assets)
+        return StreamReader(
+            self.world,
+            name := f"klines{self.settings.assets.index(asset)}-{overflow}-{buffer}",
+            self._own(name),
+            opened=lambda: self.md.stream_klines(asset, overflow=overflow, buffer=buffer),
+            judge=lambda: RetoldKlinesJudge(self.truth.trades, asset),
+            fickle=self._fickle(),
+            pause=pause,
+            impatient=self.rng.choice((0.0, 0.2)),
+        )
+
+    def orders(self) -> Reader:
+        """The user's orders."""
+        return StreamReader(
+            self.world,
+            "orders",
+            self._own("orders"),
+            opened=lambda: self.oms.stream_orders(buffer=self.rng.choice((1, 1024))),
+            judge=lambda: OrdersJudge(
+                partial(self.truth.exchange.orders, self.user.public_key), self.settings.timeout + MOST_REST_DELAY
+            ),
+            fickle=self._fickle(),
+            pause=self.rng.choice((0.0, 0.0, 1.0)),
+            impatient=self.rng.choice((0.0, 0.2)),
+        )
+
+    def user_trades(self) -> Reader:
+        """The user's confirmed trades."""
+        return self._user_trades("user-trades", self.oms.stream_user_finalized_trades, ("Confirmed",))
+
+    def user_trade_events(self) -> Reader:
+        """The user's trades at every status."""
+        return self._user_trades("user-events", self.oms.stream_user_trade_events, ("Pending", "Confirmed"))
+
+    def _user_trades(self, name: str, stream: Callable[..., object], statuses: tuple[TradeStatus, ...]) -> Reader:
+        overflow, buffer, pause = self._overflow("block", "block", "drop_oldest")
+        told: list[UserTrade] = []
+
+        def expected() -> Sequence[UserTrade]:
+            trades = self.truth.exchange.user_trades(self.user.public_key)
+            for trade in trades[len(told) // len(statuses) :]:
+                told.extend(attrs.evolve(trade, status=status) for status in statuses)
+            return told
+
+        return StreamReader(
+            self.world,
+            f"{name}-{overflow}-{buffer}",
+            self._own(name),
+            opened=partial(stream, overflow=overflow, buffer=buffer),  # type: ignore[arg-type]  # either of two
+            judge=lambda: SequenceJudge(expected, lambda _missed, _begun: True),
+            fickle=self._fickle(),
+            pause=pause,
+            impatient=self.rng.choice((0.0, 0.2)),
+        )

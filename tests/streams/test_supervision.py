@@ -1,0 +1,321 @@
+"""A stream's life, on a virtual clock: its states, what starts it again and when, and what ends it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock, assert_checkpoints
+
+from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, URL, open_world, record_states
+from tplus_trio import (
+    Depth,
+    Gap,
+    HandshakeRejected,
+    MarketDataClient,
+    OrderBook,
+    OrderBookDiff,
+    SlowConsumer,
+    Stream,
+    StreamState,
+)
+from tplus_trio.testing import MemoryNetwork
+
+CONNECTING, SYNCING, LIVE, BACKOFF, CLOSED = StreamState
+
+
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StreamState, float]]:
+    return record_states(monkeypatch)
+
+
+def names(states: list[tuple[StreamState, float]]) -> list[StreamState]:
+    return [state for state, _ in states]
+
+
+async def read(stream: Stream[Depth], until: int) -> list[Depth]:
+    """What comes up to a sequence number."""
+    items: list[Depth] = []
+    async for item in stream:
+        items.append(item)
+        if isinstance(item, OrderBook | OrderBookDiff) and item.sequence_number >= until:
+            break
+    return items
+
+
+async def test_an_order_that_finds_the_buffer_full_fails_the_stream(autojump_clock: MockClock) -> None:
+    async with (
+        open_world() as world,
+        world.oms.stream_user_trade_events(overflow="error", buffer=1) as stream,
+    ):
+        await stream.wait_live()
+        stream.resync()
+        stream.resync()
+        assert isinstance(await stream.receive(), Gap)
+        # There was no room for the second gap, and it may not be left out.
+        with pytest.raises(SlowConsumer):
+            await stream.receive()
+
+
+async def test_the_states_of_a_life(states: list[tuple[StreamState, float]], autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        stream = world.md.stream_depth(ASSET)
+        assert stream.state is CONNECTING
+        async with stream:
+            await stream.wait_live()
+            assert stream.state is LIVE
+            await trio.sleep(1)
+            world.network.reset_connections()
+            await trio.sleep(1)
+        assert stream.state is CLOSED
+    assert states == [
+        (SYNCING, 0.0),
+        (LIVE, 0.0),
+        (CONNECTING, 1.0),
+        (BACKOFF, 1.0),
+        (CONNECTING, 1.25),
+        (SYNCING, 1.25),
+        (LIVE, 1.25),
+        (CONNECTING, 2.0),
+        (CLOSED, 2.0),
+    ]
+
+
+async def test_a_hole_on_a_connection_that_goes_on_is_syncing(
+    states: list[tuple[StreamState, float]], autojump_clock: MockClock
+) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
+        await stream.wait_live()
+        world.exchange.faults.delay_requests(SNAPSHOT, 3.0)
+        states.clear()
+        world.exchange.faults.send_garbage(DEPTH)
+        await trio.sleep(1)
+        assert stream.state is SYNCING
+        await stream.wait_live()
+        assert states == [(SYNCING, 0.0), (LIVE, 3.0)]
+        assert world.network.connects == 2  # the stream's, and REST's
+
+
+async def test_stats(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
+        await stream.wait_live()
+        before = stream.stats
+        assert (before.messages, before.connects, before.gaps, before.resyncs) == (0, 1, 0, 0)
+        assert before.last_message_at is None
+        await trio.sleep(5)
+        world.change(3)
+        world.exchange.faults.send_garbage(DEPTH)
+        await trio.sleep(1)
+        world.network.reset_connections()
+        await trio.sleep(1)
+        world.change()
+        await trio.sleep(1)
+        after = stream.stats
+        assert (after.messages, after.malformed, after.connects, after.gaps, after.resyncs, after.dropped) == (
+            5,
+            1,
+            2,
+            2,
+            2,
+            0,
+        )
+        assert after.bytes > before.bytes + 4 * 40
+        assert after.last_message_at == pytest.approx(7.0)
+        assert before.messages == 0, "stats are a copy"
+
+
+async def test_wait_live_of_a_stream_that_ends(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        stream = world.md.stream_depth(ASSET)
+        async with stream:
+            pass
+        with pytest.raises(trio.ClosedResourceError):
+            await stream.wait_live()
+        world.exchange.faults.reject_handshakes(1, 404)
+        async with world.md.stream_depth(ASSET) as stream:
+            with pytest.raises(HandshakeRejected) as caught:
+                await stream.wait_live()
+            assert caught.value.status == 404
+
+
+async def test_reconnect_by_hand(states: list[tuple[StreamState, float]], autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
+        stream.reconnect()  # nothing to drop yet
+        await stream.wait_live()
+        stream.reconnect()
+        await stream.wait_live()
+        assert trio.current_time() == 0
+        assert BACKOFF not in names(states)
+        assert stream.stats.connects == 2
+        # While it waits for the next attempt, that comes at once.
+        world.network.refuse(8)
+        world.network.reset_connections()
+        await trio.sleep(1)
+        world.network.refuse(0)
+        assert stream.state is BACKOFF
+        stream.reconnect()
+        await stream.wait_live()
+        assert trio.current_time() == 1.0
+        assert world.exchange.connections == 1
+
+
+async def test_resync_by_hand(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
+        stream.resync()  # it begins like that anyway
+        await read(stream, 1005)
+        world.change()
+        await trio.sleep(0.1)
+        stream.resync()
+        assert stream.state is SYNCING
+        await stream.wait_live()
+        world.change()
+        change, book, next_change = await read(stream, 1007)
+        assert isinstance(change, OrderBookDiff)
+        assert isinstance(book, OrderBook)
+        assert isinstance(next_change, OrderBookDiff)
+        assert stream.stats.connects == 1
+        assert stream.stats.resyncs == 1
+
+
+async def test_a_peer_that_no_longer_answers_is_noticed(
+    states: list[tuple[StreamState, float]], autojump_clock: MockClock
+) -> None:
+    async with open_world(ping_interval=4.0, ping_timeout=3.0) as world, world.md.stream_depth(ASSET) as stream:
+        await stream.wait_live()
+        await trio.sleep(100)
+        assert stream.stats.connects == 1  # pongs came
+        world.network.stall()
+        states.clear()
+        world.change()
+        await trio.sleep(30)  # REST finds its idle connection as dead as the stream's
+        assert names(states)[:2] == [CONNECTING, BACKOFF]
+        assert 103 <= states[0][1] <= 107
+        assert stream.state is LIVE
+        assert [item.sequence_number for item in await read(stream, 1006)] == [1005, 1006]  # type: ignore[union-attr]
+
+
+async def test_silence_of_data_is_noticed_where_it_is_asked_for(
+    states: list[tuple[StreamState, float]], autojump_clock: MockClock
+) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET, idle_timeout=30.0) as stream:
+        await stream.wait_live()
+        for _ in range(5):
+            await trio.sleep(29)
+            world.change()
+        assert stream.stats.connects == 1
+        states.clear()
+        await trio.sleep(29)
+        assert states == []
+        await trio.sleep(2)
+        assert names(states) == [CONNECTING, BACKOFF, CONNECTING, SYNCING, LIVE]
+
+
+async def test_a_quiet_market_is_no_failure(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
+        await stream.wait_live()
+        await trio.sleep(3600)
+        assert (stream.state, stream.stats.connects) == (LIVE, 1)
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+@pytest.mark.parametrize("slowness", [0.0, 0.01, 0.1])
+async def test_a_quiet_market_is_synced_though_snapshots_fail(
+    failures: int, slowness: float, autojump_clock: MockClock
+) -> None:
+    async with open_world(latency=0.03) as world:
+        # The first failure may arrive before the connection stands, or after.
+        world.exchange.faults.fail_requests(SNAPSHOT, 503, failures)
+        world.exchange.faults.delay_requests(SNAPSHOT, slowness, failures)
+        async with world.md.open_book(ASSET) as book:
+            with trio.fail_after(60):
+                await book.wait_synced()
+
+
+async def test_bad_frames_are_counted_and_logged_once(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
+        await stream.wait_live()
+        for _ in range(5):
+            world.exchange.faults.send_garbage(DEPTH)
+            await trio.sleep(1)
+        assert (stream.stats.malformed, stream.stats.gaps) == (5, 5)
+        warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert len(warnings) == 1
+        assert len(warnings[0].getMessage()) < 400
+
+
+async def test_the_close_frame_of_the_exchange_is_a_passing_failure(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
+        await stream.wait_live()
+        world.exchange.faults.close_streams(DEPTH, 1012, "restarting")
+        await trio.sleep(0.2)
+        assert stream.state is BACKOFF
+        await stream.wait_live()
+        assert stream.stats.connects == 2
+
+
+@attrs.define
+class Unanswered:
+    """A way to the exchange that leads nowhere every other time."""
+
+    network: MemoryNetwork
+    calls: int = 0
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        self.calls += 1
+        if self.calls % 2:
+            await trio.sleep_forever()
+        return await self.network.connect(host, port)
+
+
+async def test_reconnect_ends_an_attempt_that_nobody_answers(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        connector = Unanswered(world.network)
+        # Without the early request, which would make a connection of its own.
+        async with (
+            MarketDataClient(URL, connector=connector) as md,
+            md.stream_depth(ASSET, sequence="increasing") as stream,
+        ):
+            await trio.sleep(1)
+            assert (stream.state, connector.calls) == (CONNECTING, 1)
+            stream.reconnect()
+            await trio.sleep(0.1)
+            assert (stream.state, stream.stats.connects, connector.calls) == (SYNCING, 1, 3)
+
+
+@pytest.mark.parametrize("end", ["closed", "left"])
+async def test_who_waits_for_what_is_never_started_is_told(end: str, autojump_clock: MockClock) -> None:
+    told = 0
+
+    async def expect_end(wait: Callable[[], Awaitable[object]]) -> None:
+        nonlocal told
+        with pytest.raises(trio.ClosedResourceError), trio.fail_after(60):
+            await wait()
+        told += 1
+
+    async with trio.open_nursery() as nursery, open_world() as world:
+        stream = world.md.stream_depth(ASSET)
+        nursery.start_soon(expect_end, stream.wait_live)
+        await trio.sleep(1)
+        assert told == 0
+        if end == "closed":
+            await stream.aclose()
+    await trio.sleep(1)
+    assert told == 1
+    assert stream.state is StreamState.CLOSED
+    with pytest.raises(trio.ClosedResourceError):
+        await world.md.stream_depth(ASSET).wait_live()
+
+
+async def test_receiving_is_a_checkpoint_though_items_wait(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
+        await stream.wait_live()
+        for item in (OrderBook, OrderBookDiff):
+            with assert_checkpoints():
+                assert isinstance(await stream.receive(), item)
+            world.change(2)
+            await trio.sleep(0.1)
