@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 import attrs
 import pytest
 import trio
-from peers import Peer, read_head
 from trio.testing import MockClock, memory_stream_pair
 
+from tests.helpers.peers import Peer, read_head
 from tplus_trio import ConnectionFailed, RestartLimitExceeded, RestartPolicy, StreamState
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.streams.lifecycle import Phase

@@ -10,7 +10,7 @@ import pytest
 from tplus_trio import StreamState
 from tplus_trio.streams.lifecycle import STATES, TRANSITIONS, Action, Phase, Transition, Trigger, transition
 
-DESIGN = Path(__file__).parents[1] / "docs" / "design.md"
+DESIGN = Path(__file__).parents[2] / "docs" / "design.md"
 
 METHODS = [trigger for trigger in Trigger if trigger.value.endswith("()")]
 PAIRS = [(phase, trigger) for phase in Phase for trigger in Trigger]
