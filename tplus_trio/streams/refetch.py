@@ -1,4 +1,4 @@
-"""What one connection of a feed asks of REST: the pages that its recovery needs, with delays between useless answers."""
+"""What one connection of a feed asks of REST: the pages that its recovery needs."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Refetcher(Generic[T]):
         self.follow_up()
 
     def resync(self, reason: str) -> None:
-        """Make the feed whole again because the user or a slow consumer wants it: without the delay between requests."""
+        """Make the feed whole again, by order of the user or of a full buffer: the next request is not delayed."""
         self._spacing.reset()
         try:
             self.hole(reason)

@@ -48,14 +48,14 @@ class SessionProtocol(ABC):
             TplusError: the connection was lost, or failed. The restart policy decides what follows.
         """
 
-    async def prepare(self, tasks: ProtectedNursery) -> None:
+    async def prepare(self, tasks: ProtectedNursery) -> None:  # noqa: B027 - few protocols need it
         """Prepare an attempt to connect. By default, nothing.
 
         Args:
             tasks: For tasks beside `serve`. They are cancelled when the attempt or its connection ends.
         """
 
-    def lost(self, reason: str) -> None:
+    def lost(self, reason: str) -> None:  # noqa: B027 - few protocols need it
         """Note that a connection or an attempt is over and another one follows. By default, nothing."""
 
     async def wait_until_back(self) -> None:
@@ -77,9 +77,7 @@ class Session:
         draw: Draws from [0, 1) for delays.
     """
 
-    def __init__(
-        self, name: str, *, restart: RestartPolicy | None, draw: Callable[[], float] = random.random
-    ) -> None:
+    def __init__(self, name: str, *, restart: RestartPolicy | None, draw: Callable[[], float] = random.random) -> None:
         self.phase: Phase = Phase.UNSTARTED
         self.restarts: Restarts = Restarts(restart, draw)
         self._outage = Outage(name)
@@ -109,6 +107,10 @@ class Session:
     def is_open(self) -> bool:
         """Whether there is a connection that the protocol serves."""
         return self.phase is Phase.LIVE or self.phase is Phase.SYNCING
+
+    @property
+    def _is_closing(self) -> bool:
+        return self.phase is Phase.CLOSING
 
     @property
     def failure(self) -> Exception | None:
@@ -242,7 +244,7 @@ class Session:
                 delay = self.count_failure(exc)
                 was_lost = isinstance(exc, ConnectionFailed) and exc.close_code is None
                 reason = str(exc)
-            if self.phase is Phase.CLOSING:
+            if self._is_closing:
                 return
             protocol.lost(reason)
             if delay:

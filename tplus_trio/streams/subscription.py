@@ -112,6 +112,7 @@ class Subscription(SessionProtocol, Generic[T]):
     # What the session asks for.
 
     async def prepare(self, tasks: ProtectedNursery) -> None:
+        """Ask REST in advance, if that helps."""
         if self.stats.connects:
             # The service may have moved, and the connections for REST may lead to its former address.
             await self._service.retire_connections()
@@ -121,14 +122,17 @@ class Subscription(SessionProtocol, Generic[T]):
             self._refetcher.fetch_soon()
 
     def connect(self) -> AbstractAsyncContextManager[WebSocket]:
+        """Open the feed's WebSocket."""
         feed = self._feed
         return self._service.websocket(feed.path, user=feed.user, required=feed.private, limits=self._limits)
 
     def lost(self, reason: str) -> None:
+        """Let the recovery know that items may be missing."""
         self._refetcher = None
         self._recovery.lost(reason)
 
     async def wait_until_back(self) -> None:
+        """Wait until another stream of the client has connected."""
         await self._service.wait_until_back()
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -139,10 +143,7 @@ class Subscription(SessionProtocol, Generic[T]):
         assert refetcher is not None  # noqa: S101 - for the type checker: `prepare` made it
         follow_up = refetcher.follow_up
         stats.connects += 1
-        items: Sequence[T] = recovery.subscribed()
-        follow_up()
-        if items:
-            await put(items)
+        await self._deliver(recovery.subscribed(), refetcher)
         counted = 0
         held_from = stats.bytes
         while True:
@@ -160,10 +161,7 @@ class Subscription(SessionProtocol, Generic[T]):
                 try:
                     _decode_into(decoded, frame, decode)
                 except DecodeError as exc:
-                    items = recovery.receive(decoded)
-                    follow_up()
-                    if items:
-                        await put(items)
+                    await self._deliver(recovery.receive(decoded), refetcher)
                     decoded = []
                     websocket.reset_idle_timer()
                     self._count_malformed(exc)
@@ -171,7 +169,7 @@ class Subscription(SessionProtocol, Generic[T]):
                         refetcher.hole("a frame could not be decoded")
             if batch or decoded:
                 websocket.reset_idle_timer()
-            # No checkpoint between the recovery, which takes the items, and the sink, which takes what it returns.
+            # As `_deliver`, without a coroutine for each batch.
             items = recovery.receive(decoded if batch is None else batch)
             follow_up()
             if items:
@@ -181,6 +179,15 @@ class Subscription(SessionProtocol, Generic[T]):
             while held > _MAX_HELD or (held and stats.bytes - held_from > _MAX_HELD_BYTES):
                 await refetcher.wait_answered()
                 held = recovery.held
+
+    async def _deliver(self, items: Sequence[T], refetcher: Refetcher[T]) -> None:
+        """Deliver what a recovery returned, and do what it wants now.
+
+        There is no checkpoint before the sink takes the items, so no other task can deliver between.
+        """
+        refetcher.follow_up()
+        if items:
+            await self._sink.put(items)
 
     def _count_malformed(self, error: DecodeError) -> None:
         """Count a frame that could not be decoded, and log the first one of its kind."""
