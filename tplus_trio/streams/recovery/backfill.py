@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Generic, Required, TypedDict, TypeVar
 
 from tplus_trio.models import Gap
 from tplus_trio.streams.counts import ConnectionCounts
-from tplus_trio.streams.recovery.backfill_phases import TRANSITIONS, BackfillEvent, Phase
+from tplus_trio.streams.recovery.backfill_phases import TRANSITIONS, BackfillEvent, BackfillPhase
 from tplus_trio.streams.recovery.history_reader import HistoryReader, ReadState
 from tplus_trio.streams.recovery.history_rows import newest_first, rows_of
 from tplus_trio.streams.recovery.interface import FIRST_PAGE, Recovery
@@ -50,7 +50,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     If the first item of a new connection was delivered already, the feed has closed the gap itself. Its repeats need
     not include every item that changed meanwhile, so REST is read once more, while items are delivered.
 
-    `Phase` and its table of transitions say what happens when. A subclass says which items were delivered, its
+    `BackfillPhase` and its table of transitions say what happens when. A subclass says which items were delivered, its
     `RowKind` what REST's rows are.
 
     Args:
@@ -75,13 +75,13 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         super().__init__(now_ns, stats)
         # Ten attributes here, and in `_enter` five more: those are the interface that the supervisor reads.
         self._confirm_timeout = confirm_timeout
-        self._phase = Phase.LIVE
+        self._phase = BackfillPhase.LIVE
         self._reader = HistoryReader(self.kind, max_pages=max_pages)
         self._unreadable = UnreadableRows()
         self._held: list[T] = []
         #: How many of the held items came before the last loss: those prove nothing about it.
         self._held_before_loss = 0
-        #: The items that were delivered while `Phase.CHECKING`.
+        #: The items that were delivered while `BackfillPhase.CHECKING`.
         self._passed: list[T] = []
         #: Whether the next item is the first of its connection.
         self._is_first = False
@@ -95,7 +95,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     @property
     def synced(self) -> bool:
-        return self._phase is not Phase.RECOVERING
+        return self._phase is not BackfillPhase.RECOVERING
 
     def lost(self, reason: str) -> None:
         self._lose(reason)
@@ -104,7 +104,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         self._is_first = True
 
     def hole(self, reason: str) -> Sequence[T | Gap]:
-        if self._phase is not Phase.RECOVERING:
+        if self._phase is not BackfillPhase.RECOVERING:
             self._lose(reason)
         # Otherwise the answer under way is of use: it is compared with what comes after this loss.
         self._held_before_loss = len(self._held)
@@ -115,7 +115,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         super().lost(reason)
         if not self._begun:
             return
-        if self._phase is not Phase.RECOVERING:
+        if self._phase is not BackfillPhase.RECOVERING:
             self._reason = reason
             self._reader.useless_reads = 0
         self._enter(BackfillEvent.LOSS)
@@ -125,8 +125,8 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         phase = self._phase = TRANSITIONS[self._phase, event]
         self._passed = []
         self.pending_request = FIRST_PAGE if phase.asks_rest else None
-        self.is_optional: bool = phase is Phase.CHECKING
-        self.urgent: bool = phase is Phase.CONFIRMING
+        self.is_optional: bool = phase is BackfillPhase.CHECKING
+        self.urgent: bool = phase is BackfillPhase.CONFIRMING
         self.hold_timeout: float | None = self._confirm_timeout if self.urgent else None
         self.retry_after: float = 0.0
         self._reader.reset()
@@ -139,13 +139,13 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     def receive(self, items: Sequence[T | Gap]) -> Sequence[T | Gap]:
         fresh: Sequence[T] = items  # type: ignore[assignment]  # a gap is never received
-        if self._phase is Phase.CHECKING:
+        if self._phase is BackfillPhase.CHECKING:
             self._passed.extend(fresh)
-        elif self._phase is not Phase.LIVE:
+        elif self._phase is not BackfillPhase.LIVE:
             if not fresh:
                 return ()
             if not self._is_proving(fresh[0]):
-                if self._phase is Phase.UNCONFIRMED:
+                if self._phase is BackfillPhase.UNCONFIRMED:
                     self._reader.useless_reads = 0
                     self._enter(BackfillEvent.UNPROVED_ITEM)
                 self._held.extend(fresh)
@@ -158,13 +158,13 @@ class Backfill(Recovery[T | Gap], Generic[T]):
     def _is_proving(self, item: T) -> bool:
         """Whether a live item shows by itself that nothing is missing before it."""
         is_first, self._is_first = self._is_first, False
-        if self._phase is Phase.UNCONFIRMED:
+        if self._phase is BackfillPhase.UNCONFIRMED:
             return self._is_covered(item)
         return is_first and self._was_delivered(item)
 
     def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[T | Gap]:  # noqa: ARG002 - never early
         rows = newest_first(rows_of(self.kind.rows(answer)), self.kind.sort_key)
-        if self._phase is Phase.CHECKING:
+        if self._phase is BackfillPhase.CHECKING:
             known = [row for row in rows if row is not None and self._is_known(row)]
             changed = self._merge(known, self._passed)
             self._enter(BackfillEvent.CHECKED)
@@ -181,7 +181,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         # The proof is in the first items after the last loss or, if none came, in all that are held.
         if state is ReadState.MET and self._reaches(found, self._held[self._held_before_loss :] or self._held):
             return self._close(found)
-        if self._phase is Phase.RECOVERING and reader.is_exhausted:
+        if self._phase is BackfillPhase.RECOVERING and reader.is_exhausted:
             return self._give_up(found)
         reader.read_again(found)
         self.pending_request, self.retry_after = FIRST_PAGE, reader.retry_after
@@ -202,7 +202,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     def _close(self, rows: Sequence[Any]) -> Sequence[T | Gap]:
         """The gap is closed: deliver what was missed, and the held items."""
-        self._stats.resyncs += self._phase is Phase.RECOVERING
+        self._stats.resyncs += self._phase is BackfillPhase.RECOVERING
         held, self._held = self._held, []
         is_confirmed = len(held) > self._held_before_loss
         self._held_before_loss = 0
@@ -214,7 +214,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     def _give_up(self, rows: Sequence[Any]) -> Sequence[T | Gap]:
         """The gap stays: deliver these rows, which lie before it, a `Gap`, and the held items."""
-        self._stats.resyncs += self._phase is Phase.RECOVERING
+        self._stats.resyncs += self._phase is BackfillPhase.RECOVERING
         held, self._held = self._held, []
         self._held_before_loss = 0
         before = self._merge(rows, ())
@@ -227,7 +227,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         return (*before, gap, *self._accept_live(self._drop_superseded(held, before)))
 
     def expire(self) -> Sequence[T | Gap]:
-        return self._give_up(self._reader.fallback) if self._phase is Phase.CONFIRMING else ()
+        return self._give_up(self._reader.fallback) if self._phase is BackfillPhase.CONFIRMING else ()
 
     def do_without(self) -> None:
         self._enter(BackfillEvent.CHECKED)

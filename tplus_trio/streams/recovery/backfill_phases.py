@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["TRANSITIONS", "BackfillEvent", "Phase"]
+__all__ = ["TRANSITIONS", "BackfillEvent", "BackfillPhase"]
 
 
-class Phase(enum.Enum):
+class BackfillPhase(enum.Enum):
     """Where a backfill stands."""
 
     #: Nothing is missing. Items are delivered as they come.
@@ -27,7 +27,7 @@ class Phase(enum.Enum):
     @property
     def asks_rest(self) -> bool:
         """Whether REST has to be asked."""
-        return self in {Phase.RECOVERING, Phase.CONFIRMING, Phase.CHECKING}
+        return self in {BackfillPhase.RECOVERING, BackfillPhase.CONFIRMING, BackfillPhase.CHECKING}
 
 
 class BackfillEvent(enum.Enum):
@@ -50,42 +50,42 @@ class BackfillEvent(enum.Enum):
 
 
 #: The phase after each event in each phase. An event that has no meaning in a phase leaves it as it is.
-TRANSITIONS: Final[Mapping[tuple[Phase, BackfillEvent], Phase]] = MappingProxyType(
+TRANSITIONS: Final[Mapping[tuple[BackfillPhase, BackfillEvent], BackfillPhase]] = MappingProxyType(
     {
-        (Phase.LIVE, BackfillEvent.LOSS): Phase.RECOVERING,
-        (Phase.LIVE, BackfillEvent.PROVING_ITEM): Phase.LIVE,
-        (Phase.LIVE, BackfillEvent.UNPROVED_ITEM): Phase.LIVE,
-        (Phase.LIVE, BackfillEvent.CLOSED): Phase.LIVE,
-        (Phase.LIVE, BackfillEvent.CLOSED_WITHOUT_ITEM): Phase.LIVE,
-        (Phase.LIVE, BackfillEvent.GIVEN_UP): Phase.LIVE,
-        (Phase.LIVE, BackfillEvent.CHECKED): Phase.LIVE,
-        (Phase.RECOVERING, BackfillEvent.LOSS): Phase.RECOVERING,
-        (Phase.RECOVERING, BackfillEvent.PROVING_ITEM): Phase.CHECKING,
-        (Phase.RECOVERING, BackfillEvent.UNPROVED_ITEM): Phase.RECOVERING,
-        (Phase.RECOVERING, BackfillEvent.CLOSED): Phase.LIVE,
-        (Phase.RECOVERING, BackfillEvent.CLOSED_WITHOUT_ITEM): Phase.UNCONFIRMED,
-        (Phase.RECOVERING, BackfillEvent.GIVEN_UP): Phase.LIVE,
-        (Phase.RECOVERING, BackfillEvent.CHECKED): Phase.RECOVERING,
-        (Phase.UNCONFIRMED, BackfillEvent.LOSS): Phase.RECOVERING,
-        (Phase.UNCONFIRMED, BackfillEvent.PROVING_ITEM): Phase.LIVE,
-        (Phase.UNCONFIRMED, BackfillEvent.UNPROVED_ITEM): Phase.CONFIRMING,
-        (Phase.UNCONFIRMED, BackfillEvent.CLOSED): Phase.UNCONFIRMED,
-        (Phase.UNCONFIRMED, BackfillEvent.CLOSED_WITHOUT_ITEM): Phase.UNCONFIRMED,
-        (Phase.UNCONFIRMED, BackfillEvent.GIVEN_UP): Phase.UNCONFIRMED,
-        (Phase.UNCONFIRMED, BackfillEvent.CHECKED): Phase.UNCONFIRMED,
-        (Phase.CONFIRMING, BackfillEvent.LOSS): Phase.RECOVERING,
-        (Phase.CONFIRMING, BackfillEvent.PROVING_ITEM): Phase.CONFIRMING,
-        (Phase.CONFIRMING, BackfillEvent.UNPROVED_ITEM): Phase.CONFIRMING,
-        (Phase.CONFIRMING, BackfillEvent.CLOSED): Phase.LIVE,
-        (Phase.CONFIRMING, BackfillEvent.CLOSED_WITHOUT_ITEM): Phase.UNCONFIRMED,
-        (Phase.CONFIRMING, BackfillEvent.GIVEN_UP): Phase.LIVE,
-        (Phase.CONFIRMING, BackfillEvent.CHECKED): Phase.CONFIRMING,
-        (Phase.CHECKING, BackfillEvent.LOSS): Phase.RECOVERING,
-        (Phase.CHECKING, BackfillEvent.PROVING_ITEM): Phase.CHECKING,
-        (Phase.CHECKING, BackfillEvent.UNPROVED_ITEM): Phase.CHECKING,
-        (Phase.CHECKING, BackfillEvent.CLOSED): Phase.CHECKING,
-        (Phase.CHECKING, BackfillEvent.CLOSED_WITHOUT_ITEM): Phase.CHECKING,
-        (Phase.CHECKING, BackfillEvent.GIVEN_UP): Phase.CHECKING,
-        (Phase.CHECKING, BackfillEvent.CHECKED): Phase.LIVE,
+        (BackfillPhase.LIVE, BackfillEvent.LOSS): BackfillPhase.RECOVERING,
+        (BackfillPhase.LIVE, BackfillEvent.PROVING_ITEM): BackfillPhase.LIVE,
+        (BackfillPhase.LIVE, BackfillEvent.UNPROVED_ITEM): BackfillPhase.LIVE,
+        (BackfillPhase.LIVE, BackfillEvent.CLOSED): BackfillPhase.LIVE,
+        (BackfillPhase.LIVE, BackfillEvent.CLOSED_WITHOUT_ITEM): BackfillPhase.LIVE,
+        (BackfillPhase.LIVE, BackfillEvent.GIVEN_UP): BackfillPhase.LIVE,
+        (BackfillPhase.LIVE, BackfillEvent.CHECKED): BackfillPhase.LIVE,
+        (BackfillPhase.RECOVERING, BackfillEvent.LOSS): BackfillPhase.RECOVERING,
+        (BackfillPhase.RECOVERING, BackfillEvent.PROVING_ITEM): BackfillPhase.CHECKING,
+        (BackfillPhase.RECOVERING, BackfillEvent.UNPROVED_ITEM): BackfillPhase.RECOVERING,
+        (BackfillPhase.RECOVERING, BackfillEvent.CLOSED): BackfillPhase.LIVE,
+        (BackfillPhase.RECOVERING, BackfillEvent.CLOSED_WITHOUT_ITEM): BackfillPhase.UNCONFIRMED,
+        (BackfillPhase.RECOVERING, BackfillEvent.GIVEN_UP): BackfillPhase.LIVE,
+        (BackfillPhase.RECOVERING, BackfillEvent.CHECKED): BackfillPhase.RECOVERING,
+        (BackfillPhase.UNCONFIRMED, BackfillEvent.LOSS): BackfillPhase.RECOVERING,
+        (BackfillPhase.UNCONFIRMED, BackfillEvent.PROVING_ITEM): BackfillPhase.LIVE,
+        (BackfillPhase.UNCONFIRMED, BackfillEvent.UNPROVED_ITEM): BackfillPhase.CONFIRMING,
+        (BackfillPhase.UNCONFIRMED, BackfillEvent.CLOSED): BackfillPhase.UNCONFIRMED,
+        (BackfillPhase.UNCONFIRMED, BackfillEvent.CLOSED_WITHOUT_ITEM): BackfillPhase.UNCONFIRMED,
+        (BackfillPhase.UNCONFIRMED, BackfillEvent.GIVEN_UP): BackfillPhase.UNCONFIRMED,
+        (BackfillPhase.UNCONFIRMED, BackfillEvent.CHECKED): BackfillPhase.UNCONFIRMED,
+        (BackfillPhase.CONFIRMING, BackfillEvent.LOSS): BackfillPhase.RECOVERING,
+        (BackfillPhase.CONFIRMING, BackfillEvent.PROVING_ITEM): BackfillPhase.CONFIRMING,
+        (BackfillPhase.CONFIRMING, BackfillEvent.UNPROVED_ITEM): BackfillPhase.CONFIRMING,
+        (BackfillPhase.CONFIRMING, BackfillEvent.CLOSED): BackfillPhase.LIVE,
+        (BackfillPhase.CONFIRMING, BackfillEvent.CLOSED_WITHOUT_ITEM): BackfillPhase.UNCONFIRMED,
+        (BackfillPhase.CONFIRMING, BackfillEvent.GIVEN_UP): BackfillPhase.LIVE,
+        (BackfillPhase.CONFIRMING, BackfillEvent.CHECKED): BackfillPhase.CONFIRMING,
+        (BackfillPhase.CHECKING, BackfillEvent.LOSS): BackfillPhase.RECOVERING,
+        (BackfillPhase.CHECKING, BackfillEvent.PROVING_ITEM): BackfillPhase.CHECKING,
+        (BackfillPhase.CHECKING, BackfillEvent.UNPROVED_ITEM): BackfillPhase.CHECKING,
+        (BackfillPhase.CHECKING, BackfillEvent.CLOSED): BackfillPhase.CHECKING,
+        (BackfillPhase.CHECKING, BackfillEvent.CLOSED_WITHOUT_ITEM): BackfillPhase.CHECKING,
+        (BackfillPhase.CHECKING, BackfillEvent.GIVEN_UP): BackfillPhase.CHECKING,
+        (BackfillPhase.CHECKING, BackfillEvent.CHECKED): BackfillPhase.LIVE,
     }
 )

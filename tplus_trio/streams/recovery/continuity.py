@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-__all__ = ["TRANSITIONS", "Continuity", "Discontinuity", "Event"]
+__all__ = ["TRANSITIONS", "Continuity", "ContinuityEvent", "Discontinuity"]
 
 
 class Continuity(enum.Enum):
@@ -23,7 +23,7 @@ class Continuity(enum.Enum):
     REPEATING = enum.auto()
 
 
-class Event(enum.Enum):
+class ContinuityEvent(enum.Enum):
     """What can happen to the continuity."""
 
     #: A snapshot is delivered.
@@ -39,24 +39,24 @@ class Event(enum.Enum):
 _AWAITING, _FRESH, _CHAINED, _REPEATING = Continuity
 
 #: The state after each event in each state. While a snapshot is awaited, changes are only held.
-TRANSITIONS: Final[Mapping[tuple[Continuity, Event], Continuity]] = MappingProxyType(
+TRANSITIONS: Final[Mapping[tuple[Continuity, ContinuityEvent], Continuity]] = MappingProxyType(
     {
-        (_AWAITING, Event.SNAPSHOT): _FRESH,
-        (_AWAITING, Event.NEXT): _AWAITING,
-        (_AWAITING, Event.OLD): _AWAITING,
-        (_AWAITING, Event.BREAK): _AWAITING,
-        (_FRESH, Event.SNAPSHOT): _FRESH,
-        (_FRESH, Event.NEXT): _CHAINED,
-        (_FRESH, Event.OLD): _FRESH,
-        (_FRESH, Event.BREAK): _AWAITING,
-        (_CHAINED, Event.SNAPSHOT): _FRESH,
-        (_CHAINED, Event.NEXT): _CHAINED,
-        (_CHAINED, Event.OLD): _REPEATING,
-        (_CHAINED, Event.BREAK): _AWAITING,
-        (_REPEATING, Event.SNAPSHOT): _FRESH,
-        (_REPEATING, Event.NEXT): _CHAINED,
-        (_REPEATING, Event.OLD): _REPEATING,
-        (_REPEATING, Event.BREAK): _AWAITING,
+        (_AWAITING, ContinuityEvent.SNAPSHOT): _FRESH,
+        (_AWAITING, ContinuityEvent.NEXT): _AWAITING,
+        (_AWAITING, ContinuityEvent.OLD): _AWAITING,
+        (_AWAITING, ContinuityEvent.BREAK): _AWAITING,
+        (_FRESH, ContinuityEvent.SNAPSHOT): _FRESH,
+        (_FRESH, ContinuityEvent.NEXT): _CHAINED,
+        (_FRESH, ContinuityEvent.OLD): _FRESH,
+        (_FRESH, ContinuityEvent.BREAK): _AWAITING,
+        (_CHAINED, ContinuityEvent.SNAPSHOT): _FRESH,
+        (_CHAINED, ContinuityEvent.NEXT): _CHAINED,
+        (_CHAINED, ContinuityEvent.OLD): _REPEATING,
+        (_CHAINED, ContinuityEvent.BREAK): _AWAITING,
+        (_REPEATING, ContinuityEvent.SNAPSHOT): _FRESH,
+        (_REPEATING, ContinuityEvent.NEXT): _CHAINED,
+        (_REPEATING, ContinuityEvent.OLD): _REPEATING,
+        (_REPEATING, ContinuityEvent.BREAK): _AWAITING,
     }
 )
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from tplus_trio.models import Gap, LinkedDiff, OrderBook, OrderBookDiff
 from tplus_trio.streams.counts import ConnectionCounts
-from tplus_trio.streams.recovery.continuity import TRANSITIONS, Continuity, Discontinuity, Event
+from tplus_trio.streams.recovery.continuity import TRANSITIONS, Continuity, ContinuityEvent, Discontinuity
 from tplus_trio.streams.recovery.early_snapshot import Proof, examine_early
 from tplus_trio.streams.recovery.interface import FIRST_PAGE, Recovery
 from tplus_trio.streams.recovery.repeats import RepeatDetector
@@ -92,7 +92,7 @@ class DepthRecovery(Recovery[Depth]):
             return ()  # changes are missing between the two: `pending_request` still stands
         return self._begin(snapshot) if self._judge.accepts(number, first_held) else ()
 
-    def _enter(self, event: Event) -> None:
+    def _enter(self, event: ContinuityEvent) -> None:
         self._continuity = TRANSITIONS[self._continuity, event]
         self.pending_request = FIRST_PAGE if self._continuity is _AWAITING_SNAPSHOT else None
 
@@ -103,7 +103,7 @@ class DepthRecovery(Recovery[Depth]):
         self._held.clear()
         self._early = None
         self._last = -1
-        self._enter(Event.BREAK)
+        self._enter(ContinuityEvent.BREAK)
         self._start_generation()
 
     def _begin(self, snapshot: OrderBook) -> Sequence[Depth]:
@@ -113,7 +113,7 @@ class DepthRecovery(Recovery[Depth]):
         number = self._last = snapshot.sequence_number
         self._judge.delivered(number)
         self._early = None
-        self._enter(Event.SNAPSHOT)
+        self._enter(ContinuityEvent.SNAPSHOT)
         held, self._held = self._held, []
         rest = [diff for diff in held if diff.sequence_number > number]
         # `_chain` adds them again.
@@ -171,7 +171,7 @@ class DepthRecovery(Recovery[Depth]):
             elif number <= last:
                 if (discontinuity := self._examine_old(diff, last)) is None:
                     if self._continuity is _CHAINED:
-                        self._enter(Event.OLD)
+                        self._enter(ContinuityEvent.OLD)
                     continue
                 self._break(discontinuity.reason)
                 self._begin_epoch(diff, discontinuity)
@@ -190,7 +190,7 @@ class DepthRecovery(Recovery[Depth]):
 
     def _settle(self) -> None:
         """A change followed the item before it: all doubts about the numbers end."""
-        self._enter(Event.NEXT)
+        self._enter(ContinuityEvent.NEXT)
         self._repeats.settle()
         self._judge.settle()
         self._rule.fresh_jump_count = 0

@@ -1,51 +1,13 @@
-"""The parts of a backfill, each alone: its table of phases, the reader of pages, the memory of undecodable rows."""
+"""Reading the pages of a history: how far, how often, and what is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 
 import pytest
 
-from tplus_trio.streams.recovery.backfill_phases import TRANSITIONS, BackfillEvent, Phase
 from tplus_trio.streams.recovery.history_reader import HistoryReader, ReadState
 from tplus_trio.streams.recovery.row_kind import RowKind
-from tplus_trio.streams.recovery.unreadable_rows import UnreadableRows
-
-# The table.
-
-#: Every change of phase that there is.
-CHANGES = {
-    (Phase.LIVE, BackfillEvent.LOSS): Phase.RECOVERING,
-    (Phase.RECOVERING, BackfillEvent.PROVING_ITEM): Phase.CHECKING,
-    (Phase.RECOVERING, BackfillEvent.CLOSED): Phase.LIVE,
-    (Phase.RECOVERING, BackfillEvent.CLOSED_WITHOUT_ITEM): Phase.UNCONFIRMED,
-    (Phase.RECOVERING, BackfillEvent.GIVEN_UP): Phase.LIVE,
-    (Phase.UNCONFIRMED, BackfillEvent.LOSS): Phase.RECOVERING,
-    (Phase.UNCONFIRMED, BackfillEvent.PROVING_ITEM): Phase.LIVE,
-    (Phase.UNCONFIRMED, BackfillEvent.UNPROVED_ITEM): Phase.CONFIRMING,
-    (Phase.CONFIRMING, BackfillEvent.LOSS): Phase.RECOVERING,
-    (Phase.CONFIRMING, BackfillEvent.CLOSED): Phase.LIVE,
-    (Phase.CONFIRMING, BackfillEvent.CLOSED_WITHOUT_ITEM): Phase.UNCONFIRMED,
-    (Phase.CONFIRMING, BackfillEvent.GIVEN_UP): Phase.LIVE,
-    (Phase.CHECKING, BackfillEvent.LOSS): Phase.RECOVERING,
-    (Phase.CHECKING, BackfillEvent.CHECKED): Phase.LIVE,
-}
-
-
-def test_every_event_in_every_phase_has_a_row() -> None:
-    assert set(TRANSITIONS) == set(product(Phase, BackfillEvent))
-
-
-def test_the_changes_of_phase_are_these_and_no_others() -> None:
-    assert {key: phase for key, phase in TRANSITIONS.items() if phase is not key[0]} == CHANGES
-
-
-def test_rest_is_asked_while_something_is_open() -> None:
-    assert {phase for phase in Phase if phase.asks_rest} == {Phase.RECOVERING, Phase.CONFIRMING, Phase.CHECKING}
-
-
-# The reader.
 
 
 class Numbers(RowKind):
@@ -126,23 +88,3 @@ def test_another_read_forgets_and_counts_on(reader: HistoryReader) -> None:
     reader.read_again([7])
     reader.reset()
     assert (reader.fallback, reader.rows(), reader.useless_reads) == ((), [], 1)
-
-
-# The memory of undecodable rows.
-
-
-def test_only_more_rows_than_before_at_one_place_are_new() -> None:
-    unreadable = UnreadableRows()
-    assert not unreadable.are_new("7", 0)
-    assert [unreadable.are_new("7", count) for count in (1, 1, 3, 2, 3)] == [True, False, True, False, False]
-    assert unreadable.are_new("8", 1)
-
-
-def test_the_memory_of_places_is_bounded() -> None:
-    unreadable = UnreadableRows()
-    for n in range(2000):
-        assert unreadable.are_new(str(n), 1)
-    assert unreadable.are_new("0", 2)  # it is now the place that was used last
-    assert unreadable.are_new("2000", 1)
-    assert not unreadable.are_new("0", 2)
-    assert unreadable.are_new("1", 1)
