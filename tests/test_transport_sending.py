@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 import trio_websocket
+from peers import Peer
+from peers import websocket as peer_websocket
 from trio.testing import MockClock
 
 from tplus_trio import ConnectionFailed
 from tplus_trio.secret import Redactor
 from tplus_trio.testing import MemoryNetwork
+from tplus_trio.testing.frames import text_frame
 from tplus_trio.transport.connector import Endpoint
 from tplus_trio.transport.websocket import BinaryMessage, WebSocket, WebSocketLimits
 from tplus_trio.transport.websocket_opening import open_websocket
@@ -281,6 +284,75 @@ async def test_a_sent_message_comes_before_the_close_frame(autojump_clock: MockC
     async with MemoryNetwork(handler=server) as network, open_websocket(network, ENDPOINT, "/") as websocket:
         await websocket.send("last")
     assert (server.received, server.closed_with) == (["last"], 1000)
+
+
+class Mute(trio.abc.Stream):
+    """A stream whose sends fail from a moment on, while reads go on: the peer has shut one direction."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self.is_mute = False
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self.is_mute:
+            await trio.lowlevel.checkpoint()
+            raise trio.BrokenResourceError
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def test_a_send_that_fails_ends_the_receiver_as_well(autojump_clock: MockClock) -> None:
+    """trio-websocket is closed then, so nobody would ping: a receiver would wait for ever."""
+    streams: list[Mute] = []
+
+    class Muting:
+        async def connect(self, host: str, port: int) -> trio.abc.Stream:
+            streams.append(Mute(await network.connect(host, port)))
+            return streams[-1]
+
+    async with MemoryNetwork(handler=Server()) as network, open_websocket(Muting(), ENDPOINT, "/") as websocket:
+        streams[0].is_mute = True
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def _receive() -> None:
+                with trio.fail_after(1), pytest.raises(ConnectionFailed, match="lost"):
+                    await websocket.receive()
+
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(ConnectionFailed, match="lost") as caught:
+                await websocket.send("unsent")
+            assert not caught.value.nothing_sent
+
+
+async def test_half_a_frame_that_came_before_the_close_is_not_lost(autojump_clock: MockClock) -> None:
+    """What was read and not parsed goes to trio-websocket first: it would take the other half for a frame."""
+    done_at: list[float] = []
+
+    async def halves(peer: Peer) -> None:
+        data = text_frame(b"x" * 100)
+        await peer.send(data[:50])
+        await trio.sleep(0.3)
+        await peer.send(data[50:])
+        await trio.sleep(0.3)
+        await peer.serve()
+        done_at.append(trio.current_time())
+
+    async with MemoryNetwork(handler=peer_websocket(halves)) as network:
+        async with open_websocket(network, ENDPOINT, "/") as websocket:
+            with trio.move_on_after(0.1):
+                await websocket.receive()
+        assert trio.current_time() == pytest.approx(0.6, abs=0.01)
+        await trio.testing.wait_all_tasks_blocked()
+    assert done_at == [pytest.approx(0.6, abs=0.01)]
 
 
 async def test_sending_is_a_checkpoint_that_can_be_cancelled(autojump_clock: MockClock) -> None:

@@ -33,8 +33,8 @@ _log = logging.getLogger("tplus_trio.auth")
 _REFUSED: Final = frozenset({401, 403})
 #: Close codes with which a service ends the connections of a token that it no longer accepts.
 _REVOKING: Final = frozenset({1008, 3000, 4401, 4403})
-#: How often a request is sent at most. Each time but the first, it was refused with credentials that another task had
-#: asked for before.
+#: How often a request is sent at most. Each further try follows a refusal of credentials that another task had asked
+#: for before.
 _MOST_TRIES: Final = 5
 _CALL: Final = Dispatch()
 
@@ -138,9 +138,9 @@ class Service:
     async def _sign_in_afresh(
         self, user: User | None, required: bool, refused: Credentials
     ) -> tuple[Credentials | None, bool]:
-        """Other credentials than the refused ones, and whether their sign-in was begun after the refusal.
+        """Return other credentials than the refused ones, and whether their sign-in was begun after the refusal.
 
-        If not, they may be as old as those that were refused, and another refusal is not final.
+        If it was not, they may be as old as the refused ones, and another refusal is not final.
         """
         session = self._session(user)
         begun = 0 if session is None else session.begun
@@ -149,7 +149,7 @@ class Service:
 
     @property
     def is_scarce(self) -> bool:
-        """Whether requests are to be saved: the last handshake failed, or the service limits its clients."""
+        """Whether to save requests: the last handshake failed, or the service limits its clients."""
         run = self._run.get()
         return run.is_refusing or run.pacer.is_limited
 
@@ -158,13 +158,13 @@ class Service:
         return self._http.statistics()
 
     async def sign(self, user: User, payload: str) -> bytes:
-        """Sign what is to be sent to this service; see :func:`sign`."""
+        """Sign a payload for this service; see :func:`sign`."""
         signature = await sign(user, payload)
         self.redactor.tell_signature(signature)
         return signature
 
     async def sign_in(self, user: User) -> None:
-        """Sign in now, where there is no usable token yet."""
+        """Sign in now if there is no valid token."""
         await self._sign_in(user, required=True)
 
     async def request(
@@ -254,7 +254,7 @@ class Service:
         user: User | None,
         required: bool,
     ) -> tuple[WebSocket, Credentials | None]:
-        """Open a WebSocket on a stack, signing in as often as that may help."""
+        """Open a WebSocket on a stack. Sign in afresh and try again as often as that may help."""
         credentials, is_last = await self._sign_in(user, required), False
         left = _MOST_TRIES
         while True:
@@ -307,15 +307,15 @@ class Service:
             yield websocket
 
     async def wait_until_back(self) -> None:
-        """Wait until a connection is made after others could not be."""
+        """Wait until a connection could be made again after one could not."""
         await self._run.get().waiting.park()
 
     async def retire_connections(self) -> None:
-        """Let no request use a connection that is open now, for the service may have moved."""
+        """Let no further request use a connection that is open now: the service may have moved."""
         await self._http.retire_connections()
 
     async def aclose(self) -> None:
-        """Close the connections that are kept for REST."""
+        """End the REST requests of this ``trio.run`` and close its connections."""
         await self._http.aclose()
 
 

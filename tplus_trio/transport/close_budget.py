@@ -1,4 +1,4 @@
-"""How long the connections of a client may wait for the answers to their close frames."""
+"""The time that the connections of a client may spend on answers to their close frames."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import trio
 
 __all__ = ["CloseBudget"]
 
-#: Seconds that sending a close frame may take where no time is left to wait for the answer. A socket with room takes
-#: the frame at once.
+#: Seconds that sending a close frame may take if no time is left to wait for the answer. A socket with room takes the
+#: frame at once.
 _SENDING: Final = 0.02
 
 
 class CloseBudget:
-    """The time for which the connections of one client may wait, in all, for answers to their close frames.
+    """The total time for which the connections of one client may wait for answers to their close frames.
 
-    Each of them alone would wait for a peer that is gone, one after the other where they are left in turn. An answered
-    close costs nothing, and connections that wait at the same time spend the same seconds.
+    Without it, connections that are left in turn would each wait for a peer that is gone. An answered close costs
+    nothing, and connections that wait at the same time spend the same seconds.
 
     Args:
-        seconds: The whole time; 0 waits for no answer.
+        seconds: The total time, in seconds; 0 waits for no answer.
     """
 
     def __init__(self, seconds: float) -> None:
         self._whole = seconds
         self._left = seconds
-        #: Where the wait that others may share ends, and how many are in it.
+        #: When the present wait ends, and how many connections are in it.
         self._deadline = 0.0
         self._waiting = 0
 
     def restore(self) -> None:
-        """Have the whole time again: a handshake succeeded, so there is a peer that answers."""
+        """Make the total time available again. Called after a handshake: there is a peer that answers."""
         if not self._waiting:
             self._left = self._whole
 
@@ -43,7 +43,7 @@ class CloseBudget:
         """Send a close frame and wait for the answer in this scope, which is cancelled when the time is used up.
 
         Yields:
-            What to call when the frame was sent: even where no time is left to wait, there is time to send.
+            A function to call when the frame was sent. Even if no time is left to wait, there is time to send.
         """
         now = trio.current_time()
         if not self._waiting:

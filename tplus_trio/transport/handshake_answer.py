@@ -23,13 +23,13 @@ __all__ = [
     "refusal",
 ]
 
-#: The longest body excerpt and the longest text of a server's that an error shows, in characters.
+#: Characters. The longest excerpt of a server's text that an error shows.
 _EXCERPT: Final = 200
-#: Characters of a body that is no page.
+#: Characters. The longest excerpt of a body that is not an HTML page.
 _LONGEST_TEXT: Final = 500
 #: Bytes of a body that are searched for a page's title and words.
 _SEARCHED: Final = 8192
-#: The end of a head as h11 reads it: the lines may end without the carriage return.
+#: The end of a head as h11 reads it: lines may end without the carriage return.
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _SWITCHING: Final = re.compile(rb"HTTP/[0-9]\.[0-9] 101")
 #: Bytes. An answer is a head and, for a refusal, a short body. Each read adds to both, however little it brings, so
@@ -38,7 +38,7 @@ _LONGEST_ANSWER: Final = 64 * 1024
 _STATUS: Final = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})\b")
 _HEADER: Final = rb"^%b:[ \t]*([^\r\n]*)"
 _HTTP_1: Final = b"HTTP/1."
-#: How other protocols begin, and the likely reason that they came. HTTP/2: the head of a SETTINGS or GOAWAY frame.
+#: How answers of other protocols begin, and the likely reason. HTTP/2: the head of a SETTINGS or GOAWAY frame.
 _FOREIGN: Final = (
     (
         re.compile(rb"\0[\0-\x40].[\4\7].\0\0\0\0", re.DOTALL),
@@ -54,7 +54,7 @@ _FOREIGN: Final = (
 )
 #: Characters of such an answer that an error shows.
 _BEGINNING: Final = 60
-#: From so many bytes on, the beginning of an answer tells its protocol.
+#: So many bytes suffice to tell an answer's protocol.
 _TELLING: Final = 9
 _ELEMENTS: Final = re.compile(r"(?is)<!--.*?(-->|$)|<(script|style)\b.*?(</\2>|$)|<[^>]*(>|$)")
 _TITLE: Final = re.compile(r"(?is)<title[^>]*>(.*?)(</title|$)")
@@ -129,11 +129,11 @@ class HandshakeAnswer:
 
 
 def is_foreign(data: bytes, *, ended: bool = False) -> bool:
-    """Whether an answer is not HTTP/1; False also where too little of it came to tell what it is.
+    """Whether an answer is not HTTP/1. False also if too little of it came to tell.
 
     Args:
-        data: What came so far.
-        ended: Whether nothing more will come.
+        data: The bytes so far.
+        ended: Whether no more bytes will come.
     """
     if not data or data[: len(_HTTP_1)] == _HTTP_1[: len(data)]:
         return False
@@ -141,7 +141,7 @@ def is_foreign(data: bytes, *, ended: bool = False) -> bool:
 
 
 def describe_foreign(data: bytes, redactor: Redactor) -> str:
-    """Say what an answer is that is not HTTP/1, with its beginning, in which no secret is shown or cut in two."""
+    """Describe an answer that is not HTTP/1, with its beginning. Secrets are taken out before it is cut."""
     known = _protocol(data)
     text = readable(redactor.text(data[:_SEARCHED].decode("latin-1")))[:_BEGINNING]
     return f"the answer is not HTTP/1.1, it begins with '{text}'" + (f" ({known})" if known else "")
@@ -152,7 +152,7 @@ def _protocol(data: bytes) -> str | None:
 
 
 def readable(text: str) -> str:
-    """One line of a server's text: of an HTML page the title, else the words; no control characters; at most 200."""
+    """One line of a server's text: an HTML page's title or words, no control characters, at most 200 characters."""
     text = text[:_SEARCHED]
     if _PAGE.match(text):
         title = _TITLE.search(text)
@@ -169,7 +169,7 @@ def excerpt(body: bytes) -> str:
 
 
 def refusal(answer: bytes, redactor: Redactor) -> HandshakeRejected | None:
-    """A refusal as far as it came; None where it is none. Its head may be cut off, its body may lack its end."""
+    """The error for a refusal, of which head or body may be incomplete; None if the answer is not a refusal."""
     status = _STATUS.match(answer)
     if status is None or status[1] == b"101":
         return None
@@ -179,7 +179,7 @@ def refusal(answer: bytes, redactor: Redactor) -> HandshakeRejected | None:
 
 
 def _header(head: bytes, name: bytes) -> bytes | None:
-    """A header's value; of several, all of them joined, as HTTP has it."""
+    """A header's value, or all of its values joined by commas as in RFC 9110; None if there is none."""
     values = re.findall(_HEADER % name, head, re.IGNORECASE | re.MULTILINE)
     return b", ".join(values) if values else None
 
@@ -187,7 +187,7 @@ def _header(head: bytes, name: bytes) -> bytes | None:
 def _rejected(
     status: int, body: bytes, after: bytes | None, location: bytes | None, redactor: Redactor, head: bytes
 ) -> HandshakeRejected:
-    # Secrets are taken out last, of the text that is shown: a page may spell them with entities.
+    # Secrets are taken out of the text that is shown, last: a page may spell them with entities.
     shown = redactor.text(excerpt(body))[:_EXCERPT]
     date = _header(head, b"date")
     wait = (
@@ -200,12 +200,12 @@ def _rejected(
 
 
 def handshake_failure(failure: BaseException, answer: bytes, redactor: Redactor) -> Exception:
-    """What a handshake's failure stands for, in our terms.
+    """The error of this package for a handshake's failure.
 
     Args:
-        failure: What came out of trio-websocket, bare or in groups.
-        answer: What the server sent so far.
-        redactor: Knows what must not be shown.
+        failure: What trio-websocket raised, bare or in groups.
+        answer: The bytes that the server sent so far.
+        redactor: Takes secrets out of the error.
     """
     while isinstance(failure, BaseExceptionGroup):
         failure = cast("BaseExceptionGroup[BaseException]", failure).exceptions[0]
@@ -219,7 +219,7 @@ def handshake_failure(failure: BaseException, answer: bytes, redactor: Redactor)
         case ConnectionFailed() | HandshakeRejected():
             return failure
         case _:
-            # h11 adds the line itself, in a form in which a secret would not be found.
+            # h11 repeats the line in a form in which a secret would not be found.
             reason = readable(redactor.text(str(_reason(failure)).partition(": bytearray")[0]))
             line = readable(redactor.text(answer[:_SEARCHED].partition(b"\n")[0].decode("latin-1")))
             broken = ConnectionFailed(f"not a WebSocket handshake: {reason}; the answer begins with '{line}'")

@@ -66,7 +66,7 @@ class Answer:
 
 @attrs.define
 class _Progress:
-    """How far a request got."""
+    """What is known of a request that failed."""
 
     #: Whether its first byte may have left.
     has_sent: bool = False
@@ -111,7 +111,7 @@ class _UnderWay:
 
 
 class _Content:
-    """A request's body, as httpcore reads it: no generator, which a lost connection would leave half-way."""
+    """A request's body as httpcore reads it. It is no generator: a lost connection would leave one suspended."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -129,7 +129,7 @@ class _Content:
 
 
 class _Transport(httpx.AsyncBaseTransport):
-    """What httpx hands requests to. The whole answer is read here, so that no connection outlives its request."""
+    """httpx's transport. It reads whole answers, so that no connection is in use after its request."""
 
     def __init__(self, pool: Callable[[], ConnectionPool], redactor: Redactor) -> None:
         self._pool = pool
@@ -150,7 +150,7 @@ class _Transport(httpx.AsyncBaseTransport):
         try:
             return await self._exchange(pool, connection, sent)
         except ConnectionFailed:
-            # The service may have closed it while it was idle: then it has not seen the request.
+            # The service may have closed the connection while it was idle; then it has not received the request.
             if not repeatable or not connection.is_reused or connection.answered:
                 raise
         return await self._exchange(pool, await pool.open(), sent)
@@ -158,21 +158,21 @@ class _Transport(httpx.AsyncBaseTransport):
     async def _exchange(
         self, pool: ConnectionPool, connection: Connection, request: httpcore.Request
     ) -> httpx.Response:
-        """Send a request over a connection and read the answer. The connection is given back or closed.
+        """Send a request over a connection and read the answer. Then the connection is given back or closed.
 
         Raises:
-            ConnectionFailed: the connection was lost, or what came over it is no HTTP.
+            ConnectionFailed: the connection was lost, or its bytes are not HTTP.
             DecodeError: the answer is encoded, or larger than the limit.
         """
         try:
             response = await connection.send(request)
             if not connection.answered:
-                # It came behind the answer before: from a server that answers twice, or sends more than it announced.
+                # It came after the previous answer: the server answers twice, or sends more than it announced.
                 msg = "the connection was lost: an answer came over it before it was asked for"
-                raise ConnectionFailed(msg)  # noqa: TRY301 - it closes the connection, like all others
+                raise ConnectionFailed(msg)  # noqa: TRY301 - the handler below closes the connection
             self._check_encoding(response)
             body = SecretBytes(b"".join([chunk async for chunk in _Chunks(response)]))
-            with trio.CancelScope(shield=True):  # nothing is waited for
+            with trio.CancelScope(shield=True):  # nothing here waits
                 await response.aclose()
                 await pool.give_back(connection)
         except _NETWORK_ERRORS as exc:
@@ -192,14 +192,14 @@ class _Transport(httpx.AsyncBaseTransport):
 
 
 class _Chunks(AsyncIterator[SecretBytes]):
-    """The pieces of an answer's body: an iterator, not a generator, which would want closing."""
+    """The pieces of an answer's body. It is no generator: that would have to be closed."""
 
     def __init__(self, response: httpcore.Response) -> None:
         self._chunks: AsyncIterator[bytes] = aiter(cast("Any", response.stream))
 
     async def __anext__(self) -> SecretBytes:
-        # An answer may be cut into a chunk for each byte, and httpcore has thousands of them out of one read. Not to be
-        # cancelled here, between its generators, but where they wait for the network.
+        # A server may send each byte as a chunk, and httpcore parses thousands of chunks of one read. Cancellation
+        # strikes where httpcore waits for the network, not here, between its generators.
         await trio.lowlevel.cancel_shielded_checkpoint()
         return SecretBytes(await anext(self._chunks))
 
@@ -214,12 +214,23 @@ def _unanswered(message: str, progress: _Progress) -> ConnectionFailed:
 
 
 def _lost(failure: Exception) -> ConnectionFailed:
-    """What httpcore's errors come to, in our terms."""
+    """The error of this package for one of httpcore's."""
     return ConnectionFailed(f"the connection was lost: {failure}" if str(failure) else "the connection was lost")
 
 
 class Http:
-    """REST requests to one endpoint. Connections are kept and used again; a `Pacer` says when a request is sent."""
+    """REST requests to one endpoint. Connections are kept and used again; a `Pacer` decides when a request is sent.
+
+    Args:
+        endpoint: The service.
+        connector: Opens byte streams.
+        tls: TLS settings; None speaks plain HTTP.
+        timeout: Seconds for a whole request, the wait for its turn included.
+        max_body: The most bytes of an answer, its head included.
+        headers: Sent with every request.
+        redactor: Takes secrets out of errors.
+        pacer: Returns the pacer of the present ``trio.run``.
+    """
 
     def __init__(
         self,
@@ -321,12 +332,12 @@ class Http:
 
     @property
     def idle_connections(self) -> int:
-        """How many connections are kept for the next requests."""
+        """How many connections of this ``trio.run`` are kept for the next requests."""
         pool = self._pool.peek()
         return 0 if pool is None else pool.idle
 
     async def retire_connections(self) -> None:
-        """Let no request use a connection that is open now, for the service may have moved."""
+        """Let no further request use a connection that is open now: the service may have moved."""
         await self._pool.get().retire()
 
     async def aclose(self) -> None:

@@ -1,8 +1,8 @@
-"""Cuts the frames that nearly all are out of a WebSocket's bytes, and names the rest. Pure: no I/O.
+"""Parses whole text frames out of a WebSocket's bytes, and passes all other frames through. Pure: no I/O.
 
-A frame head (RFC 6455, section 5.2) is two bytes, then up to eight bytes of length and four of mask. What a server
-sends of data is whole, unmasked text nearly always, and its head is quickly read. Whatever else comes is left to a full
-implementation, byte for byte and in its place among the others.
+A frame head (RFC 6455, section 5.2) is two bytes, then up to eight bytes of length and four of mask. Nearly all data
+that a server sends is whole, unmasked text, whose heads are quick to parse. All other frames go to a full
+implementation unchanged, in their order among the text frames.
 """
 
 from __future__ import annotations
@@ -19,63 +19,64 @@ _WHOLE_TEXT: Final = 0x81
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _MASKED: Final = 0x80
 _LENGTH_16, _LENGTH_64 = 126, 127
-#: The least size that may be written with so many bytes of length.
+#: The least payload size that a length field of so many bytes may hold.
 _SHORTEST: Final = {0: 0, 2: _LENGTH_16, 8: 1 << 16}
-#: More bytes than this are worth waiting for without looking.
+#: Bytes. If more than this are missing of a frame, its parts are collected and parsed once all are there.
 _MUCH: Final = 4096
-#: How many messages are handed out at a time, at most: they are decoded in one go, and neighbours want their turn.
+#: The most messages of a batch. A batch is decoded without a checkpoint, and other tasks have to run in between.
 _BATCH: Final = 128
-#: In how many frames one message may come. Each is kept until the last is there, and takes some eighty bytes besides
-#: its own, even an empty one. A frame that reads split is passed on in pieces of `_MUCH` bytes at least, its last
-#: excepted, so that its pieces need no limit.
+#: The most frames of one message. trio-websocket keeps each until the last is there, and each takes about 80 bytes of
+#: memory besides its payload, even an empty one. The pieces of one frame need no limit: all but its last have `_MUCH`
+#: bytes at least.
 _MOST_FRAMES: Final = 1 << 16
 
 
 @attrs.frozen
 class Passthrough:
-    """Bytes that are not for the cutter."""
+    """Bytes that go to trio-websocket."""
 
     data: bytes
     #: Whether they complete a message.
     completes: bool
-    #: Whether everything after them is not for the cutter either.
+    #: Whether all bytes after them go to trio-websocket as well.
     final: bool
-    #: Whether the message that they belong to is longer than allowed by now, or in too many frames.
+    #: Whether the message that they belong to is longer than ``max_size`` by now, or in too many frames.
     excess: bool = False
 
 
 class TextFrameParser:
-    """Takes bytes as they come, gives messages and whatever else there was, in order.
+    """Takes bytes as they come, and returns messages and other frames in order.
 
     Args:
-        max_size: The longest message, in bytes; a longer one is not cut.
-        batch_size: How many bytes of messages are handed out at a time, give or take the last.
+        max_size: The longest message, in bytes. A longer one is passed through.
+        batch_size: About how many bytes of messages `messages` returns at a time. A batch ends with the first message
+            that exceeds it.
     """
 
     def __init__(self, max_size: int, batch_size: int = 1 << 15) -> None:
         self._max_size = max_size
         self._batch_size = batch_size
-        #: From here on, the second byte of a head is not the size of a message to cut.
+        #: From this value on, the second byte of a head is not the size of a short message that is parsed here.
         self._not_short = min(_LENGTH_16, max_size + 1)
-        #: Whether there is nothing to give out before more bytes come. (Where not, there may be nothing all the same.)
+        #: True if nothing can be returned before more bytes come. If False, there may be nothing all the same.
         self.exhausted: bool = True
         self._data = b""
         self._position = 0
-        #: What came of a frame that is not complete yet, when that is much.
+        #: The parts of a long frame that is not complete.
         self._parts: list[bytes] = []
         self._missing = 0
-        #: Bytes of a frame that is being passed on, still to come, and whether they complete a message.
+        #: Of a frame that is being passed through: the bytes still to come, and whether they complete a message.
         self._passing = 0
         self._completes = False
         self._fragmented = False
-        #: Of a message that is being passed on: its frames so far, and the bytes that went, without heads.
+        #: Of a message that is being passed through: its frames so far, and their bytes without heads.
         self._frames = 0
         self._passed = 0
 
     def feed(self, data: bytes) -> None:
         """Add bytes from the network."""
         if self._parts:
-            # A long frame is put together once, not at each read.
+            # A long frame is joined once, not at each read.
             self._parts.append(data)
             self._missing -= len(data)
             if self._missing > 0:
@@ -88,7 +89,7 @@ class TextFrameParser:
         self.exhausted = False
 
     def messages(self) -> Sequence[bytes]:
-        """The text messages that are next, as UTF-8, a batch at most; none if something else is next, or nothing."""
+        """The next text messages, as UTF-8, one batch at most. Empty if another frame is next, or bytes are missing."""
         data, position = self._data, self._position
         end = position if self._passing or self._fragmented else len(data)
         messages: list[bytes] = []
@@ -100,7 +101,7 @@ class TextFrameParser:
             start, size = position + 2, data[position + 1]
             if size >= not_short:
                 if size == _LENGTH_16 and position + 4 <= end:
-                    # As `_long` would say, without the call: most frames of most feeds are of this kind.
+                    # The same as in `_long`, without the call: most frames of most feeds are of this kind.
                     start, size = position + 4, data[position + 2] << 8 | data[position + 3]
                     if not _LENGTH_16 <= size <= max_size:
                         break
@@ -121,20 +122,20 @@ class TextFrameParser:
         return messages
 
     def _leave_off(self, position: int, missing: int) -> None:
-        """Go on from here the next time; of the message there, so many bytes have not come yet."""
+        """Go on from this position the next time. ``missing`` bytes of the message there have not come yet."""
         self.exhausted = missing > 0 or position == len(self._data)
         if missing > _MUCH:
-            # Its parts are put together once it is complete, without a look at each.
+            # Its parts are joined once it is complete, and not parsed one by one.
             self._parts, self._missing = [self._data[position:]], missing
             self._data, self._position = b"", 0
         elif missing or position == len(self._data):
-            # What is left waits for more, perhaps for long: it should not hold all that came with it.
+            # The rest may wait for long, and must not keep all that came with it in memory.
             self._data, self._position = self._data[position:], 0
         else:
             self._position = position
 
     def _long(self, position: int) -> tuple[int, int]:
-        """Where the message of a longer frame starts, and its size; 0, 0 if it is not for `messages` to cut, or yet."""
+        """The start and size of a longer frame's message; 0, 0 if it is passed through, or its head is incomplete."""
         width = {_LENGTH_16: 2, _LENGTH_64: 8}.get(self._data[position + 1], 0)
         start = position + 2 + width
         if not width or start > len(self._data):
@@ -143,7 +144,7 @@ class TextFrameParser:
         return (start, size) if _SHORTEST[width] <= size <= self._max_size else (0, 0)
 
     def passthrough(self) -> Passthrough | None:
-        """What is next and is no whole text message, as far as it is there; None if more bytes are needed first."""
+        """The next bytes that belong to no whole text frame; None if more bytes are needed first."""
         passed = self._pass_on() if self._passing else self._begin_passthrough()
         self.exhausted = passed is None
         return passed
@@ -158,7 +159,7 @@ class TextFrameParser:
         is_first = opcode in {_TEXT, _BINARY} and not self._fragmented
         is_next = opcode == _CONTINUATION and self._fragmented
         if head[1] & _MASKED or not (is_control or is_first or is_next):
-            # A close frame, or what breaks the protocol: the full implementation answers, and goes on alone.
+            # A close frame, or a protocol violation: trio-websocket answers, and reads the rest alone.
             return Passthrough(self.rest(), completes=False, final=True)
         size = head[1]
         width = {_LENGTH_16: 2, _LENGTH_64: 8}.get(size, 0)
@@ -170,9 +171,9 @@ class TextFrameParser:
         if is_control:
             return self._take(start + size, completes=False) if len(data) - position >= start + size else None
         if size < _SHORTEST[width] or size >= 1 << 63:
-            return Passthrough(self.rest(), completes=False, final=True)  # a length that nobody may write like this
+            return Passthrough(self.rest(), completes=False, final=True)  # an illegal length
         if opcode == _TEXT and fin and size <= self._max_size and len(data) - position < start + size:
-            return None  # a message for `messages`, once it is complete
+            return None  # `messages` returns it once it is complete
         if opcode != _CONTINUATION:
             self._frames = self._passed = 0
         self._frames += 1

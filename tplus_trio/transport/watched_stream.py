@@ -1,4 +1,4 @@
-"""The stream right above the network, which knows when the peer sent its last byte."""
+"""A stream directly above the network, which knows when the peer sent its last byte."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import trio
 
 __all__ = ["SLICES", "WatchedStream"]
 
-#: A silence is waited for in so many parts. Where the loop was blocked for longer than a part, only the part counts, so
-#: that whoever reads gets its turn before the silence is believed.
+#: A silence is waited for in so many parts. If the loop was blocked for longer than one part, only that part counts, so
+#: that the reader runs before the silence is believed.
 SLICES: Final = 4
-#: Turns of the loop that readers are given after a silence: a connector's own stream may need a few to pass bytes on.
+#: Turns of the loop that the reader gets after a silence: a connector's own stream may need a few to pass bytes on.
 _TURNS: Final = 32
 
 
 class WatchedStream(trio.abc.Stream):
     """A byte stream that counts what the peer sends, and measures how long the peer is silent.
 
-    It lies below TLS: a TLS record of 16 KiB can be read only when all of it is there, and on a slow link that takes
-    longer than a peer may be silent.
+    It stands below TLS: a TLS record of up to 16 KiB can be read only when all of it is there, and on a slow link that
+    takes longer than a peer may be silent.
 
     Args:
-        stream: The connection. It is taken over.
+        stream: The connection. The watched stream owns it.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
-        #: How many tasks wait for the peer: for its bytes, or for it to take ours.
+        #: How many tasks wait for the peer, either to send bytes or to take ours.
         self._waiting = 0
         self._patience: trio.CancelScope | None = None
         self._patience_left = 0.0
@@ -39,11 +39,11 @@ class WatchedStream(trio.abc.Stream):
     async def wait_for_byte(self, seconds: float) -> bool:
         """Wait until the peer sends something.
 
-        Time counts only while a task waits for the peer: where a slow consumer holds up the reader, a byte may be there
+        Time counts only while a task waits for the peer: if a slow consumer holds up the reader, a byte may be there
         unread. For the same reason, a time for which the loop was blocked counts as a quarter of ``seconds`` at most.
 
         Args:
-            seconds: How long the peer may be silent.
+            seconds: How long the peer may be silent, in seconds.
 
         Returns:
             Whether a byte came. False after ``seconds`` without one.
@@ -97,7 +97,7 @@ class WatchedStream(trio.abc.Stream):
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send, as the stream does. A peer that takes nothing is waited for as one that sends nothing is."""
+        """Send, as the stream does. Time in which the peer takes nothing counts as silence."""
         self._begin_to_wait()
         try:
             await self._stream.send_all(data)
