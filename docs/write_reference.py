@@ -20,7 +20,7 @@ What `from tplus_trio import …` and `from tplus_trio.testing import …` give.
 
 TESTS = "\n[Testing a bot](testing.md) shows how these are used.\n"
 
-#: Which section the public names of a room are in.
+#: Which section the public names of each subpackage are in.
 TITLES = {
     "clients": "Clients and streams",
     "streams": "Clients and streams",
@@ -58,8 +58,8 @@ def section(title: str, package: str, names: dict[str, object], intro: str = "")
 def reference() -> str:
     """Return the whole page: the sections in the order of `TITLES`, the names of a module in the module's order."""
     sections: dict[str, dict[str, object]] = {title: {} for title in TITLES.values()}
-    rooms = list(TITLES)
-    for path in sorted(tplus_trio._MODULES, key=lambda path: rooms.index(path.partition(".")[0])):
+    order = list(TITLES)
+    for path in sorted(tplus_trio._MODULES, key=lambda path: order.index(path.partition(".")[0])):
         names = import_module(f"tplus_trio.{path}").__all__
         sections[TITLES[path.partition(".")[0]]].update((name, getattr(tplus_trio, name)) for name in names)
     tests = {name: getattr(testing, name) for name in testing.__all__}
