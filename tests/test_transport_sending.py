@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 import trio_websocket
-from peers import Peer
-from peers import websocket as peer_websocket
 from trio.testing import MockClock
 
+from tests.helpers.peers import Peer
+from tests.helpers.peers import websocket as peer_websocket
 from tplus_trio import ConnectionFailed
 from tplus_trio.secret import Redactor
 from tplus_trio.testing import MemoryNetwork

@@ -16,7 +16,8 @@ from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.streams.lifecycle import Phase
 from tplus_trio.streams.session import Session, SessionProtocol
 from tplus_trio.transport.connector import Endpoint
-from tplus_trio.transport.websocket import WebSocket, open_websocket
+from tplus_trio.transport.websocket import WebSocket
+from tplus_trio.transport.websocket_opening import open_websocket
 
 ENDPOINT = Endpoint.from_url("http://exchange")
 POLICY = RestartPolicy(initial_delay=1.0, factor=1.0)
