@@ -308,7 +308,7 @@ def open_stream(
     overflow: Overflow,
     draw: Callable[[], float],
 ) -> Stream[T]:
-    """Put a stream together. Nothing is started.
+    """Make a stream. Nothing is started.
 
     Raises:
         TypeError, ValueError: ``buffer`` or ``overflow`` is not legal for this feed.
