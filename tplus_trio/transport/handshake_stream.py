@@ -18,6 +18,8 @@ __all__ = ["HandshakeStream"]
 #: Bytes asked of the network at once: few at first, up to `READ_SIZE` where reads fill the buffer. Each read allocates
 #: that much for a moment, which costs memory where hundreds of streams bring little each.
 _LEAST_READ: Final = 4 * 1024
+#: Looked up once: an enum's member is slow to find, and each read of trio-websocket's is compared with this one.
+_DELEGATED: Final = ReaderPhase.DELEGATED
 _HANDSHAKE_PHASES: Final = frozenset({ReaderPhase.HEAD, ReaderPhase.REFUSAL})
 _FEEDING_PHASES: Final = frozenset({ReaderPhase.FEEDING, ReaderPhase.FEEDING_MESSAGE})
 _WAITING_PHASES: Final = frozenset({ReaderPhase.PARSING, ReaderPhase.MESSAGE_DUE})
@@ -102,6 +104,8 @@ class HandshakeStream(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002 - this stream sizes its reads
         """Receive, as trio-websocket does: the handshake's answer, bytes handed over, or the stream itself."""
+        if self.phase is _DELEGATED and not self._handed:
+            return await self.read()
         self._move(ReaderEvent.ASKED)
         while self.phase in _WAITING_PHASES and not self._handed:
             await self._phase_changed.park()

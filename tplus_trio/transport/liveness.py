@@ -26,20 +26,21 @@ class IdleTimer:
     """Counts the seconds for which a connection brought no data while a task waited for some.
 
     Args:
-        limit: Seconds without data after which the connection counts as lost. None is no limit.
+        limit: Seconds without data after which the connection counts as lost.
     """
 
-    def __init__(self, limit: float | None) -> None:
-        self.limit: float | None = limit
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
         #: Seconds waited since the last data.
         self.silence: float = 0.0
 
-    async def receive_within(self, limit: float, receive: Callable[[], Awaitable[T]]) -> T:
+    async def receive(self, receive: Callable[[], Awaitable[T]]) -> T:
         """Receive within what is left of the limit. A time for which the loop was blocked counts as a quarter at most.
 
         Raises:
-            ConnectionFailed: there was no data for ``limit`` seconds.
+            ConnectionFailed: there was no data for so many seconds.
         """
+        limit = self._limit
         while self.silence < limit:
             patience = min(limit - self.silence, limit / SLICES)
             began = trio.current_time()

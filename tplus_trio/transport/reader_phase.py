@@ -19,6 +19,9 @@ __all__ = ["TRANSITIONS", "ReaderEvent", "ReaderPhase", "next_phase"]
 class ReaderPhase(Enum):
     """Who reads from the network."""
 
+    # Members are equal if they are identical. Enum's own hash is a Python function, and the table is read often.
+    __hash__ = object.__hash__
+
     #: trio-websocket. The head of the handshake's answer is not complete.
     HEAD = "head"
     #: trio-websocket. The answer is no 101; its body is read up to a limit.
@@ -39,6 +42,8 @@ class ReaderPhase(Enum):
 
 class ReaderEvent(Enum):
     """What changes the phase, or might."""
+
+    __hash__ = object.__hash__  # as above
 
     #: The answer's head is complete, and its status is 101: `WebSocket` reads what follows.
     ACCEPTED = "accepted"

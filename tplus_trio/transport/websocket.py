@@ -37,6 +37,8 @@ __all__ = [
 
 #: The phases in which `WebSocket` reads, and no message of trio-websocket's is due.
 _PARSING: Final = (ReaderPhase.PARSING, ReaderPhase.FEEDING)
+#: Looked up once: an enum's member is slow to find, and these are compared for each message.
+_DELEGATED, _ENDED = ReaderPhase.DELEGATED, ReaderPhase.ENDED
 _NO_STATUS: Final = 1006  # RFC 6455: no close frame was received
 _TOO_BIG: Final = 1009
 
@@ -99,7 +101,7 @@ class WebSocket:
         self._nursery = nursery
         self._connection: trio_websocket.WebSocketConnection
         self._parser = TextFrameParser(limits.max_message_size, limits.batch_size)
-        self._idle = IdleTimer(limits.idle_timeout)
+        self._idle = None if limits.idle_timeout is None else IdleTimer(limits.idle_timeout)
         #: Why the connection ended, where neither the network nor trio-websocket says so.
         self._failure: ConnectionFailed | None = None
         self._outbox: Outbox | None = None
@@ -131,9 +133,9 @@ class WebSocket:
         Raises:
             ConnectionFailed: the connection was closed or lost, or brought no data for ``idle_timeout``.
         """
-        limit = self._idle.limit
+        idle = self._idle
         try:
-            return await (self._receive() if limit is None else self._idle.receive_within(limit, self._receive))
+            return await (self._receive() if idle is None else idle.receive(self._receive))
         except trio_websocket.ConnectionClosed as exc:
             # trio-websocket closes with this code; a server has no reason to, unless it is sent long messages.
             if exc.reason is not None and exc.reason.code == _TOO_BIG and not self._has_told_of_long:
@@ -164,7 +166,8 @@ class WebSocket:
 
     def reset_idle_timer(self) -> None:
         """Note that data came. Heartbeats are no data: a service that sends nothing else counts as silent."""
-        self._idle.silence = 0.0
+        if self._idle is not None:
+            self._idle.silence = 0.0
 
     async def send(self, text: str) -> None:
         """Send a text message, and wait until the byte stream has taken all of it.
@@ -229,7 +232,7 @@ class WebSocket:
         stream, parser = self._stream, self._parser
         has_waited = False
         # After the end, what came before it is still parsed.
-        while (phase := stream.phase) in _PARSING or (phase is ReaderPhase.ENDED and not parser.exhausted):
+        while (phase := stream.phase) in _PARSING or (phase is _ENDED and not parser.exhausted):
             if parser.exhausted:
                 await self._read(parser)
                 has_waited = True
@@ -277,7 +280,8 @@ class WebSocket:
     async def _message(self) -> str | bytes:
         """The next message from trio-websocket."""
         message = await self._connection.get_message()
-        self._stream.message_taken()
+        if self._stream.phase is not _DELEGATED:
+            self._stream.message_taken()
         return BinaryMessage(message) if isinstance(message, bytes) else message
 
     def _stop_parsing(self, data: bytes = b"") -> None:
