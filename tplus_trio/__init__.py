@@ -36,15 +36,15 @@ _MODULES = (
     "streams.policy",
     "streams.overflow.base",
     "streams.stats",
+    "streams.recovery.sequencing",
     "streams.recovery.depth_recovery",
     "streams.recovery.order_listing",
-    "streams.recovery.sequencing",
     "streams.stream",
     "book",
+    "clients.statistics",
     "clients.base",
     "clients.market_data",
     "clients.order_book",
-    "clients.statistics",
 )
 
 

@@ -150,7 +150,7 @@ class MarketDataClient(Client):
             fetch=lambda _page, dispatch: self._snapshot(asset_id, dispatch),
             user=self._default_user,
             conflate=conflate_depth,
-            begins=lambda item: isinstance(item, OrderBook),
+            is_snapshot=lambda item: isinstance(item, OrderBook),
         )
 
     def stream_klines(
