@@ -30,11 +30,17 @@ class Questioner:
     tasks: trio.Nursery
     #: So many of the next connections are refused.
     refusals: int = 0
-    peers: list[Peer] = attrs.field(factory=list)
-    answered: list[str] = attrs.field(factory=list)
+    #: Whether connections are neither made nor refused.
+    is_silent: bool = False
+    #: Whether it does not answer close frames.
+    is_deaf: bool = False
+    peers: list[Peer] = attrs.field(factory=list[Peer])
+    answered: list[str] = attrs.field(factory=list[str])
 
     async def connect(self, host: str, port: int) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
+        if self.is_silent:
+            await trio.sleep_forever()
         if self.refusals:
             self.refusals -= 1
             raise OSError("refused")
@@ -48,7 +54,7 @@ class Questioner:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._ask, peer)
             with suppress(trio.ClosedResourceError):  # a test closed it
-                await peer.serve()
+                await peer.serve(answering=not self.is_deaf)
             nursery.cancel_scope.cancel()
 
     async def _ask(self, peer: Peer) -> None:
@@ -259,3 +265,72 @@ async def test_a_close_while_it_reconnects_is_in_order(autojump_clock: MockClock
         await world.session.close()
         await trio.sleep(0.1)
         assert [peer.closed_with for peer in world.questioner.peers] == [1000]
+
+
+@pytest.mark.parametrize("order", ["close", "cancel"])
+@pytest.mark.parametrize("phase", [Phase.CONNECTING, Phase.BACKOFF])
+async def test_it_ends_at_once_without_a_connection(phase: Phase, order: str, autojump_clock: MockClock) -> None:
+    async with a_session() as world:
+        world.questioner.is_silent = phase is Phase.CONNECTING
+        world.questioner.refusals = 100
+        world.start()
+        await trio.sleep(0.25)
+        assert world.session.phase is phase
+        with trio.fail_after(60):
+            if order == "cancel":
+                world.session.cancel()
+            else:
+                await world.session.close()
+            await world.session.wait_closed()
+        assert trio.current_time() == 0.25
+
+
+async def test_reconnect_ends_an_attempt_that_nobody_answers(autojump_clock: MockClock) -> None:
+    async with a_session() as world:
+        world.questioner.is_silent = True
+        world.start()
+        await trio.sleep(0.25)
+        world.questioner.is_silent = False
+        world.session.reconnect()
+        await world.session.wait_for(StreamState.LIVE)
+        assert trio.current_time() == 0.25
+
+
+@pytest.mark.parametrize("order", ["reconnect", "cancel", "fail"])
+async def test_a_second_order_does_not_wait_for_the_answer_to_a_close_frame(
+    order: str, autojump_clock: MockClock
+) -> None:
+    async with a_session(RestartPolicy(initial_delay=0.0)) as world:
+        world.questioner.is_deaf = True
+        world.start()
+        await trio.sleep(1.5)
+        world.session.reconnect()
+        await trio.sleep(0.1)
+        assert world.session.phase is Phase.DISCONNECTING
+        if order == "cancel":
+            world.session.cancel()
+            await world.session.wait_closed()
+        else:
+            if order == "fail":
+                world.session.give_up_connection(ConnectionFailed("a task failed"))
+            else:
+                world.session.reconnect()
+            await world.session.wait_for(StreamState.LIVE)
+        assert trio.current_time() == pytest.approx(1.6, abs=0.01)
+
+
+@pytest.mark.parametrize("order", ["cancel", "fail"])
+async def test_a_close_that_waits_for_an_answer_can_be_cut_short(order: str, autojump_clock: MockClock) -> None:
+    async with a_session() as world:
+        world.questioner.is_deaf = True
+        world.start()
+        await trio.sleep(1.5)
+        world.tasks.start_soon(world.session.close)
+        await trio.sleep(0.1)
+        assert world.session.phase is Phase.CLOSING
+        if order == "fail":
+            world.session.give_up_connection(ConnectionFailed("a task failed"))
+        else:
+            world.session.cancel()
+        await world.session.wait_closed()
+        assert trio.current_time() == pytest.approx(1.6, abs=0.01)
