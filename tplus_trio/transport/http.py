@@ -314,11 +314,10 @@ class Http:
 
     def statistics(self) -> RequestStatistics:
         """Return the counts of the requests as they are now."""
-        under_way = self._begun - self._ended
         return RequestStatistics(
             answers=dict(self._answers),
             unanswered=self._ended - self._answers.total(),
-            under_way=under_way,
+            under_way=self._begun - self._ended,
             idle_connections=self.idle_connections,
         )
 
