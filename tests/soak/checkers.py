@@ -17,7 +17,7 @@ import attrs
 from tests.simulation.invariants import BookJudge, DepthJudge, Judge, KlinesJudge, OrdersJudge, Violation, ensure
 from tests.simulation.reference import Truth
 from tplus_trio import BookNotSynced, LiveBook, LocalBook, SequenceGap
-from tplus_trio.book import BookChange
+from tplus_trio.book.live import BookChange
 from tplus_trio.models import (
     AssetIdentifier,
     Gap,
