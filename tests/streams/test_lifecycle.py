@@ -72,7 +72,7 @@ def test_closed_is_terminal() -> None:
 def test_nothing_leads_back_after_close_or_cancel() -> None:
     for phase in Phase:
         for method in (Trigger.CLOSE, Trigger.CANCEL):
-            assert reachable(transition(phase, method).phase) <= {Phase.CLOSING, Phase.CLOSED}
+            assert reachable(transition(phase, method).phase) <= {Phase.CANCELLING, Phase.CLOSING, Phase.CLOSED}
 
 
 def test_a_phase_that_can_be_left_leads_to_the_end() -> None:
@@ -81,7 +81,7 @@ def test_a_phase_that_can_be_left_leads_to_the_end() -> None:
 
 
 @pytest.mark.parametrize("order", [Trigger.RECONNECT, Trigger.RESYNC])
-@pytest.mark.parametrize("phase", [Phase.UNSTARTED, Phase.CLOSING, Phase.CLOSED])
+@pytest.mark.parametrize("phase", [Phase.UNSTARTED, Phase.CANCELLING, Phase.CLOSING, Phase.CLOSED])
 def test_orders_change_nothing_before_the_start_and_after_the_end(phase: Phase, order: Trigger) -> None:
     assert transition(phase, order) == (phase, Action.NOTHING)
 

@@ -16,7 +16,8 @@ Three kinds of rows:
    a backoff cannot end while a connection is open. They are None, and `transition` raises for them.
 
 Each pair is in the table; the tests check that, and that every phase can be reached, that CLOSED is terminal, and that
-CLOSING leads to CLOSED only. `docs/design.md` shows rows of the first kind; a test compares that page with this table.
+CANCELLING and CLOSING lead nowhere else. `docs/design.md` shows rows of the first kind; a test compares that page with
+this table.
 
 What the phases do not hold: whether items are held back for an answer of REST, and what has been delivered. That is the
 recovery's state. A session knows only whether its protocol has caught up.
@@ -48,6 +49,8 @@ class Phase(enum.Enum):
     DISCONNECTING = "disconnecting"
     #: Nothing is connected. The next attempt follows after a delay.
     BACKOFF = "backoff"
+    #: `cancel` was called while the connection was served. Serving is stopped; then the run is cancelled.
+    CANCELLING = "cancelling"
     #: `close` or `cancel` was called. The connection is being closed, and no other attempt follows.
     CLOSING = "closing"
     #: Over: closed, cancelled, or failed for good.
@@ -116,6 +119,7 @@ STATES: Final[Mapping[Phase, StreamState]] = {
     Phase.LIVE: StreamState.LIVE,
     Phase.DISCONNECTING: StreamState.CONNECTING,
     Phase.BACKOFF: StreamState.BACKOFF,
+    Phase.CANCELLING: StreamState.CONNECTING,
     Phase.CLOSING: StreamState.CONNECTING,
     Phase.CLOSED: StreamState.CLOSED,
 }
@@ -192,7 +196,8 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Trigger], Transition | None]] = {
         Phase.SYNCING,
         {
             Trigger.CLOSE: (Phase.CLOSING, Action.STOP_STEP),
-            Trigger.CANCEL: (Phase.CLOSING, Action.CANCEL_RUN),
+            # Cancelled as a whole, a connection would leave its contexts in cycles, from Python 3.12 on.
+            Trigger.CANCEL: (Phase.CANCELLING, Action.STOP_STEP),
             Trigger.RECONNECT: (Phase.DISCONNECTING, Action.STOP_STEP),
             Trigger.RESYNC: (Phase.SYNCING, Action.RESYNC),
             Trigger.CAUGHT_UP: (Phase.LIVE, Action.NOTHING),
@@ -205,7 +210,7 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Trigger], Transition | None]] = {
         Phase.LIVE,
         {
             Trigger.CLOSE: (Phase.CLOSING, Action.STOP_STEP),
-            Trigger.CANCEL: (Phase.CLOSING, Action.CANCEL_RUN),
+            Trigger.CANCEL: (Phase.CANCELLING, Action.STOP_STEP),
             Trigger.RECONNECT: (Phase.DISCONNECTING, Action.STOP_STEP),
             # The phase follows with HOLE, if the feed has anything to ask for.
             Trigger.RESYNC: (Phase.LIVE, Action.RESYNC),
@@ -238,6 +243,13 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Trigger], Transition | None]] = {
             Trigger.CANCEL: (Phase.CLOSING, Action.CANCEL_RUN),
             Trigger.RECONNECT: (Phase.CONNECTING, Action.STOP_STEP),
             Trigger.BACKOFF_OVER: (Phase.CONNECTING, Action.NOTHING),
+            **_ENDS,
+        },
+    ),
+    **_rows(
+        Phase.CANCELLING,
+        {
+            Trigger.CONNECTION_LOST: (Phase.CLOSING, Action.CANCEL_RUN),
             **_ENDS,
         },
     ),

@@ -110,7 +110,7 @@ class Session:
 
     @property
     def _is_closing(self) -> bool:
-        return self.phase is Phase.CLOSING
+        return self.phase is Phase.CLOSING or self.phase is Phase.CANCELLING
 
     @property
     def failure(self) -> Exception | None:
