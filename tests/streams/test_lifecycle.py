@@ -97,8 +97,12 @@ def test_only_a_session_that_was_not_started_is_closed_unstarted() -> None:
 
 
 def test_a_cancelled_session_cancels_what_it_runs() -> None:
-    idle = {phase for phase in Phase if transition(phase, Trigger.CANCEL).action is not Action.CANCEL_RUN}
-    assert idle == {Phase.UNSTARTED, Phase.CLOSED}
+    at_once = {phase for phase in Phase if transition(phase, Trigger.CANCEL).action is Action.CANCEL_RUN}
+    serving = {Phase.SYNCING, Phase.LIVE}
+    assert at_once == set(Phase) - serving - {Phase.UNSTARTED, Phase.CANCELLING, Phase.CLOSED}
+    for phase in serving:
+        assert transition(phase, Trigger.CANCEL) == (Phase.CANCELLING, Action.STOP_STEP)
+    assert transition(Phase.CANCELLING, Trigger.CONNECTION_LOST) == (Phase.CLOSING, Action.CANCEL_RUN)
 
 
 def test_live_is_left_in_the_step_that_gives_up_the_connection() -> None:
