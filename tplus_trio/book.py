@@ -19,15 +19,17 @@ from tplus_trio.levels import latest_levels, price_of
 from tplus_trio.models import AssetIdentifier, OrderBook, OrderBookDiff, PriceLevel, Side
 from tplus_trio.models.numbers import check_decimal
 from tplus_trio.service import Service
+from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.lifecycle import Phase
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import Depth
-from tplus_trio.streams.stats import StreamState, StreamStats
-from tplus_trio.streams.stream import Home, Supervised
-from tplus_trio.streams.supervisor import Supervisor
+from tplus_trio.streams.stats import ConsumerStatistics, StreamState
+from tplus_trio.streams.stream import ClientScope, Supervised
+from tplus_trio.streams.subscription import Subscription
 from tplus_trio.transport.websocket import WebSocketLimits
 
-__all__ = ["BookChange", "BookReader", "LiveBook", "LocalBook", "open_live_book"]
+__all__ = ["BookChange", "LiveBook", "LocalBook"]
 
 _log = logging.getLogger("tplus_trio.book")
 
@@ -274,6 +276,7 @@ class _Keeper:
         self.closed: Exception | None = None
         self.trace: TracebackType | None = None
         self.changed: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
+        self._applied = 0
 
     async def put(self, items: Sequence[Depth]) -> None:
         self.put_nowait(items)
@@ -286,11 +289,26 @@ class _Keeper:
                 book.apply(item)
             elif isinstance(item, OrderBook):
                 self.book = book = LocalBook(item)
+        self._applied += len(items)
         self.changed.unpark_all()
 
     def close(self, error: Exception) -> None:
         self.closed, self.trace = error, error.__traceback__
         self.changed.unpark_all()
+
+    def statistics(self) -> ConsumerStatistics:
+        """Return the counts as they are now: items are applied at once, and ``changes()`` conflates."""
+        return ConsumerStatistics(
+            delivered=self._applied,
+            dropped=0,
+            merged=0,
+            overflow="conflate",
+            max_buffer_size=0,
+            current_buffer_used=0,
+            peak_buffer_used=0,
+            tasks_waiting_send=0,
+            tasks_waiting_receive=len(self.changed),
+        )
 
 
 class LiveBook(Supervised, BookReader):
@@ -300,22 +318,28 @@ class LiveBook(Supervised, BookReader):
     noticed until it is made good, and after the end), every read raises `BookNotSynced`.
     """
 
-    def __init__(self, asset_id: AssetIdentifier, keeper: _Keeper, supervisor: Supervisor[Depth], home: Home) -> None:
-        super().__init__(supervisor, home)
+    def __init__(
+        self,
+        asset_id: AssetIdentifier,
+        keeper: _Keeper,
+        subscription: Subscription[Depth],
+        client_scope: ClientScope,
+    ) -> None:
+        super().__init__(subscription, client_scope)
         self.asset_id = asset_id
         self._keeper = keeper
 
     @asynccontextmanager
     async def _scope(self) -> AsyncGenerator[None]:
-        async with self._home.running(self._supervisor):
+        async with self._client_scope.running(self._subscription):
             yield
 
     def _current(self) -> LocalBook:
         book = self._keeper.book
-        if self._supervisor.state is not StreamState.LIVE or book is None:
+        if self._session.phase is not Phase.LIVE or book is None:
             self._check_entered()
-            error = self._supervisor.last_error
-            raise BookNotSynced(self.asset_id, self._supervisor.state.value, str(error or "")) from error
+            error = self._session.last_error
+            raise BookNotSynced(self.asset_id, self._session.state.value, str(error or "")) from error
         return book
 
     @property
@@ -333,7 +357,7 @@ class LiveBook(Supervised, BookReader):
     @property
     def is_synced(self) -> bool:
         """Whether the book can be read."""
-        return self._supervisor.state is StreamState.LIVE
+        return self._session.phase is Phase.LIVE
 
     async def wait_synced(self) -> None:
         """Wait until the book can be read.
@@ -344,10 +368,10 @@ class LiveBook(Supervised, BookReader):
         """
         await trio.lowlevel.checkpoint()
         self._check_entered()
-        await self._supervisor.wait_for(StreamState.LIVE)
+        await self._session.wait_for(StreamState.LIVE)
 
     def _check_entered(self) -> None:
-        if self._entered is None and self._supervisor.state is not StreamState.CLOSED:
+        if self._entered is None and self._session.phase is not Phase.CLOSED:
             raise BookNotEntered(self.asset_id)
 
     def changes(self) -> AsyncIterator[BookChange]:
@@ -392,7 +416,7 @@ def open_live_book(
     asset_id: AssetIdentifier,
     feed: Feed[Depth],
     service: Service,
-    home: Home,
+    client_scope: ClientScope,
     *,
     restart: RestartPolicy | None,
     limits: WebSocketLimits,
@@ -400,7 +424,14 @@ def open_live_book(
 ) -> LiveBook:
     """Put a live book together. Nothing is started."""
     keeper = _Keeper(asset_id)
-    supervisor: Supervisor[Depth] = Supervisor(
-        feed, service, keeper, home.turns, restart=restart, limits=limits, stats=StreamStats(), draw=draw
+    subscription: Subscription[Depth] = Subscription(
+        feed,
+        service,
+        keeper,
+        client_scope.decode_limiter,
+        restart=restart,
+        limits=limits,
+        stats=ConnectionCounts(),
+        draw=draw,
     )
-    return LiveBook(asset_id, keeper, supervisor, home)
+    return LiveBook(asset_id, keeper, subscription, client_scope)

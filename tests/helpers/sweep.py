@@ -67,7 +67,7 @@ class _CancelAt(trio.abc.Instrument):
             self._scope.cancel()
 
     def _is_ours(self, task: trio.lowlevel.Task | None) -> bool:
-        homes = [tasks.nursery for client in self._clients if (tasks := client._home.tasks) is not None]
+        homes = [tasks.nursery for client in self._clients if (tasks := client._client_scope.tasks) is not None]
         while task is not None:
             nursery = task.parent_nursery
             if task is self._root or (nursery is not None and nursery in homes):
@@ -162,19 +162,19 @@ async def _sweep_from_outside(
         assert world.network.open_connections == 0, f"{where}: a connection outlives the clients"
         assert world.exchange.connections == 0, f"{where}: the exchange still sends a feed to somebody"
         for client in (world.md, world.oms):
-            assert not client._home._running, f"{where}: a stream is still running"
+            assert not client.statistics().streams, f"{where}: a stream is still running"
             for session in client._service._sessions.values():
-                assert not session._lock.locked(), f"{where}: a sign-in holds its lock"
+                assert not session.is_signing_in, f"{where}: a sign-in holds its lock"
     raise AssertionError(f"{name} does not end")
 
 
 def idle_connections(client: Client) -> int:
     """How many connections a client keeps for its next REST calls."""
-    pacer = client._service._pacer.get()
+    pacer = client._service._run.get().pacer
     for queue in (*pacer._queues.values(), pacer.handshakes):
         assert not queue.under_way, "a request that has ended takes up a slot"
         assert not queue.waiting, "a request that has ended waits for its turn"
-    return client._service._http.idle_connections
+    return client.statistics().requests.idle_connections
 
 
 async def inspect(world: World) -> None:
@@ -182,12 +182,12 @@ async def inspect(world: World) -> None:
     await trio.sleep(1.0)
     kept = 0
     for client in (world.md, world.oms):
-        home = client._home
-        assert not home._running, "a stream is still running"
+        home = client._client_scope
+        assert not client.statistics().streams, "a stream is still running"
         if home.tasks is not None:
             assert not home.tasks.nursery.child_tasks, "a task is still running"
         for session in client._service._sessions.values():
-            assert not session._lock.locked(), "a sign-in holds its lock"
+            assert not session.is_signing_in, "a sign-in holds its lock"
         kept += idle_connections(client)
     assert world.network.open_connections == kept, "a connection is open, and nobody has it"
     assert world.exchange.connections == 0, "the exchange still sends a feed to somebody"

@@ -30,8 +30,8 @@ from tplus_trio.models import (
     Ticker,
     Trade,
 )
-from tplus_trio.streams.buffer import Conflate, conflate_by
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.overflow import Conflate, conflate_by
 from tplus_trio.streams.recovery import (
     Depth,
     DepthRecovery,
@@ -150,7 +150,7 @@ class MarketDataClient(Client):
             fetch=lambda _page, dispatch: self._snapshot(asset_id, dispatch),
             user=self._default_user,
             conflate=conflate_depth,
-            begins=lambda item: isinstance(item, OrderBook),
+            is_snapshot=lambda item: isinstance(item, OrderBook),
         )
 
     def stream_klines(

@@ -7,65 +7,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tplus_trio.lazy import load
+from tplus_trio.lazy import get_name, list_names
 
-if TYPE_CHECKING:
-    from tplus_trio.testing.exchange import Exchange
-    from tplus_trio.testing.faults import Faults
-    from tplus_trio.testing.feeds import Subscription
-    from tplus_trio.testing.front import serve, serve_stream
-    from tplus_trio.testing.leaks import assert_no_leaks
-    from tplus_trio.testing.messages import Rejection, Request, Response
-    from tplus_trio.testing.network import MemoryNetwork
-    from tplus_trio.testing.playback import play
-    from tplus_trio.testing.population import Population
-    from tplus_trio.testing.replica import Replica
-    from tplus_trio.testing.tape import Tape, TapeAnswer, TapeEntry, TapeFrame
+if TYPE_CHECKING:  # type checkers read the same names from the same modules
+    from tplus_trio.testing.exchange import *
+    from tplus_trio.testing.faults import *
+    from tplus_trio.testing.feeds import *
+    from tplus_trio.testing.front import *
+    from tplus_trio.testing.leaks import *
+    from tplus_trio.testing.messages import *
+    from tplus_trio.testing.network import *
+    from tplus_trio.testing.playback import *
+    from tplus_trio.testing.population import *
+    from tplus_trio.testing.replica import *
+    from tplus_trio.testing.tape import *
 
-__all__ = [
-    "Exchange",
-    "Faults",
-    "MemoryNetwork",
-    "Population",
-    "Rejection",
-    "Replica",
-    "Request",
-    "Response",
-    "Subscription",
-    "Tape",
-    "TapeAnswer",
-    "TapeEntry",
-    "TapeFrame",
-    "assert_no_leaks",
-    "play",
-    "serve",
-    "serve_stream",
-]
-
-_ROOM_OF = {
-    "Exchange": "exchange",
-    "Faults": "faults",
-    "MemoryNetwork": "network",
-    "Population": "population",
-    "Rejection": "messages",
-    "Replica": "replica",
-    "Request": "messages",
-    "Response": "messages",
-    "Subscription": "feeds",
-    "Tape": "tape",
-    "TapeAnswer": "tape",
-    "TapeEntry": "tape",
-    "TapeFrame": "tape",
-    "assert_no_leaks": "leaks",
-    "play": "playback",
-    "serve": "front",
-    "serve_stream": "front",
-}
+#: The modules whose ``__all__`` are the public names, lower layers first, as in `tplus_trio`.
+_MODULES = (
+    "leaks",
+    "messages",
+    "tape",
+    "network",
+    "feeds",
+    "faults",
+    "exchange",
+    "population",
+    "replica",
+    "playback",
+    "front",
+)
 
 
 def __getattr__(name: str) -> Any:
-    return load(__name__, _ROOM_OF, name)
+    return get_name(__name__, _MODULES, name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return list_names(__name__, _MODULES)

@@ -23,7 +23,7 @@ from tplus_trio.testing.feeds import Subscription
 from tplus_trio.testing.frames import on_the_wire
 from tplus_trio.testing.messages import JSON, Rejection, Request, Response
 
-__all__ = ["listen", "serve", "serve_stream"]
+__all__ = ["serve", "serve_stream"]
 
 logger: logging.Logger = logging.getLogger(__name__)
 
