@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias, get_args
 
 import attrs
 
-from tplus_trio.book import LocalBook
+from tplus_trio.book.local import LocalBook
 from tplus_trio.errors import SequenceGap
 from tplus_trio.models import (
     AssetIdentifier,

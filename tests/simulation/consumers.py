@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import trio
 
 from tplus_trio import LiveBook, TplusError
-from tplus_trio.book import BookChange
+from tplus_trio.book.live import BookChange
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.streams.stats import StreamState, StreamStats
 from tplus_trio.streams.stream import Stream

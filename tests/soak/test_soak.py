@@ -23,7 +23,7 @@ from tests.soak.report import report, verdict
 from tests.soak.samples import LIMITS, Sample, grown, measured
 from tests.soak.simulated import Life, live, simulate
 from tests.soak.stage import paced
-from tplus_trio.book import LocalBook
+from tplus_trio.book.local import LocalBook
 from tplus_trio.models import OrderBookDiff, PriceLevel, Trade
 from tplus_trio.streams.recovery import TradesBackfill
 

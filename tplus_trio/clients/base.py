@@ -14,7 +14,7 @@ import attrs
 import trio
 
 from tplus_trio.arguments import check_count, check_instance, check_number
-from tplus_trio.book import LiveBook, open_live_book
+from tplus_trio.book.live import LiveBook, open_live_book
 from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.errors import MissingUserError
 from tplus_trio.models import AssetIdentifier

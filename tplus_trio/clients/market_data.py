@@ -8,7 +8,7 @@ from typing import Any, TypeVar, Unpack
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count
-from tplus_trio.book import LiveBook
+from tplus_trio.book.live import LiveBook
 from tplus_trio.clients.base import (
     CALL,
     BookOptions,
