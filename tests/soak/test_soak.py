@@ -40,7 +40,7 @@ def real_life(**changes: object) -> Life:
         settings=settings,
         plan=attrs.evolve(plan, **changes),  # type: ignore[arg-type]  # as given
         market=paced(20.0, settings.assets),
-        truthful=False,
+        has_reference=False,
     )
 
 
