@@ -9,7 +9,7 @@ import sys
 
 import trio
 
-from tplus_trio import BookNotSynced, LiveBook, MarketDataClient, Side
+from tplus_trio import BookLost, BookNotSynced, LiveBook, MarketDataClient, Side
 
 URL = os.environ.get("TPLUS_MDS_URL", "http://127.0.0.1:8011")
 
@@ -28,7 +28,10 @@ async def main(url: str = URL, asset: str = "200") -> None:
         print(quote(book))
         await book.wait_synced()
         async for change in book.changes():  # the newest state, never a backlog
-            print(change.sequence_number, change.best_bid, change.best_ask, quote(book))
+            if isinstance(change, BookLost):  # the prices above are not to be used any more
+                print(f"lost: {change.reason}")
+            else:
+                print(change.sequence_number, change.best_bid, change.best_ask, quote(book))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from tplus_trio.lazy import get_name, list_names
 
 if TYPE_CHECKING:  # type checkers read the same names from the same modules
+    from tplus_trio.book.changes import *
     from tplus_trio.book.live import *
     from tplus_trio.book.local import *
+    from tplus_trio.book.session import *
     from tplus_trio.clients.base import *
     from tplus_trio.clients.market_data import *
     from tplus_trio.clients.order_book import *
@@ -42,6 +44,8 @@ _MODULES = (
     "streams.recovery.order_listing",
     "streams.stream",
     "book.local",
+    "book.changes",
+    "book.session",
     "book.live",
     "clients.statistics",
     "clients.base",

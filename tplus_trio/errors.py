@@ -165,6 +165,8 @@ class BookNotSynced(TplusError):
         self.state = state
         #: The failure in words, ``""`` for none.
         self.reason = reason
+        #: The ``id()`` of the live book that raised it, None of an exception made elsewhere.
+        self.book_id: int | None = None
 
     def __str__(self) -> str:
         reason = f": {escape(self.reason)}" if self.reason else ""

@@ -11,15 +11,15 @@ from typing import Any, Final, Self, TypeVarTuple, Unpack, cast
 
 import trio
 
-__all__ = ["ProtectedNursery", "Scoped", "ServiceTasks", "open_plain_nursery", "open_service_tasks"]
+__all__ = ["ProtectedNursery", "Scoped", "ServiceTasks", "open_plain_nursery", "open_service_tasks", "protected"]
 
 Ts = TypeVarTuple("Ts")
 
 #: Decorates what must not be left half-done by Ctrl-C: the interrupt comes at the main task's next checkpoint.
-_protected: Final = trio.lowlevel.enable_ki_protection
+protected: Final = trio.lowlevel.enable_ki_protection
 
 
-@_protected
+@protected
 async def _run_protected(async_fn: Callable[..., Awaitable[Any]], *args: Any, **status: Any) -> None:
     await async_fn(*args, **status)
 
@@ -88,7 +88,7 @@ class ServiceTasks:
 
 
 @asynccontextmanager
-@_protected
+@protected
 async def open_plain_nursery() -> AsyncGenerator[ProtectedNursery]:
     """Open a nursery for tasks that belong to the body, and end with it.
 
@@ -124,7 +124,7 @@ async def open_plain_nursery() -> AsyncGenerator[ProtectedNursery]:
 
 
 @asynccontextmanager
-@_protected
+@protected
 async def open_service_tasks() -> AsyncGenerator[ServiceTasks]:
     """Open a place for tasks that serve the body, until it was left. Exceptions come out as of `open_plain_nursery`."""
     async with open_plain_nursery() as nursery:
@@ -172,7 +172,7 @@ class Scoped(ABC):
     def _scope(self) -> AbstractAsyncContextManager[None]:
         """What the instance is the outside of."""
 
-    @_protected
+    @protected
     async def __aenter__(self) -> Self:
         await trio.lowlevel.checkpoint()
         if self._entered is not None:
@@ -182,7 +182,7 @@ class Scoped(ABC):
         await self._entered.__aenter__()
         return self
 
-    @_protected
+    @protected
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,

@@ -8,7 +8,17 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from tplus_trio import LiveBook, LocalBook, MarketDataClient, OrderBook, OrderBookClient, OrderBookDiff, Stream, User
+from tplus_trio import (
+    BookLost,
+    LiveBook,
+    LocalBook,
+    MarketDataClient,
+    OrderBook,
+    OrderBookClient,
+    OrderBookDiff,
+    Stream,
+    User,
+)
 
 from .feeds import FIRST
 from .job import TICK, Job, Meter, Pauses, ask, latency_figures, memory_figures, rss, tell, ticker_figures
@@ -54,13 +64,13 @@ async def _book(job: Job) -> None:
 async def _live(job: Job) -> None:
     """Let a live book keep itself, and read its best levels as often as it says that they changed."""
     async with MarketDataClient(job.url) as client, client.open_book(200) as book:
-        async for change in book.changes():
-            if change.sequence_number == FIRST:
-                break
+        await book.wait_for(lambda change: change.sequence_number == FIRST)
         meter = Meter(job)
         meter.start()
         states = 0
         async for change in book.changes():
+            if isinstance(change, BookLost):
+                continue
             _ = change.best_bid, change.best_ask
             states += 1
             if change.sequence_number == FIRST + job.messages:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, assert_checkpoints
 
 from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, open_world
-from tplus_trio import BookChange, BookNotSynced, ConnectionFailed, HandshakeRejected, LiveBook, StreamState
+from tplus_trio import BookChange, BookLost, BookNotSynced, ConnectionFailed, HandshakeRejected, LiveBook, StreamState
 
 READS: dict[str, Callable[[LiveBook], Any]] = {
     "best_bid": lambda book: book.best_bid,
@@ -24,6 +24,13 @@ READS: dict[str, Callable[[LiveBook], Any]] = {
     "vwap": lambda book: book.vwap("Buy", 1),
     "snapshot": lambda book: book.snapshot(),
 }
+
+
+async def number(changes: AsyncIterator[BookChange | BookLost]) -> int:
+    """The sequence number of the next item, which is a state."""
+    change = await anext(changes)
+    assert isinstance(change, BookChange)
+    return change.sequence_number
 
 
 def assert_unreadable(book: LiveBook, state: StreamState) -> None:
@@ -95,8 +102,9 @@ async def test_waiting_for_a_book_that_fails(autojump_clock: MockClock) -> None:
             changes = book.changes()
             await changes.__anext__()
             world.network.reset_connections()
+            assert isinstance(await anext(changes), BookLost)
             with pytest.raises(ConnectionFailed):
-                await changes.__anext__()
+                await anext(changes)
 
 
 async def test_changes_are_the_newest(autojump_clock: MockClock) -> None:
@@ -106,16 +114,17 @@ async def test_changes_are_the_newest(autojump_clock: MockClock) -> None:
         assert first == BookChange(1005, book.best_bid, book.best_ask)
         world.change(3)
         await trio.sleep(0.01)
-        assert (await changes.__anext__()).sequence_number == 1008
+        assert await number(changes) == 1008
         with trio.move_on_after(10) as scope:
             await changes.__anext__()
         assert scope.cancelled_caught, "there is nothing newer"
         # The iteration goes on after having been cancelled, and after losses.
         world.network.reset_connections()
         world.change(2)
-        assert (await changes.__anext__()).sequence_number == 1010
+        assert isinstance(await anext(changes), BookLost)
+        assert await number(changes) == 1010
         # Another one begins with what there is.
-        assert (await book.changes().__anext__()).sequence_number == 1010
+        assert await number(book.changes()) == 1010
 
 
 async def test_a_slow_reader_of_changes_has_no_backlog(autojump_clock: MockClock) -> None:
@@ -131,6 +140,7 @@ async def test_a_slow_reader_of_changes_has_no_backlog(autojump_clock: MockClock
         shown = 0
         async for change in book.changes():
             shown += 1
+            assert isinstance(change, BookChange)
             assert change.sequence_number == book.sequence_number
             assert change == BookChange(book.sequence_number, book.best_bid, book.best_ask)
             if change.sequence_number == 3005:
@@ -145,6 +155,7 @@ async def test_many_readers_of_changes(autojump_clock: MockClock) -> None:
 
         async def read(reader: int) -> None:
             async for change in book.changes():
+                assert isinstance(change, BookChange)
                 seen.setdefault(reader, []).append(change.sequence_number)
 
         for reader in range(3):
@@ -157,19 +168,20 @@ async def test_many_readers_of_changes(autojump_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_changes_say_nothing_while_the_book_is_out_of_sync(autojump_clock: MockClock) -> None:
+async def test_changes_tell_of_a_loss_and_show_nothing_until_the_book_is_in_sync(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.open_book(ASSET) as book:
         changes = book.changes()
         await changes.__anext__()
         world.exchange.faults.delay_requests(SNAPSHOT, 5.0)
         world.exchange.faults.lose_diffs(ASSET)
         world.change(3)
-        await trio.sleep(0.5)
-        # Neither one that goes on nor one that begins now shows what may be wrong.
+        began = trio.current_time()
+        assert await anext(changes) == BookLost("sequence number 1007 came after 1005", world.exchange.now_ns())
+        assert trio.current_time() < began + 0.1
+        # Neither an iteration that goes on nor one that begins now shows what may be wrong.
         for iteration in (book.changes(), changes):
-            change = await iteration.__anext__()
+            assert await number(iteration) == 1008
             assert trio.current_time() == pytest.approx(5.0)
-            assert change.sequence_number == 1008
 
 
 async def test_a_book_is_entered_once(autojump_clock: MockClock) -> None:

@@ -71,9 +71,9 @@ def record_states(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StreamState, fl
     seen: list[tuple[StreamState, float]] = []
     apply = Session._apply
 
-    def watched(self: Session, trigger: Trigger) -> Action:
+    def watched(self: Session, trigger: Trigger, *reason: str) -> Action:
         before = self.state
-        action = apply(self, trigger)
+        action = apply(self, trigger, *reason)
         if self.state is not before:
             seen.append((self.state, round(trio.current_time(), 6)))
         return action

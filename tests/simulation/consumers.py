@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 
 import trio
 
-from tplus_trio import LiveBook, TplusError
-from tplus_trio.book.live import BookChange
+from tplus_trio import BookLost, LiveBook, TplusError
+from tplus_trio.book.changes import BookChange
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.streams.stats import StreamState, StreamStats
 from tplus_trio.streams.stream import Stream
@@ -351,6 +351,9 @@ class BookReader(Reader):
         async with book:
             with inner:
                 async for change in book.changes():
+                    if isinstance(change, BookLost):
+                        self.world.log(self.name, f"is lost: {change.reason}")
+                        continue
                     self._checker.check_change(change)
                     self.check()
                     self.world.log(self.name, f"is at {change.sequence_number}")

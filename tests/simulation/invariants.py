@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from tplus_trio import BookNotSynced, LiveBook, LocalBook, SequenceGap
-from tplus_trio.book.live import BookChange
+from tplus_trio.book.changes import BookChange
 from tplus_trio.models import (
     AssetIdentifier,
     Gap,

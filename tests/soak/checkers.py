@@ -25,7 +25,7 @@ from tests.simulation.invariants import (
 )
 from tests.simulation.reference import Reference
 from tplus_trio import BookNotSynced, LiveBook, LocalBook, SequenceGap
-from tplus_trio.book.live import BookChange
+from tplus_trio.book.changes import BookChange
 from tplus_trio.models import (
     AssetIdentifier,
     Gap,

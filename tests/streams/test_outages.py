@@ -118,7 +118,7 @@ async def test_what_was_not_entered_says_so(autojump_clock: MockClock) -> None:
             await book.wait_synced()
         async with book:
             await book.wait_synced()
-            assert (await anext(book.changes())).best_bid is not None
+            assert (await book.wait_for(lambda change: change.best_bid is not None)).best_bid == book.best_bid
         with pytest.raises(BookNotSynced, match="its context was left"):
             book.snapshot()
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import attrs
 import trio
 
+from tplus_trio.book.changes import BookChange, Changes
 from tplus_trio.book.local import LocalBook
 from tplus_trio.book.reader import BookReader
+from tplus_trio.book.session import BookSession
 from tplus_trio.book.sink import BookSink
 from tplus_trio.book.sorted_levels import SortedLevels
 from tplus_trio.errors import BookNotEntered, BookNotSynced
-from tplus_trio.models import AssetIdentifier, PriceLevel
+from tplus_trio.models import AssetIdentifier, BookLost
 from tplus_trio.service import Service
 from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.feed import Feed
@@ -23,21 +24,10 @@ from tplus_trio.streams.recovery import Depth
 from tplus_trio.streams.stats import StreamState
 from tplus_trio.streams.stream import ClientScope, Supervised
 from tplus_trio.streams.subscription import Subscription
+from tplus_trio.streams.while_live import check_silence
 from tplus_trio.transport.websocket import WebSocketLimits
 
-__all__ = ["BookChange", "LiveBook"]
-
-
-@attrs.frozen
-class BookChange:
-    """The best levels of a book after a change. Prices are in quote units, quantities in base units."""
-
-    #: The sequence number of the change.
-    sequence_number: int
-    #: None if there are no bids.
-    best_bid: PriceLevel | None
-    #: None if there are no asks.
-    best_ask: PriceLevel | None
+__all__ = ["LiveBook"]
 
 
 class LiveBook(Supervised, BookReader):
@@ -68,9 +58,16 @@ class LiveBook(Supervised, BookReader):
         book = self._sink.book
         if self._session.phase is not Phase.LIVE or book is None:
             self._check_entered()
-            error = self._session.last_error
-            raise BookNotSynced(self.asset_id, self._session.state.value, str(error or "")) from error
+            raise self._not_synced()
         return book
+
+    def _not_synced(self) -> BookNotSynced:
+        """Make the exception that says why the book cannot be read now."""
+        error = self._session.last_error
+        failure = BookNotSynced(self.asset_id, self._session.state.value, str(error or ""))
+        failure.__cause__ = error
+        failure.book_id = id(self)
+        return failure
 
     @property
     def _bids(self) -> SortedLevels:  # type: ignore[override]  # which may raise
@@ -105,45 +102,83 @@ class LiveBook(Supervised, BookReader):
         if self._entered is None and self._session.phase is not Phase.CLOSED:
             raise BookNotEntered(self.asset_id)
 
-    def changes(self) -> AsyncIterator[BookChange]:
+    def changes(self) -> AsyncIterator[BookChange | BookLost]:
         """Iterate over the states of the book: the present one, then the newest one whenever there is a newer one.
 
-        A slow consumer misses states in between, never the latest. While the book is out of sync, nothing comes. The
-        iteration raises what ended the book's stream. Cancelling a step of it loses nothing.
+        A slow consumer misses states in between, never the latest. When sync is lost, the iteration yields a `BookLost`
+        at that moment, and goes on with the next state once the book is in sync again. It raises what ended the book's
+        stream. Cancelling a step of it loses nothing.
 
         Raises:
             BookNotEntered: nobody has entered the book.
         """
         self._check_entered()
-        return _Changes(self, self._sink)
+        return Changes(self._sink, self._session)
 
+    def while_synced(self, max_silence: float | None = None) -> BookSession:
+        """Return a context whose body runs only while the book is in sync.
 
-class _Changes(AsyncIterator[BookChange]):
-    def __init__(self, book: LiveBook, sink: BookSink) -> None:
-        self._book = book
-        self._sink = sink
-        self._shown: tuple[LocalBook, int] | None = None
+        Entering it waits until the book is in sync. In the step in which sync is lost, the body is cancelled: at its
+        next checkpoint that is not shielded. The block then ends normally, and ``lost`` of the context says what
+        happened. A book that is in sync again does not revive the block: ask for a new one, in a loop.
 
-    def _has_news(self) -> bool:
-        sink, shown = self._sink, self._shown
-        if sink.closed is not None:
-            return True
-        book = sink.book if self._book.is_synced else None
-        return book is not None and (shown is None or shown[0] is not book or shown[1] != book.sequence_number)
+        A `BookNotSynced` of this book that the body raises after the loss ends the block likewise. All other exceptions
+        of the body leave unchanged, also beside a loss; an exception group loses its `trio.Cancelled` only.
 
-    async def __anext__(self) -> BookChange:
-        sink = self._sink
-        if self._has_news():
-            # If there is no newer state, the wait below is the checkpoint.
-            await trio.lowlevel.checkpoint()
-        while not self._has_news():
+        Args:
+            max_silence: Seconds, more than 0. After so long without a byte from the service the connection is pinged,
+                and after as long again without an answer it is given up, for all who share it. So a price is never
+                older than twice this time. None leaves that to ``ping_interval`` and ``ping_timeout`` (20 s together by
+                default).
+
+        Raises:
+            BookNotEntered: nobody has entered the book.
+            TypeError, ValueError: ``max_silence`` is not legal.
+            TplusError: on entering: the book's stream failed for good.
+            trio.ClosedResourceError: on entering: the book was closed.
+        """
+        self._check_entered()
+        return BookSession(self, check_silence(max_silence))
+
+    async def wait_lost(self) -> BookLost:
+        """Wait until the book is out of sync after it was in sync. Cancelling the wait leaves nothing behind.
+
+        Returns:
+            The loss: at once if the book is out of sync now and was in sync before.
+
+        Raises:
+            BookNotEntered: nobody has entered the book.
+            TplusError: its stream failed for good before it was ever in sync.
+            trio.ClosedResourceError: it was closed before it was ever in sync.
+        """
+        await trio.lowlevel.checkpoint()
+        self._check_entered()
+        sink, seen = self._sink, self._sink.loss_count
+        while (lost := sink.lost) is None or (self.is_synced and sink.loss_count == seen):
+            if sink.closed is not None:
+                raise sink.closed.with_traceback(sink.trace)
             await sink.changed.park()
-        if sink.closed is not None:
-            raise sink.closed.with_traceback(sink.trace)
-        book = sink.book
-        assert book is not None  # noqa: S101 - for the type checker: `_has_news` saw it
-        self._shown = (book, book.sequence_number)
-        return BookChange(book.sequence_number, book.best_bid, book.best_ask)
+        return lost
+
+    async def wait_for(self, predicate: Callable[[BookChange], bool]) -> BookChange:
+        """Wait for the first state for which a condition holds. Cancelling the wait leaves nothing behind.
+
+        Args:
+            predicate: Is called with the present state and then with those that `changes` would yield; not with losses.
+
+        Returns:
+            The state.
+
+        Raises:
+            BookNotEntered: nobody has entered the book.
+            TplusError: its stream failed for good.
+            trio.ClosedResourceError: it was closed.
+        """
+        await trio.lowlevel.checkpoint()
+        async for change in self.changes():
+            if isinstance(change, BookChange) and predicate(change):
+                return change
+        raise AssertionError  # the iteration does not end
 
 
 def open_live_book(
@@ -168,4 +203,5 @@ def open_live_book(
         stats=ConnectionCounts(),
         draw=draw,
     )
+    subscription.session.losses.add(sink.lose)
     return LiveBook(asset_id, sink, subscription, client_scope)

@@ -8,7 +8,8 @@ from types import TracebackType
 import trio
 
 from tplus_trio.book.local import LocalBook
-from tplus_trio.models import OrderBook, OrderBookDiff
+from tplus_trio.models import BookLost, OrderBook, OrderBookDiff, StreamLost
+from tplus_trio.streams.losses import LossWatchers
 from tplus_trio.streams.recovery import Depth
 from tplus_trio.streams.stats import ConsumerStatistics
 
@@ -19,6 +20,11 @@ class BookSink:
     """Applies the items of a depth feed to a book, in the step that delivers them."""
 
     def __init__(self) -> None:
+        #: What is called with each loss, in the step in which the book goes out of sync.
+        self.losses: LossWatchers[BookLost] = LossWatchers()
+        #: The latest loss, and how many there were.
+        self.lost: BookLost | None = None
+        self.loss_count: int = 0
         #: The book after the last item; None before the first snapshot.
         self.book: LocalBook | None = None
         #: What ended the feed, and its traceback; None while the feed goes on.
@@ -42,6 +48,13 @@ class BookSink:
             elif isinstance(item, OrderBook):
                 self.book = book = LocalBook(item)
         self._applied += len(items)
+        self.changed.unpark_all()
+
+    def lose(self, loss: StreamLost) -> None:
+        """Note that the book is out of sync, and tell the blocks and iterations that depend on it."""
+        self.lost = lost = BookLost(loss.reason, loss.since_ns)
+        self.loss_count += 1
+        self.losses.notify(lost)
         self.changed.unpark_all()
 
     def close(self, error: Exception) -> None:

@@ -34,6 +34,10 @@ from tplus_trio.models.kline import (
     KlineUpdate,
     Timebar,
 )
+from tplus_trio.models.loss import (
+    BookLost,
+    StreamLost,
+)
 from tplus_trio.models.market import (
     Market,
 )
@@ -128,6 +132,7 @@ __all__ = [
     "AuthToken",
     "BadRow",
     "BookLevel",
+    "BookLost",
     "CalledVenue",
     "CancelOrder",
     "CancelOrderRequest",
@@ -178,6 +183,7 @@ __all__ = [
     "ReplaceOrderRequestPayload",
     "Rows",
     "Side",
+    "StreamLost",
     "SubAccountAssetTransferred",
     "Ticker",
     "TickerOpenInterest",

@@ -75,7 +75,7 @@ class Refetcher(Generic[T]):
             self._expire_soon(recovery.hold_timeout)
         if not recovery.synced:
             if phase is Phase.LIVE:
-                session.report_hole()
+                session.report_hole(recovery.loss_reason)
         elif phase is not Phase.LIVE:
             session.report_caught_up()
 

@@ -7,22 +7,30 @@ another. What a session does in which phase is the table in `streams.lifecycle`.
 from __future__ import annotations
 
 import random
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
+from typing import Final
 
 import trio
 
 from tplus_trio.errors import ConnectionFailed
+from tplus_trio.models import StreamLost
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.streams.lifecycle import STATES, Action, Phase, Trigger, transition
+from tplus_trio.streams.losses import LossWatchers
 from tplus_trio.streams.outage import Outage
 from tplus_trio.streams.policy import RestartPolicy, Restarts
 from tplus_trio.streams.stats import StreamState
 from tplus_trio.transport.websocket import WebSocket
 
 __all__ = ["Session", "SessionProtocol"]
+
+
+#: Why a session is no longer live if no failure ended that.
+_STOPPED: Final = "the stream was closed"
 
 
 class SessionProtocol(ABC):
@@ -74,12 +82,24 @@ class Session:
     Args:
         name: The name of the session in log lines: its path.
         restart: When to connect again after a failure; None means never.
+        now_ns: Returns the time in nanoseconds since the Unix epoch.
         draw: Draws from [0, 1) for delays.
     """
 
-    def __init__(self, name: str, *, restart: RestartPolicy | None, draw: Callable[[], float] = random.random) -> None:
+    # Thirteen attributes: three are scopes that the table's actions cancel, and two hold the failure that ended it.
+    def __init__(
+        self,
+        name: str,
+        *,
+        restart: RestartPolicy | None,
+        now_ns: Callable[[], int] = time.time_ns,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
         self.phase: Phase = Phase.UNSTARTED
         self.restarts: Restarts = Restarts(restart, draw)
+        #: Called in the step in which the session leaves LIVE.
+        self.losses: LossWatchers[StreamLost] = LossWatchers()
+        self._now_ns = now_ns
         self._outage = Outage(name)
         self._phase_changed = trio.Event()
         # What the table's actions cancel: everything, a connection with its tasks, and serving it or waiting.
@@ -179,7 +199,7 @@ class Session:
 
     def reconnect(self) -> None:
         """Connect again at once. Nothing happens before `start`, and after `close`, `cancel` or the end."""
-        self._apply(Trigger.RECONNECT)
+        self._apply(Trigger.RECONNECT, "a new connection was ordered")
 
     def may_resync(self) -> bool:
         """Return whether an order to resynchronise has an effect now."""
@@ -195,14 +215,14 @@ class Session:
             self.restarts.live(now)
             self._outage.over(now)
 
-    def report_hole(self) -> None:
+    def report_hole(self, reason: str) -> None:
         """Something was missed over a connection that lasts."""
-        self._apply(Trigger.HOLE)
+        self._apply(Trigger.HOLE, reason)
 
     def give_up_connection(self, failure: Exception) -> None:
         """End the connection because a task beside `serve` failed. The restart policy decides what follows."""
         self._task_failure = failure
-        self._apply(Trigger.TASK_FAILED)
+        self._apply(Trigger.TASK_FAILED, str(failure))
 
     def count_failure(self, failure: Exception) -> float:
         """Count and log a failure; return the delay before the next attempt, in seconds.
@@ -264,17 +284,19 @@ class Session:
             async with open_plain_nursery() as self._connection:
                 await protocol.prepare(self._connection)
                 async with protocol.connect() as websocket:
+                    reason = _STOPPED
                     try:
                         with trio.CancelScope() as self._step:
                             self._apply(Trigger.CONNECTED)
                             await protocol.serve(websocket)
-                            if self.is_open:
-                                msg = "the connection was given up by its protocol"
-                                raise ConnectionFailed(msg)
+                            self._check_stopped()
+                    except Exception as exc:
+                        reason = str(exc)
+                        raise
                     finally:
                         # Before the connection is closed, which may take until the close timeout.
                         self._step = None
-                        self._apply(Trigger.CONNECTION_LOST)
+                        self._apply(Trigger.CONNECTION_LOST, reason)
         finally:
             self._connection = None
         if self._task_failure is not None:
@@ -283,6 +305,12 @@ class Session:
                 raise failure
             finally:
                 del failure  # whose traceback leads to this frame
+
+    def _check_stopped(self) -> None:
+        """Raise ConnectionFailed if the protocol stopped serving by itself."""
+        if self.is_open:
+            msg = "the connection was given up by its protocol"
+            raise ConnectionFailed(msg)
 
     async def _back_off(self, protocol: SessionProtocol, delay: float, *, was_lost: bool) -> None:
         """Wait before the next attempt; less than ``delay`` if the service proves to be back."""
@@ -298,13 +326,20 @@ class Session:
             self._step = None
         self._apply(Trigger.BACKOFF_OVER)
 
-    def _apply(self, trigger: Trigger) -> Action:
-        """Go from one phase to the next as the table says, and take its action."""
+    def _apply(self, trigger: Trigger, reason: str = _STOPPED) -> Action:
+        """Go from one phase to the next as the table says, and take its action.
+
+        Args:
+            trigger: What happens.
+            reason: Why the session leaves LIVE, if it does.
+        """
         phase, action = transition(self.phase, trigger)
         if phase is not self.phase:
-            self.phase = phase
+            was_live, self.phase = self.phase is Phase.LIVE, phase
             changed, self._phase_changed = self._phase_changed, trio.Event()
             changed.set()
+            if was_live:
+                self.losses.notify(StreamLost(reason, self._now_ns()))
         match action:
             case Action.STOP_STEP if self._step is not None:
                 self._step.cancel()

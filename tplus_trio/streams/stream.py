@@ -10,6 +10,7 @@ from weakref import WeakMethod, WeakSet
 import attrs
 import trio
 
+from tplus_trio.models import StreamLost
 from tplus_trio.scopes import Scoped, ServiceTasks, open_service_tasks
 from tplus_trio.service import Service
 from tplus_trio.streams.buffer import Buffer
@@ -22,6 +23,7 @@ from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.session import Session
 from tplus_trio.streams.stats import StreamState, StreamStatistics, StreamStats
 from tplus_trio.streams.subscription import Subscription
+from tplus_trio.streams.while_live import WhileLive, check_silence
 from tplus_trio.transport.websocket import WebSocketLimits
 
 __all__ = ["Stream"]
@@ -207,6 +209,26 @@ class Stream(Supervised, trio.abc.ReceiveChannel[T_co]):
             trio.ClosedResourceError: it was closed.
         """
         await self._session.wait_for(StreamState.LIVE)
+
+    def while_live(self, *, max_silence: float | None = None) -> WhileLive[StreamLost]:
+        """Return a context whose body runs only while the stream is live.
+
+        Entering it waits until the stream is live, also for a stream that nobody has entered yet. In the step in which
+        the stream is no longer live, the body is cancelled: at its next checkpoint that is not shielded. The block then
+        ends normally, and its ``lost`` says what happened. A stream that is live again does not revive it: ask for a
+        new one, in a loop. Exceptions of the body leave unchanged.
+
+        Args:
+            max_silence: Seconds, more than 0. After so long without a byte the connection is pinged, and after as long
+                again without an answer it is given up, for all who share it. None leaves that to ``ping_interval`` and
+                ``ping_timeout``.
+
+        Raises:
+            TypeError, ValueError: ``max_silence`` is not legal.
+            TplusError: on entering: the stream failed for good.
+            trio.ClosedResourceError: on entering: it was closed.
+        """
+        return WhileLive(self.wait_live, self._session.losses, self._subscription.silence, check_silence(max_silence))
 
     # Lifetime.
 

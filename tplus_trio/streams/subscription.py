@@ -24,6 +24,7 @@ from tplus_trio.streams.refetch import Refetcher
 from tplus_trio.streams.session import Session, SessionProtocol
 from tplus_trio.streams.sink import Sink
 from tplus_trio.streams.stats import StreamStatistics
+from tplus_trio.transport.silence import SilenceBound
 from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket, WebSocketLimits
 
 __all__ = ["Subscription"]
@@ -67,17 +68,22 @@ class Subscription(SessionProtocol, Generic[T]):
         stats: ConnectionCounts,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self.session: Session = Session(feed.path, restart=restart, draw=draw)
+        self.session: Session = Session(feed.path, restart=restart, now_ns=service.now_ns, draw=draw)
         self.stats: ConnectionCounts = stats
         self._feed = feed
         self._service = service
         self._sink = sink
         self._decode_limiter = decode_limiter
-        self._limits = attrs.evolve(limits, batch_size=feed.batch_size)
+        self._limits = attrs.evolve(limits, batch_size=feed.batch_size, silence=SilenceBound())
         self._recovery = feed.recovery(service.now_ns, stats)
         #: Asks REST for what the present attempt or connection needs.
         self._refetcher: Refetcher[T] | None = None
         self._logged_kinds: set[str] = set()
+
+    @property
+    def silence(self) -> SilenceBound:
+        """Where limits on the silence of the connection are set."""
+        return self._limits.silence
 
     async def run(self) -> None:
         """Run until closed, cancelled, or failed for good. A failure is for the consumer and is not raised."""

@@ -12,6 +12,7 @@ import trio
 from tplus_trio.errors import ConnectionFailed
 from tplus_trio.scopes import ProtectedNursery
 from tplus_trio.transport.handshake_stream import HandshakeStream
+from tplus_trio.transport.silence import SilenceBound
 from tplus_trio.transport.watched_stream import SLICES, WatchedStream
 
 __all__ = ["IdleTimer", "keep_alive"]
@@ -60,6 +61,7 @@ async def keep_alive(
     *,
     interval: float,
     timeout: float,
+    silence: SilenceBound,
 ) -> ConnectionFailed | None:
     """Ping until the connection ends, or the peer sends no byte for too long after a ping.
 
@@ -69,6 +71,7 @@ async def keep_alive(
         is_over: Whether the connection is being closed.
         interval: Seconds between pings.
         timeout: Seconds after a ping within which at least one byte has to come.
+        silence: Limits below ``interval`` and ``timeout``, which may change at any time.
 
     Returns:
         Why the connection counts as lost; None if it ended otherwise. The stream is not closed here.
@@ -76,17 +79,49 @@ async def keep_alive(
     failure: ConnectionFailed | None = None
     async with trio.open_nursery(strict_exception_groups=True) as pings:
         nursery = ProtectedNursery(pings)
+        pinged_at = trio.current_time()
         while True:
-            await trio.sleep(interval)
+            await _wait_until_due(pinged_at, interval, silence)
             if is_over():
                 break
+            pinged_at = trio.current_time()
             if not pings.child_tasks:  # else the ping before it is still on its way
                 nursery.start_soon(_ping, stream)
-            if not await watched.wait_for_byte(timeout):
-                failure = ConnectionFailed(f"no pong within {timeout:g} s, nor any other byte")
+            if not await _wait_for_byte(watched, timeout, silence):
+                waited = silence.least(timeout)
+                failure = ConnectionFailed(f"no pong within {waited:g} s, nor any other byte")
                 break
         nursery.cancel_scope.cancel()
     return failure
+
+
+async def _wait_until_due(pinged_at: float, interval: float, silence: SilenceBound) -> None:
+    """Wait until the interval has passed since the last ping, or the least limit on the silence."""
+    with trio.CancelScope(deadline=pinged_at + silence.least(interval)) as scope:
+
+        def adjust() -> None:
+            scope.deadline = pinged_at + silence.least(interval)
+
+        silence.on_change = adjust
+        try:
+            await trio.sleep_forever()
+        finally:
+            silence.on_change = None
+
+
+async def _wait_for_byte(watched: WatchedStream, timeout: float, silence: SilenceBound) -> bool:
+    """Wait for a byte; return False if none came within the timeout, or within the least limit on the silence."""
+    began = trio.current_time()
+    elapsed = 0.0
+    while True:
+        with trio.CancelScope() as scope:
+            silence.on_change = scope.cancel
+            try:
+                return await watched.wait_for_byte(max(silence.least(timeout) - elapsed, 0.0))
+            finally:
+                silence.on_change = None
+        # The limits have changed. What was waited counts: limits that come and go must not postpone the end.
+        elapsed = trio.current_time() - began
 
 
 async def _ping(stream: HandshakeStream) -> None:

@@ -23,6 +23,7 @@ from tplus_trio.transport.handshake_stream import HandshakeStream
 from tplus_trio.transport.liveness import IdleTimer, keep_alive
 from tplus_trio.transport.outbox import Outbox
 from tplus_trio.transport.reader_phase import ReaderPhase
+from tplus_trio.transport.silence import SilenceBound
 from tplus_trio.transport.sizes import READ_SIZE
 from tplus_trio.transport.text_frame_parser import Passthrough, TextFrameParser
 from tplus_trio.transport.watched_stream import WatchedStream
@@ -57,6 +58,8 @@ class WebSocketLimits:
     max_message_size: int = 16 * 1024 * 1024
     #: About how many bytes of messages `WebSocket.receive` returns at a time.
     batch_size: int = 32 * 1024
+    #: Limits on the peer's silence that are stricter than the pings', for as long as somebody sets them.
+    silence: SilenceBound = attrs.field(factory=SilenceBound, eq=False, repr=False)
     #: Whether whole text frames are parsed here. If not, trio-websocket reads every frame: the same, but slower.
     fast: bool = True
 
@@ -305,6 +308,7 @@ class WebSocket:
             lambda: self._is_over,
             interval=limits.ping_interval,
             timeout=limits.ping_timeout,
+            silence=limits.silence,
         )
         if failure is not None:
             self._failure = failure

@@ -15,6 +15,7 @@ from trio.testing import MockClock, assert_checkpoints
 from tests.helpers.sweep import MakeWorld, Operation, Tally, idle_connections, sweep
 from tests.helpers.world import ASSET, URL, World, open_world
 from tplus_trio import Client, LiveBook, MarketDataClient, OrderBookClient, Stream, StreamState
+from tplus_trio.streams.while_live import WhileLive
 
 
 @pytest.fixture(scope="module")
@@ -208,11 +209,35 @@ async def test_no_change_is_lost_by_cancelling_who_waits(tally: Tally, autojump_
     await sweep(tally, name, operation, holding(book), prepare=prepare, after=after, look=nothing, again=False)
 
 
+async def lose_and_wait(world: Holding) -> None:
+    await world.held.wait_synced()
+    world.network.reset_connections()
+    await world.held.wait_lost()
+
+
+async def use_block(block: WhileLive[Any], world: Holding) -> None:
+    """Run a block whose body ends with the loss of what it depends on."""
+    try:
+        async with block:
+            assert world.held.state is StreamState.LIVE
+            await trio.sleep(0.01)
+            world.network.reset_connections()
+            await trio.sleep_forever()
+        assert block.lost is not None
+    finally:
+        assert not len(block._losses), "a block that was left is still told of losses"
+        assert not block._silence._limits, "a block that was left still limits the silence"
+
+
 @pytest.mark.parametrize(
     ("name", "what", "wait"),
     [
         ("Stream.wait_live", depth, lambda world: world.held.wait_live()),
         ("LiveBook.wait_synced", book, lambda world: world.held.wait_synced()),
+        ("LiveBook.wait_for", book, lambda world: world.held.wait_for(lambda change: change.best_bid is not None)),
+        ("LiveBook.wait_lost", book, lose_and_wait),
+        ("LiveBook.while_synced", book, lambda world: use_block(world.held.while_synced(max_silence=1.0), world)),
+        ("Stream.while_live", depth, lambda world: use_block(world.held.while_live(max_silence=1.0), world)),
         ("LiveBook.changes().__anext__, the first", book, lambda world: world.held.changes().__anext__()),
     ],
 )
@@ -260,7 +285,7 @@ def public_coroutines() -> set[str]:
 
 def test_nothing_was_forgotten(tally: Tally) -> None:
     streams = {"Stream.__anext__", "Stream.receive", "Stream.wait_live", "Stream.aclose"}
-    books = {"LiveBook.wait_synced", "LiveBook.changes().__anext__"}
+    books = {"LiveBook.wait_synced", "LiveBook.changes().__anext__", "LiveBook.wait_lost", "LiveBook.wait_for"}
     assert public_coroutines() == {*CALLS, *streams, *books}
     if len(tally.counts) >= len(CALLS) + 10:
         assert tally.total > 700, "the sweep was not thorough"
@@ -279,9 +304,12 @@ async def test_every_one_of_them_is_a_checkpoint(autojump_clock: MockClock) -> N
         with assert_checkpoints():
             await stream.aclose()
         other, client = world.md.stream_depth(ASSET), MarketDataClient(URL)
-        for scope in (other, client, world.md.open_book(ASSET)):
+        for scope in (live_book.while_synced(), other, client, world.md.open_book(ASSET)):
             with assert_checkpoints():
                 await scope.__aenter__()
+            if isinstance(scope, WhileLive):  # its exit only leaves a cancel scope
+                await scope.__aexit__(None, None, None)
+                continue
             with assert_checkpoints():
                 await scope.__aexit__(None, None, None)
         for closed in (other, world.md.stream_depth(ASSET), client, Client(URL)):

@@ -362,9 +362,7 @@ async def test_what_waits_for_rest_is_bounded_in_bytes(
         assert not book.is_synced
         assert sent <= LIMIT + 4 * 65536
         await book.wait_synced()
-        async for change in book.changes():
-            if change.sequence_number == 500:
-                break
+        await book.wait_for(lambda change: change.sequence_number == 500)
         assert trio.current_time() < 15
 
 

@@ -220,6 +220,7 @@ class DepthRecovery(Recovery[Depth]):
         """Continuity is lost over a connection that goes on."""
         _log.info("%s: %s; asking for a new snapshot", self._rule.name, reason)
         self._stats.gaps += 1
+        self.loss_reason = reason
         self._await_snapshot()
 
     def _begin_epoch(self, diff: OrderBookDiff, discontinuity: Discontinuity) -> None:

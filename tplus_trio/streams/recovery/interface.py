@@ -49,6 +49,8 @@ class Recovery(Generic[T]):
     retry_after: float = 0.0
     #: Seconds after the present `generation` began at which `expire` has to be called; None for never.
     hold_timeout: float | None = None
+    #: Why items were last missed, for a person to read.
+    loss_reason: str = ""
 
     def __init__(self, now_ns: Callable[[], int], stats: ConnectionCounts) -> None:
         self._now_ns = now_ns
@@ -73,8 +75,9 @@ class Recovery(Generic[T]):
     def do_without(self) -> None:
         """REST could not be asked, and `is_optional` is true."""
 
-    def lost(self, reason: str) -> None:  # noqa: ARG002 - for the gaps of subclasses
+    def lost(self, reason: str) -> None:
         """Items may be missed from now on, for this reason."""
+        self.loss_reason = reason
         # However often it takes to connect again, it is one loss.
         if self._begun and not self._is_lost:
             self._is_lost = True
