@@ -19,7 +19,8 @@ from tests.simulation.settings import Settings
 from tests.simulation.traders import Traders
 from tplus_trio import codec
 from tplus_trio.models import AssetIdentifier, KlinesPage, Side, Timebar, UserTrade
-from tplus_trio.testing import Exchange, MemoryNetwork, Request, candles, desk, history
+from tplus_trio.testing import Exchange, MemoryNetwork, Request
+from tplus_trio.testing.exchange import candles, trade_history
 
 from .checkers import Facts
 
@@ -73,8 +74,8 @@ class Theatre(Protocol):
 def short_memory(items: int) -> Generator[None]:
     """Let exchanges keep less history: it has reached its full length soon, and does not look like a leak."""
     with (
-        mock.patch.object(history, "MOST_HISTORY", items),
-        mock.patch.object(desk, "_MOST_DONE", items),
+        mock.patch.object(trade_history, "MOST_HISTORY", items),
+        mock.patch.object(order_manager, "_MOST_DONE", items),
         mock.patch.object(candles, "_MOST_BARS", items),
     ):
         yield
@@ -236,7 +237,7 @@ class Stage:
 
     def _trim(self) -> None:
         """Let every history have its least length, so that one quiet moment is like another."""
-        inside, least = self._exchange._venue, history.MOST_HISTORY
+        inside, least = self._exchange._venue, trade_history.MOST_HISTORY
         listed = [listing.trades for listing in inside.listings.values()]
         for trades in (inside.trades, *listed):
             del trades[:-least]

@@ -17,7 +17,7 @@ from tests.helpers.raw_client import SECOND, Clock, call, messages, refused, sig
 from tplus_trio import MarketDataClient, OrderBookClient, OrderRemovedEvent
 from tplus_trio.models import GTC, GTD, Interval, PositionUpdate
 from tplus_trio.testing import Exchange, Faults, MemoryNetwork, Response, serve
-from tplus_trio.testing.faults import _WITHDRAWN
+from tplus_trio.testing.exchange.faults.faults import _WITHDRAWN
 from tplus_trio.users import User
 
 ALICE = User()

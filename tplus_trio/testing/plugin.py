@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tplus_trio.testing.claims import claim, gets, reason_against
-from tplus_trio.testing.crashes import CrashWatch, watch_crashes
+from tplus_trio.testing.exchange.crash_log import CrashWatch, watch_crashes
+from tplus_trio.testing.plugin_selection import claim, gets, reason_against
 
 if TYPE_CHECKING:
     from tplus_trio import MarketDataClient, OrderBookClient, User
@@ -115,7 +115,7 @@ def _describe(crashes: list[Exception]) -> str:
 @pytest.fixture
 def exchange() -> Exchange:
     """An embedded exchange with one market, 200, whose book is empty."""
-    from tplus_trio.testing.exchange import Exchange  # noqa: PLC0415 - loaded when used
+    from tplus_trio.testing.exchange.exchange import Exchange  # noqa: PLC0415 - loaded when used
 
     exchange = Exchange()
     exchange.add_market(200)
@@ -127,7 +127,7 @@ async def network(exchange: Exchange, request: pytest.FixtureRequest) -> AsyncGe
     """The network between the clients and the exchange, with its faults. ``tplus_network`` says what it is like."""
     import trio  # noqa: PLC0415 - loaded when used
 
-    from tplus_trio.testing.network import MemoryNetwork  # noqa: PLC0415 - loaded when used
+    from tplus_trio.testing.network.memory_network import MemoryNetwork  # noqa: PLC0415 - loaded when used
 
     if not trio.lowlevel.in_trio_run():
         pytest.fail("`network` of tplus_trio needs trio, and another event loop runs this test", pytrace=False)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tplus_trio.models import Trade
-from tplus_trio.testing.depth import Level, number_text
+from tplus_trio.testing.exchange.depth_book import Level, number_text
 
 __all__ = ["ticker_json"]
 

@@ -11,10 +11,10 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from tplus_trio.arguments import check_count, check_instance, check_number
-from tplus_trio.testing.armed import Armed, path_prefix
-from tplus_trio.testing.feeds import Hub
-from tplus_trio.testing.history import TradeIds
-from tplus_trio.testing.messages import Response, as_list, as_object
+from tplus_trio.testing.exchange.faults.pending import Armed, path_prefix
+from tplus_trio.testing.exchange.feeds import Hub
+from tplus_trio.testing.exchange.http_messages import Response, as_list, as_object
+from tplus_trio.testing.exchange.trade_history import TradeIds
 
 __all__ = ["DataFaults"]
 

@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tplus_trio.models import AssetIdentifier, Trade
-from tplus_trio.testing.depth import Level
-from tplus_trio.testing.messages import as_list, as_object
-from tplus_trio.testing.tape import Tape, TapeAnswer, TapeEntry, TapeFrame
-from tplus_trio.testing.venue import Listing, Venue
+from tplus_trio.testing.exchange.depth_book import Level
+from tplus_trio.testing.exchange.http_messages import as_list, as_object
+from tplus_trio.testing.exchange.market_state import Listing, Venue
+from tplus_trio.testing.replay.tape import Tape, TapeAnswer, TapeEntry, TapeFrame
 
 __all__ = ["TapeDeck"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tplus_trio.testing.control import SUBPROTOCOL, ControlChannel
-from tplus_trio.testing.feeds import Subscription
-from tplus_trio.testing.messages import clean_path, error
-from tplus_trio.testing.rest import GATEWAY_PREFIX
-from tplus_trio.testing.rest_orders import OrderRequests
-from tplus_trio.testing.user_trades import UserTrades
-from tplus_trio.testing.venue import Venue, dumps, trade_json
+from tplus_trio.testing.exchange.endpoints.control_channel import SUBPROTOCOL, ControlChannel
+from tplus_trio.testing.exchange.endpoints.rest import GATEWAY_PREFIX
+from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests
+from tplus_trio.testing.exchange.feeds import Subscription
+from tplus_trio.testing.exchange.http_messages import clean_path, error
+from tplus_trio.testing.exchange.market_state import Venue, dumps, trade_json
+from tplus_trio.testing.exchange.user_trades import UserTrades
 
 __all__ = ["Gate"]
 

@@ -12,15 +12,15 @@ import attrs
 
 from tplus_trio.models import AssetIdentifier, Market, Trade
 from tplus_trio.models.trade import TradeStatus
-from tplus_trio.testing.accounts import Accounts
-from tplus_trio.testing.candles import Candles, candle_json
-from tplus_trio.testing.depth import DepthBook, Level, encode_diff, encode_snapshot, number_text
-from tplus_trio.testing.engine import Engine
-from tplus_trio.testing.faults import Faults
-from tplus_trio.testing.feeds import Hub
-from tplus_trio.testing.history import Revisions, TradeIds, remember
-from tplus_trio.testing.messages import error
-from tplus_trio.testing.ticker import ticker_json
+from tplus_trio.testing.exchange.accounts import Accounts
+from tplus_trio.testing.exchange.candles import Candles, candle_json
+from tplus_trio.testing.exchange.depth_book import DepthBook, Level, encode_diff, encode_snapshot, number_text
+from tplus_trio.testing.exchange.faults.faults import Faults
+from tplus_trio.testing.exchange.feeds import Hub
+from tplus_trio.testing.exchange.http_messages import error
+from tplus_trio.testing.exchange.market_ticker import ticker_json
+from tplus_trio.testing.exchange.trade_history import Revisions, TradeIds, remember
+from tplus_trio.testing.matching.engine import Engine
 
 __all__ = ["Listing", "Venue", "dumps", "trade_json"]
 

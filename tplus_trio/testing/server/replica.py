@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from tplus_trio.models import OrderBook
-from tplus_trio.testing.exchange import Exchange
-from tplus_trio.testing.feeds import Subscription
-from tplus_trio.testing.messages import Request, Response, json_response
-from tplus_trio.testing.rest import GATEWAY_PREFIX
+from tplus_trio.testing.exchange.endpoints.rest import GATEWAY_PREFIX
+from tplus_trio.testing.exchange.exchange import Exchange
+from tplus_trio.testing.exchange.feeds import Subscription
+from tplus_trio.testing.exchange.http_messages import Request, Response, json_response
 
 __all__ = ["Replica"]
 

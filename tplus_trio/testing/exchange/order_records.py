@@ -25,9 +25,9 @@ from tplus_trio.models import (
     TriggerBelow,
     validate_order_id,
 )
-from tplus_trio.testing.engine import OrderState
-from tplus_trio.testing.messages import as_object
-from tplus_trio.testing.venue import Listing
+from tplus_trio.testing.exchange.http_messages import as_object
+from tplus_trio.testing.exchange.market_state import Listing
+from tplus_trio.testing.matching.engine import OrderState
 
 __all__ = [
     "Details",

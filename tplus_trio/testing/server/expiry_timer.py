@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from tplus_trio.scopes import ServiceTasks
-from tplus_trio.testing.exchange import Exchange
+from tplus_trio.testing.exchange.exchange import Exchange
 
 __all__ = ["ExpiryTimer", "expiring_orders"]
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tplus_trio.models import Interval, Timebar, Trade
-from tplus_trio.testing.depth import number_text
+from tplus_trio.testing.exchange.depth_book import number_text
 
 __all__ = ["Candles", "candle_json"]
 

@@ -20,11 +20,11 @@ import trio.abc
 
 from tplus_trio.arguments import check_count, check_number
 from tplus_trio.scopes import ServiceTasks, open_service_tasks
-from tplus_trio.testing.exchange import Exchange
-from tplus_trio.testing.expiry import ExpiryTimer
-from tplus_trio.testing.front import listen, serve_stream
-from tplus_trio.testing.pipe import DEFAULT_CAPACITY, Conditions, MemoryStream, Pipe
-from tplus_trio.testing.replica import Replica
+from tplus_trio.testing.exchange.exchange import Exchange
+from tplus_trio.testing.network.pipe import DEFAULT_CAPACITY, Conditions, MemoryStream, Pipe
+from tplus_trio.testing.server.expiry_timer import ExpiryTimer
+from tplus_trio.testing.server.replica import Replica
+from tplus_trio.testing.server.server import listen, serve_stream
 
 __all__ = ["MemoryNetwork"]
 

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from tplus_trio.testing.messages import as_list, as_object
+from tplus_trio.testing.exchange.http_messages import as_list, as_object
 
 __all__ = ["cancel_text", "is_public_key", "order_text", "replace_text", "signature_is_good"]
 

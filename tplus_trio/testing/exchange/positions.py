@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from tplus_trio.models import AssetIdentifier, UserTrade
-from tplus_trio.testing.depth import number_text
+from tplus_trio.testing.exchange.depth_book import number_text
 
 __all__ = ["basis_json", "positions_json"]
 

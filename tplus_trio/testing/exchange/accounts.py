@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tplus_trio.testing.messages import error
-from tplus_trio.testing.signatures import is_public_key, signature_is_good
+from tplus_trio.testing.exchange.http_messages import error
+from tplus_trio.testing.exchange.signatures import is_public_key, signature_is_good
 
 __all__ = ["Accounts"]
 

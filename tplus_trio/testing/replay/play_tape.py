@@ -7,8 +7,8 @@ from typing import Final
 
 import trio
 
-from tplus_trio.testing.exchange import Exchange
-from tplus_trio.testing.tape import Tape
+from tplus_trio.testing.exchange.exchange import Exchange
+from tplus_trio.testing.replay.tape import Tape
 
 __all__ = ["play"]
 

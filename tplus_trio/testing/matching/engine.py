@@ -10,7 +10,8 @@ from typing import Final
 import attrs
 
 from tplus_trio.models import GTD, AssetIdentifier, LimitOrderDetails, Side
-from tplus_trio.testing.engine_events import (
+from tplus_trio.testing.matching.book_side import Ladder
+from tplus_trio.testing.matching.engine_events import (
     Accepted,
     Amended,
     Done,
@@ -24,7 +25,6 @@ from tplus_trio.testing.engine_events import (
     RejectReason,
     Replaced,
 )
-from tplus_trio.testing.ladder import Ladder
 
 __all__ = [
     "Accepted",

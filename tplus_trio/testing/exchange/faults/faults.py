@@ -9,14 +9,14 @@ import attrs
 
 from tplus_trio.arguments import check_count, check_instance, check_number
 from tplus_trio.models import AssetIdentifier
-from tplus_trio.testing.accounts import Accounts
-from tplus_trio.testing.armed import Armed, feed_path, path_prefix
-from tplus_trio.testing.data_faults import DataFaults
-from tplus_trio.testing.depth import DepthBook
-from tplus_trio.testing.feeds import Hub
-from tplus_trio.testing.frames import WireBytes, fragmented
-from tplus_trio.testing.history import TradeIds
-from tplus_trio.testing.messages import Rejection, Response, error
+from tplus_trio.testing.exchange.accounts import Accounts
+from tplus_trio.testing.exchange.depth_book import DepthBook
+from tplus_trio.testing.exchange.faults.data_faults import DataFaults
+from tplus_trio.testing.exchange.faults.pending import Armed, feed_path, path_prefix
+from tplus_trio.testing.exchange.feeds import Hub
+from tplus_trio.testing.exchange.http_messages import Rejection, Response, error
+from tplus_trio.testing.exchange.trade_history import TradeIds
+from tplus_trio.testing.wire_frames import WireBytes, fragmented
 
 __all__ = ["Faults"]
 
@@ -352,7 +352,7 @@ class Faults(DataFaults):
     def send_wire(self, path: str, data: bytes) -> None:
         """Write bytes into everyone's connection on ``path`` as they are, between two frames.
 
-        :mod:`tplus_trio.testing.frames` makes frames to send, legal or not.
+        :mod:`tplus_trio.testing.wire_frames` makes frames to send, legal or not.
         """
         self._hub.publish(feed_path(path), WireBytes(data))
 

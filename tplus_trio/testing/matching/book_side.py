@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from tplus_trio.models import Side
-from tplus_trio.testing.engine_events import LevelChanged, OrderState
+from tplus_trio.testing.matching.engine_events import LevelChanged, OrderState
 
 __all__ = ["Ladder"]
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from tplus_trio.testing.messages import Rejection, as_list, as_object
-from tplus_trio.testing.rest_orders import OrderRequests
-from tplus_trio.testing.venue import dumps
+from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests
+from tplus_trio.testing.exchange.http_messages import Rejection, as_list, as_object
+from tplus_trio.testing.exchange.market_state import dumps
 
 __all__ = ["SUBPROTOCOL", "ControlChannel"]
 

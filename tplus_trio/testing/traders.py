@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from tplus_trio.models import IOC, AssetIdentifier, Side
-from tplus_trio.testing.exchange import Exchange
+from tplus_trio.testing.exchange.exchange import Exchange
 
 __all__ = ["Population"]
 

@@ -28,21 +28,21 @@ from tplus_trio.models import (
 )
 from tplus_trio.models.numbers import to_decimal
 from tplus_trio.models.trade import TradeStatus
-from tplus_trio.testing.accounts import Accounts
 from tplus_trio.testing.clock import WallClock
-from tplus_trio.testing.crashes import CrashLog
-from tplus_trio.testing.deck import TapeDeck
-from tplus_trio.testing.depth import Level
-from tplus_trio.testing.desk import Desk
-from tplus_trio.testing.faults import Faults
-from tplus_trio.testing.feeds import Subscription
-from tplus_trio.testing.gate import Gate
-from tplus_trio.testing.messages import Rejection, Request, Response
-from tplus_trio.testing.orders import Details, order_response, unsigned_order
-from tplus_trio.testing.rest import MarketData, Router
-from tplus_trio.testing.rest_orders import OrderRequests, order_routes
-from tplus_trio.testing.tape import Tape, TapeEntry
-from tplus_trio.testing.venue import Venue, dumps
+from tplus_trio.testing.exchange.accounts import Accounts
+from tplus_trio.testing.exchange.crash_log import CrashLog
+from tplus_trio.testing.exchange.depth_book import Level
+from tplus_trio.testing.exchange.endpoints.rest import MarketData, Router
+from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests, order_routes
+from tplus_trio.testing.exchange.endpoints.subscription_router import Gate
+from tplus_trio.testing.exchange.faults.faults import Faults
+from tplus_trio.testing.exchange.feeds import Subscription
+from tplus_trio.testing.exchange.http_messages import Rejection, Request, Response
+from tplus_trio.testing.exchange.market_state import Venue, dumps
+from tplus_trio.testing.exchange.order_manager import Desk
+from tplus_trio.testing.exchange.order_records import Details, order_response, unsigned_order
+from tplus_trio.testing.exchange.replay_player import TapeDeck
+from tplus_trio.testing.replay.tape import Tape, TapeEntry
 from tplus_trio.users.user import User
 
 __all__ = ["Exchange"]

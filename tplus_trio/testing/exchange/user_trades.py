@@ -9,10 +9,10 @@ import attrs
 
 from tplus_trio.models import Trade, UserTrade
 from tplus_trio.models.trade import TradeStatus
-from tplus_trio.testing.depth import number_text
-from tplus_trio.testing.history import remember
-from tplus_trio.testing.positions import positions_json
-from tplus_trio.testing.venue import Venue
+from tplus_trio.testing.exchange.depth_book import number_text
+from tplus_trio.testing.exchange.market_state import Venue
+from tplus_trio.testing.exchange.positions import positions_json
+from tplus_trio.testing.exchange.trade_history import remember
 
 __all__ = ["UserTrades", "user_trade_json"]
 

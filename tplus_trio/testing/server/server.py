@@ -17,11 +17,11 @@ import trio_websocket
 from wsproto.utilities import LocalProtocolError
 
 from tplus_trio.scopes import open_service_tasks
-from tplus_trio.testing.exchange import Exchange
-from tplus_trio.testing.expiry import expiring_orders
-from tplus_trio.testing.feeds import Subscription
-from tplus_trio.testing.frames import on_the_wire
-from tplus_trio.testing.messages import JSON, Rejection, Request, Response
+from tplus_trio.testing.exchange.exchange import Exchange
+from tplus_trio.testing.exchange.feeds import Subscription
+from tplus_trio.testing.exchange.http_messages import JSON, Rejection, Request, Response
+from tplus_trio.testing.server.expiry_timer import expiring_orders
+from tplus_trio.testing.wire_frames import on_the_wire
 
 __all__ = ["listen", "serve", "serve_stream"]
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from tplus_trio.models import Side, UserTrade
-from tplus_trio.testing.desk import Desk
-from tplus_trio.testing.messages import Rejection, Response, as_list, as_object, error, json_response
-from tplus_trio.testing.orders import (
+from tplus_trio.testing.exchange.endpoints.rest import MAX_PAGE, Call, Handler, integer, page_of
+from tplus_trio.testing.exchange.http_messages import Rejection, Response, as_list, as_object, error, json_response
+from tplus_trio.testing.exchange.market_state import Listing, Venue
+from tplus_trio.testing.exchange.order_manager import Desk
+from tplus_trio.testing.exchange.order_records import (
     NewOrder,
     Record,
     Replacement,
@@ -19,11 +21,9 @@ from tplus_trio.testing.orders import (
     read_trigger,
     read_units,
 )
-from tplus_trio.testing.positions import basis_json
-from tplus_trio.testing.rest import MAX_PAGE, Call, Handler, integer, page_of
-from tplus_trio.testing.signatures import cancel_text, order_text, replace_text, signature_is_good
-from tplus_trio.testing.user_trades import user_trade_json
-from tplus_trio.testing.venue import Listing, Venue
+from tplus_trio.testing.exchange.positions import basis_json
+from tplus_trio.testing.exchange.signatures import cancel_text, order_text, replace_text, signature_is_good
+from tplus_trio.testing.exchange.user_trades import user_trade_json
 
 __all__ = ["MAX_BATCH", "OrderRequests", "order_routes"]
 

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 import attrs
 
 from tplus_trio.models import Interval
-from tplus_trio.testing.candles import Candles, candle_json
-from tplus_trio.testing.messages import Rejection, Request, Response, as_object, error, json_response
-from tplus_trio.testing.venue import Venue, trade_json
+from tplus_trio.testing.exchange.candles import Candles, candle_json
+from tplus_trio.testing.exchange.http_messages import Rejection, Request, Response, as_object, error, json_response
+from tplus_trio.testing.exchange.market_state import Venue, trade_json
 
 __all__ = ["MAX_PAGE", "Call", "Handler", "MarketData", "Router", "integer", "page_of"]
 

@@ -10,8 +10,12 @@ from typing import Any, Final
 import attrs
 
 from tplus_trio.models import LimitOrderDetails, Side, TriggerAbove, UserTrade
-from tplus_trio.testing.depth import Level
-from tplus_trio.testing.engine import (
+from tplus_trio.testing.exchange.depth_book import Level
+from tplus_trio.testing.exchange.http_messages import error
+from tplus_trio.testing.exchange.market_state import Listing, Venue
+from tplus_trio.testing.exchange.order_records import NewOrder, Record, Replacement
+from tplus_trio.testing.exchange.user_trades import UserTrades
+from tplus_trio.testing.matching.engine import (
     Accepted,
     Amended,
     Done,
@@ -23,10 +27,6 @@ from tplus_trio.testing.engine import (
     Rejected,
     Replaced,
 )
-from tplus_trio.testing.messages import error
-from tplus_trio.testing.orders import NewOrder, Record, Replacement
-from tplus_trio.testing.user_trades import UserTrades
-from tplus_trio.testing.venue import Listing, Venue
 
 __all__ = ["Desk"]
 
