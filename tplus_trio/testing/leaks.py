@@ -13,7 +13,7 @@ import trio.testing
 
 __all__ = ["assert_no_leaks"]
 
-_OWN_ROOM: Final = str(Path(__file__).parent) + os.sep
+_TESTING_FOLDER: Final = str(Path(__file__).parent) + os.sep
 _DESCRIPTORS: Final = "/proc/self/fd" if Path("/proc/self/fd").is_dir() else "/dev/fd"
 _STEP: Final = 0.05
 
@@ -37,7 +37,7 @@ async def assert_no_leaks(*, grace: float = 1.0) -> AsyncGenerator[None]:
     Raises:
         AssertionError: Something was left; it is named. What the body raises comes first, and as it is.
     """
-    before = _all_there_is()
+    before = _tasks_and_descriptors()
     yield
     await trio.testing.wait_all_tasks_blocked()
     left = _left_since(before)
@@ -50,10 +50,10 @@ async def assert_no_leaks(*, grace: float = 1.0) -> AsyncGenerator[None]:
 
 
 def _left_since(before: Container[object]) -> dict[object, str]:
-    return {key: what for key, what in _all_there_is().items() if key not in before}
+    return {key: what for key, what in _tasks_and_descriptors().items() if key not in before}
 
 
-def _all_there_is() -> dict[object, str]:
+def _tasks_and_descriptors() -> dict[object, str]:
     """Tasks and descriptors, and what to call them."""
     tasks: dict[object, str] = {task: f"task {task.name}" for task in _tasks()}
     return tasks | dict(_descriptors())
@@ -66,7 +66,7 @@ def _tasks() -> Iterator[trio.lowlevel.Task]:
     while waiting:
         task = waiting.pop()
         coroutine: Any = task.coro
-        if _code_file(coroutine).startswith(_OWN_ROOM):
+        if _code_file(coroutine).startswith(_TESTING_FOLDER):
             continue
         yield task
         waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]

@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tplus_trio.testing.exchange.crash_log import CrashWatch, watch_crashes
-from tplus_trio.testing.plugin_selection import claim, gets, reason_against
+from tplus_trio.testing.plugin_selection import gets_fixture, mark_for_trio, refusal_reason
 
 if TYPE_CHECKING:
     from tplus_trio import MarketDataClient, OrderBookClient, User
     from tplus_trio.testing import Exchange, MemoryNetwork
 
 _OURS: Final = frozenset({"exchange", "network", "market_data", "order_book", "user", "over_tcp"})
-_CRASHES: Final = pytest.StashKey[CrashWatch]()
+_CRASH_WATCH: Final = pytest.StashKey[CrashWatch]()
 _CONDITIONS: Final = ("latency", "bandwidth", "seed", "capacity")
 
 
@@ -48,19 +48,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave asynchronous tests with our fixtures to pytest-trio."""
     for item in items:
         if isinstance(item, pytest.Function) and not _OURS.isdisjoint(item.fixturenames):
-            claim(item)
+            mark_for_trio(item)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Refuse what no event loop can run before a fixture is made, so that nothing but the reason is shown."""
-    if (reason := reason_against(item)) is not None:
+    if (reason := refusal_reason(item)) is not None:
         pytest.fail(reason, pytrace=False)
 
 
 def _refuse_bad_conditions(item: pytest.Item) -> None:
     fixtures: list[str] = getattr(item, "fixturenames", [])
-    if gets(item, "over_tcp") and "autojump_clock" in fixtures:
+    if gets_fixture(item, "over_tcp") and "autojump_clock" in fixtures:
         pytest.fail("over_tcp needs real time: a clock that jumps does not wait for sockets", pytrace=False)
     marker = item.get_closest_marker("tplus_network")
     if marker is not None and (marker.args or not marker.kwargs.keys() <= set(_CONDITIONS)):
@@ -71,7 +71,7 @@ def _refuse_bad_conditions(item: pytest.Item) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Watch every exchange while a test and its fixtures run, also one that the test makes itself."""
     with watch_crashes() as watch:
-        item.stash[_CRASHES] = watch
+        item.stash[_CRASH_WATCH] = watch
         return (yield)
 
 
@@ -103,7 +103,7 @@ def _fail_for_crashes(item: pytest.Item) -> None:
 
 
 def _crashes_of(item: pytest.Item) -> list[Exception]:
-    watch = item.stash.get(_CRASHES, None)
+    watch = item.stash.get(_CRASH_WATCH, None)
     return [] if watch is None else watch.take()
 
 

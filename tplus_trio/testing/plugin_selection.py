@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-__all__ = ["claim", "gets", "reason_against"]
+__all__ = ["gets_fixture", "mark_for_trio", "refusal_reason"]
 
 _PACKAGE: Final = "tplus_trio"
 _PLUGIN: Final = "tplus_trio.testing.plugin"
@@ -20,24 +20,24 @@ _ANYIO_FIXTURE: Final = "anyio_backend"
 Fixture = pytest.FixtureDef[Any]
 
 
-def claim(item: pytest.Function) -> None:
+def mark_for_trio(item: pytest.Function) -> None:
     """Mark an asynchronous test for pytest-trio if it is ours and nobody else's."""
     if not inspect.iscoroutinefunction(_test_function(item)) or _loop_of(item) is not None:
         return
     if item.get_closest_marker("trio") is not None or not _has_pytest_trio(item.config):
         return
-    if any(_is_ours(chain) for _, chain in _chains_of(item)):
+    if any(_is_from_this_plugin(chain) for _, chain in _chains_of(item)):
         item.add_marker(pytest.mark.trio)
 
 
-def gets(item: pytest.Item, name: str) -> bool:
+def gets_fixture(item: pytest.Item, name: str) -> bool:
     """Whether the test gets our fixture of this name, or an override of it."""
     return isinstance(item, pytest.Function) and any(
-        _is_ours(chain) for known, chain in _chains_of(item) if known == name
+        _is_from_this_plugin(chain) for known, chain in _chains_of(item) if known == name
     )
 
 
-def reason_against(item: pytest.Item) -> str | None:
+def refusal_reason(item: pytest.Item) -> str | None:
     """Why the test cannot work with the fixtures that it gets, in a sentence; None if it can."""
     if not isinstance(item, pytest.Function):
         return None
@@ -92,7 +92,7 @@ def _chains_of(item: pytest.Function) -> Iterator[tuple[str, list[Fixture]]]:
             yield name, list(chain)
 
 
-def _is_ours(chain: list[Fixture]) -> bool:
+def _is_from_this_plugin(chain: list[Fixture]) -> bool:
     """Whether the definition in use is ours, or overrides ours: by asking for it, or with an object of this package.
 
     A project's own fixture of the same name is neither.

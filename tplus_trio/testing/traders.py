@@ -19,7 +19,7 @@ _TRADERS: Final = 8
 _SPREAD: Final = 30
 #: …and how many of them: on about 20 different ones.
 _ORDERS: Final = 36
-_MOST_QUANTITY: Final = 2_000
+_MAX_QUANTITY: Final = 2_000
 
 
 @attrs.frozen
@@ -30,7 +30,7 @@ class _Placed:
 
 
 @attrs.define
-class _Crowd:
+class _TradedMarket:
     """What the traders of one market think, and have in its book (or had: it may have traded)."""
 
     asset: AssetIdentifier
@@ -67,10 +67,11 @@ class Population:
         self._rate = rate
         self._random = random.Random(seed)
         self._traders = [self._random.randbytes(32).hex() for _ in range(_TRADERS)]
-        self._crowds = [
-            _Crowd(exchange.add_market(asset).asset_id, self._random.randrange(5_000, 500_000)) for asset in assets
+        self._traded_markets = [
+            _TradedMarket(exchange.add_market(asset).asset_id, self._random.randrange(5_000, 500_000))
+            for asset in assets
         ]
-        if not self._crowds:
+        if not self._traded_markets:
             raise ValueError("a population needs at least one asset")
         self._placed = 0
 
@@ -81,24 +82,24 @@ class Population:
 
     def settle(self) -> None:
         """Fill the books up to about their usual size, at once."""
-        for crowd in self._crowds:
+        for traded in self._traded_markets:
             for side in (Side.BUY, Side.SELL):
-                while len(crowd.orders[side]) < _ORDERS:
-                    self._place(crowd, side)
+                while len(traded.orders[side]) < _ORDERS:
+                    self._place(traded, side)
 
     def step(self) -> None:
         """Do one thing in one market: place, cancel, or take."""
-        crowd = self._random.choice(self._crowds)
-        crowd.middle = max(_SPREAD + 1, crowd.middle + self._random.choice((-1, 0, 0, 0, 1)))
+        traded = self._random.choice(self._traded_markets)
+        traded.middle = max(_SPREAD + 1, traded.middle + self._random.choice((-1, 0, 0, 0, 1)))
         side = self._random.choice((Side.BUY, Side.SELL))
-        orders = crowd.orders[side]
+        orders = traded.orders[side]
         action = self._random.random()
         if action < 0.1:
-            self._take(crowd, side)
+            self._take(traded, side)
         elif len(orders) < _ORDERS or (action < 0.5 and len(orders) < 2 * _ORDERS):
-            self._place(crowd, side)
+            self._place(traded, side)
         else:
-            self._cancel(crowd, side)
+            self._cancel(traded, side)
 
     async def run(self) -> None:
         """Fill the books, then act at the population's rate, on trio's clock, until cancelled."""
@@ -107,27 +108,27 @@ class Population:
             await trio.sleep(self._random.expovariate(self._rate))
             self.step()
 
-    def _place(self, crowd: _Crowd, side: Side) -> None:
+    def _place(self, traded: _TradedMarket, side: Side) -> None:
         ticks = self._random.randint(1, _SPREAD)
-        price = crowd.middle - ticks if side is Side.BUY else crowd.middle + ticks
+        price = traded.middle - ticks if side is Side.BUY else traded.middle + ticks
         self._placed += 1
         order = _Placed(self._random.choice(self._traders), f"sim-{self._placed}", price)
-        quantity = self._random.randint(1, _MOST_QUANTITY)
-        self._exchange.place(order.trader, crowd.asset, side, price, quantity, order_id=order.order_id)
-        crowd.orders[side].append(order)
+        quantity = self._random.randint(1, _MAX_QUANTITY)
+        self._exchange.place(order.trader, traded.asset, side, price, quantity, order_id=order.order_id)
+        traded.orders[side].append(order)
 
-    def _take(self, crowd: _Crowd, side: Side) -> None:
+    def _take(self, traded: _TradedMarket, side: Side) -> None:
         """Trade against the other side, at up to a few ticks from the middle."""
-        price = crowd.middle + (3 if side is Side.BUY else -3)
-        quantity = self._random.randint(1, _MOST_QUANTITY)
+        price = traded.middle + (3 if side is Side.BUY else -3)
+        quantity = self._random.randint(1, _MAX_QUANTITY)
         trader = self._random.choice(self._traders)
-        self._exchange.place(trader, crowd.asset, side, price, quantity, time_in_force=IOC())
+        self._exchange.place(trader, traded.asset, side, price, quantity, time_in_force=IOC())
 
-    def _cancel(self, crowd: _Crowd, side: Side) -> None:
+    def _cancel(self, traded: _TradedMarket, side: Side) -> None:
         """Give up one of two orders, the one further from the middle."""
-        orders = crowd.orders[side]
+        orders = traded.orders[side]
         one, other = self._random.randrange(len(orders)), self._random.randrange(len(orders))
-        index = max(one, other, key=lambda i: abs(orders[i].price - crowd.middle))
+        index = max(one, other, key=lambda i: abs(orders[i].price - traded.middle))
         order = orders.pop(index)
         if self._exchange.is_open(order.trader, order.order_id):
             self._exchange.cancel(order.trader, order.order_id)

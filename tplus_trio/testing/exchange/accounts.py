@@ -12,7 +12,7 @@ from tplus_trio.testing.exchange.signatures import is_public_key, signature_is_g
 
 __all__ = ["Accounts"]
 
-_MOST_NONCES: Final = 10_000
+_MAX_NONCES: Final = 10_000
 
 
 class Accounts:
@@ -43,7 +43,7 @@ class Accounts:
             raise error(400, "INVALID_PUBLIC_KEY", "a public key is 64 lower-case hex digits")
         nonce = str(self._random.randrange(10**17, 10**18))
         self._nonces[nonce] = public_key
-        if len(self._nonces) > _MOST_NONCES:
+        if len(self._nonces) > _MAX_NONCES:
             del self._nonces[next(iter(self._nonces))]
         return nonce
 

@@ -12,7 +12,7 @@ from tplus_trio.testing.exchange.depth_book import number_text
 
 __all__ = ["Candles", "candle_json"]
 
-_MOST_BARS: Final = 10_000
+_MAX_CANDLES: Final = 10_000
 _SECOND: Final = 1_000_000_000
 _DAY: Final = 86_400 * _SECOND
 #: The first Monday after the epoch, on which weeks are aligned.
@@ -83,7 +83,7 @@ class Candles:
             within: dict[tuple[int, int], list[Trade]] = {}
             for trade in self._trades:
                 within.setdefault(bounds_ns(interval, trade.timestamp_ns), []).append(trade)
-            newest = sorted(within, reverse=True)[:_MOST_BARS]
+            newest = sorted(within, reverse=True)[:_MAX_CANDLES]
             self._series[interval] = {bounds[0]: _candle_of(within[bounds], *bounds) for bounds in reversed(newest)}
         return self._series[interval]
 
@@ -108,7 +108,7 @@ def _count_in(bars: dict[int, Timebar], interval: Interval, trade: Trade) -> Non
     bar = bars.get(opened_ns)
     if bar is None:
         bars[opened_ns] = _candle_of([trade], opened_ns, closed_ns)
-        if len(bars) > _MOST_BARS:
+        if len(bars) > _MAX_CANDLES:
             del bars[min(bars)]
         return
     price = trade.price

@@ -34,14 +34,14 @@ from tplus_trio.testing.exchange.crash_log import CrashLog
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.endpoints.rest import MarketData, Router
 from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests, order_routes
-from tplus_trio.testing.exchange.endpoints.subscription_router import Gate
+from tplus_trio.testing.exchange.endpoints.subscription_router import SubscriptionRouter
 from tplus_trio.testing.exchange.faults.faults import Faults
 from tplus_trio.testing.exchange.feeds import Subscription
 from tplus_trio.testing.exchange.http_messages import Rejection, Request, Response
-from tplus_trio.testing.exchange.market_state import Venue, dumps
-from tplus_trio.testing.exchange.order_manager import Desk
+from tplus_trio.testing.exchange.market_state import MarketState, dumps
+from tplus_trio.testing.exchange.order_manager import OrderManager
 from tplus_trio.testing.exchange.order_records import Details, order_response, unsigned_order
-from tplus_trio.testing.exchange.replay_player import TapeDeck
+from tplus_trio.testing.exchange.replay_player import ReplayPlayer
 from tplus_trio.testing.replay.tape import Tape, TapeEntry
 from tplus_trio.users.user import User
 
@@ -75,23 +75,27 @@ class Exchange:
         #: expects them and takes them out (``exchange.crashes.clear()``).
         self.crashes: list[Exception] = CrashLog()
         accounts = Accounts(now_ns or WallClock(), token_ttl, seed)
-        self._venue = Venue(accounts)
-        self._desk = Desk(self._venue)
-        self._deck = TapeDeck(self._venue)
-        requests = OrderRequests(self._venue, self._desk)
-        self._gate = Gate(self._venue, requests, self._desk.trades)
+        self._market_state = MarketState(accounts)
+        self._order_manager = OrderManager(self._market_state)
+        self._replay_player = ReplayPlayer(self._market_state)
+        requests = OrderRequests(self._market_state, self._order_manager)
+        self._subscription_router = SubscriptionRouter(self._market_state, requests, self._order_manager.trades)
         self._router = Router(
-            self._venue, [*MarketData(self._venue).routes(), *order_routes(self._venue, self._desk, requests)]
+            self._market_state,
+            [
+                *MarketData(self._market_state).routes(),
+                *order_routes(self._market_state, self._order_manager, requests),
+            ],
         )
 
     @property
     def faults(self) -> Faults:
         """What can be made to go wrong."""
-        return self._venue.faults
+        return self._market_state.faults
 
     def now_ns(self) -> int:
         """The exchange's time, in nanoseconds since the Unix epoch, UTC."""
-        return self._venue.now_ns()
+        return self._market_state.now_ns()
 
     def add_market(
         self,
@@ -104,18 +108,18 @@ class Exchange:
         Raises:
             ValueError: ``asset`` is not an asset.
         """
-        listing = self._venue.add_market(AssetIdentifier(asset), book_price_decimals, book_quantity_decimals)
+        listing = self._market_state.add_market(AssetIdentifier(asset), book_price_decimals, book_quantity_decimals)
         return listing.market
 
     def add_market_maker(self, user: User | str) -> None:
         """Let a user listen to ``/intent/ws``."""
-        self._gate.market_makers.add(_key(user))
+        self._subscription_router.market_makers.add(_key(user))
 
     # Serving
 
     def handle(self, request: Request) -> Response:
         """Answer a REST request."""
-        self._desk.expire()
+        self._order_manager.expire()
         return self._router.handle(request)
 
     def subscribe(self, path: str, headers: Mapping[str, str] | None = None) -> Subscription:
@@ -128,25 +132,25 @@ class Exchange:
         Raises:
             Rejection: It is refused; ``response`` is the HTTP answer.
         """
-        return self._gate.subscribe(path, headers or {})
+        return self._subscription_router.subscribe(path, headers or {})
 
     # Looking
 
     def book(self, asset: AssetIdentifier | str | int) -> OrderBook:
         """A market's public depth as it is now, exactly."""
-        return self._venue.listing(asset).depth.snapshot()
+        return self._market_state.listing(asset).depth.snapshot()
 
     def orders(self, user: User | str) -> tuple[OrderResponse, ...]:
         """All orders of a user, newest first."""
-        return tuple(order_response(record) for record in reversed(self._desk.orders(_key(user))))
+        return tuple(order_response(record) for record in reversed(self._order_manager.orders(_key(user))))
 
     def is_open(self, user: User | str, order_id: str) -> bool:
         """Whether a user's order rests in the book, or waits for its trigger."""
-        return self._desk.is_open(_key(user), order_id)
+        return self._order_manager.is_open(_key(user), order_id)
 
     def trades(self, asset: AssetIdentifier | str | int | None = None) -> tuple[Trade, ...]:
         """All trades, or those of one market, oldest first."""
-        return tuple(self._venue.trades if asset is None else self._venue.listing(asset).trades)
+        return tuple(self._market_state.trades if asset is None else self._market_state.listing(asset).trades)
 
     def trade_history(self, start: int = 0) -> list[tuple[int, Trade]]:
         """Every state that each trade of every market had, in order, and when it was recorded (ns).
@@ -154,31 +158,31 @@ class Exchange:
         Args:
             start: How many of the first states to leave out.
         """
-        return self._venue.revisions.since(start)
+        return self._market_state.revisions.since(start)
 
     def user_trades(self, user: User | str) -> tuple[UserTrade, ...]:
         """All trades of a user, oldest first; one of a user with himself does not happen."""
-        return tuple(self._desk.trades.of(_key(user)))
+        return tuple(self._order_manager.trades.of(_key(user)))
 
     @property
     def markets(self) -> tuple[Market, ...]:
         """The markets, in the order in which they were listed."""
-        return tuple(listing.market for listing in self._venue.listings.values())
+        return tuple(listing.market for listing in self._market_state.listings.values())
 
     @property
     def connections(self) -> int:
         """How many feeds are being listened to."""
-        return len(self._venue.hub)
+        return len(self._market_state.hub)
 
     @property
     def backlog(self) -> int:
         """How many messages the slowest listener has yet to fetch."""
-        return self._venue.hub.backlog
+        return self._market_state.hub.backlog
 
     @property
     def requests(self) -> Counter[tuple[str, str]]:
         """How often each ``(method, path)`` was requested over REST."""
-        return self._venue.requests
+        return self._market_state.requests
 
     @property
     def snapshot_requests(self) -> int:
@@ -193,7 +197,7 @@ class Exchange:
     @property
     def sign_ins(self) -> int:
         """How many tokens were handed out."""
-        return self._venue.accounts.sign_ins
+        return self._market_state.accounts.sign_ins
 
     # Acting for tests: nobody signs, everything else is as if they had
 
@@ -222,7 +226,7 @@ class Exchange:
         Raises:
             ValueError: There is no such market, or the id was used before.
         """
-        listing = self._venue.listing(asset)
+        listing = self._market_state.listing(asset)
         details: Details
         if price_units is None:
             details = MarketOrderDetails(MarketQuantity(base_asset=MarketBaseQuantity(quantity_units)))
@@ -236,8 +240,8 @@ class Exchange:
             details,
             now_ns=self.now_ns(),
         )
-        with _complaints():
-            answer = self._desk.create(listing, _key(user), order)
+        with _rejections_as_value_errors():
+            answer = self._order_manager.create(listing, _key(user), order)
         return OrderOperationResponse(**answer)
 
     def cancel(self, user: User | str, order_id: str) -> OrderOperationResponse:
@@ -246,28 +250,28 @@ class Exchange:
         Raises:
             ValueError: The user has no such order open.
         """
-        with _complaints():
-            return OrderOperationResponse(**self._desk.cancel(_key(user), order_id))
+        with _rejections_as_value_errors():
+            return OrderOperationResponse(**self._order_manager.cancel(_key(user), order_id))
 
     def expire_orders(self) -> None:
         """Remove the orders that have expired by now.
 
         Every request and order does so too, and so does whatever serves the exchange, at each order's time.
         """
-        self._desk.expire()
+        self._order_manager.expire()
 
     @property
     def next_expiry_ns(self) -> int | None:
         """When the next order expires, in nanoseconds since the Unix epoch; None while none will."""
-        return self._desk.next_expiry_ns
+        return self._order_manager.next_expiry_ns
 
     def watch_expiries(self, watcher: Callable[[], None]) -> None:
         """Call ``watcher`` each time that :attr:`next_expiry_ns` changes."""
-        self._desk.expiry_watchers.append(watcher)
+        self._order_manager.expiry_watchers.append(watcher)
 
     def unwatch_expiries(self, watcher: Callable[[], None]) -> None:
         """Call it no longer."""
-        self._desk.expiry_watchers.remove(watcher)
+        self._order_manager.expiry_watchers.remove(watcher)
 
     def publish_diff(
         self,
@@ -285,7 +289,7 @@ class Exchange:
         Returns:
             The diff's sequence number.
         """
-        return self._venue.publish_diff(self._venue.listing(asset), _levels(bids), _levels(asks))
+        return self._market_state.publish_diff(self._market_state.listing(asset), _levels(bids), _levels(asks))
 
     def publish_trade(
         self,
@@ -307,8 +311,8 @@ class Exchange:
             timestamp_ns: When it was; None is now.
             status: What it is at first; :meth:`change_trade` gives it another.
         """
-        return self._venue.publish_trade(
-            self._venue.listing(asset),
+        return self._market_state.publish_trade(
+            self._market_state.listing(asset),
             to_decimal(price),
             to_decimal(quantity),
             buyer_is_maker=buyer_is_maker,
@@ -333,14 +337,14 @@ class Exchange:
             ValueError: There is no such trade.
         """
         check_instance("status", status, str)
-        changed = self._venue.change_trade(trade, status)
-        self._desk.trades.change(trade, status)
+        changed = self._market_state.change_trade(trade, status)
+        self._order_manager.trades.change(trade, status)
         return changed
 
     def publish(self, path: str, message: Mapping[str, Any] | list[Any] | str) -> None:
         """Send everyone on a feed a message: text as it is, anything else as JSON."""
         text = message.encode() if isinstance(message, str) else dumps(message)
-        self._venue.broadcast(path, text)
+        self._market_state.broadcast(path, text)
 
     # Tapes
 
@@ -350,15 +354,15 @@ class Exchange:
         The markets on the tape are listed, and its first answers are served. :func:`~tplus_trio.testing.play`
         plays it.
         """
-        self._deck.load(tape)
+        self._replay_player.load(tape)
 
     def has_tape(self, tape: Tape) -> bool:
         """Whether a tape was loaded."""
-        return self._deck.has(tape)
+        return self._replay_player.has(tape)
 
     def play_entry(self, entry: TapeEntry) -> None:
         """Let one entry of a tape happen now."""
-        self._deck.play(entry)
+        self._replay_player.play(entry)
 
 
 def _key(user: User | str) -> str:
@@ -370,7 +374,7 @@ def _levels(pairs: Iterable[tuple[Decimal | int | str, Decimal | int | str]]) ->
 
 
 @contextmanager
-def _complaints() -> Generator[None]:
+def _rejections_as_value_errors() -> Generator[None]:
     """Turn a refusal into a ValueError for who is not on the other side of a network."""
     try:
         yield

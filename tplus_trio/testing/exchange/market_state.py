@@ -19,10 +19,10 @@ from tplus_trio.testing.exchange.faults.faults import Faults
 from tplus_trio.testing.exchange.feeds import Hub
 from tplus_trio.testing.exchange.http_messages import error
 from tplus_trio.testing.exchange.market_ticker import ticker_json
-from tplus_trio.testing.exchange.trade_history import Revisions, TradeIds, remember
+from tplus_trio.testing.exchange.trade_history import Revisions, TradeIds, append_bounded
 from tplus_trio.testing.matching.engine import Engine
 
-__all__ = ["Listing", "Venue", "dumps", "trade_json"]
+__all__ = ["Listing", "MarketState", "dumps", "trade_json"]
 
 _SECOND_NS: Final = 10**9
 
@@ -59,7 +59,7 @@ class Listing:
         return Decimal(units).scaleb(-self.market.book_quantity_decimals)
 
 
-class Venue:
+class MarketState:
     """Markets, public feeds, and the record of all trades."""
 
     def __init__(self, accounts: Accounts) -> None:
@@ -128,7 +128,7 @@ class Venue:
     def broadcast(self, path: str, message: bytes, *, user: str | None = None) -> None:
         """Publish on a feed."""
         if self.hub.listens(path):
-            self.hub.publish(path, self.faults.dress(path, message), user=user)
+            self.hub.publish(path, self.faults.apply_faults(path, message), user=user)
 
     def send_json(self, path: str, value: Any, *, user: str | None = None) -> None:
         """Publish a JSON value on a feed; nothing is encoded where nobody listens."""
@@ -183,7 +183,7 @@ class Venue:
         self.revisions.add(self.now_ns(), before, changed)
         listing.candles.change(changed)
         self._send_trade(changed)
-        self._tell_of_market(listing, changed)
+        self._publish_candle_and_ticker(listing, changed)
         return changed
 
     def _send_trade(self, trade: Trade) -> None:
@@ -192,14 +192,14 @@ class Venue:
 
     def record_trade(self, listing: Listing, trade: Trade) -> None:
         """Take a trade into the history, the candles and the ticker."""
-        self._trade_ids.pass_by(trade.trade_id)
-        remember(self.trades, trade)
-        remember(listing.trades, trade)
+        self._trade_ids.skip_used(trade.trade_id)
+        append_bounded(self.trades, trade)
+        append_bounded(listing.trades, trade)
         self.revisions.add(self.now_ns(), None, trade)
         listing.candles.add(trade)
-        self._tell_of_market(listing, trade)
+        self._publish_candle_and_ticker(listing, trade)
 
-    def _tell_of_market(self, listing: Listing, trade: Trade) -> None:
+    def _publish_candle_and_ticker(self, listing: Listing, trade: Trade) -> None:
         """Tell what a trade has changed in its market's candle and ticker."""
         candles, when_ns = listing.candles, trade.timestamp_ns
         self.send_json_from(f"/klines/diff/{listing.asset}", lambda: [candle_json(candles.at(when_ns))])

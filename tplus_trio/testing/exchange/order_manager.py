@@ -12,8 +12,8 @@ import attrs
 from tplus_trio.models import LimitOrderDetails, Side, TriggerAbove, UserTrade
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.http_messages import error
-from tplus_trio.testing.exchange.market_state import Listing, Venue
-from tplus_trio.testing.exchange.order_records import NewOrder, Record, Replacement
+from tplus_trio.testing.exchange.market_state import Listing, MarketState
+from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement
 from tplus_trio.testing.exchange.user_trades import UserTrades
 from tplus_trio.testing.matching.engine import (
     Accepted,
@@ -28,33 +28,33 @@ from tplus_trio.testing.matching.engine import (
     Replaced,
 )
 
-__all__ = ["Desk"]
+__all__ = ["OrderManager"]
 
 #: How many orders that are gone are remembered.
-_MOST_DONE: Final = 50_000
+_MAX_DONE: Final = 50_000
 _RECEIVED: Final = "Received"
 _REJECTED: Final = "Rejected"
 
 
-class Desk:
+class OrderManager:
     """All orders, by user and id, between the requests and the engines."""
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
-        self._by_key: dict[str, Record] = {}
-        self._by_user: dict[str, dict[str, Record]] = {}
+    def __init__(self, market_state: MarketState) -> None:
+        self._market_state = market_state
+        self._by_key: dict[str, OrderRecord] = {}
+        self._by_user: dict[str, dict[str, OrderRecord]] = {}
         #: Orders that are gone, the longest gone first.
-        self._done: deque[Record] = deque()
+        self._done: deque[OrderRecord] = deque()
         #: Orders that wait for their trigger, by asset.
-        self._waiting: dict[str, list[Record]] = {}
-        self.trades: UserTrades = UserTrades(venue)
+        self._waiting: dict[str, list[OrderRecord]] = {}
+        self.trades: UserTrades = UserTrades(market_state)
         #: Called when another order is the next to expire.
         self.expiry_watchers: list[Callable[[], None]] = []
         self._next_expiry_ns: int | None = None
 
     # Looking
 
-    def orders(self, user: str) -> Sequence[Record]:
+    def orders(self, user: str) -> Sequence[OrderRecord]:
         """All orders of a user, oldest first."""
         return tuple(self._by_user.get(user, {}).values())
 
@@ -67,7 +67,7 @@ class Desk:
         record = self._by_key.get(_key(user, order_id))
         return record is not None and record.is_open
 
-    def find(self, user: str, order_id: str) -> Record:
+    def find(self, user: str, order_id: str) -> OrderRecord:
         """An order that is open.
 
         Raises:
@@ -89,8 +89,8 @@ class Desk:
         key = _key(user, new.order_id)
         if key in self._by_key:
             raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
-        now_ns = self._venue.now_ns()
-        record = Record(
+        now_ns = self._market_state.now_ns()
+        record = OrderRecord(
             key,
             user,
             listing,
@@ -98,17 +98,17 @@ class Desk:
             OrderState(EngineOrder(key, user, new.side, new.details)),
             now_ns,
             now_ns,
-            waits_for=new.trigger,
+            pending_trigger=new.trigger,
             triggered=None if new.trigger is None else False,
         )
         self._by_key[key] = record
         self._by_user.setdefault(user, {})[key] = record
         if new.trigger is not None:
             self._waiting.setdefault(listing.asset, []).append(record)
-            self._tell_created(record)
+            self._send_created(record)
             self._check_triggers(listing)
             return self._answer(new.order_id)
-        reason = self._act(listing, listing.engine.submit(record.state.order, now_ns), key, "CreateFailed")
+        reason = self._publish_events(listing, listing.engine.submit(record.state.order, now_ns), key, "CreateFailed")
         if reason is not None:
             # The id was never in the book, and may be used again.
             self._forget(record)
@@ -122,12 +122,12 @@ class Desk:
         """
         record = self.find(user, order_id)
         events: list[Event]
-        if record.waits_for is None:
-            events = record.listing.engine.cancel(record.key, self._venue.now_ns())
+        if record.pending_trigger is None:
+            events = record.listing.engine.cancel(record.key, self._market_state.now_ns())
         else:
             self._waiting[record.listing.asset].remove(record)
             events = [Done(record.state, "Canceled")]
-        return self._answer(order_id, self._act(record.listing, events, record.key, "CancelFailed"))
+        return self._answer(order_id, self._publish_events(record.listing, events, record.key, "CancelFailed"))
 
     def replace(self, user: str, new: Replacement) -> dict[str, Any]:
         """Give an open order new terms; the answer to who asked.
@@ -138,12 +138,12 @@ class Desk:
         record = self.find(user, new.order_id)
         before = record.revision
         events: list[Event]
-        if record.waits_for is None:
-            events = record.listing.engine.replace(record.key, new.price, new.quantity, self._venue.now_ns())
+        if record.pending_trigger is None:
+            events = record.listing.engine.replace(record.key, new.price, new.quantity, self._market_state.now_ns())
         else:
             events = [Replaced(_waiting_with(record, new))]
         record.revision = new.revision
-        reason = self._act(record.listing, events, record.key, "ReplaceFailed")
+        reason = self._publish_events(record.listing, events, record.key, "ReplaceFailed")
         if reason is not None:
             record.revision = before
         self._check_triggers(record.listing)
@@ -163,11 +163,11 @@ class Desk:
                 f"the order is on revision {record.revision}",
                 details={"order_id": order_id},
             )
-        if record.waits_for is not None:
+        if record.pending_trigger is not None:
             raise error(400, "INVALID_ORDER", "an order that waits for its trigger cannot be amended")
         before, record.revision = record.revision, revision
-        events = record.listing.engine.amend(record.key, quantity, self._venue.now_ns())
-        reason = self._act(record.listing, events, record.key, "AmendFailed")
+        events = record.listing.engine.amend(record.key, quantity, self._market_state.now_ns())
+        reason = self._publish_events(record.listing, events, record.key, "AmendFailed")
         if reason is not None:
             record.revision = before
         return self._answer(order_id, reason)
@@ -175,15 +175,15 @@ class Desk:
     @property
     def next_expiry_ns(self) -> int | None:
         """When the next resting order of any market expires; None if none does."""
-        times = (listing.engine.next_expiry_ns for listing in self._venue.listings.values())
+        times = (listing.engine.next_expiry_ns for listing in self._market_state.listings.values())
         return min((time for time in times if time is not None), default=None)
 
     def expire(self) -> None:
         """Remove what has expired by now, in all markets."""
-        now_ns = self._venue.now_ns()
-        for listing in self._venue.listings.values():
+        now_ns = self._market_state.now_ns()
+        for listing in self._market_state.listings.values():
             if (expiry_ns := listing.engine.next_expiry_ns) is not None and expiry_ns <= now_ns:
-                self._act(listing, listing.engine.expire(now_ns))
+                self._publish_events(listing, listing.engine.expire(now_ns))
 
     # Telling
 
@@ -191,11 +191,13 @@ class Desk:
         answer: dict[str, Any] = {
             "order_id": order_id,
             "status": _RECEIVED if reason is None else _REJECTED,
-            "processed_at_ns": self._venue.now_ns(),
+            "processed_at_ns": self._market_state.now_ns(),
         }
         return answer if reason is None else {**answer, "reason": reason}
 
-    def _act(self, listing: Listing, events: Sequence[Event], key: str = "", failure: str = "") -> str | None:
+    def _publish_events(
+        self, listing: Listing, events: Sequence[Event], key: str = "", failure: str = ""
+    ) -> str | None:
         """Tell everyone what an action did.
 
         Args:
@@ -216,11 +218,11 @@ class Desk:
             elif isinstance(event, Rejected):
                 if event.order_id == key:
                     reason = event.reason
-                    self._tell(self._by_key[key], failure, {"reason": reason})
+                    self._send_order_event(self._by_key[key], failure, {"reason": reason})
             else:
-                self._tell_what_happened(listing, event)
+                self._publish_event(listing, event)
         if changes[Side.BUY] or changes[Side.SELL]:
-            self._venue.publish_diff(listing, changes[Side.BUY], changes[Side.SELL])
+            self._market_state.publish_diff(listing, changes[Side.BUY], changes[Side.SELL])
         if any(isinstance(event, Fill) for event in events):
             self._check_triggers(listing)
         if (expiry_ns := self.next_expiry_ns) != self._next_expiry_ns:
@@ -229,25 +231,25 @@ class Desk:
                 watcher()
         return reason
 
-    def _tell_what_happened(self, listing: Listing, event: Accepted | Fill | Done | Replaced | Amended) -> None:
+    def _publish_event(self, listing: Listing, event: Accepted | Fill | Done | Replaced | Amended) -> None:
         if isinstance(event, Fill):
             self._fill(listing, event)
         elif isinstance(event, Accepted):
             record = self._by_key[event.order.order_id]
             if record.triggered is None:  # one with a trigger was created when it came
-                self._tell_created(record)
+                self._send_created(record)
         else:
             record = self._by_key[event.state.order_id]
-            record.state, record.updated_ns = event.state, self._venue.now_ns()
+            record.state, record.updated_ns = event.state, self._market_state.now_ns()
             if isinstance(event, Done):
                 self._remove(record, event.reason)
             else:
-                self._tell_changed(record, amended=isinstance(event, Amended))
+                self._send_changed(record, amended=isinstance(event, Amended))
 
     def _fill(self, listing: Listing, fill: Fill) -> None:
         price, quantity = listing.price(fill.price), listing.quantity(fill.quantity)
-        now_ns = self._venue.now_ns()
-        self._venue.publish_trade(
+        now_ns = self._market_state.now_ns()
+        self._market_state.publish_trade(
             listing,
             price,
             quantity,
@@ -272,24 +274,24 @@ class Desk:
             )
             self.trades.add(record.user, trade)
 
-    def _forget(self, record: Record) -> None:
+    def _forget(self, record: OrderRecord) -> None:
         del self._by_key[record.key]
         del self._by_user[record.user][record.key]
 
-    def _remove(self, record: Record, reason: str) -> None:
+    def _remove(self, record: OrderRecord, reason: str) -> None:
         self._done.append(record)
-        if len(self._done) > _MOST_DONE:
+        if len(self._done) > _MAX_DONE:
             self._forget(self._done.popleft())
-        record.done, record.updated_ns = reason, self._venue.now_ns()
-        record.waits_for = None
+        record.done, record.updated_ns = reason, self._market_state.now_ns()
+        record.pending_trigger = None
         if reason == "Canceled":
-            self._tell(record, "Canceled", {**self._where(record), "reason": None})
+            self._send_order_event(record, "Canceled", {**self._common_fields(record), "reason": None})
         state = record.state
-        self._tell(
+        self._send_order_event(
             record,
             "Removed",
             {
-                **self._where(record),
+                **self._common_fields(record),
                 "reason": reason,
                 "filled_quantity": state.filled,
                 "confirmed_quantity": state.filled,
@@ -299,11 +301,11 @@ class Desk:
             },
         )
 
-    def _tell_changed(self, record: Record, *, amended: bool) -> None:
+    def _send_changed(self, record: OrderRecord, *, amended: bool) -> None:
         state = record.state
         terms = state.order.limit
         change: dict[str, Any] = {
-            **self._where(record),
+            **self._common_fields(record),
             "new_quantity": terms.quantity,
             "authorization_revision": record.revision or 0,
         }
@@ -312,28 +314,30 @@ class Desk:
             change["book_quantity_decimals"] = record.listing.market.book_quantity_decimals
         else:
             change["new_price"] = terms.limit_price
-        self._tell(record, "Amended" if amended else "Replaced", change)
+        self._send_order_event(record, "Amended" if amended else "Replaced", change)
 
-    def _tell_created(self, record: Record) -> None:
-        self._tell(
+    def _send_created(self, record: OrderRecord) -> None:
+        self._send_order_event(
             record,
             "Created",
             {
                 "user_order": record.new.text,
                 "signature": record.new.signature,
-                "book_timestamp_ns": self._venue.now_ns(),
+                "book_timestamp_ns": self._market_state.now_ns(),
                 "trigger_touched": record.triggered,
             },
             named=False,
         )
 
-    def _where(self, record: Record) -> dict[str, Any]:
-        return {"asset_id": record.listing.asset, "timestamp_ns": self._venue.now_ns()}
+    def _common_fields(self, record: OrderRecord) -> dict[str, Any]:
+        return {"asset_id": record.listing.asset, "timestamp_ns": self._market_state.now_ns()}
 
-    def _tell(self, record: Record, variant: str, fields: Mapping[str, Any], *, named: bool = True) -> None:
+    def _send_order_event(
+        self, record: OrderRecord, variant: str, fields: Mapping[str, Any], *, named: bool = True
+    ) -> None:
         """Send an event to an order's user."""
         name = {"order_id": record.order_id, "user_id": record.user} if named else {}
-        self._venue.send_json("/orders", {variant: {**name, **fields}}, user=record.user)
+        self._market_state.send_json("/orders", {variant: {**name, **fields}}, user=record.user)
 
     # Triggers
 
@@ -344,11 +348,11 @@ class Desk:
             record := next((r for r in waiting if _is_touched(r, listing.trades[-1].price)), None)
         ):
             waiting.remove(record)
-            record.waits_for, record.triggered = None, True
-            now = {**self._where(record), "quantity": _size(record), "trigger_touched": True}
-            self._tell(record, "Triggered", now)
-            events = listing.engine.submit(record.state.order, self._venue.now_ns())
-            if self._act(listing, events, record.key, "CreateFailed") is not None:
+            record.pending_trigger, record.triggered = None, True
+            now = {**self._common_fields(record), "quantity": _size(record), "trigger_touched": True}
+            self._send_order_event(record, "Triggered", now)
+            events = listing.engine.submit(record.state.order, self._market_state.now_ns())
+            if self._publish_events(listing, events, record.key, "CreateFailed") is not None:
                 self._remove(record, "Rejected")
 
 
@@ -356,14 +360,14 @@ def _key(user: str, order_id: str) -> str:
     return f"{user}/{order_id}"
 
 
-def _is_touched(record: Record, last: Decimal) -> bool:
-    if record.waits_for is None:
+def _is_touched(record: OrderRecord, last: Decimal) -> bool:
+    if record.pending_trigger is None:
         return False
-    price = record.listing.price(record.waits_for.price)
-    return last >= price if isinstance(record.waits_for, TriggerAbove) else last <= price
+    price = record.listing.price(record.pending_trigger.price)
+    return last >= price if isinstance(record.pending_trigger, TriggerAbove) else last <= price
 
 
-def _waiting_with(record: Record, new: Replacement) -> OrderState:
+def _waiting_with(record: OrderRecord, new: Replacement) -> OrderState:
     """An order that waits for its trigger, with new terms."""
     details = record.details
     if new.trigger is None or not isinstance(details, LimitOrderDetails):
@@ -373,12 +377,12 @@ def _waiting_with(record: Record, new: Replacement) -> OrderState:
             "a limit order that waits for its trigger is replaced with a trigger, a market order not at all",
             details={"order_id": record.order_id},
         )
-    record.waits_for = new.trigger
+    record.pending_trigger = new.trigger
     details = attrs.evolve(details, limit_price=new.price, quantity=new.quantity)
     return OrderState(attrs.evolve(record.state.order, details=details))
 
 
-def _size(record: Record) -> int:
+def _size(record: OrderRecord) -> int:
     """How much an order is over, in whatever it counts."""
     details = record.details
     if isinstance(details, LimitOrderDetails):

@@ -32,7 +32,7 @@ from tplus_trio.testing.matching.engine import OrderState
 __all__ = [
     "Details",
     "NewOrder",
-    "Record",
+    "OrderRecord",
     "Replacement",
     "Trigger",
     "order_json",
@@ -88,7 +88,7 @@ class Replacement:
 
 
 @attrs.define(eq=False)
-class Record:
+class OrderRecord:
     """One order, from its arrival to its end and after.
 
     Attributes:
@@ -96,7 +96,7 @@ class Record:
         new: What it came in as.
         state: What has become of it.
         done: Why it is gone; None while it is not.
-        waits_for: The trigger that it waits for.
+        pending_trigger: The trigger that it waits for.
         triggered: Whether its trigger was touched; None if it has none.
         revision: The time of its last replacement or amendment.
     """
@@ -108,7 +108,7 @@ class Record:
     state: OrderState
     timestamp_ns: int
     updated_ns: int
-    waits_for: Trigger | None
+    pending_trigger: Trigger | None
     triggered: bool | None
     done: str | None = None
     revision: int | None = None
@@ -142,14 +142,14 @@ class Record:
     @property
     def status(self) -> str:
         """Its status in one word."""
-        if self.done is None and self.waits_for is not None:
+        if self.done is None and self.pending_trigger is not None:
             return "Pending"
         if self.done is None and self.state.filled:
             return "Partial"
         return _STATUS[self.done]
 
 
-def order_json(record: Record) -> dict[str, Any]:
+def order_json(record: OrderRecord) -> dict[str, Any]:
     """An order as it is answered: prices and quantities in units of the book, as text."""
     details = record.details
     limit = details if isinstance(details, LimitOrderDetails) else None
@@ -159,7 +159,7 @@ def order_json(record: Record) -> dict[str, Any]:
     by_amount = None if market is None else market.quote_asset
     quantity = limit.quantity if limit is not None else None if by_base is None else by_base.quantity
     target = as_object(record.new.text.get("target"))
-    waits_for = record.waits_for
+    pending_trigger = record.pending_trigger
     return {
         "order_id": record.order_id,
         "base_asset": record.listing.asset,
@@ -182,8 +182,8 @@ def order_json(record: Record) -> dict[str, Any]:
         "in_flight": False,
         "canceled": record.done == "Canceled",
         "status": record.status,
-        "trigger_above_price": _text(waits_for.price if isinstance(waits_for, TriggerAbove) else None),
-        "trigger_below_price": _text(waits_for.price if isinstance(waits_for, TriggerBelow) else None),
+        "trigger_above_price": _text(pending_trigger.price if isinstance(pending_trigger, TriggerAbove) else None),
+        "trigger_below_price": _text(pending_trigger.price if isinstance(pending_trigger, TriggerBelow) else None),
         "trigger_touched": record.triggered,
         "parent_id": as_object(record.new.text.get("trigger")).get("parent_order_id"),
         "last_update_timestamp_ns": record.updated_ns,
@@ -199,7 +199,7 @@ def order_json(record: Record) -> dict[str, Any]:
 _RESPONSE_FIELDS: Final = frozenset(field.name for field in attrs.fields(OrderResponse))
 
 
-def order_response(record: Record) -> OrderResponse:
+def order_response(record: OrderRecord) -> OrderResponse:
     """An order as a client decodes it."""
     fields = {name: value for name, value in order_json(record).items() if name in _RESPONSE_FIELDS}
     return OrderResponse(**fields)

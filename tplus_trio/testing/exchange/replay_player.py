@@ -11,10 +11,10 @@ from typing import Any, Final
 from tplus_trio.models import AssetIdentifier, Trade
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.http_messages import as_list, as_object
-from tplus_trio.testing.exchange.market_state import Listing, Venue
+from tplus_trio.testing.exchange.market_state import Listing, MarketState
 from tplus_trio.testing.replay.tape import Tape, TapeAnswer, TapeEntry, TapeFrame
 
-__all__ = ["TapeDeck"]
+__all__ = ["ReplayPlayer"]
 
 _DEPTH: Final = "/marketdepth/"
 _DEPTH_FEED: Final = "/marketdepth/diff/"
@@ -23,7 +23,7 @@ _TRADES: Final = "/trades"
 _BAD_FRAME: Final = (ArithmeticError, LookupError, TypeError, ValueError)
 
 
-class TapeDeck:
+class ReplayPlayer:
     """Plays tape entries on a venue.
 
     The feeds on a tape are the tape's alone: what the exchange itself would publish there is dropped. A taped
@@ -31,8 +31,8 @@ class TapeDeck:
     any other.
     """
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
+    def __init__(self, market_state: MarketState) -> None:
+        self._market_state = market_state
         self._loaded: list[Tape] = []
         self._seen: set[tuple[str, int]] = set()
 
@@ -43,7 +43,7 @@ class TapeDeck:
     def load(self, tape: Tape) -> None:
         """Take a tape in: its markets are listed, the first answer of each path is answered from now on."""
         self._loaded.append(tape)
-        self._venue.taped_feeds |= tape.feeds
+        self._market_state.taped_feeds |= tape.feeds
         first: dict[str, TapeAnswer] = {}
         for entry in tape:
             if isinstance(entry, TapeAnswer):
@@ -52,26 +52,26 @@ class TapeDeck:
             self._play_answer(answer)
         for path in tape.feeds:
             if path.startswith(_DEPTH_FEED):
-                self._venue.add_market(AssetIdentifier(path.removeprefix(_DEPTH_FEED)))
+                self._market_state.add_market(AssetIdentifier(path.removeprefix(_DEPTH_FEED)))
 
     def play(self, entry: TapeEntry) -> None:
         """Let one entry happen now: a frame is sent as it was recorded, an answer is answered from now on."""
         if isinstance(entry, TapeAnswer):
             self._play_answer(entry)
             return
-        self._venue.taped_feeds.add(entry.path)
+        self._market_state.taped_feeds.add(entry.path)
         message = entry.frame.encode()
         if entry.path.startswith(_DEPTH_FEED):
             asset = AssetIdentifier(entry.path.removeprefix(_DEPTH_FEED))
             with suppress(*_BAD_FRAME):
-                self._apply(self._venue.add_market(asset), entry)
-            for sent in self._venue.faults.on_diff(asset, message):
-                self._venue.broadcast(entry.path, sent)
+                self._apply(self._market_state.add_market(asset), entry)
+            for sent in self._market_state.faults.on_diff(asset, message):
+                self._market_state.broadcast(entry.path, sent)
             return
         if entry.path == _TRADES:
             with suppress(*_BAD_FRAME):
                 self._record(_decode(entry.frame))
-        self._venue.broadcast(entry.path, message)
+        self._market_state.broadcast(entry.path, message)
 
     def _play_answer(self, answer: TapeAnswer) -> None:
         body = _decode(answer.body)
@@ -79,7 +79,7 @@ class TapeDeck:
         if answer.path.startswith(_DEPTH) and depth:
             bids, asks = _levels(depth.get("bids")), _levels(depth.get("asks"))
             asset = AssetIdentifier(answer.path.removeprefix(_DEPTH))
-            listing = self._venue.add_market(asset, *_decimals([*bids, *asks]))
+            listing = self._market_state.add_market(asset, *_decimals([*bids, *asks]))
             number = int(depth.get("sequence_number", 0))
             if number > listing.depth.sequence_number or listing.depth.is_new:
                 listing.depth.load(bids, asks, number)
@@ -87,7 +87,7 @@ class TapeDeck:
             for trade in reversed(trades):
                 self._record(trade)
         else:
-            self._venue.taped_answers[answer.path] = answer.body.encode()
+            self._market_state.taped_answers[answer.path] = answer.body.encode()
 
     def _apply(self, listing: Listing, entry: TapeFrame) -> None:
         diff = as_object(_decode(entry.frame))
@@ -109,7 +109,7 @@ class TapeDeck:
         )
         if (trade.asset_id, trade.trade_id) not in self._seen:
             self._seen.add((trade.asset_id, trade.trade_id))
-            self._venue.record_trade(self._venue.add_market(trade.asset_id), trade)
+            self._market_state.record_trade(self._market_state.add_market(trade.asset_id), trade)
 
 
 def _decode(text: str) -> Any:

@@ -7,19 +7,19 @@ from typing import Final, Self, TypeVar
 
 from tplus_trio.models import Trade
 
-__all__ = ["Revisions", "TradeIds", "remember"]
+__all__ = ["Revisions", "TradeIds", "append_bounded"]
 
 T = TypeVar("T")
 
 #: A history keeps at least so many items, and at most twice as many.
-MOST_HISTORY: Final = 100_000
+MIN_HISTORY: Final = 100_000
 
 
-def remember(history: list[T], item: T) -> None:
+def append_bounded(history: list[T], item: T) -> None:
     """Add to a history, which forgets its oldest part now and then."""
     history.append(item)
-    if len(history) > 2 * MOST_HISTORY:
-        del history[:-MOST_HISTORY]
+    if len(history) > 2 * MIN_HISTORY:
+        del history[:-MIN_HISTORY]
 
 
 class TradeIds:
@@ -35,7 +35,7 @@ class TradeIds:
         self._last += 1
         return self._last
 
-    def pass_by(self, used: int) -> None:
+    def skip_used(self, used: int) -> None:
         """Never give out this number or a lower one."""
         self._last = max(self._last, used)
 
@@ -52,7 +52,7 @@ class Revisions:
 
     def add(self, now_ns: int, before: Trade | None, after: Trade) -> None:
         """Record a new trade, or another state of one."""
-        remember(self._changes, (now_ns, before, after))
+        append_bounded(self._changes, (now_ns, before, after))
 
     def since(self, start: int) -> list[tuple[int, Trade]]:
         """When each state from the ``start``-th on was recorded, in nanoseconds, and the state."""

@@ -10,9 +10,9 @@ import attrs
 from tplus_trio.models import Trade, UserTrade
 from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.exchange.depth_book import number_text
-from tplus_trio.testing.exchange.market_state import Venue
+from tplus_trio.testing.exchange.market_state import MarketState
 from tplus_trio.testing.exchange.positions import positions_json
-from tplus_trio.testing.exchange.trade_history import remember
+from tplus_trio.testing.exchange.trade_history import append_bounded
 
 __all__ = ["UserTrades", "user_trade_json"]
 
@@ -20,8 +20,8 @@ __all__ = ["UserTrades", "user_trade_json"]
 class UserTrades:
     """Each user's trades, oldest first, and what their feeds say of them."""
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
+    def __init__(self, market_state: MarketState) -> None:
+        self._market_state = market_state
         self.by_user: dict[str, list[UserTrade]] = {}
 
     def of(self, user: str) -> Sequence[UserTrade]:
@@ -30,13 +30,13 @@ class UserTrades:
 
     def add(self, user: str, trade: UserTrade) -> None:
         """Record a trade, and tell its user."""
-        remember(self.by_user.setdefault(user, []), trade)
+        append_bounded(self.by_user.setdefault(user, []), trade)
         body = user_trade_json(trade)
         events_path = f"/trades/user/events/{user}"
-        self._venue.send_json(events_path, {**body, "status": "Pending"})
-        self._venue.send_json(events_path, body)
-        self._venue.send_json(f"/trades/user/{user}", body)
-        self._tell_positions(user)
+        self._market_state.send_json(events_path, {**body, "status": "Pending"})
+        self._market_state.send_json(events_path, body)
+        self._market_state.send_json(f"/trades/user/{user}", body)
+        self._publish_positions(user)
 
     def change(self, trade: Trade, status: TradeStatus) -> None:
         """Give the two sides of a trade its new status, and tell their users."""
@@ -46,10 +46,10 @@ class UserTrades:
                     reason = "ordered by the test" if status == "Rollbacked" else None
                     trades[index] = mine = attrs.evolve(trades[index], status=status, rollback_reason=reason)
                     body = user_trade_json(mine)
-                    self._venue.send_json(f"/trades/user/events/{user}", body)
+                    self._market_state.send_json(f"/trades/user/events/{user}", body)
                     if status == "Confirmed":
-                        self._venue.send_json(f"/trades/user/{user}", body)
-                    self._tell_positions(user)
+                        self._market_state.send_json(f"/trades/user/{user}", body)
+                    self._publish_positions(user)
                 elif trades[index].timestamp_ns < trade.timestamp_ns:
                     break
 
@@ -59,10 +59,10 @@ class UserTrades:
 
     def position_update(self, user: str) -> dict[str, Any]:
         """All of a user's positions as the feed tells of them."""
-        return {"user_id": user, "positions": self.positions(user), "timestamp_ns": self._venue.now_ns()}
+        return {"user_id": user, "positions": self.positions(user), "timestamp_ns": self._market_state.now_ns()}
 
-    def _tell_positions(self, user: str) -> None:
-        self._venue.send_json_from(f"/positions/ws/{user}", lambda: self.position_update(user))
+    def _publish_positions(self, user: str) -> None:
+        self._market_state.send_json_from(f"/positions/ws/{user}", lambda: self.position_update(user))
 
 
 def _is_side_of(mine: UserTrade, trade: Trade) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from tplus_trio.models import Side
 from tplus_trio.testing.matching.engine_events import LevelChanged, OrderState
 
-__all__ = ["Ladder"]
+__all__ = ["BookSide"]
 
 
 class _Level:
@@ -22,7 +22,7 @@ class _Level:
         self.total = 0
 
 
-class Ladder:
+class BookSide:
     """The resting limit orders of one side.
 
     Args:

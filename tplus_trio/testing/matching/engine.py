@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from tplus_trio.models import GTD, AssetIdentifier, LimitOrderDetails, Side
-from tplus_trio.testing.matching.book_side import Ladder
+from tplus_trio.testing.matching.book_side import BookSide
 from tplus_trio.testing.matching.engine_events import (
     Accepted,
     Amended,
@@ -82,7 +82,7 @@ class Engine:
     def __init__(self, asset: AssetIdentifier, *, trade_ids: Iterator[int] | None = None) -> None:
         self.asset = asset
         self._trade_ids = itertools.count(1) if trade_ids is None else trade_ids
-        self._ladders = {Side.BUY: Ladder(Side.BUY), Side.SELL: Ladder(Side.SELL)}
+        self._sides = {Side.BUY: BookSide(Side.BUY), Side.SELL: BookSide(Side.SELL)}
         self._resting: dict[str, EngineOrder] = {}
         self._expiries: list[tuple[int, str]] = []
 
@@ -93,16 +93,16 @@ class Engine:
 
     def levels(self, side: Side) -> list[tuple[int, int]]:
         """Each price of a side and the total that rests there, best first."""
-        return list(self._ladders[side].levels())
+        return list(self._sides[side].levels())
 
     def orders(self, side: Side) -> list[OrderState]:
         """The resting orders of a side, in the order in which they would trade."""
-        return list(self._ladders[side].orders())
+        return list(self._sides[side].orders())
 
     def order(self, order_id: str) -> OrderState | None:
         """A resting order as it is now; None if there is none of that id."""
         order = self._resting.get(order_id)
-        return None if order is None else self._ladders[order.side].get(order.limit.limit_price, order_id)
+        return None if order is None else self._sides[order.side].get(order.limit.limit_price, order_id)
 
     def submit(self, order: EngineOrder, now_ns: int) -> list[Event]:
         """Let an order in: it trades what it can, and rests if it may.
@@ -112,8 +112,8 @@ class Engine:
         """
         events = self._expire(now_ns)
         state = OrderState(order)
-        plan = _NOTHING if (reason := self._fault(order, now_ns)) else self._plan(state)
-        if reason := reason or _refusal(order, plan):
+        plan = _NOTHING if (reason := self._invalid_reason(order, now_ns)) else self._plan(state)
+        if reason := reason or _refusal_reason(order, plan):
             events.append(Rejected(order.order_id, reason))
         else:
             events.append(Accepted(order))
@@ -201,9 +201,9 @@ class Engine:
         return events
 
     def _level_changes(self) -> list[Event]:
-        return [change for ladder in self._ladders.values() for change in ladder.take_changes()]
+        return [change for side in self._sides.values() for change in side.take_changes()]
 
-    def _fault(self, order: EngineOrder, now_ns: int) -> RejectReason | None:
+    def _invalid_reason(self, order: EngineOrder, now_ns: int) -> RejectReason | None:
         """What is wrong with an order whatever the book is like."""
         if order.order_id in self._resting:
             return "DUPLICATE_ORDER"
@@ -221,7 +221,7 @@ class Engine:
         """What an order would trade now."""
         order = state.order
         worst = order.details.limit_price if isinstance(order.details, LimitOrderDetails) else None
-        opposite = self._ladders[Side.SELL if order.side is Side.BUY else Side.BUY]
+        opposite = self._sides[Side.SELL if order.side is Side.BUY else Side.BUY]
         base, quote = _budget(state)
         trades: list[tuple[OrderState, int]] = []
         meets_itself = False
@@ -271,7 +271,7 @@ class Engine:
             events.append(Replaced(replaced))
             return
         plan = self._plan(replaced)
-        if reason := _refusal(replaced.order, plan):
+        if reason := _refusal_reason(replaced.order, plan):
             events.append(Rejected(state.order_id, reason))
             return
         self._remove(state)
@@ -284,12 +284,12 @@ class Engine:
         if order.order_id not in self._resting and isinstance(order.limit.time_in_force, GTD):
             bisect.insort(self._expiries, (order.limit.time_in_force.timestamp_ns, order.order_id))
         self._resting[order.order_id] = order
-        self._ladders[order.side].put(state)
+        self._sides[order.side].put(state)
 
     def _remove(self, state: OrderState) -> None:
         """Have a resting order no longer."""
         order = self._resting.pop(state.order_id)
-        self._ladders[order.side].remove(state)
+        self._sides[order.side].remove(state)
         if isinstance(order.limit.time_in_force, GTD):
             expiry = (order.limit.time_in_force.timestamp_ns, order.order_id)
             del self._expiries[bisect.bisect_left(self._expiries, expiry)]
@@ -313,7 +313,7 @@ def _budget(state: OrderState) -> tuple[int, int]:
     return _UNLIMITED if cap is None or buys else cap, by_amount.quantity
 
 
-def _refusal(order: EngineOrder, plan: _Plan) -> RejectReason | None:
+def _refusal_reason(order: EngineOrder, plan: _Plan) -> RejectReason | None:
     """Why an order may not do what it would do now."""
     if order.fill_or_kill and not plan.complete:
         return "SELF_TRADE_PREVENTED" if plan.meets_itself else "FOK_NOT_FILLABLE"

@@ -15,7 +15,7 @@ __all__ = ["play"]
 #: Without a pace of its own, a tape stops every so many entries to let others run…
 _BATCH: Final = 64
 #: …and does not run further ahead of the slowest listener than this.
-_MOST_BACKLOG: Final = 4096
+_MAX_BACKLOG: Final = 4096
 
 
 async def play(exchange: Exchange, tape: Tape, speed: float = 1.0) -> None:
@@ -45,6 +45,6 @@ async def play(exchange: Exchange, tape: Tape, speed: float = 1.0) -> None:
         elif count % _BATCH == 0:
             await trio.lowlevel.checkpoint()
             # The slowest of any number of listeners: there is no one event to wait for.
-            while speed == inf and exchange.backlog > _MOST_BACKLOG:  # noqa: ASYNC110
+            while speed == inf and exchange.backlog > _MAX_BACKLOG:  # noqa: ASYNC110
                 await trio.sleep(0.001)
         exchange.play_entry(entry)

@@ -19,7 +19,7 @@ logger: logging.Logger = logging.getLogger(__name__)
 #: Added to each wait, in seconds, so that rounding never wakes the timer a nanosecond early.
 _MARGIN: Final = 1e-6
 #: Where the exchange's clock does not follow trio's, it is looked at so often, in seconds.
-_LOOK: Final = 1.0
+_POLL_INTERVAL: Final = 1.0
 
 
 class ExpiryTimer:
@@ -64,7 +64,7 @@ class ExpiryTimer:
                 if self._exchange.now_ns() >= expiry_ns:
                     self._exchange.expire_orders()
                 else:
-                    await trio.sleep(_LOOK)
+                    await trio.sleep(_POLL_INTERVAL)
         except Exception as exc:
             logger.exception("the embedded exchange failed on an order's expiry")
             self._exchange.crashes.append(exc)

@@ -228,13 +228,13 @@ class _HttpConnection:
             await self._respond(self._report(request, exc))
             return False
         try:
-            await _serve_feed(_FrontStream(self._stream, bytes(self._received)), subscription)
+            await _serve_feed(_ServerStream(self._stream, bytes(self._received)), subscription)
         finally:
             subscription.close()
         return True
 
 
-class _FrontStream(trio.abc.Stream):
+class _ServerStream(trio.abc.Stream):
     """What a WebSocket is served on: the handshake once more, and one write at a time.
 
     trio-websocket reads the handshake and keeps pings and the close; the feed's own frames are written past
@@ -270,7 +270,7 @@ class _FrontStream(trio.abc.Stream):
         await self._stream.aclose()
 
 
-async def _serve_feed(stream: _FrontStream, subscription: Subscription) -> None:
+async def _serve_feed(stream: _ServerStream, subscription: Subscription) -> None:
     """Shake hands and send a subscription's messages until either side closes."""
     try:
         async with trio.open_nursery(strict_exception_groups=True) as nursery:
@@ -302,7 +302,7 @@ async def _receive(connection: trio_websocket.WebSocketConnection, subscription:
 
 
 async def _send_out(
-    connection: trio_websocket.WebSocketConnection, stream: _FrontStream, subscription: Subscription
+    connection: trio_websocket.WebSocketConnection, stream: _ServerStream, subscription: Subscription
 ) -> None:
     while True:
         messages = subscription.take(BATCH)

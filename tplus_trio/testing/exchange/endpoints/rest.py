@@ -11,7 +11,7 @@ import attrs
 from tplus_trio.models import Interval
 from tplus_trio.testing.exchange.candles import Candles, candle_json
 from tplus_trio.testing.exchange.http_messages import Rejection, Request, Response, as_object, error, json_response
-from tplus_trio.testing.exchange.market_state import Venue, trade_json
+from tplus_trio.testing.exchange.market_state import MarketState, trade_json
 
 __all__ = ["MAX_PAGE", "Call", "Handler", "MarketData", "Router", "integer", "page_of"]
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 GATEWAY_PREFIX: Final = "/market-data"
 DEFAULT_PAGE: Final = 100
 MAX_PAGE: Final = 1000
-_LARGEST: Final = 2**63 - 1
+_MAX_INTEGER: Final = 2**63 - 1
 
 
 @attrs.frozen
@@ -89,8 +89,8 @@ class Router:
             first is it.
     """
 
-    def __init__(self, venue: Venue, routes: Sequence[tuple[str, str, Handler]]) -> None:
-        self._venue = venue
+    def __init__(self, market_state: MarketState, routes: Sequence[tuple[str, str, Handler]]) -> None:
+        self._market_state = market_state
         self._routes = [(method, pattern.split("/"), handler) for method, pattern, handler in routes]
 
     def handle(self, request: Request) -> Response:
@@ -98,17 +98,17 @@ class Router:
         path = request.path
         if path.startswith(f"{GATEWAY_PREFIX}/"):
             path = path.removeprefix(GATEWAY_PREFIX)
-        self._venue.requests[request.method, path] += 1
+        self._market_state.requests[request.method, path] += 1
         try:
-            self._venue.faults.on_request(path)
-            response = self._venue.faults.on_answer(path, self._answer(request, path))
+            self._market_state.faults.on_request(path)
+            response = self._market_state.faults.on_answer(path, self._answer(request, path))
         except Rejection as rejection:
             response = rejection.response
-        delay = self._venue.faults.take_delay(path)
+        delay = self._market_state.faults.take_delay(path)
         return attrs.evolve(response, delay=delay) if delay else response
 
     def _answer(self, request: Request, path: str) -> Response:
-        taped = self._venue.taped_answers
+        taped = self._market_state.taped_answers
         if request.method == "GET" and (request.target in taped or path in taped):
             return Response(200, taped.get(request.target) or taped[path])
         segments = path.split("/")
@@ -120,7 +120,7 @@ class Router:
             if method != request.method:
                 other_methods = True
                 continue
-            user, faults = self._venue.accounts.user_of(request.headers), self._venue.faults
+            user, faults = self._market_state.accounts.user_of(request.headers), self._market_state.faults
             behind, shift = faults.take_lag(request.target, path), faults.take_shift(request.target, path)
             return handler(Call(request, arguments, user, behind, shift))
         if other_methods:
@@ -137,7 +137,7 @@ def _match(pattern: Sequence[str], segments: Sequence[str]) -> tuple[str, ...] |
     return tuple(s for expected, s in zip(pattern, segments, strict=True) if expected == "*")
 
 
-def integer(call: Call, name: str, default: int, least: int = 0, most: int = _LARGEST) -> int:
+def integer(call: Call, name: str, default: int, least: int = 0, most: int = _MAX_INTEGER) -> int:
     """An integer of the query.
 
     Raises:
@@ -185,8 +185,8 @@ def page_of(
 class MarketData:
     """Answers what needs no user: sign-in, markets and market data."""
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
+    def __init__(self, market_state: MarketState) -> None:
+        self._market_state = market_state
 
     def routes(self) -> list[tuple[str, str, Handler]]:
         """What is answered where."""
@@ -207,24 +207,24 @@ class MarketData:
         ]
 
     def _nonce(self, call: Call) -> Response:
-        return json_response({"value": self._venue.accounts.new_nonce(call.arguments[0])})
+        return json_response({"value": self._market_state.accounts.new_nonce(call.arguments[0])})
 
     def _sign_in(self, call: Call) -> Response:
-        return json_response(self._venue.accounts.sign_in(call.body()))
+        return json_response(self._market_state.accounts.sign_in(call.body()))
 
     def _depth(self, call: Call) -> Response:
-        return Response(200, self._venue.snapshot(self._venue.find(call.arguments[0]), call.behind))
+        return Response(200, self._market_state.snapshot(self._market_state.find(call.arguments[0]), call.behind))
 
     def _klines(self, call: Call) -> Response:
-        listing = self._venue.find(call.arguments[0])
+        listing = self._market_state.find(call.arguments[0])
         try:
             interval = Interval(call.request.query.get("interval", Interval.MIN_1))
         except ValueError:
             legal = " ".join(Interval)
             raise error(400, "INVALID_INTERVAL", f"interval must be one of {legal}") from None
-        trades = self._venue.trades_as_of(listing.trades, call.behind)
+        trades = self._market_state.trades_as_of(listing.trades, call.behind)
         candles = listing.candles if trades is listing.trades else Candles(trades)
-        bars = candles.newest_first(interval, integer(call, "end_timestamp_ns", _LARGEST))
+        bars = candles.newest_first(interval, integer(call, "end_timestamp_ns", _MAX_INTEGER))
         items, about = page_of(call, bars)
         body = {
             "items": [candle_json(bar) for bar in items],
@@ -234,32 +234,32 @@ class MarketData:
         return json_response(body)
 
     def _ticker(self, call: Call) -> Response:
-        return json_response(self._venue.ticker(self._venue.find(call.arguments[0])))
+        return json_response(self._market_state.ticker(self._market_state.find(call.arguments[0])))
 
     def _tickers(self, _: Call) -> Response:
-        return json_response([self._venue.ticker(listing) for listing in self._venue.listings.values()])
+        return json_response([self._market_state.ticker(listing) for listing in self._market_state.listings.values()])
 
     def _open_interest(self, call: Call) -> Response:
-        return json_response({"asset_id": self._venue.find(call.arguments[0]).asset})
+        return json_response({"asset_id": self._market_state.find(call.arguments[0]).asset})
 
     def _all_open_interest(self, _: Call) -> Response:
-        return json_response([{"asset_id": asset} for asset in self._venue.listings])
+        return json_response([{"asset_id": asset} for asset in self._market_state.listings])
 
     def _trades(self, call: Call) -> Response:
-        trades = self._venue.trades_as_of(self._venue.trades, call.behind)
+        trades = self._market_state.trades_as_of(self._market_state.trades, call.behind)
         chosen, _ = page_of(call, trades, newest_first=True)
         return json_response([trade_json(trade) for trade in chosen])
 
     def _trades_of(self, call: Call) -> Response:
-        trades = self._venue.trades_as_of(self._venue.find(call.arguments[0]).trades, call.behind)
+        trades = self._market_state.trades_as_of(self._market_state.find(call.arguments[0]).trades, call.behind)
         chosen, _ = page_of(call, trades, newest_first=True)
         return json_response([trade_json(trade) for trade in chosen])
 
     def _market(self, call: Call) -> Response:
-        return json_response(attrs.asdict(self._venue.find(call.arguments[0]).market))
+        return json_response(attrs.asdict(self._market_state.find(call.arguments[0]).market))
 
     def _markets(self, call: Call) -> Response:
-        listed = [attrs.asdict(listing.market) for listing in self._venue.listings.values()]
+        listed = [attrs.asdict(listing.market) for listing in self._market_state.listings.values()]
         chosen, about = page_of(call, listed)
         body: dict[str, Any] = {"markets": chosen, **about, "total_markets": len(listed)}
         if call.request.query.get("include_symbol_map") == "true":
@@ -267,5 +267,5 @@ class MarketData:
         return json_response(body)
 
     def _create_market(self, call: Call) -> Response:
-        listing = self._venue.add_market(self._venue.asset(call.body().get("asset_id")))
+        listing = self._market_state.add_market(self._market_state.asset(call.body().get("asset_id")))
         return json_response(attrs.asdict(listing.market))

@@ -8,11 +8,11 @@ from typing import Any, Final, TypeVar, cast
 from tplus_trio.models import Side, UserTrade
 from tplus_trio.testing.exchange.endpoints.rest import MAX_PAGE, Call, Handler, integer, page_of
 from tplus_trio.testing.exchange.http_messages import Rejection, Response, as_list, as_object, error, json_response
-from tplus_trio.testing.exchange.market_state import Listing, Venue
-from tplus_trio.testing.exchange.order_manager import Desk
+from tplus_trio.testing.exchange.market_state import Listing, MarketState
+from tplus_trio.testing.exchange.order_manager import OrderManager
 from tplus_trio.testing.exchange.order_records import (
     NewOrder,
-    Record,
+    OrderRecord,
     Replacement,
     order_json,
     read_condition,
@@ -35,9 +35,9 @@ T = TypeVar("T")
 class OrderRequests:
     """Reads, checks and carries out the bodies of order requests, wherever they come from."""
 
-    def __init__(self, venue: Venue, desk: Desk) -> None:
-        self._venue = venue
-        self._desk = desk
+    def __init__(self, market_state: MarketState, order_manager: OrderManager) -> None:
+        self._market_state = market_state
+        self._order_manager = order_manager
 
     def create(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A new, signed order."""
@@ -50,7 +50,7 @@ class OrderRequests:
         side = _checked(Side, order.get("side"), order_id)
         text = {**order, "base_asset": listing.asset}
         new = NewOrder(order_id, side, details, text, body["signature"], trigger)
-        return self._desk.create(listing, user, new)
+        return self._order_manager.create(listing, user, new)
 
     def cancel(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A signed cancellation."""
@@ -58,7 +58,7 @@ class OrderRequests:
         order_id = _checked(read_order_id, cancel.get("order_id"))
         _check_signer(user, cancel.get("signer"), cancel_text(cancel), body.get("signature"), order_id)
         self._check_asset(user, order_id, cancel.get("asset_id"))
-        return self._desk.cancel(user, order_id)
+        return self._order_manager.cancel(user, order_id)
 
     def replace(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A signed replacement."""
@@ -75,7 +75,7 @@ class OrderRequests:
             _checked(read_units, request.get("timestamp_ns"), order_id),
             None if trigger is None else _checked(read_condition, trigger, order_id),
         )
-        return self._desk.replace(user, replacement)
+        return self._order_manager.replace(user, replacement)
 
     def amend(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A reduction, which needs no signature."""
@@ -85,7 +85,7 @@ class OrderRequests:
             raise error(403, "FORBIDDEN", "this order belongs to another user")
         self._check_asset(user, order_id, request.get("base_asset"))
         expected = request.get("expected_authorization_revision")
-        return self._desk.amend(
+        return self._order_manager.amend(
             user,
             order_id,
             _checked(read_units, request.get("new_quantity"), order_id),
@@ -126,7 +126,7 @@ class OrderRequests:
 
     def _listing(self, order: Mapping[str, Any], order_id: str) -> Listing:
         """The market of an order, whose units the order must know."""
-        listing = self._venue.find(order.get("base_asset"))
+        listing = self._market_state.find(order.get("base_asset"))
         for name in ("book_price_decimals", "book_quantity_decimals"):
             if order.get(name) != getattr(listing.market, name):
                 raise error(
@@ -138,7 +138,7 @@ class OrderRequests:
         return listing
 
     def _check_asset(self, user: str, order_id: str, asset: object) -> None:
-        if self._desk.find(user, order_id).listing is not self._venue.find(asset):
+        if self._order_manager.find(user, order_id).listing is not self._market_state.find(asset):
             raise error(404, "ORDER_NOT_FOUND", "the order is of another market", details={"order_id": order_id})
 
 
@@ -151,7 +151,9 @@ def order_id_of(request: object) -> str:
     return ""
 
 
-def order_routes(venue: Venue, desk: Desk, requests: OrderRequests) -> list[tuple[str, str, Handler]]:
+def order_routes(
+    market_state: MarketState, order_manager: OrderManager, requests: OrderRequests
+) -> list[tuple[str, str, Handler]]:
     """Orders, and a user's own history."""
 
     def one(act: Callable[[str, Mapping[str, Any]], dict[str, Any]]) -> Handler:
@@ -161,18 +163,18 @@ def order_routes(venue: Venue, desk: Desk, requests: OrderRequests) -> list[tupl
         return lambda call: json_response({"results": requests.batch(call.signed_in, call.body(), name, act)})
 
     def orders(call: Call) -> Response:
-        chosen, about = page_of(call, _orders(desk, call), MAX_PAGE, newest_first=True)
+        chosen, about = page_of(call, _orders(order_manager, call), MAX_PAGE, newest_first=True)
         return json_response({"orders": [order_json(record) for record in chosen], **about})
 
     def orders_of(call: Call) -> Response:
-        listing = venue.find(call.arguments[1])
-        records = [record for record in _orders(desk, call) if record.listing is listing]
+        listing = market_state.find(call.arguments[1])
+        records = [record for record in _orders(order_manager, call) if record.listing is listing]
         chosen, _ = page_of(call, records, MAX_PAGE, newest_first=True)
         return json_response([order_json(record) for record in chosen])
 
     def trades(call: Call) -> Response:
-        asset = venue.find(call.arguments[-1]).asset if len(call.arguments) == 2 else None
-        found = _user_trades(desk.trades.of(call.require_self(call.arguments[0])), call, asset)
+        asset = market_state.find(call.arguments[-1]).asset if len(call.arguments) == 2 else None
+        found = _user_trades(order_manager.trades.of(call.require_self(call.arguments[0])), call, asset)
         chosen, _ = page_of(call, found, newest_first=True)
         return json_response([user_trade_json(trade) for trade in chosen])
 
@@ -186,9 +188,9 @@ def order_routes(venue: Venue, desk: Desk, requests: OrderRequests) -> list[tupl
 
     def open_positions(call: Call) -> list[dict[str, Any]]:
         user = call.require_self(call.arguments[0])
-        asset = venue.find(call.arguments[1]).asset if len(call.arguments) == 2 else None
+        asset = market_state.find(call.arguments[1]).asset if len(call.arguments) == 2 else None
         account = integer(call, "sub_account", -1)
-        found = desk.trades.positions(user, asset)
+        found = order_manager.trades.positions(user, asset)
         return [one for one in found if account in (-1, one["sub_account_index"])]
 
     return [
@@ -209,10 +211,10 @@ def order_routes(venue: Venue, desk: Desk, requests: OrderRequests) -> list[tupl
     ]
 
 
-def _orders(desk: Desk, call: Call) -> list[Record]:
+def _orders(order_manager: OrderManager, call: Call) -> list[OrderRecord]:
     """A user's orders that the query asks for, oldest first."""
     user = call.require_self(call.arguments[0])
-    if not desk.knows(user):
+    if not order_manager.knows(user):
         raise error(404, "USER_NOT_FOUND", "this user has not ordered anything yet")
     query = call.request.query
     side, status = query.get("side", "").lower(), query.get("status", "").lower()
@@ -221,7 +223,7 @@ def _orders(desk: Desk, call: Call) -> list[Record]:
     open_only = query.get("open_only", "").lower() == "true"
     return [
         record
-        for record in desk.orders(user)
+        for record in order_manager.orders(user)
         if (not open_only or record.is_open)
         and (not side or record.side.value.lower() == side)
         and (not status or record.status.lower() == status)

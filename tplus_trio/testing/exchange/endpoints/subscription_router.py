@@ -10,10 +10,10 @@ from tplus_trio.testing.exchange.endpoints.rest import GATEWAY_PREFIX
 from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests
 from tplus_trio.testing.exchange.feeds import Subscription
 from tplus_trio.testing.exchange.http_messages import clean_path, error
-from tplus_trio.testing.exchange.market_state import Venue, dumps, trade_json
+from tplus_trio.testing.exchange.market_state import MarketState, dumps, trade_json
 from tplus_trio.testing.exchange.user_trades import UserTrades
 
-__all__ = ["Gate"]
+__all__ = ["SubscriptionRouter"]
 
 _PUBLIC: Final = frozenset({"/trades", "/tickers/ws"})
 _BY_MARKET: Final = ("/marketdepth/diff/", "/klines/diff/", "/ticker/ws/")
@@ -21,11 +21,11 @@ _BY_USER: Final = ("/trades/user/events/", "/trades/user/", "/positions/ws/", "/
 _SIGNED_IN: Final = frozenset({"/orders", "/intent/ws", "/control"})
 
 
-class Gate:
+class SubscriptionRouter:
     """Opens subscriptions."""
 
-    def __init__(self, venue: Venue, requests: OrderRequests, trades: UserTrades) -> None:
-        self._venue = venue
+    def __init__(self, market_state: MarketState, requests: OrderRequests, trades: UserTrades) -> None:
+        self._market_state = market_state
         self._requests = requests
         self._trades = trades
         #: The users who may listen to ``/intent/ws``.
@@ -44,19 +44,19 @@ class Gate:
         path = clean_path(target)
         if path.startswith(f"{GATEWAY_PREFIX}/"):
             path = path.removeprefix(GATEWAY_PREFIX)
-        self._venue.faults.on_handshake(path)
-        if (revoked := self._venue.accounts.revoked(headers)) is not None:
+        self._market_state.faults.on_handshake(path)
+        if (revoked := self._market_state.accounts.revoked(headers)) is not None:
             owner, code = revoked
             subscription = Subscription(self._admit(path, owner), owner)
             subscription.close(code, "token revoked")
             return subscription
-        user = self._venue.accounts.user_of(headers)
+        user = self._market_state.accounts.user_of(headers)
         subscription = Subscription(self._admit(path, user), user)
-        self._venue.hub.add(subscription)
+        self._market_state.hub.add(subscription)
         if self.greets:
             subscription.push(dumps({"type": "subscriptions", "channel": path}))
-        if count := self._venue.faults.take_replay(path):
-            for trade in self._venue.trades[-count:]:
+        if count := self._market_state.faults.take_replay(path):
+            for trade in self._market_state.trades[-count:]:
                 subscription.push(dumps(trade_json(trade)))
         if path == "/control":
             assert user is not None
@@ -70,11 +70,11 @@ class Gate:
 
     def _admit(self, path: str, user: str | None) -> str:
         """The path in its canonical form, if this user may listen to it."""
-        if path in _PUBLIC or path in self._venue.taped_feeds:
+        if path in _PUBLIC or path in self._market_state.taped_feeds:
             return path
         for prefix in _BY_MARKET:
             if path.startswith(prefix):
-                return f"{prefix}{self._venue.find(path.removeprefix(prefix)).asset}"
+                return f"{prefix}{self._market_state.find(path.removeprefix(prefix)).asset}"
         owner = next((path.removeprefix(prefix) for prefix in _BY_USER if path.startswith(prefix)), None)
         if owner is None and path not in _SIGNED_IN:
             raise error(404, "PATH_NOT_FOUND", f"there is no feed at {path}")

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from tplus_trio.arguments import check_count, check_instance, check_number
-from tplus_trio.testing.exchange.faults.pending import Armed, path_prefix
+from tplus_trio.testing.exchange.faults.pending import PendingFaults, path_prefix
 from tplus_trio.testing.exchange.feeds import Hub
 from tplus_trio.testing.exchange.http_messages import Response, as_list, as_object
 from tplus_trio.testing.exchange.trade_history import TradeIds
@@ -31,16 +31,16 @@ class DataFaults:
     def __init__(self, hub: Hub, now_ns: Callable[[], int], trade_ids: TradeIds) -> None:
         self._trades_hub = hub
         self._trade_ids = trade_ids
-        self._lags: Armed[Iterator[float]] = Armed(now_ns)
+        self._lags: PendingFaults[Iterator[float]] = PendingFaults(now_ns)
         self._last_lag: dict[str, float] = {}
-        self._shifts: Armed[int] = Armed(now_ns)
+        self._shifts: PendingFaults[int] = PendingFaults(now_ns)
         self._last_shift: dict[str, int] = {}
-        self._reversed: Armed[bool] = Armed(now_ns)
-        self._rows: Armed[_Change] = Armed(now_ns)
-        self._messages: Armed[_Change] = Armed(now_ns)
-        self._replaced: Armed[Response] = Armed(now_ns)
-        self._withheld: Armed[bool] = Armed(now_ns)
-        self._replays: Armed[int] = Armed(now_ns)
+        self._reversed: PendingFaults[bool] = PendingFaults(now_ns)
+        self._rows: PendingFaults[_Change] = PendingFaults(now_ns)
+        self._messages: PendingFaults[_Change] = PendingFaults(now_ns)
+        self._replaced: PendingFaults[Response] = PendingFaults(now_ns)
+        self._withheld: PendingFaults[bool] = PendingFaults(now_ns)
+        self._replays: PendingFaults[int] = PendingFaults(now_ns)
         self._kept: list[bytes] = []
 
     # REST

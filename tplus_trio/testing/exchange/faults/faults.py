@@ -12,7 +12,7 @@ from tplus_trio.models import AssetIdentifier
 from tplus_trio.testing.exchange.accounts import Accounts
 from tplus_trio.testing.exchange.depth_book import DepthBook
 from tplus_trio.testing.exchange.faults.data_faults import DataFaults
-from tplus_trio.testing.exchange.faults.pending import Armed, feed_path, path_prefix
+from tplus_trio.testing.exchange.faults.pending import PendingFaults, feed_path, path_prefix
 from tplus_trio.testing.exchange.feeds import Hub
 from tplus_trio.testing.exchange.http_messages import Rejection, Response, error
 from tplus_trio.testing.exchange.trade_history import TradeIds
@@ -123,12 +123,12 @@ class Faults(DataFaults):
         self._hub = hub
         self._accounts = accounts
         self._depth_of = depth_of
-        self._handshakes: Armed[Response] = Armed(accounts.now_ns)
-        self._requests: Armed[Response] = Armed(accounts.now_ns)
-        self._delays: Armed[float] = Armed(accounts.now_ns)
-        self._stale: Armed[int] = Armed(accounts.now_ns)
-        self._fragments: Armed[int] = Armed(accounts.now_ns)
-        self._garbled: Armed[bytes] = Armed(accounts.now_ns)
+        self._handshakes: PendingFaults[Response] = PendingFaults(accounts.now_ns)
+        self._requests: PendingFaults[Response] = PendingFaults(accounts.now_ns)
+        self._delays: PendingFaults[float] = PendingFaults(accounts.now_ns)
+        self._stale: PendingFaults[int] = PendingFaults(accounts.now_ns)
+        self._fragments: PendingFaults[int] = PendingFaults(accounts.now_ns)
+        self._garbled: PendingFaults[bytes] = PendingFaults(accounts.now_ns)
         self._numbering: dict[str, _Numbering] = {}
         self._limit: _RateLimit | None = None
         #: How many requests and handshakes :meth:`limit_rate` refused.
@@ -445,7 +445,7 @@ class Faults(DataFaults):
             messages.append(message)
         return messages
 
-    def dress(self, path: str, message: bytes) -> bytes:
+    def apply_faults(self, path: str, message: bytes) -> bytes:
         """A message as it is to be sent on a path: whole, in fragments, or garbage in its place."""
         garbage = self._garbled.take(path)
         message = self.on_message(path, message) if garbage is None else garbage

@@ -9,7 +9,7 @@ import attrs
 
 from tplus_trio.arguments import check_count, check_instance, check_number
 
-__all__ = ["Armed", "feed_path", "path_prefix"]
+__all__ = ["PendingFaults", "feed_path", "path_prefix"]
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ _SECOND_NS: Final = 10**9
 
 
 @attrs.define
-class _Waiting(Generic[T]):
+class _PendingFault(Generic[T]):
     """One order: what happens, on which paths, and how often or until when."""
 
     method: str
@@ -27,7 +27,7 @@ class _Waiting(Generic[T]):
     until_ns: int | None
 
 
-class Armed(Generic[T]):
+class PendingFaults(Generic[T]):
     """Orders for one kind of fault. An order is a counter or an end in time, whatever its size.
 
     Args:
@@ -36,7 +36,7 @@ class Armed(Generic[T]):
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
-        self._waiting: list[_Waiting[T]] = []
+        self._waiting: list[_PendingFault[T]] = []
 
     def add(self, method: str, prefix: str, n: int, value: T, seconds: float | None = None) -> None:
         """Order a fault.
@@ -57,7 +57,7 @@ class Armed(Generic[T]):
         if seconds is not None:
             until_ns = self._now_ns() + round(check_number("seconds", seconds, finite=True) * _SECOND_NS)
         if n or until_ns is not None:
-            self._waiting.append(_Waiting(method, prefix, value, n, until_ns))
+            self._waiting.append(_PendingFault(method, prefix, value, n, until_ns))
 
     def take(self, path: str) -> T | None:
         """The oldest fault for this path, which is then used up once; None if there is none."""
