@@ -7,7 +7,7 @@ from importlib.metadata import version as version_of
 project = "tplus_trio"
 release = version = version_of("tplus-trio")
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib_trio", "myst_parser"]
-# Pages are reached from the index; links to files of the repository are for who reads them there.
+# index.md links all pages, without a toctree. Links to files outside docs/ work in the repository, not in these pages.
 suppress_warnings = ["myst.xref_missing", "toc.not_included"]
 root_doc = "index"
 default_role = "py:obj"

@@ -1,4 +1,4 @@
-"""Signing in: one session per user and service, with one token and one sign-in under way at most."""
+"""Sign-in: one session for each user and service, with one token and at most one sign-in under way."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tplus_trio.models import AuthToken, Nonce
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.threads import run_in_thread
-from tplus_trio.transport.handshake import excerpt
-from tplus_trio.transport.http import Answer, Http
+from tplus_trio.transport.handshake_answer import excerpt
+from tplus_trio.transport.http import Answer, Http, Request
 from tplus_trio.transport.pacing import Dispatch, Priority
 from tplus_trio.users import User
 from tplus_trio.users.terminal import restore_echo
@@ -30,22 +30,22 @@ _log = logging.getLogger("tplus_trio.auth")
 
 #: A token is renewed this long before it expires (or at half its life, where that is shorter).
 _MARGIN_NS: Final = 60 * 1_000_000_000
-#: Where signing in is a favour, a failed one is not tried again for this long, in seconds.
+#: Seconds for which a failed sign-in is not tried again where requests may go without one.
 _ANONYMOUS_FOR: Final = 60.0
-#: Characters.
+#: Characters. A longer nonce is not signed.
 _LONGEST_NONCE: Final = 1024
-#: Seconds between sign-ins that such closes cause: the first pause, which doubles, and the longest. A connection that
-#: lasted for as long as the first pause shows that its token was accepted.
+#: Seconds between sign-ins after a service closed a connection because of its token: the first pause, which doubles,
+#: and the longest. A connection that lasted as long as the first pause shows that the service accepted its token.
 _FIRST_PAUSE: Final = 10.0
 _LONGEST_PAUSE: Final = 600.0
 _SIGN_IN: Final = Dispatch(Priority.SIGN_IN)
-#: What a header can carry, and how many characters of it: a longer head is refused by any server.
+#: The characters that a header can carry, and the most of them: servers refuse longer heads.
 _TOKEN: Final = re.compile(r"[!-~]+")
 _LONGEST_TOKEN: Final = 16 * 1024
 
 
 async def sign(user: User, payload: str) -> bytes:
-    """Sign as ``user``, decrypting a stored key in a thread where that has not happened yet.
+    """Sign as ``user``. A stored key that is still encrypted is decrypted in a thread first.
 
     Raises:
         ValueError: the key cannot be decrypted.
@@ -64,13 +64,13 @@ async def sign(user: User, payload: str) -> bytes:
 
 @attrs.frozen
 class Credentials:
-    """What a signed-in request carries."""
+    """The token of a signed-in user."""
 
     public_key: str
     token: SecretText = attrs.field(repr=False)
-    #: Which of the session's sign-ins issued them.
+    #: The number of the sign-in that issued them, counted from 1 for each session.
     number: int
-    #: Nanoseconds since the epoch.
+    #: When they are renewed, in nanoseconds since the epoch.
     renew_at_ns: float
 
     def headers(self) -> dict[str, str]:
@@ -80,18 +80,31 @@ class Credentials:
 
 @attrs.define
 class _Pause:
-    """When something is tried again, in seconds on trio's clock."""
+    """When the next try is allowed."""
 
+    #: Seconds on trio's clock.
     until: float = -math.inf
-    #: How long the next pause is to be.
+    #: Seconds of the next pause.
     length: float = _FIRST_PAUSE
+
+
+@attrs.define(eq=False)
+class _RunState:
+    """What a session knows in one ``trio.run``."""
+
+    #: Held by the task that signs in.
+    lock: trio.Lock = attrs.field(factory=trio.Lock)
+    #: When a connection that the service closes may cause the next sign-in.
+    revocations: _Pause = attrs.field(factory=_Pause)
+    #: Until when no sign-in is tried where requests may go without one.
+    anonymous: _Pause = attrs.field(factory=_Pause)
 
 
 class Session:
     """One user's session with one service: one token, and one sign-in in flight at most.
 
-    Whoever needs a token while another task signs in waits for that sign-in and shares what comes of it, a failure
-    included. If the task that signs in is cancelled, the next in line does it instead.
+    A task that needs a token while another one signs in waits for that sign-in and shares its outcome, a failure
+    included. If the task that signs in is cancelled, the next in line signs in instead.
     """
 
     def __init__(self, user: User, http: Http, prefix: str, now_ns: Callable[[], int], redactor: Redactor) -> None:
@@ -100,19 +113,25 @@ class Session:
         self._redactor = redactor
         self._prefix = prefix
         self._now_ns = now_ns
-        self._lock = trio.Lock()
-        #: How many sign-ins were begun, and how many have ended.
+        self._run = RunLocal(_RunState)
+        #: Sign-ins begun, and sign-ins that have ended.
         self.begun: int = 0
         self._sign_ins = 0
         self._credentials: Credentials | None = None
-        #: When a connection that the service closes may cause the next sign-in.
-        self._revocations: RunLocal[_Pause] = RunLocal(_Pause)
         self._failure: Exception | None = None
-        #: Until when a favour is not asked for again.
-        self._anonymous: RunLocal[_Pause] = RunLocal(_Pause)
+
+    @property
+    def is_signing_in(self) -> bool:
+        """Whether a task of this ``trio.run`` signs in now."""
+        return self._run.get().lock.locked()
 
     async def credentials(self, refused: Credentials | None = None) -> Credentials:
-        """Credentials that are good for now, other than those that the service has just refused.
+        """Return credentials that are valid now, and not those that the service has just refused.
+
+        Cancelled, it leaves no sign-in half-done for others: the next task that needs one begins anew.
+
+        Args:
+            refused: The credentials that the service has just refused.
 
         Raises:
             ApiError: the sign-in was refused.
@@ -122,11 +141,11 @@ class Session:
             await trio.lowlevel.checkpoint()
             return known
         before = self._sign_ins
-        async with self._lock:
+        async with self._run.get().lock:
             if (known := self._usable(refused)) is not None:
                 return known
             if self._sign_ins != before:
-                # Somebody signed in meanwhile: that was for everybody who waited, whatever the clock says.
+                # Another task signed in meanwhile: its outcome is for all tasks that waited, whatever the clock says.
                 if self._failure is not None:
                     raise copy.copy(self._failure) from self._failure.__cause__
                 if self._credentials is not None and self._credentials is not refused:
@@ -134,7 +153,7 @@ class Session:
             try:
                 self._credentials = await self._sign_in()
             except (TplusError, ValueError) as exc:
-                # A copy: the error itself holds the frames of whoever it reaches, and all that lives in them.
+                # A copy: the error itself refers to the frames through which it passes, and to all their locals.
                 self._failure = copy.copy(exc)
                 self._failure.__cause__ = exc.__cause__
                 self._sign_ins += 1
@@ -144,33 +163,34 @@ class Session:
             return self._credentials
 
     async def optional_credentials(self, refused: Credentials | None = None) -> Credentials | None:
-        """The same where signing in is a favour: None where it fails."""
-        pause = self._anonymous.get()
+        """The same where requests may go without credentials: None if the sign-in fails."""
+        pause = self._run.get().anonymous
         if trio.current_time() < pause.until:
             await trio.lowlevel.checkpoint()
             return None
         try:
             return await self.credentials(refused)
         except (TplusError, ValueError) as exc:
-            if trio.current_time() >= pause.until:  # else another task that shares the failure has logged it
+            if trio.current_time() >= pause.until:  # else another task with the same failure has logged it
                 pause.until = trio.current_time() + _ANONYMOUS_FOR
                 _log.warning("sign-in as %s failed, going on anonymously: %s", self._user.public_key, exc)
             return None
 
     def revoke(self, credentials: Credentials) -> None:
-        """Sign in afresh before the next connection, since the service closed one over these.
+        """Drop credentials because of which the service closed a connection, so that the next one signs in afresh.
 
-        A service that closes connections over fresh credentials too has another reason: sign-ins are spaced, ever more.
+        If the service closes connections with fresh credentials too, it has another reason: the pauses between sign-ins
+        double.
         """
-        pause, now = self._revocations.get(), trio.current_time()
+        pause, now = self._run.get().revocations, trio.current_time()
         if self._credentials is credentials and now >= pause.until:
             self._credentials = None
             pause.until, pause.length = now + pause.length, min(2 * pause.length, _LONGEST_PAUSE)
 
     def prove(self, seconds: float) -> None:
-        """The service kept a connection open for so long: the next close over credentials may be news again."""
+        """Note for how many seconds the service kept a connection open. Long enough, the pauses start over."""
         if seconds >= _FIRST_PAUSE:
-            self._revocations.get().length = _FIRST_PAUSE
+            self._run.get().revocations.length = _FIRST_PAUSE
 
     def _usable(self, refused: Credentials | None) -> Credentials | None:
         known = self._credentials
@@ -182,15 +202,15 @@ class Session:
         key = self._user.public_key
         self.begun += 1
         number = self.begun
-        answer = await self._http.request("GET", f"{self._prefix}/nonce/{key}", dispatch=_SIGN_IN)
+        answer = await self._http.send(Request("GET", f"{self._prefix}/nonce/{key}", dispatch=_SIGN_IN))
         nonce = codec.decode(body_of(answer, self._redactor), Nonce).value
         if len(nonce) > _LONGEST_NONCE or "{" in nonce:
-            # Orders are signed with the same key: no server gets the signature of one by calling it a nonce.
+            # The same key signs orders. A server must not get an order signed by calling it a nonce.
             msg = "the nonce that the service gave is no nonce: it is not signed"
             raise DecodeError(msg)
         body = await self._proof(key, nonce)
-        answer = await self._http.request("POST", f"{self._prefix}/auth", body=body, dispatch=_SIGN_IN)
-        # What it issues goes through as it is: it may be the token that it issued before.
+        answer = await self._http.send(Request("POST", f"{self._prefix}/auth", body=body, dispatch=_SIGN_IN))
+        # The token is not redacted: it may be the one that the service issued before.
         granted = SecretBytes(answer.body if 200 <= answer.status < 300 else body_of(answer, self._redactor))
         token = codec.decode(granted, AuthToken)
         if not _TOKEN.fullmatch(token.token):
@@ -201,13 +221,13 @@ class Session:
             raise DecodeError(msg)
         now = self._now_ns()
         left = token.expiry_ns - now
-        # One that has expired already says that the clocks disagree, and nothing about when: it is used until refused.
+        # If it has expired already, the clocks disagree, and its expiry says nothing: it is used until refused.
         renew_at_ns = now + left - min(_MARGIN_NS, left // 2) if left > 0 else math.inf
         self._redactor.tell_token(token.token, token.expiry_ns, now)
         return Credentials(key, SecretText(token.token), number, renew_at_ns)
 
     async def _proof(self, key: str, nonce: str) -> bytes:
-        """What is sent to be signed in."""
+        """The body of the sign-in request."""
         signature = await sign(self._user, nonce)
         self._redactor.tell_signature(signature)
         return SecretBytes(
@@ -216,15 +236,18 @@ class Session:
 
 
 def body_of(answer: Answer, redactor: Redactor, *, signed: bool = False) -> bytes:
-    """The body of an answer that says yes.
+    """The body of an answer with a status of 2xx, without secrets that the server repeats.
 
-    A server may repeat what it was told; neither an error nor a model shall.
+    Args:
+        answer: The answer.
+        redactor: Takes secrets out of it.
+        signed: Whether the request carried a signature.
 
     Raises:
-        ApiError: it says no.
+        ApiError: another status. It holds no secret either.
     """
     if 200 <= answer.status < 300:
-        return redactor.signed(answer.body) if signed else redactor.body(answer.body)
+        return redactor.answer(answer.body, signed=signed)
     text: dict[str, Any] | str
     if 300 <= answer.status < 400:
         text = "the service redirects, and redirects are not followed"

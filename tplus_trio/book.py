@@ -19,15 +19,16 @@ from tplus_trio.levels import latest_levels, price_of
 from tplus_trio.models import AssetIdentifier, OrderBook, OrderBookDiff, PriceLevel, Side
 from tplus_trio.models.numbers import check_decimal
 from tplus_trio.service import Service
+from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import Depth
-from tplus_trio.streams.stats import StreamState, StreamStats
+from tplus_trio.streams.stats import ConsumerStatistics, StreamState
 from tplus_trio.streams.stream import Home, Supervised
 from tplus_trio.streams.supervisor import Supervisor
 from tplus_trio.transport.websocket import WebSocketLimits
 
-__all__ = ["BookChange", "BookReader", "LiveBook", "LocalBook", "open_live_book"]
+__all__ = ["BookChange", "LiveBook", "LocalBook"]
 
 _log = logging.getLogger("tplus_trio.book")
 
@@ -274,6 +275,7 @@ class _Keeper:
         self.closed: Exception | None = None
         self.trace: TracebackType | None = None
         self.changed: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
+        self._applied = 0
 
     async def put(self, items: Sequence[Depth]) -> None:
         self.put_nowait(items)
@@ -286,11 +288,26 @@ class _Keeper:
                 book.apply(item)
             elif isinstance(item, OrderBook):
                 self.book = book = LocalBook(item)
+        self._applied += len(items)
         self.changed.unpark_all()
 
     def close(self, error: Exception) -> None:
         self.closed, self.trace = error, error.__traceback__
         self.changed.unpark_all()
+
+    def statistics(self) -> ConsumerStatistics:
+        """Return the counts as they are now: items are applied at once, and ``changes()`` conflates."""
+        return ConsumerStatistics(
+            delivered=self._applied,
+            dropped=0,
+            merged=0,
+            overflow="conflate",
+            max_buffer_size=0,
+            current_buffer_used=0,
+            peak_buffer_used=0,
+            tasks_waiting_send=0,
+            tasks_waiting_receive=len(self.changed),
+        )
 
 
 class LiveBook(Supervised, BookReader):
@@ -401,6 +418,6 @@ def open_live_book(
     """Put a live book together. Nothing is started."""
     keeper = _Keeper(asset_id)
     supervisor: Supervisor[Depth] = Supervisor(
-        feed, service, keeper, home.turns, restart=restart, limits=limits, stats=StreamStats(), draw=draw
+        feed, service, keeper, home.decode_limiter, restart=restart, limits=limits, stats=ConnectionCounts(), draw=draw
     )
     return LiveBook(asset_id, keeper, supervisor, home)

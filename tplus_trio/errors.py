@@ -31,8 +31,6 @@ __all__ = [
     "ServerError",
     "SlowConsumer",
     "TplusError",
-    "api_error",
-    "may_exist",
 ]
 
 

@@ -1,24 +1,39 @@
-"""Names of a package that are loaded when they are asked for: importing it costs next to nothing."""
+"""Import the public names of a package on first use, so that importing the package itself takes almost no time."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
-__all__ = ["load"]
+__all__ = ["get_name", "list_names"]
 
 
-def load(package: str, room_of: Mapping[str, str], name: str) -> Any:
-    """Fetch a package's name from the room that it lives in, and keep it at hand.
+def get_name(package: str, modules: Iterable[str], name: str) -> Any:
+    """Return an attribute of a package: a public name of one of its modules, or the list of them all (``__all__``).
+
+    The modules are imported in their order until one has the name in its ``__all__``. The value becomes an attribute of
+    the package, so that each name is searched for once.
 
     Raises:
-        AttributeError: no room has it.
+        AttributeError: no module has the name.
     """
-    room = room_of.get(name)
-    if room is None:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{package}.{room}"), name)
-    setattr(sys.modules[package], name, value)
-    return value
+    if name == "__all__":
+        return list_names(package, modules)
+    # A dunder is asked for by tools (``inspect``, ``doctest``), a submodule by ``from package import submodule``:
+    # neither needs the modules, and importing them all would take a second.
+    if not (name.startswith("__") or find_spec(f"{package}.{name}")):
+        for path in modules:
+            module = import_module(f"{package}.{path}")
+            if name in module.__all__:
+                value = getattr(module, name)
+                setattr(sys.modules[package], name, value)
+                return value
+    raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+
+def list_names(package: str, modules: Iterable[str]) -> list[str]:
+    """Return the public names of a package, sorted. This imports all of the modules."""
+    return sorted(name for path in modules for name in import_module(f"{package}.{path}").__all__)

@@ -1,6 +1,6 @@
-"""Levels of a book by price, without dicts of prices: a service can choose prices whose hashes are all equal.
+"""Levels of a book by price, without dicts of prices: a service could choose prices whose hashes are all equal.
 
-Sorting costs a comparison for each level where, as in a book, the levels are sorted already, and is never quadratic.
+Levels are sorted instead. That is never quadratic, and costs one comparison a level if they are sorted already.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Final
 
 from tplus_trio.models import PriceLevel
 
-__all__ = ["latest_levels", "price_of", "says_the_same"]
+__all__ = ["latest_levels", "matches_changes", "price_of"]
 
 price_of: Final = itemgetter(0)
 
 
 def latest_levels(levels: Iterable[PriceLevel]) -> list[PriceLevel]:
-    """Levels by ascending price, zeros included; of several at one price, the last."""
+    """Return levels by rising price, quantities of zero included. If a price is repeated, its last level wins."""
     ordered = sorted(levels, key=price_of)
     latest: list[PriceLevel] = []
     add = latest.append
@@ -32,13 +32,18 @@ def latest_levels(levels: Iterable[PriceLevel]) -> list[PriceLevel]:
     return latest
 
 
-def says_the_same(book: Iterable[PriceLevel], changes: Iterable[PriceLevel]) -> bool:
-    """Whether one side of a book has what changes say of it: each price's latest quantity, 0 for none."""
-    there = iter(latest_levels(book))
-    level = next(there, None)
+def matches_changes(book: Iterable[PriceLevel], changes: Iterable[PriceLevel]) -> bool:
+    """Return whether one side of a book has the latest quantity of each price that changed.
+
+    Args:
+        book: The levels of the side, in any order.
+        changes: The levels that changed, oldest change first; a quantity of zero means that the price has no level.
+    """
+    levels = iter(latest_levels(book))
+    level = next(levels, None)
     for price, quantity in latest_levels(changes):
         while level is not None and level.price < price:
-            level = next(there, None)
+            level = next(levels, None)
         has = level.quantity if level is not None and level.price == price else 0
         if has != quantity:
             return False

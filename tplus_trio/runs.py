@@ -1,4 +1,4 @@
-"""State that belongs to one ``trio.run``: clocks start anew in the next one, and its streams cannot be used there."""
+"""State that belongs to one ``trio.run``: its clock, its locks and its streams cannot be used in another run."""
 
 from __future__ import annotations
 
@@ -13,31 +13,54 @@ T = TypeVar("T")
 
 
 class RunLocal(Generic[T]):
-    """Holds one value, which is made anew in each ``trio.run``.
+    """Holds one value for each ``trio.run``, made when the run first asks for it.
 
-    A client may be used in several runs, one after the other, without being entered. `trio.lowlevel.RunVar` would keep
-    each value until the end of the run; this one goes with its owner.
+    A client that was not entered may be used in several runs: one after the other, or at the same time in a thread
+    each. The value of a run that has ended is kept until another run asks, or until the owner is gone.
+    `trio.lowlevel.RunVar` would keep each value until the end of its run, also after the owner is gone.
 
     Args:
-        make: Makes the value for a run.
+        make: Makes the value for a run. It is called inside the run.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._token: trio.lowlevel.TrioToken | None = None
-        self._value: T | None = None
+        #: By the run's token. Each entry is written by the thread of its run; an entry is removed after its run.
+        self._values: dict[trio.lowlevel.TrioToken, T] = {}
 
     def get(self) -> T:
         """The value of the present run.
 
         Raises:
-            RuntimeError: it was not called inside ``trio.run``.
+            RuntimeError: the call does not come from inside ``trio.run``.
         """
         token = trio.lowlevel.current_trio_token()
-        if self._value is None or token is not self._token:
-            self._token, self._value = token, self._make()
-        return self._value
+        try:
+            return self._values[token]
+        except KeyError:
+            pass
+        for other in tuple(self._values):
+            if _has_ended(other):
+                self._values.pop(other, None)
+        value = self._values[token] = self._make()
+        return value
 
     def peek(self) -> T | None:
-        """The value of the latest run; None before the first `get`."""
-        return self._value
+        """The value of the present run; if there is none, that of the latest run that has ended; else None."""
+        if trio.lowlevel.in_trio_run() and (token := trio.lowlevel.current_trio_token()) in self._values:
+            return self._values[token]
+        ended = [value for other, value in tuple(self._values.items()) if _has_ended(other)]
+        return ended[-1] if ended else None
+
+
+def _has_ended(token: trio.lowlevel.TrioToken) -> bool:
+    """Whether a run is over. A run that is not is asked to do nothing, which is safe from any thread."""
+    try:
+        token.run_sync_soon(_nothing, idempotent=True)
+    except trio.RunFinishedError:
+        return True
+    return False
+
+
+def _nothing() -> None:
+    pass

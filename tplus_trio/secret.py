@@ -1,4 +1,4 @@
-"""Secrets on their way: values that do not show, and what a service says without what it was told in confidence."""
+"""Secrets: values that no repr shows, and a redactor that takes them out of what a service says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import re
-from collections import deque
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, TypeVar, cast
@@ -20,24 +20,24 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
 
 _MASK: Final = "[…]"
-#: A piece of a secret that is worth hiding.
+#: Characters. A piece of a secret of this length is hidden.
 _PIECE: Final = 8
-#: Sixteen and more numbers of a byte each: a signature or a key, or most of one.
+#: Sixteen or more numbers of a byte each: a signature or a key, or most of one.
 _NUMBERS: Final = re.compile(r"\[?(?:\b\d{1,3}\s*,\s*){15,}\d{1,3}\]?")
 _NUMBERS_IN_BYTES: Final = re.compile(_NUMBERS.pattern.encode())
 _TELLING: Final = re.compile("auth|cookie|key|pass|secret|sign|token", re.IGNORECASE)
-#: How many tokens and signatures are remembered: who repeats one does so at once.
+#: How many tokens and signatures are remembered: a service that repeats one does so at once.
 _TOKENS: Final = 64
 _SIGNATURES: Final = 16
-#: How long an expired token is remembered: an answer may be under way. In nanoseconds.
+#: Nanoseconds for which an expired token is remembered: an answer may be under way.
 _GRACE_NS: Final = 300 * 1_000_000_000
-#: An error is for people to read: more than this, in characters and parts, is left out of its details.
+#: Characters and parts. What exceeds this is left out of an error's details, which are for people to read.
 _LARGEST_TREE: Final = 64 * 1024
 _DEEPEST_TREE: Final = 50
 
 
 class SecretText(str):
-    """Text that no repr shows, such as that of a frame's locals in a traceback."""
+    """Text that no repr shows, not even that of a frame's locals in a traceback."""
 
     __slots__ = ()
 
@@ -46,21 +46,21 @@ class SecretText(str):
 
 
 class SecretBytes(bytes):
-    """Bytes that no repr shows, likewise."""
+    """Bytes that no repr shows."""
 
     def __repr__(self) -> str:
         return "b'[…]'"
 
 
 class _Unseen:
-    """Something that was meant to be a secret, and will be refused for what it is."""
+    """A value of a wrong type in place of a secret. It will be refused for its type."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
 
 def conceal(value: T) -> T:
-    """The same text or bytes, or None, unseen; for anything else something that only tells what it was."""
+    """The same text or bytes with a repr that hides them, or None; for other values an object that knows their type."""
     if isinstance(value, str):
         return cast("T", SecretText(value))
     if isinstance(value, bytes):
@@ -69,7 +69,7 @@ def conceal(value: T) -> T:
 
 
 def kind_of(value: object) -> str:
-    """What type something was before it was concealed, for an error to say."""
+    """The name of the type that a value had before it was concealed, for an error message."""
     match value:
         case _Unseen():
             return value.kind
@@ -82,75 +82,89 @@ def kind_of(value: object) -> str:
 
 
 class Redactor:
-    """Knows what one service was told in confidence, and takes it out of what the service says.
+    """Knows the secrets that were sent to one service, and takes them out of what the service says.
 
-    Numbers of a byte each, as which signatures are sent, go out wherever sixteen stand in a row; other spellings are
-    known for what was told last. What is searched for is prepared once, and a text is searched once for all of it, in
-    time that grows with the text alone.
+    Signatures are sent as rows of numbers of a byte each; sixteen or more in a row are always taken out. Other
+    spellings are known for the latest secrets. A text is searched once for all of them, in time that grows with the
+    text alone. A redactor may be used in several threads.
 
     Args:
-        headers: Sent with every request; those whose name tells are secrets.
+        headers: Sent with every request. Those whose name suggests it are secrets.
     """
 
     def __init__(self, headers: Mapping[str, str] | None = None) -> None:
         told = [value.split(" ")[-1] for name, value in (headers or {}).items() if _TELLING.search(name)]
         self._headers = [_Secret(value) for value in told if len(value) >= _PIECE]
-        self._tokens: deque[_Secret] = deque(maxlen=_TOKENS)
-        self._signatures: deque[_Secret] = deque(maxlen=_SIGNATURES)
-        self._lasting: _Pieces | None = None  # prepared when something is searched next
-        self._passing: _Pieces | None = None
+        #: Clients may be used in several threads. What is told goes into new tuples under the lock.
+        self._lock = threading.Lock()
+        self._tokens: tuple[_Secret, ...] = ()
+        self._signatures: tuple[_Secret, ...] = ()
+        #: What was prepared for the last search, each with the tuple that it was prepared of.
+        self._lasting: tuple[tuple[_Secret, ...], _Pieces] | None = None
+        self._passing: tuple[tuple[_Secret, ...], _Pieces] | None = None
 
     def tell_token(self, token: str, until_ns: float = math.inf, now_ns: float = -math.inf) -> None:
-        """A token is about to be sent.
+        """Note a token before it is sent.
 
         Args:
             token: The token.
-            until_ns: When it expires, in nanoseconds since the epoch. Five minutes later it may be forgotten. One
-                that has expired already is remembered like one without an end: the clocks disagree.
-            now_ns: What time it is, on the same clock. Tokens that have expired before are forgotten.
+            until_ns: When it expires, in nanoseconds since the epoch. Five minutes later it may be forgotten. A token
+                that has expired already is remembered like one without an end, because the clocks disagree.
+            now_ns: The present time on the same clock. Tokens that expired more than five minutes ago are forgotten.
         """
-        ended = [known for known in self._tokens if known.until_ns + _GRACE_NS < now_ns]
-        for known in ended:
-            self._tokens.remove(known)
-        self._tokens.append(_Secret(token, until_ns if until_ns > now_ns else math.inf))
-        self._lasting = None
+        told = _Secret(token, until_ns if until_ns > now_ns else math.inf)
+        with self._lock:
+            kept = (known for known in self._tokens if known.until_ns + _GRACE_NS >= now_ns)
+            self._tokens = (*kept, told)[-_TOKENS:]
 
     def tell_signature(self, signature: bytes) -> None:
-        """A signature is about to be sent."""
-        self._signatures.append(_Secret(signature))
-        self._passing = None
+        """Note a signature before it is sent."""
+        with self._lock:
+            self._signatures = (*self._signatures, _Secret(signature))[-_SIGNATURES:]
 
     def text(self, text: str) -> str:
-        """A text without secrets and larger pieces of them, escaped (see :func:`~tplus_trio.escapes.escape`)."""
+        """A text without secrets and longer pieces of them, escaped (see :func:`~tplus_trio.escapes.escape`)."""
         text = _NUMBERS.sub(_MASK, text)
-        if self._lasting is None:
-            self._lasting = _Pieces([*self._headers, *self._tokens])
-        if self._passing is None:
-            self._passing = _Pieces(self._signatures)
-        return escape(_without(text, self._lasting, self._passing))
+        tokens, signatures = self._tokens, self._signatures
+        if (lasting := self._lasting) is None or lasting[0] is not tokens:
+            lasting = self._lasting = (tokens, _Pieces([*self._headers, *tokens]))
+        if (passing := self._passing) is None or passing[0] is not signatures:
+            passing = self._passing = (signatures, _Pieces(signatures))
+        return escape(_without(text, lasting[1], passing[1]))
 
-    def body(self, body: bytes) -> bytes:
-        """An answer's body without tokens and signatures as they were sent; JSON stays JSON."""
+    def answer(self, body: bytes, *, signed: bool) -> bytes:
+        """An answer without the secrets that a server may repeat in it. This is the one place for REST and WebSockets.
+
+        Args:
+            body: The answer, in UTF-8. JSON stays JSON.
+            signed: Whether it answers something that carried a signature. If so, signatures are taken out in every
+                spelling, and so is each row of sixteen or more numbers of a byte.
+
+        Returns:
+            The answer without tokens, secret headers and, if ``signed``, signatures.
+        """
+        return self._without_signatures(body) if signed else self._without_tokens(body)
+
+    def _without_tokens(self, body: bytes) -> bytes:
         for secret in (*self._headers, *self._tokens):
             for told in secret.as_sent:
                 if told in body:
                     body = body.replace(told, _MASK.encode())
         return body
 
-    def signed(self, body: bytes) -> bytes:
-        """The answer to something signed, likewise."""
+    def _without_signatures(self, body: bytes) -> bytes:
         for signature in self._signatures:
             for told in signature.in_bytes:
                 if told in body:
                     body = body.replace(told, _MASK.encode())
-        return _NUMBERS_IN_BYTES.sub(b"[]", self.body(body))
+        return _NUMBERS_IN_BYTES.sub(b"[]", self._without_tokens(body))
 
     def tree(self, value: Any) -> Any:
-        """Plain objects without secrets. What exceeds 64 KiB in all, or lies 50 levels deep, is left out."""
+        """Plain objects without secrets. What exceeds 64 KiB in total, or is nested deeper than 50, is left out."""
         return _Pruning(self.text).tree(value, 0)
 
     def error(self, error: E) -> E:
-        """The same error without secrets; a cause that holds one is left out."""
+        """The same error without secrets. A cause or context that holds a secret is removed."""
         error.args = tuple(self.tree(arg) for arg in error.args)
         if any(self._shows(link) for link in _chain(error.__cause__)):
             error.__cause__ = None
@@ -164,7 +178,7 @@ class Redactor:
 
 
 class _Secret:
-    """Something told in confidence, with the ways in which it may come back."""
+    """A secret with the spellings in which a service may repeat it."""
 
     def __init__(self, secret: str | bytes, until_ns: float = math.inf) -> None:
         self._secret = secret
@@ -176,7 +190,7 @@ class _Secret:
 
     @cached_property
     def as_sent(self) -> tuple[bytes, ...]:
-        """The spellings in which it may stand in JSON as it was sent."""
+        """The spellings that it may have in JSON."""
         return tuple(told.encode() for told in self.spellings[:2])
 
     @cached_property
@@ -185,10 +199,10 @@ class _Secret:
 
 
 class _Pieces:
-    """Every piece of some secrets, to be found in a text by one look at each of its places.
+    """All pieces of some secrets, to be found in a text with one lookup for each of its characters.
 
     A secret is cut into pieces of eight characters, so that any fifteen of its characters in a row hold a whole piece.
-    With each piece goes what may stand before and after it, up to the next piece.
+    Each piece is kept with the characters before and after it, up to the next piece.
     """
 
     def __init__(self, secrets: Iterable[_Secret]) -> None:
@@ -202,11 +216,11 @@ class _Pieces:
                 before, after = self.around.setdefault(told[start:end], (set(), set()))
                 before.add(told[max(0, start - _PIECE + 1) : start])
                 after.add(told[end : end + _PIECE - 1])
-        #: What is too short to be cut is found whole.
+        #: Secrets that are too short to be cut are found whole.
         self.short = re.compile("|".join(sorted(short, key=len, reverse=True))) if any(short) else None
 
     def reach(self, text: str, at: int) -> tuple[int, int]:
-        """How much of a secret stands in the text around the piece that begins at a place."""
+        """The start and end of the part of a secret around the piece that begins at ``at``."""
         before, after = self.around[text[at : at + _PIECE]]
         end = at + _PIECE
         left = max(_in_common(reversed(text[max(0, at - _PIECE + 1) : at]), reversed(told)) for told in before)
@@ -215,7 +229,7 @@ class _Pieces:
 
 
 def _without(text: str, *sought: _Pieces) -> str:
-    """A text without the pieces that are sought."""
+    """A text without the secrets whose pieces are given."""
     for pieces in sought:
         if pieces.short is not None:
             text = pieces.short.sub(_MASK, text)
@@ -242,7 +256,7 @@ def _in_common(some: Iterable[str], others: Iterable[str]) -> int:
 
 
 class _Pruning:
-    """One walk through plain objects, with so much left to look at."""
+    """One walk through plain objects, with a limit on their total size."""
 
     def __init__(self, text: Callable[[str], str]) -> None:
         self._text = text
@@ -266,11 +280,11 @@ class _Pruning:
 
 
 def _spellings(secret: str | bytes) -> tuple[str, ...]:
-    """The ways in which a secret may come back; first those in which it may stand in JSON."""
+    """The spellings in which a service may repeat a secret; first those that it may have in JSON."""
     raw = secret.encode() if isinstance(secret, str) else bytes(secret)
     texts: list[str] = []
     if isinstance(secret, str):
-        text = str(secret)  # one that its repr shows
+        text = str(secret)  # a plain str, whose repr shows it
         texts += (text, json.dumps(text)[1:-1], repr(text)[1:-1], quote(text, safe=""))
     texts += (repr(raw)[2:-1], raw.hex(), raw.hex().upper())
     texts += (encode(raw).decode().rstrip("=") for encode in (base64.b64encode, base64.urlsafe_b64encode))
@@ -278,7 +292,7 @@ def _spellings(secret: str | bytes) -> tuple[str, ...]:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came of."""
+    """An error with its causes and contexts."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:

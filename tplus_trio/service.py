@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Final
 
+import attrs
 import trio
 
 from tplus_trio.auth import Credentials, Session, body_of, sign
@@ -16,11 +17,13 @@ from tplus_trio.errors import ConnectionFailed, HandshakeRejected, MissingUserEr
 from tplus_trio.exits import PlainExitStack
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretText
-from tplus_trio.transport.closing import CloseBudget
+from tplus_trio.transport.close_budget import CloseBudget
 from tplus_trio.transport.connector import Connector, Endpoint
-from tplus_trio.transport.http import Answer, Http
+from tplus_trio.transport.http import Http, Request
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
-from tplus_trio.transport.websocket import WebSocket, WebSocketLimits, open_websocket
+from tplus_trio.transport.request_statistics import RequestStatistics
+from tplus_trio.transport.websocket import WebSocket, WebSocketLimits
+from tplus_trio.transport.websocket_opening import open_websocket
 from tplus_trio.users import User
 
 __all__ = ["Service"]
@@ -30,14 +33,58 @@ _log = logging.getLogger("tplus_trio.auth")
 _REFUSED: Final = frozenset({401, 403})
 #: Close codes with which a service ends the connections of a token that it no longer accepts.
 _REVOKING: Final = frozenset({1008, 3000, 4401, 4403})
-#: How often a request is sent at most. Each time but the first, it was refused with credentials that another task had
-#: asked for before.
+#: How often a request is sent at most. Each further try follows a refusal of credentials that another task had asked
+#: for before.
 _MOST_TRIES: Final = 5
 _CALL: Final = Dispatch()
 
 
+class _RunState:
+    """What a service knows in one ``trio.run``: clocks and waiting tasks belong to a run.
+
+    Args:
+        limits: Of its connections.
+        draw: Draws from [0, 1).
+    """
+
+    def __init__(self, limits: WebSocketLimits, draw: Callable[[], float]) -> None:
+        self.pacer: Pacer = Pacer(draw)
+        self.closing: CloseBudget = CloseBudget(limits.close_timeout)
+        #: Whether the last handshake failed.
+        self.is_refusing: bool = False
+        #: Whether it failed because no connection could be made.
+        self.is_away: bool = False
+        #: The streams that wait for a connection that can be made.
+        self.waiting: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
+
+    def failed(self, error: TplusError) -> None:
+        """Note that a handshake failed."""
+        self.is_refusing = True
+        self.is_away = isinstance(error, ConnectionFailed)
+
+    def succeeded(self) -> None:
+        """Note that a handshake succeeded, and wake the streams that wait for one."""
+        self.is_refusing = False
+        self.closing.restore()
+        if self.is_away:
+            self.is_away = False
+            self.waiting.unpark_all()
+
+
 class Service:
-    """One T+ service: REST and WebSockets, anonymous or signed in, over one connector."""
+    """One T+ service: REST and WebSockets, anonymous or signed in, over one connector.
+
+    Args:
+        endpoint: Where it is.
+        connector: Opens byte streams.
+        tls: TLS settings; None speaks plain HTTP.
+        timeout: Seconds for each REST request.
+        limits: Of WebSocket connections, and of the size of an answer.
+        headers: Sent with every request and handshake.
+        auth_prefix: The path under which the service signs users in.
+        now_ns: The service's time, in nanoseconds since the epoch.
+        draw: Draws from [0, 1).
+    """
 
     def __init__(
         self,
@@ -55,18 +102,11 @@ class Service:
         self.endpoint = endpoint
         self.limits = limits
         self.now_ns = now_ns
-        self._connector = connector
-        self._tls = tls
-        self._headers = {name: SecretText(value) for name, value in headers.items()}
         self.redactor: Redactor = Redactor(headers)
-        self._auth_prefix = auth_prefix
-        self._pacer = RunLocal(partial(Pacer, draw))
-        self._is_refusing = False
-        self._closing = CloseBudget(limits.close_timeout)
-        #: Whether the last connection could not be made, and the streams that wait for one that can.
-        self._is_away = False
-        self._absent = trio.lowlevel.ParkingLot()
-        self._http = Http(
+        self._headers = {name: SecretText(value) for name, value in headers.items()}
+        self._run = RunLocal(partial(_RunState, limits, draw))
+        self._open = partial(open_websocket, connector, endpoint, tls=tls, redactor=self.redactor)
+        self._http = http = Http(
             endpoint,
             connector,
             tls=tls,
@@ -74,18 +114,16 @@ class Service:
             max_body=limits.max_message_size,
             headers=self._headers,
             redactor=self.redactor,
-            pacer=self._pacer,
+            pacer=_pacer_of(self._run),
         )
         self._sessions: dict[str, Session] = {}
+        self._new_session = partial(Session, http=http, prefix=auth_prefix, now_ns=now_ns, redactor=self.redactor)
 
     def _session(self, user: User | None) -> Session | None:
         if user is None:
             return None
         session = self._sessions.get(user.public_key)
-        if session is None:
-            session = Session(user, self._http, self._auth_prefix, self.now_ns, self.redactor)
-            self._sessions[user.public_key] = session
-        return session
+        return self._sessions.setdefault(user.public_key, self._new_session(user)) if session is None else session
 
     async def _sign_in(
         self, user: User | None, required: bool, refused: Credentials | None = None
@@ -100,9 +138,9 @@ class Service:
     async def _sign_in_afresh(
         self, user: User | None, required: bool, refused: Credentials
     ) -> tuple[Credentials | None, bool]:
-        """Other credentials than the refused ones, and whether their sign-in was begun after the refusal.
+        """Return other credentials than the refused ones, and whether their sign-in was begun after the refusal.
 
-        If not, they may be as old as those that were refused, and another refusal is not final.
+        If it was not, they may be as old as the refused ones, and another refusal is not final.
         """
         session = self._session(user)
         begun = 0 if session is None else session.begun
@@ -111,17 +149,22 @@ class Service:
 
     @property
     def is_scarce(self) -> bool:
-        """Whether requests are to be saved: the last handshake failed, or the service limits its clients."""
-        return self._is_refusing or self._pacer.get().is_limited
+        """Whether to save requests: the last handshake failed, or the service limits its clients."""
+        run = self._run.get()
+        return run.is_refusing or run.pacer.is_limited
+
+    def request_statistics(self) -> RequestStatistics:
+        """Return the counts of the REST requests as they are now."""
+        return self._http.statistics()
 
     async def sign(self, user: User, payload: str) -> bytes:
-        """Sign what is to be sent to this service; see :func:`sign`."""
+        """Sign a payload for this service; see :func:`sign`."""
         signature = await sign(user, payload)
         self.redactor.tell_signature(signature)
         return signature
 
     async def sign_in(self, user: User) -> None:
-        """Sign in now, where there is no usable token yet."""
+        """Sign in now if there is no valid token."""
         await self._sign_in(user, required=True)
 
     async def request(
@@ -143,36 +186,26 @@ class Service:
             params: The query.
             body: JSON.
             user: Whom to sign in as.
-            required: Whether the service asks for that; where not, a failed sign-in leaves the request anonymous.
+            required: Whether the service asks for that; if not, a failed sign-in leaves the request anonymous.
             dispatch: How urgent it is.
 
         Raises:
-            ApiError: the service said no. A 401 or 403 is raised after a sign-in made for this request, and a retry.
-            RateLimitError: the service said no, or had asked for a pause longer than the client's timeout.
-            ConnectionFailed: it could not be reached, or did not answer in time.
+            ApiError: the service refused. A 401 or 403 is raised after a sign-in made for this request, and a retry.
+            RateLimitError: the service refused, or had asked for a pause longer than the client's timeout.
+            ConnectionFailed: the service could not be reached, or did not answer in time.
+            DecodeError: the answer is encoded, or larger than the limit.
             MissingUserError: a user is required and there is none.
         """
+        unsigned = Request(method, path, params, body, dispatch=dispatch)
         credentials, is_last = await self._sign_in(user, required), False
-        answer = await self._request(method, path, params, body, credentials, dispatch)
+        answer = await self._http.send(_with_credentials(unsigned, credentials))
         for _ in range(_MOST_TRIES - 1):
             if credentials is None or is_last or answer.status not in _REFUSED:
                 break
             _log.info("%s %s was refused with %d: signing in afresh", method, path, answer.status)
             credentials, is_last = await self._sign_in_afresh(user, required, credentials)
-            answer = await self._request(method, path, params, body, credentials, dispatch)
+            answer = await self._http.send(_with_credentials(unsigned, credentials))
         return body_of(answer, self.redactor, signed=body is not None)
-
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str | int] | None,
-        body: bytes | None,
-        credentials: Credentials | None,
-        dispatch: Dispatch,
-    ) -> Answer:
-        headers = None if credentials is None else credentials.headers()
-        return await self._http.request(method, path, params=params, body=body, headers=headers, dispatch=dispatch)
 
     @asynccontextmanager
     async def websocket(
@@ -182,14 +215,26 @@ class Service:
         user: User | None = None,
         required: bool = False,
         limits: WebSocketLimits | None = None,
+        subprotocols: Sequence[str] = (),
     ) -> AsyncGenerator[WebSocket]:
-        """Open a WebSocket; the arguments and the errors are those of :meth:`request`.
+        """Open a WebSocket for as long as the context lasts.
+
+        Args:
+            path: The path, quoted, with a leading slash.
+            user: Whom to sign in as.
+            required: Whether the service asks for that; if not, a failed sign-in leaves the connection anonymous.
+            limits: Timeouts in seconds and sizes in bytes; None uses those of the service.
+            subprotocols: Offered to the service, the preferred one first.
 
         Raises:
-            HandshakeRejected: the service said no. A 401 or 403 is raised after one fresh sign-in and one retry.
+            HandshakeRejected: the service refused. A 401 or 403 is raised after a sign-in made for this connection.
+            ConnectionFailed: no connection could be made, or it was lost.
+            MissingUserError: a user is required and there is none.
+            ApiError: the service refused the sign-in.
         """
         async with PlainExitStack() as stack:
-            websocket, credentials = await self._connect(stack, path, user, required, limits)
+            opening = partial(self._websocket, path, limits=limits, subprotocols=subprotocols)
+            websocket, credentials = await self._connect(stack, opening, path, user, required)
             opened_at = trio.current_time()
             try:
                 yield websocket
@@ -202,15 +247,20 @@ class Service:
                     self._sessions[credentials.public_key].prove(trio.current_time() - opened_at)
 
     async def _connect(
-        self, stack: PlainExitStack, path: str, user: User | None, required: bool, limits: WebSocketLimits | None
+        self,
+        stack: PlainExitStack,
+        opening: Callable[[Credentials | None], AbstractAsyncContextManager[WebSocket]],
+        path: str,
+        user: User | None,
+        required: bool,
     ) -> tuple[WebSocket, Credentials | None]:
-        """Open a WebSocket on a stack, signing in as often as that may help."""
+        """Open a WebSocket on a stack. Sign in afresh and try again as often as that may help."""
         credentials, is_last = await self._sign_in(user, required), False
         left = _MOST_TRIES
         while True:
             left -= 1
             try:
-                websocket = await stack.enter_async_context(self._websocket(path, credentials, limits))
+                websocket = await stack.enter_async_context(opening(credentials))
             except HandshakeRejected as exc:
                 if credentials is None or is_last or not left or exc.status not in _REFUSED:
                     raise
@@ -221,51 +271,58 @@ class Service:
 
     @asynccontextmanager
     async def _websocket(
-        self, path: str, credentials: Credentials | None, limits: WebSocketLimits | None
+        self,
+        path: str,
+        credentials: Credentials | None,
+        *,
+        limits: WebSocketLimits | None,
+        subprotocols: Sequence[str],
     ) -> AsyncGenerator[WebSocket]:
+        """Open a WebSocket with one set of credentials, when it is the handshake's turn."""
         headers = {**self._headers, **({} if credentials is None else credentials.headers())}
-        pacer = self._pacer.get()
-        queue = pacer.handshakes
+        run = self._run.get()
+        pacer, queue = run.pacer, run.pacer.handshakes
         async with PlainExitStack() as stack:
             ticket = await queue.acquire(Priority.RECOVERY)
             sent_at = trio.current_time()
             try:
                 websocket = await stack.enter_async_context(
-                    open_websocket(
-                        self._connector,
-                        self.endpoint,
+                    self._open(
                         path,
-                        tls=self._tls,
                         headers=headers,
+                        subprotocols=subprotocols,
                         limits=limits or self.limits,
-                        redactor=self.redactor,
-                        closing=self._closing,
+                        closing=run.closing,
                     )
                 )
             except TplusError as exc:
-                self._is_refusing = True
-                self._is_away = isinstance(exc, ConnectionFailed)
+                run.failed(exc)
                 if isinstance(exc, HandshakeRejected):
                     pacer.answered(queue, exc.status, sent_at, exc.retry_after)
                 raise
             finally:
                 queue.release(ticket)
-            self._is_refusing = False
-            self._closing.restore()
-            if self._is_away:
-                self._is_away = False
-                self._absent.unpark_all()
+            run.succeeded()
             pacer.answered(queue, 101, sent_at, None)
             yield websocket
 
     async def wait_until_back(self) -> None:
-        """Wait until a connection is made after others could not be."""
-        await self._absent.park()
+        """Wait until a connection could be made again after one could not."""
+        await self._run.get().waiting.park()
 
     async def retire_connections(self) -> None:
-        """Let no request use a connection that is open now, for the service may have moved."""
+        """Let no further request use a connection that is open now: the service may have moved."""
         await self._http.retire_connections()
 
     async def aclose(self) -> None:
-        """Close the connections that are kept for REST."""
+        """End the REST requests of this ``trio.run`` and close its connections."""
         await self._http.aclose()
+
+
+def _pacer_of(run: RunLocal[_RunState]) -> Callable[[], Pacer]:
+    """A function that returns the pacer of the present run. It does not refer to the service, which refers to it."""
+    return lambda: run.get().pacer
+
+
+def _with_credentials(request: Request, credentials: Credentials | None) -> Request:
+    return request if credentials is None else attrs.evolve(request, headers=credentials.headers())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tplus_trio import LinkedDiff, LocalBook, OrderBook, OrderBookDiff, PriceLevel, SequenceGap, Side
 from tplus_trio.book import BookReader
-from tplus_trio.levels import says_the_same
+from tplus_trio.levels import matches_changes
 from tplus_trio.streams.recovery import conflate_depth
 
 D = Decimal
@@ -322,7 +322,7 @@ def comparisons(n: int, what: str) -> int:
     elif what == "merge":
         conflate_depth(deque([diff, OrderBookDiff(diff.bids, [], 3)]))
     else:
-        assert not says_the_same(snapshot.bids, [*diff.bids[:-1], *snapshot.bids[-1:]])
+        assert not matches_changes(snapshot.bids, [*diff.bids[:-1], *snapshot.bids[-1:]])
     return Flooded.compared
 
 
@@ -344,7 +344,7 @@ def test_a_side_is_compared_with_what_was_said_of_it() -> None:
         ([(2, 0)], False),
         ([], True),
     ):
-        assert says_the_same(book, [PriceLevel(D(price), D(quantity)) for price, quantity in changes]) is same
+        assert matches_changes(book, [PriceLevel(D(price), D(quantity)) for price, quantity in changes]) is same
 
 
 # Averages.

@@ -17,7 +17,7 @@ from tests.helpers.world import ASSET, URL, World, open_world
 from tplus_trio import LiveBook, MarketDataClient, OrderBook, Stream, StreamState
 from tplus_trio.scopes import open_service_tasks
 from tplus_trio.testing import Exchange, MemoryNetwork
-from tplus_trio.transport.closing import CloseBudget
+from tplus_trio.transport.close_budget import CloseBudget
 
 
 async def use_everything(world: World, md: MarketDataClient, book: LiveBook, trades: Stream[Any], bare: Any) -> None:
@@ -404,6 +404,6 @@ async def test_the_close_frame_is_sent_where_no_time_is_left_for_the_answer(
             for _ in range(5):
                 await stack.enter_async_context(md.stream_tickers())
             await trio.sleep(10)
-            md._service._closing._left = 0.0  # used up by others
+            md._service._run.get().closing._left = 0.0  # used up by others
         await trio.sleep(10)
     assert closed == [1000] * 5

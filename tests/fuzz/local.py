@@ -19,7 +19,7 @@ from tplus_trio.book import LocalBook
 from tplus_trio.clients.base import _headers, _prefix, page_params
 from tplus_trio.errors import KeyfileError
 from tplus_trio.models import AssetIdentifier, Interval, OrderBook, Side
-from tplus_trio.streams.buffer import check_overflow
+from tplus_trio.streams.overflow import check_overflow
 from tplus_trio.testing import Tape
 from tplus_trio.transport.connector import Endpoint
 from tplus_trio.users import keyfile

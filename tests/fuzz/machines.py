@@ -27,17 +27,17 @@ from tplus_trio.models import (
     Trade,
     UserOrders,
 )
+from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery import (
     DepthRecovery,
+    GapMarking,
     KlinesBackfill,
-    Marked,
     OrdersRecovery,
     Sequencing,
     TradesBackfill,
     conflate_depth,
 )
-from tplus_trio.streams.recovery.base import Recovery
-from tplus_trio.streams.stats import StreamStats
+from tplus_trio.streams.recovery.interface import Recovery
 
 from .mutate import change_bytes
 from .runner import Target
@@ -91,19 +91,19 @@ def _drive(
                 if subscribed:
                     yield recovery.receive([item(next(steps, 0)) for _ in range(n % 8 + (step & 7 == 5))])
             case 6:
-                if recovery.page is not None and (subscribed or recovery.eager):
-                    asked = (recovery.ticket, recovery.page, not subscribed)
+                if recovery.pending_request is not None and (subscribed or recovery.eager):
+                    asked = (recovery.generation, recovery.pending_request, not subscribed)
             case _:
                 clock.now += n
                 if subscribed and n % 4 == 3 and recovery.hold_timeout is not None:
                     yield recovery.expire()
                 if asked is not None:
-                    (ticket, number, early), asked = asked, None
+                    (generation, number, early), asked = asked, None
                     answer = page([item(next(steps, 0)) for _ in range(n % 8)])
-                    if ticket == recovery.ticket:
+                    if generation == recovery.generation:
                         yield recovery.answer(number, answer, early=early)
         assert recovery.held >= 0
-        assert recovery.synced or recovery.page is not None
+        assert recovery.synced or recovery.pending_request is not None
         assert recovery.hold_timeout is None or (recovery.urgent and recovery.held)
 
 
@@ -129,7 +129,7 @@ def _read(book: LocalBook) -> None:
 
 def _depth(steps: _Steps) -> str:
     """What is delivered chains; merged now and then, it leads to the same book."""
-    clock, stats = _Clock(), StreamStats()
+    clock, stats = _Clock(), ConnectionCounts()
     mode = get_args(Sequencing)[next(steps, 0) % 3]
     recovery = DepthRecovery(clock, stats, sequence=mode)
     number = 100
@@ -171,7 +171,7 @@ def _depth(steps: _Steps) -> str:
 
 
 def _trades(steps: _Steps) -> str:
-    clock, stats, out = _Clock(), StreamStats(), list[Any]()
+    clock, stats, out = _Clock(), ConnectionCounts(), list[Any]()
     recovery = TradesBackfill(clock, stats, max_pages=1 + next(steps, 0) % 4)
 
     def item(n: int) -> Trade:
@@ -185,11 +185,12 @@ def _trades(steps: _Steps) -> str:
     keys = [(t.asset_id, t.trade_id, t.timestamp_ns, t.status) for t in out if isinstance(t, Trade)]
     assert len(keys) == len(set(keys)), "a trade came twice"
     _check_gaps(out)
-    return f"ok {stats.gaps} {stats.resyncs} {recovery.page} {recovery.held} {len(out) - len(keys)} {len(keys) // 4}"
+    gaps = len(out) - len(keys)
+    return f"ok {stats.gaps} {stats.resyncs} {recovery.pending_request} {recovery.held} {gaps} {len(keys) // 4}"
 
 
 def _klines(steps: _Steps) -> str:
-    clock, stats, out = _Clock(), StreamStats(), list[Any]()
+    clock, stats, out = _Clock(), ConnectionCounts(), list[Any]()
     recovery = KlinesBackfill(clock, stats, max_pages=1 + next(steps, 0) % 4, asset_id=_ASSETS[0])
     one = Decimal(1)
 
@@ -205,12 +206,12 @@ def _klines(steps: _Steps) -> str:
         out += items
     assert all(isinstance(candle, KlineUpdate | Gap) for candle in out)
     _check_gaps(out)
-    return f"ok {stats.gaps} {stats.resyncs} {recovery.page} {recovery.held} {len(out) // 4}"
+    return f"ok {stats.gaps} {stats.resyncs} {recovery.pending_request} {recovery.held} {len(out) // 4}"
 
 
 def _orders(steps: _Steps) -> str:
     """Every event comes, once and in order, and a snapshot after each loss that was made good."""
-    clock, stats, out, sent = _Clock(), StreamStats(), list[Any](), list[Any]()
+    clock, stats, out, sent = _Clock(), ConnectionCounts(), list[Any](), list[Any]()
     recovery = OrdersRecovery(clock, stats)
 
     def item(n: int) -> OrderCancelFailedEvent:
@@ -231,12 +232,12 @@ def _orders(steps: _Steps) -> str:
 
 
 def _marked(steps: _Steps) -> str:
-    clock, stats, out = _Clock(), StreamStats(), list[Any]()
+    clock, stats, out = _Clock(), ConnectionCounts(), list[Any]()
 
     def item(n: int) -> Trade:
         return Trade(_ASSETS[0], n, Decimal(1), Decimal(1), n * 20, buyer_is_maker=False)
 
-    for items in _drive(Marked[Trade](clock, stats), steps, clock, item, list):
+    for items in _drive(GapMarking[Trade](clock, stats), steps, clock, item, list):
         out += items
     gaps = _check_gaps(out)
     assert gaps <= stats.gaps

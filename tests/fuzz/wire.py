@@ -27,10 +27,10 @@ from tplus_trio.auth import body_of
 from tplus_trio.errors import ApiError, DecodeError, HandshakeRejected
 from tplus_trio.secret import Redactor
 from tplus_trio.streams.policy import RestartPolicy, Restarts, is_passing
-from tplus_trio.transport import frames
-from tplus_trio.transport.frames import FrameCutter
+from tplus_trio.transport import text_frame_parser
 from tplus_trio.transport.http import Answer
 from tplus_trio.transport.retry_after import retry_after
+from tplus_trio.transport.text_frame_parser import TextFrameParser
 
 from .mutate import change_bytes, change_json
 from .runner import Target
@@ -45,18 +45,18 @@ _Cut = list[tuple[str, bytes]]
 
 
 def _cut(chunks: Iterable[bytes]) -> _Cut:
-    """What comes out of a cutter, whatever pieces it came in."""
-    cutter, out, whole = FrameCutter(_MAX), _Cut(), True
+    """What comes out of a parser, whatever pieces it came in."""
+    parser, out, whole = TextFrameParser(_MAX), _Cut(), True
     for chunk in chunks:
         if out and out[-1][0] == "final":
             out[-1] = ("final", out[-1][1] + chunk)
             continue
-        cutter.feed(chunk)
+        parser.feed(chunk)
         while True:
-            if messages := cutter.messages():
+            if messages := parser.messages():
                 assert whole, "a text within a message"
                 out += [("text", message) for message in messages]
-            elif (other := cutter.other()) is None:
+            elif (other := parser.passthrough()) is None:
                 break
             elif other.final:
                 out.append(("final", other.data))
@@ -65,7 +65,7 @@ def _cut(chunks: Iterable[bytes]) -> _Cut:
                 before = b"" if whole else out.pop()[1]
                 out.append(("other", before + other.data))
                 whole = other.completes or (whole and other.data[0] & 0x8F in {0x89, 0x8A})
-    rest = cutter.rest()
+    rest = parser.rest()
     if not whole:
         # How much of a frame that never ends was handed out depends on how it came.
         out[-1], rest = (out[-1][0], out[-1][1] + rest), b""
@@ -110,7 +110,7 @@ def _run_frames(head: str, data: bytes) -> str:
         n = 1 + int(random.random() * size)
         chunks.append(rest[:n])
         rest = rest[n:]
-    with mock.patch.object(frames, "_MUCH", size):
+    with mock.patch.object(text_frame_parser, "_MUCH", size):
         whole, cut = _cut([data]), _cut(chunks)
     assert cut == whole, f"{cut} != {whole}"
     assert b"".join(_frame(piece) if kind == "text" else piece for kind, piece in whole) == data

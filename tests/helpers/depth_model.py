@@ -1,4 +1,4 @@
-"""A market's depth as the exchange has it, the connection over which it comes, and a consumer who checks all of it."""
+"""A model of a market's depth, of the connection that carries it, and of a consumer that checks every item."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 import attrs
 
-from tplus_trio import Depth, Gap, OrderBook, OrderBookDiff, PriceLevel, Sequencing, StreamStats
+from tplus_trio import Depth, Gap, OrderBook, OrderBookDiff, PriceLevel, Sequencing
+from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery import DepthRecovery
 
 __all__ = ["Checker", "DepthModel", "State", "books_of"]
@@ -20,7 +21,7 @@ State: TypeAlias = Mapping[tuple[str, Decimal], Decimal]
 
 
 def books_of(book: OrderBook) -> State:
-    """A book as a dict, for those who do not trust `LocalBook`."""
+    """A book as a dict, independent of `LocalBook`."""
     bids = {("bid", price): quantity for price, quantity in book.bids}
     return {**bids, **{("ask", price): quantity for price, quantity in book.asks}}
 
@@ -38,7 +39,7 @@ def changed(state: State, diff: OrderBookDiff) -> State:
 
 @attrs.define
 class Checker:
-    """A consumer who builds its own book, and fails at the first item that does not chain."""
+    """A consumer that builds its own book, and fails at the first item that does not chain."""
 
     state: State = attrs.field(factory=dict[tuple[str, Decimal], Decimal])
     number: int | None = None
@@ -68,20 +69,20 @@ class DepthModel:
     """
 
     def __init__(self, *, sequence: Sequencing = "contiguous", first: int = 5000) -> None:
-        self.stats = StreamStats()
+        self.stats = ConnectionCounts()
         self.recovery = DepthRecovery(lambda: 0, self.stats, sequence=sequence)
         self.consumer = Checker()
         self.number = first
         self.step = 1
         self._state: State = {}
-        #: All states there were, the last one last.
+        #: All states so far, the present one last.
         self._past: list[tuple[int, State]] = [(first, {})]
         self._known: set[tuple[int, frozenset[tuple[tuple[str, Decimal], Decimal]]]] = set()
         self._made: dict[int, list[OrderBookDiff]] = {}
         self._wire: deque[OrderBookDiff] = deque()
         self._connected = False
         self._subscribed = False
-        #: The request under way: the ticket, whether it is early, the answer once it is made.
+        #: The request under way: the generation, whether it is early, the answer once it is made.
         self._asked: tuple[int, bool] | None = None
         self._answer: OrderBook | None = None
         self._stale = 0
@@ -99,28 +100,28 @@ class DepthModel:
     # The exchange.
 
     def change(self, n: int) -> None:
-        """Something changes, and is told."""
+        """The book changes, and the feed sends it."""
         self._change(n)
 
     def lose(self, n: int) -> None:
-        """Something changes, and is told to nobody."""
-        self._change(n, told=False)
+        """The book changes, and the feed does not send it."""
+        self._change(n, is_sent=False)
 
-    def _change(self, n: int, *, told: bool = True) -> None:
+    def _change(self, n: int, *, is_sent: bool = True) -> None:
         self.number += self.step
         price = Decimal(100 + n % 5)
-        # A quantity that depends on the number makes no two states alike; now and then a level goes.
+        # The quantity depends on the number, so that all states differ. One change in three removes a level.
         quantity = Decimal(0) if n % 3 == 2 else Decimal(self.number) + len(self._past) * 100_000
         level = (PriceLevel(price, quantity),)
         diff = OrderBookDiff(level if n % 2 else (), () if n % 2 else level, self.number)
         self._state = changed(self._state, diff)
         self._made.setdefault(self.number, []).append(diff)
         self._remember()
-        if told and self._connected:
+        if is_sent and self._connected:
             self._wire.append(diff)
 
     def skip(self, n: int) -> None:
-        """Numbers are left out, though nothing is missing."""
+        """The feed leaves numbers out, although nothing is missing."""
         self.number += n + 1
         self._change(n)
 
@@ -131,12 +132,12 @@ class DepthModel:
             self._change(n)
 
     def repeat(self, n: int) -> None:
-        """What is under way comes twice."""
+        """A message under way comes twice."""
         if self._wire:
             self._wire.insert(n % len(self._wire), self._wire[n % len(self._wire)])
 
     def swap(self, n: int) -> None:
-        """What is under way changes places."""
+        """Two messages under way change places."""
         if len(self._wire) > 1:
             at = n % (len(self._wire) - 1)
             self._wire[at], self._wire[at + 1] = self._wire[at + 1], self._wire[at]
@@ -144,11 +145,11 @@ class DepthModel:
     # The network.
 
     def connect(self, n: int) -> None:
-        """The exchange begins to tell."""
+        """The exchange begins to send."""
         self._connected = True
 
     def subscribe(self, n: int) -> None:
-        """The client knows that it does."""
+        """The client learns that it is subscribed."""
         if self._connected and not self._subscribed:
             self._subscribed = True
             self._deliver(self.recovery.subscribed())
@@ -169,15 +170,19 @@ class DepthModel:
             self._deliver(self.recovery.subscribed())
 
     def receive(self, n: int) -> None:
-        """Some of what is under way arrives."""
+        """Some messages under way arrive."""
         if self._subscribed:
             batch = [self._wire.popleft() for _ in range(min(n + 1, len(self._wire)))]
             self._deliver(self.recovery.receive(batch))
 
     def ask(self, n: int) -> None:
         """The client asks for a snapshot, if one is wanted."""
-        if self.recovery.page is not None and self._asked is None and (self._subscribed or self.recovery.eager):
-            self._asked = (self.recovery.ticket, not self._subscribed)
+        if (
+            self.recovery.pending_request is not None
+            and self._asked is None
+            and (self._subscribed or self.recovery.eager)
+        ):
+            self._asked = (self.recovery.generation, not self._subscribed)
             self.requests += 1
 
     def be_stale(self, n: int) -> None:
@@ -198,9 +203,9 @@ class DepthModel:
     def get_answer(self, n: int) -> None:
         """The answer arrives."""
         if self._asked is not None and self._answer is not None:
-            (ticket, early), answer = self._asked, self._answer
+            (generation, early), answer = self._asked, self._answer
             self._asked = self._answer = None
-            if ticket == self.recovery.ticket:
+            if generation == self.recovery.generation:
                 self._deliver(self.recovery.answer(0, answer, early=early))
 
     STEPS = (
@@ -222,7 +227,7 @@ class DepthModel:
             assert (number, frozenset(self.consumer.state.items())) in self._known
 
     def settle(self, rounds: int = 200) -> None:
-        """With a network that works, the book becomes the exchange's, and stays that."""
+        """With a network that works, the book becomes equal to the exchange's, and stays so."""
         self._stale = 0
         requests = self.requests
         for n in range(rounds):

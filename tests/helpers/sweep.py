@@ -162,19 +162,19 @@ async def _sweep_from_outside(
         assert world.network.open_connections == 0, f"{where}: a connection outlives the clients"
         assert world.exchange.connections == 0, f"{where}: the exchange still sends a feed to somebody"
         for client in (world.md, world.oms):
-            assert not client._home._running, f"{where}: a stream is still running"
+            assert not client.statistics().streams, f"{where}: a stream is still running"
             for session in client._service._sessions.values():
-                assert not session._lock.locked(), f"{where}: a sign-in holds its lock"
+                assert not session.is_signing_in, f"{where}: a sign-in holds its lock"
     raise AssertionError(f"{name} does not end")
 
 
 def idle_connections(client: Client) -> int:
     """How many connections a client keeps for its next REST calls."""
-    pacer = client._service._pacer.get()
+    pacer = client._service._run.get().pacer
     for queue in (*pacer._queues.values(), pacer.handshakes):
         assert not queue.under_way, "a request that has ended takes up a slot"
         assert not queue.waiting, "a request that has ended waits for its turn"
-    return client._service._http.idle_connections
+    return client.statistics().requests.idle_connections
 
 
 async def inspect(world: World) -> None:
@@ -183,11 +183,11 @@ async def inspect(world: World) -> None:
     kept = 0
     for client in (world.md, world.oms):
         home = client._home
-        assert not home._running, "a stream is still running"
+        assert not client.statistics().streams, "a stream is still running"
         if home.tasks is not None:
             assert not home.tasks.nursery.child_tasks, "a task is still running"
         for session in client._service._sessions.values():
-            assert not session._lock.locked(), "a sign-in holds its lock"
+            assert not session.is_signing_in, "a sign-in holds its lock"
         kept += idle_connections(client)
     assert world.network.open_connections == kept, "a connection is open, and nobody has it"
     assert world.exchange.connections == 0, "the exchange still sends a feed to somebody"

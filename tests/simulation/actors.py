@@ -12,7 +12,7 @@ import attrs
 from tplus_trio import MarketDataClient, OrderBookClient
 from tplus_trio.models import AssetIdentifier, UserTrade
 from tplus_trio.models.trade import TradeStatus
-from tplus_trio.streams.buffer import Overflow
+from tplus_trio.streams.overflow import Overflow
 from tplus_trio.users import User
 
 from .consumers import BookReader, Reader, StreamReader, World

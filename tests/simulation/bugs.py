@@ -15,7 +15,8 @@ import trio
 from tplus_trio import auth
 from tplus_trio.clients import market_data
 from tplus_trio.models import Gap, OrderBook, OrderBookDiff, Trade
-from tplus_trio.streams.recovery import Depth, DepthRecovery, Marked, TradesBackfill, conflate_depth
+from tplus_trio.streams.recovery import Depth, DepthRecovery, GapMarking, TradesBackfill, conflate_depth
+from tplus_trio.streams.recovery.sequencing import SequencingRule
 
 from .bugs_data import DATA_BUGS
 from .bugs_network import NETWORK_BUGS
@@ -40,7 +41,7 @@ def _snapshot_before_subscribing() -> Generator[None]:
 @contextmanager
 def _gap_ignored() -> Generator[None]:
     """A jump of sequence numbers is taken for the next change."""
-    with mock.patch.object(DepthRecovery, "_gives_in", return_value=True):
+    with mock.patch.object(SequencingRule, "accepts_jump", return_value=True):
         yield
 
 
@@ -74,13 +75,13 @@ def _buffer_dropped_on_resync() -> Generator[None]:
 @contextmanager
 def _duplicate_applied_twice() -> Generator[None]:
     """A trade that REST and the feed both bring is delivered by both."""
-    proper = TradesBackfill._live
+    proper = TradesBackfill._accept_live
 
     def live(self: TradesBackfill, items: Sequence[Trade]) -> Sequence[Trade]:
         proper(self, items)
         return items
 
-    with mock.patch.object(TradesBackfill, "_live", live):
+    with mock.patch.object(TradesBackfill, "_accept_live", live):
         yield
 
 
@@ -102,12 +103,12 @@ def _repeated_change_delivered() -> Generator[None]:
 @contextmanager
 def _backfill_off_by_one() -> Generator[None]:
     """The oldest trade that was missed is taken for the last that was not."""
-    proper = TradesBackfill._join
+    proper = TradesBackfill._merge
 
     def join(self: TradesBackfill, rows: Sequence[Trade | None], held: Sequence[Trade]) -> Sequence[Trade | Gap]:
         return proper(self, [*rows[:-2], *rows[-1:]], held)
 
-    with mock.patch.object(TradesBackfill, "_join", join):
+    with mock.patch.object(TradesBackfill, "_merge", join):
         yield
 
 
@@ -159,13 +160,13 @@ def _conflation_loses_removals() -> Generator[None]:
 @contextmanager
 def _gap_unsaid() -> Generator[None]:
     """After a loss of events that nothing can bring back, the stream goes on as if there had been none."""
-    proper = Marked.subscribed
+    proper = GapMarking.subscribed
 
-    def subscribed(self: Marked[Any]) -> Sequence[Any]:
+    def subscribed(self: GapMarking[Any]) -> Sequence[Any]:
         proper(self)
         return ()
 
-    with mock.patch.object(Marked, "subscribed", subscribed):
+    with mock.patch.object(GapMarking, "subscribed", subscribed):
         yield
 
 

@@ -1,9 +1,9 @@
 """Bugs to plant in how a client reads a service that lags, renumbers, retells and errs.
 
 Each says which rule it breaks and which function it replaces. The functions are those of the recoveries that know of
-rows, identities and replicas (`trades`, `klines`, `memory` and `backfill` of `streams.recovery`), and one of
-`clients.operations`, named as text and looked up when a bug is planted. `bugs.py` merges `DATA_BUGS` into
-its bugs.
+rows, identities and replicas (`trade_backfill`, `kline_backfill`, `trade_memory` and `backfill` of
+`streams.recovery`), and one of `clients.operations`, named as text and looked up when a bug is planted. `bugs.py`
+merges `DATA_BUGS` into its bugs.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ def _original(target: str) -> Any:
 def _answer_need_not_reach_the_feed() -> Generator[None]:
     """A hole is closed by any answer that meets the old end: replaces ``_reaches`` of both backfills."""
     with ExitStack() as stack:
-        for kind in ("trades.TradesBackfill", "klines.KlinesBackfill"):
+        for kind in ("trade_backfill.TradesBackfill", "kline_backfill.KlinesBackfill"):
             stack.enter_context(mock.patch(f"{_RECOVERY}.{kind}._reaches", return_value=True))
         yield
 
 
 @contextmanager
 def _page_ends_at_the_first_known_trade() -> Generator[None]:
-    """What is listed below a known trade is taken for known: replaces ``TradesBackfill._take``."""
-    target = f"{_RECOVERY}.trades.TradesBackfill._take"
+    """What is listed below a known trade is taken for known: replaces ``TradesBackfill._select``."""
+    target = f"{_RECOVERY}.trade_backfill.TradesBackfill._select"
     proper = _original(target)
 
-    def take(self: Any, rows: Sequence[Any]) -> bool:
+    def select(self: Any, rows: Sequence[Any]) -> tuple[Sequence[Any], bool]:
         first = next((n for n, row in enumerate(rows) if row is not None and self._seen.knows(row)), len(rows))
-        met: bool = proper(self, rows[: first + 1])
-        return met
+        selected: tuple[Sequence[Any], bool] = proper(self, rows[: first + 1])
+        return selected
 
-    with mock.patch(target, take):
+    with mock.patch(target, select):
         yield
 
 
@@ -61,7 +61,7 @@ def _trade_known_by_id_alone() -> Generator[None]:
         return f"{trade.asset_id} {trade.trade_id}"
 
     with ExitStack() as stack:
-        for module in ("memory", "trades"):
+        for module in ("trade_memory", "trade_backfill"):
             stack.enter_context(mock.patch(f"{_RECOVERY}.{module}.identity_of", identity))
         yield
 
@@ -69,7 +69,7 @@ def _trade_known_by_id_alone() -> Generator[None]:
 @contextmanager
 def _status_is_no_news() -> Generator[None]:
     """A trade that was delivered is known in every status: replaces ``TradeMemory.add``."""
-    target = f"{_RECOVERY}.memory.TradeMemory.add"
+    target = f"{_RECOVERY}.trade_memory.TradeMemory.add"
     proper = _original(target)
 
     def add(self: Any, trade: Any, **options: Any) -> bool:
@@ -81,8 +81,8 @@ def _status_is_no_news() -> Generator[None]:
 
 @contextmanager
 def _older_candles_never_change() -> Generator[None]:
-    """What REST says of candles before the last one is not looked at: replaces ``KlinesBackfill._join``."""
-    target = f"{_RECOVERY}.klines.KlinesBackfill._join"
+    """What REST says of candles before the last one is not looked at: replaces ``KlinesBackfill._merge``."""
+    target = f"{_RECOVERY}.kline_backfill.KlinesBackfill._merge"
     proper = _original(target)
 
     def join(self: Any, rows: Sequence[Any], held: Sequence[Any]) -> Sequence[Any]:
@@ -114,9 +114,9 @@ def _unreadable_answer_is_a_value_error() -> Generator[None]:
 
 # Bugs that no world shows within 300 seeds, and the test that catches each when it is planted:
 #
-# a replica's older status is delivered again  test_recovery_trades: test_rest_brings_a_status_that_was_missed_...
-# a candle whose volume fell is dropped        test_recovery_klines: test_after_a_rollback_a_volume_falls
-# a page is taken for newest first             test_recovery_trades: test_pages_in_another_order_lose_nothing
+# a replica's older status is delivered again  test_trade_memory: test_rest_brings_a_status_that_was_missed_...
+# a candle whose volume fell is dropped        test_kline_backfill: test_after_a_rollback_a_volume_falls
+# a page is taken for newest first             test_history_rows: test_pages_in_another_order_lose_nothing
 # any 404 on a listing means "none yet"        test_order_answers: test_others_cannot_say_so
 
 #: By name.

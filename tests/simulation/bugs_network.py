@@ -56,8 +56,8 @@ def _blocked_loop_is_silence() -> Generator[None]:
     Patches how many parts a silence is waited for in, and how many turns readers are given after it.
     """
     with (
-        mock.patch("tplus_trio.transport.watch.SLICES", 1),
-        mock.patch("tplus_trio.transport.watch._TURNS", 0),
+        mock.patch("tplus_trio.transport.watched_stream.SLICES", 1),
+        mock.patch("tplus_trio.transport.watched_stream._TURNS", 0),
     ):
         yield
 

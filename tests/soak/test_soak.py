@@ -76,13 +76,13 @@ def removals_ignored() -> Generator[None]:
 @contextmanager
 def told_twice() -> Generator[None]:
     """One trade in twenty is told again."""
-    proper = TradesBackfill._live
+    proper = TradesBackfill._accept_live
 
     def live(self: TradesBackfill, items: Sequence[Trade]) -> Sequence[Trade]:
         news = proper(self, items)
         return [trade for trade in news for _ in range(1 if trade.trade_id % 20 else 2)]
 
-    with mock.patch.object(TradesBackfill, "_live", live):
+    with mock.patch.object(TradesBackfill, "_accept_live", live):
         yield
 
 

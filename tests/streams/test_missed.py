@@ -1,4 +1,4 @@
-"""What was missed while a connection was down: brought by REST, in order, or said to be missing. And how soon."""
+"""Items that were missed during an outage: read from REST and delivered in order, or marked by a gap; and how soon."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BOB = "b0b" + "0" * 61
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty of anything are three pages."""
+    """Twenty items are three pages."""
     monkeypatch.setattr(market_data, "_PAGE", 8)
 
 
@@ -51,7 +51,7 @@ def ids(items: Sequence[Trade | Gap]) -> list[int]:
 
 
 async def go_down(world: World) -> None:
-    """Lose the connection, and know of it; the next attempt is a quarter of a second away."""
+    """Reset the connection, so that the client notices at once; it connects again after a quarter of a second."""
     world.network.reset_connections()
     await trio.sleep(0.01)
 
@@ -71,7 +71,7 @@ async def test_twenty_trades_over_three_pages(latency: float, early: int, autoju
         live = make_trades(world, 2)
         assert ids(await take(trades, 22)) == missed + live
         await assert_nothing_comes(trades)
-        # Three pages, and one more read that shows what lies before the first live trade.
+        # Three pages, and one more read for what lies before the first live trade.
         assert sum(world.exchange.requests.values()) - asked == 4
         assert (trades.stats.gaps, trades.stats.resyncs) == (1, 1)
 
@@ -97,7 +97,7 @@ async def test_trades_that_are_made_while_rest_is_asked(autojump_clock: MockCloc
         made = make_trades(world, 5)
         await take(trades, 5)
         await go_down(world)
-        # Through the hole, the handshake, all three pages, and beyond.
+        # During the outage, the handshake, all three pages, and after them.
         while trio.current_time() < 2 or trades.state is not StreamState.LIVE:
             made += make_trades(world, 1)
             await trio.sleep(0.02)
@@ -149,7 +149,7 @@ async def test_a_hole_beyond_the_bound_is_one_gap(autojump_clock: MockClock) -> 
         assert gap.reason
         assert ids(rest) == live
         await assert_nothing_comes(trades)
-        # A small hole after it is closed again.
+        # A small hole after it is closed.
         await go_down(world)
         missed = make_trades(world, 5)
         assert ids(await take(trades, 5)) == missed
@@ -172,7 +172,7 @@ async def test_twenty_candles_over_three_pages(pages: int, autojump_clock: MockC
         (first,) = await trade_minutes(world, 1)
         world.exchange.publish_trade(ASSET, 101, 1)
         assert [item.open_timestamp_ns for item in await take(klines, 2)] == [first, first]
-        world.exchange.faults.reject_handshakes(50, 503)  # half a minute each, at the end
+        world.exchange.faults.reject_handshakes(50, 503)  # the delay grows to half a minute each
         await go_down(world)
         world.exchange.publish_trade(ASSET, 102, 1)
         missed = await trade_minutes(world, 20)
@@ -185,7 +185,7 @@ async def test_twenty_candles_over_three_pages(pages: int, autojump_clock: MockC
         else:
             candles = await take(klines, 22)
             assert all(isinstance(candle, KlineUpdate) for candle in candles)
-            # The one that was open when the connection was lost comes in its last state.
+            # The candle that was open when the connection was lost comes in its last state.
             assert [candle.open_timestamp_ns for candle in candles] == [first, *missed, live]
             assert (candles[0].close, candles[0].volume) == (102, 3)
         await assert_nothing_comes(klines)
@@ -202,15 +202,15 @@ async def test_orders_that_move_from_page_to_page_come_once(
         await orders.wait_live()
         await go_down(world)
         world.exchange.faults.delay_requests("/orders/user", 1.0)
-        await trio.sleep(0.6)  # the first page is made, and on its way
+        await trio.sleep(0.6)  # the first page is under way
         place(key, ASSET, "Buy", 900, 1, order_id="e")
         snapshot, event = await take(orders, 2)
         assert isinstance(snapshot, OrdersSnapshot)
-        # "c" was on both pages; "e" came to the head of the list after that had been read.
+        # "c" was on both pages; "e" was added at the head of the list after the first page was made.
         assert [order.order_id for order in snapshot.orders] == ["d", "c", "b", "a"]
         assert snapshot.is_complete
         assert isinstance(event, OrderCreatedEvent)
-        # And beyond the bound.
+        # The same beyond the bound.
         monkeypatch.setattr(order_book, "_ORDERS_PAGES", 2)
         await go_down(world)
         (cut,) = await take(orders, 1)
@@ -235,7 +235,7 @@ async def test_orders_after_a_loss(autojump_clock: MockClock) -> None:
         assert {order.order_id for order in snapshot.orders} >= {"b"}
         assert isinstance(event, OrderCreatedEvent)
         assert event.order_id == "c"
-        # And after each loss.
+        # The same after each loss.
         await go_down(world)
         (again,) = await take(orders, 1)
         assert isinstance(again, OrdersSnapshot)
@@ -272,7 +272,7 @@ async def test_user_trades_after_a_loss(finalized: bool, autojump_clock: MockClo
 @pytest.mark.parametrize("one_way", [0.0, 0.025])
 @pytest.mark.parametrize("known", [True, False], ids=["lost", "first"])
 async def test_time_to_a_synced_book(quiet: bool, one_way: float, known: bool, autojump_clock: MockClock) -> None:
-    """TCP, the handshake and the snapshot, the last two side by side where changes prove that they belong together."""
+    """The handshake and the snapshot run side by side only if changes prove that the two fit together."""
     async with open_world(latency=one_way, jitter=lambda: 0.0) as world, trio.open_nursery() as nursery:
 
         async def trade() -> None:
@@ -300,5 +300,5 @@ async def test_time_to_a_synced_book(quiet: bool, one_way: float, known: bool, a
             f"{'lost' if known else 'first'} connection, {'quiet' if quiet else 'busy'} market, "
             f"{2e3 * one_way:g} ms a round trip: synced after {1e3 * took:.1f} ms, {trips:.2f} round trips"
         )
-        # In a quiet market nothing proves the early snapshot, and one more is asked for over a connection that stands.
+        # In a quiet market nothing proves the early snapshot, so another is requested once the connection stands.
         assert took <= (3 if quiet else 2) * 2 * one_way + 0.002

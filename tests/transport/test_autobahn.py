@@ -21,7 +21,8 @@ from tplus_trio import ConnectionFailed
 from tplus_trio.testing import MemoryNetwork
 from tplus_trio.testing.wire_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 from tplus_trio.transport.connector import Endpoint
-from tplus_trio.transport.websocket import BinaryMessage, LongMessage, WebSocketLimits, open_websocket
+from tplus_trio.transport.websocket import BinaryMessage, LongMessage, WebSocketLimits
+from tplus_trio.transport.websocket_opening import open_websocket
 
 SIZES: Final = (0, 1, 125, 126, 127, 128, 65535, 65536)
 WIDE: Final = "Hello-µ@ßöäüàá-UTF-8!!".encode()

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from tplus_trio.errors import ConnectionFailed
 from tplus_trio.transport.connector import Endpoint
-from tplus_trio.transport.frames import FrameCutter
-from tplus_trio.transport.websocket import BinaryMessage, LongMessage, WebSocketLimits, open_websocket
+from tplus_trio.transport.text_frame_parser import TextFrameParser
+from tplus_trio.transport.websocket import BinaryMessage, LongMessage, WebSocketLimits
+from tplus_trio.transport.websocket_opening import open_websocket
 
 MAX_SIZE = 3000
 
@@ -274,15 +275,15 @@ def test_order_survives_a_fragmented_message_between_whole_ones(size: int) -> No
 @given(data=frames.map(b"".join), cuts=st.lists(st.integers(0, 6000), max_size=12), batch_size=st.integers(0, 200))
 def test_a_cutter_that_is_exhausted_has_nothing(data: bytes, cuts: list[int], batch_size: int) -> None:
     """It is not asked any more then: what it held back would wait for the next bytes, however long those take."""
-    cutter = FrameCutter(MAX_SIZE, batch_size)
+    parser = TextFrameParser(MAX_SIZE, batch_size)
     bounds = [0, *sorted(min(at, len(data)) for at in cuts), len(data)]
     for start, end in itertools.pairwise(bounds):
-        cutter.feed(data[start:end])
-        while not cutter.exhausted:
-            if not cutter.messages() and not cutter.exhausted:
-                assert (cutter.other() is None) is cutter.exhausted
-        assert not cutter.messages()
-        assert cutter.other() is None
+        parser.feed(data[start:end])
+        while not parser.exhausted:
+            if not parser.messages() and not parser.exhausted:
+                assert (parser.passthrough() is None) is parser.exhausted
+        assert not parser.messages()
+        assert parser.passthrough() is None
 
 
 def test_all_that_one_read_brought_is_delivered_before_the_next() -> None:
@@ -314,15 +315,15 @@ def test_reading_that_is_cancelled_goes_on_where_it_was(size: int) -> None:
 
 def test_a_long_message_is_put_together_once() -> None:
     """A message that comes in many reads is not copied at each of them."""
-    cutter = FrameCutter(1 << 24)
+    parser = TextFrameParser(1 << 24)
     payload = b"x" * (1 << 22)
     data = frame(1, payload)
     copied = 0
     messages: Sequence[bytes] = ()
     for i in range(0, len(data), 65536):
-        cutter.feed(data[i : i + 65536])
-        copied += len(cutter._data)
-        messages = cutter.messages()
+        parser.feed(data[i : i + 65536])
+        copied += len(parser._data)
+        messages = parser.messages()
     assert [len(message) for message in messages] == [len(payload)]
     assert copied < 3 * len(payload)
 

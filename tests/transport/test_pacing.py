@@ -331,3 +331,13 @@ async def test_streams_come_back_together_once_one_connection_stands(autojump_cl
         await trio.sleep(1 + 5)
         assert sum(book.is_synced for book in books) == 20
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("retry_after", [0.0, 1e-9])
+def test_a_retry_after_of_nothing_still_holds(retry_after: float) -> None:
+    """A service that refuses and asks for no pause refuses the next request as well: it is not asked at once."""
+    limit = RateLimit(no_draw)
+    accept(limit, 1000, 0.0)
+    limit.refused(0.0, 0.5, retry_after)
+    assert ready(limit, 0.5) >= 0.6
+    assert limit.ready_at(0.5, by_stream=True) >= 0.6

@@ -15,7 +15,7 @@ import trustme
 from tests.helpers.peers import answer, listening, read_head
 from tplus_trio import CertificateRefused, ConnectionFailed, MarketDataClient, StreamState, TcpConnector
 from tplus_trio.testing import Exchange, serve
-from tplus_trio.transport.connector import tls_context
+from tplus_trio.transport.tls import tls_context
 
 CALLS = ("rest", "websocket")
 

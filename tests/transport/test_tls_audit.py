@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from tests.helpers.peers import Peer, answer, listening, read_head, ticker
 from tplus_trio import CertificateRefused, ConnectionFailed, MarketDataClient, OrderBookClient, TplusError
 from tplus_trio.testing import Exchange, MemoryNetwork, serve_stream
-from tplus_trio.transport.connector import tls_context
+from tplus_trio.transport.tls import tls_context
 
 CALLS = ("rest", "websocket")
 Raw = Callable[[trio.abc.Stream], Awaitable[object]]

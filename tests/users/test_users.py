@@ -31,10 +31,10 @@ from tplus_trio.users import (
     UserManager,
     load_user,
     manager,
-    to_user_public_key,
     user_manager,
 )
 from tplus_trio.users.keyfile import MAX_ITERATIONS, decrypt_keyfile, encrypt_keyfile
+from tplus_trio.users.user import to_user_public_key
 
 # RFC 8032, 7.1, the first test vector.
 SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")

@@ -15,21 +15,23 @@ import trio
 
 from tplus_trio.arguments import check_count, check_instance, check_number
 from tplus_trio.book import LiveBook, open_live_book
+from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.errors import MissingUserError
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.scopes import Scoped, open_service_tasks
 from tplus_trio.service import Service
-from tplus_trio.streams.buffer import Overflow, check_overflow
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.overflow import Overflow, check_overflow
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import CONFIRM_TIMEOUT, Depth
 from tplus_trio.streams.stream import Home, Stream, open_stream
-from tplus_trio.transport.connector import Connector, Endpoint, TcpConnector, tls_context
+from tplus_trio.transport.connector import Connector, Endpoint, TcpConnector
 from tplus_trio.transport.pacing import Dispatch
+from tplus_trio.transport.tls import tls_context
 from tplus_trio.transport.websocket import WebSocketLimits
 from tplus_trio.users import User
 
-__all__ = ["CALL", "BookOptions", "Client", "ClientOptions", "StreamOptions", "asset", "page_params"]
+__all__ = ["BookOptions", "Client", "ClientOptions", "StreamOptions"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
@@ -162,6 +164,10 @@ class Client(Scoped):
     def __repr__(self) -> str:
         user = "" if self._default_user is None else f" as {self._default_user.public_key}"
         return f"<{type(self).__name__} {self._service.endpoint}{user}>"
+
+    def statistics(self) -> ClientStatistics:
+        """Return the counts of the running streams and live books, and of all REST requests, as they are now."""
+        return ClientStatistics(streams=self._home.statistics(), requests=self._service.request_statistics())
 
     # Lifetime.
 

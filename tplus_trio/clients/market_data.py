@@ -30,8 +30,8 @@ from tplus_trio.models import (
     Ticker,
     Trade,
 )
-from tplus_trio.streams.buffer import Conflate, conflate_by
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.overflow import Conflate, conflate_by
 from tplus_trio.streams.recovery import (
     Depth,
     DepthRecovery,

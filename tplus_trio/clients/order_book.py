@@ -42,7 +42,7 @@ from tplus_trio.models import (
     validate_order_id,
 )
 from tplus_trio.streams.feed import Feed
-from tplus_trio.streams.recovery import Marked, OrdersRecovery, OrdersUpdate
+from tplus_trio.streams.recovery import GapMarking, OrdersRecovery, OrdersUpdate
 from tplus_trio.streams.stream import Stream
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
@@ -123,7 +123,7 @@ class OrderBookClient(Client):
                 path=path,
                 decode=self._seeing(owner, codec.decode_user_trade_frame),
                 decode_batch=self._seeing(owner, codec.decode_user_trade_batch),
-                recovery=Marked,
+                recovery=GapMarking,
                 user=owner,
                 private=True,
             ),
@@ -157,7 +157,7 @@ class OrderBookClient(Client):
         owner = self._user(user)
         path = f"/account/events/{owner.public_key}"
         return self._stream(
-            Feed(path=path, decode=codec.decode_user_event_frame, recovery=Marked, user=owner, private=True),
+            Feed(path=path, decode=codec.decode_user_event_frame, recovery=GapMarking, user=owner, private=True),
             options,
         )
 

@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from tplus_trio.codec import BatchDecoder, FrameDecoder
-from tplus_trio.streams.buffer import Conflate
+from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio.streams.overflow import Conflate
 from tplus_trio.streams.recovery import Recovery
-from tplus_trio.streams.stats import StreamStats
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
 
@@ -30,7 +30,7 @@ class Feed(Generic[T]):
     #: How many bytes of messages are decoded at a time, about.
     batch_size: int = 32 * 1024
     #: Makes the feed's recovery, given the time and the stream's counts.
-    recovery: Callable[[Callable[[], int], StreamStats], Recovery[T]] = Recovery
+    recovery: Callable[[Callable[[], int], ConnectionCounts], Recovery[T]] = Recovery
     #: Asks REST for a page, where the recovery wants one.
     fetch: Callable[[int, Dispatch], Awaitable[Any]] | None = None
     #: Whom to sign in as, and whether the service insists.

@@ -21,7 +21,7 @@ from tplus_trio.errors import (
     ServerError,
 )
 
-__all__ = ["RestartPolicy", "Restarts", "is_passing"]
+__all__ = ["RestartPolicy"]
 
 #: Seconds. A `Retry-After` beyond this is a mistake, or a clock's that is years off, more likely than a wish.
 _LONGEST_WAIT: Final = 3600.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 from weakref import WeakMethod, WeakSet
@@ -10,19 +10,20 @@ from weakref import WeakMethod, WeakSet
 import attrs
 import trio
 
-from tplus_trio.models import Gap
 from tplus_trio.scopes import Scoped, ServiceTasks, open_service_tasks
 from tplus_trio.service import Service
-from tplus_trio.streams.buffer import Buffer, Overflow, check_overflow
+from tplus_trio.streams.buffer import Buffer
+from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio.streams.decode_limiter import DecodeLimiter
+from tplus_trio.streams.drop_marker import DropMarker
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.overflow import Overflow, OverflowRule, check_overflow, make_rule
 from tplus_trio.streams.policy import RestartPolicy
-from tplus_trio.streams.recovery.base import times_of
-from tplus_trio.streams.stats import StreamState, StreamStats
+from tplus_trio.streams.stats import StreamState, StreamStatistics, StreamStats
 from tplus_trio.streams.supervisor import Supervisor
-from tplus_trio.streams.turns import Turns
 from tplus_trio.transport.websocket import WebSocketLimits
 
-__all__ = ["Home", "Stream", "Supervised", "open_stream"]
+__all__ = ["Stream"]
 
 #: Seconds that streams may take to end at once: they have nothing to wait for.
 _LEAVING: Final = 1.0
@@ -36,7 +37,7 @@ class Home:
 
     def __init__(self) -> None:
         self.tasks: ServiceTasks | None = None
-        self.turns: Turns = Turns()
+        self.decode_limiter: DecodeLimiter = DecodeLimiter()
         self._left = False
         self._running: set[Supervisor[Any]] = set()
         #: Those that nobody has started; who holds one may be waiting for it.
@@ -81,6 +82,10 @@ class Home:
             await supervisor.run()
         finally:
             self._running.discard(supervisor)
+
+    def statistics(self) -> tuple[StreamStatistics, ...]:
+        """Return the counts of each stream that runs, in the order of their paths."""
+        return tuple(sorted((each.statistics() for each in self._running), key=lambda each: each.path))
 
     async def close(self) -> None:
         """End every stream in order, all at once."""
@@ -135,7 +140,13 @@ class Supervised(Scoped):
     @property
     def stats(self) -> StreamStats:
         """A copy of the stream's counts as they are now."""
-        return attrs.evolve(self._supervisor.stats)
+        statistics = self.statistics()
+        dropped = statistics.consumer.dropped + statistics.consumer.merged
+        return StreamStats(**attrs.asdict(statistics.connection), dropped=dropped)
+
+    def statistics(self) -> StreamStatistics:
+        """Return the counts of the connection and of the consumer as they are now."""
+        return self._supervisor.statistics()
 
     @property
     def last_error(self) -> Exception | None:
@@ -297,16 +308,16 @@ def open_stream(
         TypeError, ValueError: ``buffer`` or ``overflow`` is not legal for this feed.
     """
     check_overflow(overflow, buffer, can_conflate=feed.conflate is not None)
-    stats = StreamStats()
-    drops = _Drops(service.now_ns)
-    items: Buffer[Any] = Buffer(
-        buffer, overflow, conflate=feed.conflate, dropped=drops.mark, begins=feed.begins, stats=stats, turns=home.turns
+    marker = DropMarker(service.now_ns)
+    rule: OverflowRule[Any] = make_rule(
+        overflow, buffer, conflate=feed.conflate, mark_drops=marker.mark, is_snapshot=feed.begins
     )
+    items: Buffer[Any] = Buffer(rule, home.decode_limiter)
     supervisor: Supervisor[Any] = Supervisor(
-        feed, service, items, home.turns, restart=restart, limits=limits, stats=stats, draw=draw
+        feed, service, items, home.decode_limiter, restart=restart, limits=limits, stats=ConnectionCounts(), draw=draw
     )
     if feed.begins is not None:
-        drops.resync = _weakly(supervisor.resync)  # the supervisor holds the buffer, which holds the drops
+        marker.resync = _weakly(supervisor.resync)  # the supervisor holds the buffer, which holds the marker
     return Stream(supervisor, items, home)
 
 
@@ -319,34 +330,3 @@ def _weakly(method: Callable[[str], None]) -> Callable[[str], None]:
             found(argument)
 
     return call
-
-
-class _Drops:
-    """Says, in a `Gap`, what a slow consumer missed."""
-
-    def __init__(self, now_ns: Callable[[], int]) -> None:
-        self._now_ns = now_ns
-        self._mark: Gap | None = None
-        self._count = 0
-        self.resync: Callable[[str], None] | None = None
-
-    def mark(self, lost: Sequence[Any], broken: bool) -> Gap:
-        """The mark that stands for ``lost``, which begins with the mark before if nobody has seen that yet.
-
-        Args:
-            lost: What was dropped.
-            broken: Whether what comes next is worth nothing without it.
-        """
-        now = self._now_ns()
-        spans = [times_of(item, now) for item in lost]
-        since = min(since for since, _ in spans)
-        if lost[0] is self._mark:
-            self._count -= 1
-        else:
-            self._count = 0
-        self._count += len(lost)
-        until = max(until for _, until in spans)
-        self._mark = Gap(since, until, f"the consumer was slow: {self._count} items were dropped")
-        if broken and self.resync is not None:
-            self.resync("the consumer was slow")
-        return self._mark

@@ -16,12 +16,13 @@ from tplus_trio.errors import ConnectionFailed, DecodeError, TplusError
 from tplus_trio.models import Rows
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.service import Service
+from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio.streams.decode_limiter import DecodeLimiter
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.outage import Outage
 from tplus_trio.streams.patience import PATIENT, Patience, Spacing
 from tplus_trio.streams.policy import RestartPolicy, Restarts
-from tplus_trio.streams.stats import StreamState, StreamStats
-from tplus_trio.streams.turns import Turns
+from tplus_trio.streams.stats import ConsumerStatistics, StreamState, StreamStatistics
 from tplus_trio.transport.pacing import Dispatch, Priority
 from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket, WebSocketLimits
 
@@ -53,6 +54,10 @@ class Sink(Protocol[T_contra]):
         """Take no more; ``error`` says why."""
         ...
 
+    def statistics(self) -> ConsumerStatistics:
+        """Return the consumer's counts as they are now."""
+        ...
+
 
 class Supervisor(Generic[T]):
     """Runs one feed from its first connection to its end, in one task of the stream's nursery.
@@ -66,17 +71,17 @@ class Supervisor(Generic[T]):
         feed: Feed[T],
         service: Service,
         sink: Sink[T],
-        turns: Turns,
+        decode_limiter: DecodeLimiter,
         *,
         restart: RestartPolicy | None,
         limits: WebSocketLimits,
-        stats: StreamStats,
+        stats: ConnectionCounts,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._feed = feed
         self._service = service
         self._sink = sink
-        self._turns = turns
+        self._decode_limiter = decode_limiter
         self._limits = attrs.evolve(limits, batch_size=feed.batch_size)
         self._restarts = Restarts(restart, draw)
         self._outage = Outage(feed.path)
@@ -91,13 +96,13 @@ class Supervisor(Generic[T]):
         self._side_failure: Exception | None = None
         self._draw = draw
         self._spacing = Spacing()
-        #: The recovery's ticket for which `_expire` waits.
+        #: The recovery's generation for which `_expire` waits.
         self._holding: int | None = None
         self._answered = trio.lowlevel.ParkingLot()
         self._changed = trio.Event()
         self._complained: set[str] = set()
         self.state: StreamState = StreamState.CONNECTING
-        self.stats: StreamStats = stats
+        self.stats: ConnectionCounts = stats
         self.failure: Exception | None = None
         self._trace: TracebackType | None = None
         self.done: trio.Event = trio.Event()
@@ -111,6 +116,12 @@ class Supervisor(Generic[T]):
     def last_error(self) -> Exception | None:
         """The failure that the present outage began with, or the one that ended the stream; None if there is none."""
         return self.failure or self._outage.cause
+
+    def statistics(self) -> StreamStatistics:
+        """Return the counts of the connection and of the consumer as they are now."""
+        return StreamStatistics(
+            path=self.path, state=self.state, connection=self.stats.statistics(), consumer=self._sink.statistics()
+        )
 
     # What an owner may order.
 
@@ -269,14 +280,14 @@ class Supervisor(Generic[T]):
 
     async def _read(self, websocket: WebSocket) -> None:
         """Deliver what a connection brings, for as long as it lasts."""
-        stats, recovery, turns = self.stats, self._recovery, self._turns
+        stats, recovery, limiter = self.stats, self._recovery, self._decode_limiter
         decode, decode_batch = self._feed.decode, self._feed.decode_batch
         counted = 0
         held_from = stats.bytes
         while True:
             frames = await websocket.receive()
-            if turns.crowded:
-                await turns.wait()
+            if limiter.is_saturated:
+                await limiter.wait()
             received = websocket.bytes_received
             stats.messages += len(frames)
             stats.bytes += received - counted
@@ -290,12 +301,12 @@ class Supervisor(Generic[T]):
                 except DecodeError as exc:
                     await self._deliver(recovery.receive(items))
                     items = []
-                    websocket.heard()
+                    websocket.reset_idle_timer()
                     self._malformed(exc)
                     if not isinstance(frame, LongMessage):  # over which the connection ends: that is a hole already
                         self._hole("a frame could not be decoded")
             if batch or items:
-                websocket.heard()
+                websocket.reset_idle_timer()
             await self._deliver(recovery.receive(items if batch is None else batch))
             if not (held := recovery.held):
                 held_from = stats.bytes
@@ -312,7 +323,7 @@ class Supervisor(Generic[T]):
     def _after_step(self) -> None:
         if not self._subscribed:
             return
-        if self._recovery.page is not None:
+        if self._recovery.pending_request is not None:
             self._fetch_soon()
         if self._recovery.hold_timeout is not None:
             self._expire_soon(self._recovery.hold_timeout)
@@ -351,7 +362,7 @@ class Supervisor(Generic[T]):
     # Asking REST.
 
     def _fetch_soon(self) -> None:
-        if not self._fetching and self._connection is not None and self._recovery.page is not None:
+        if not self._fetching and self._connection is not None and self._recovery.pending_request is not None:
             self._fetching = True
             self._connection.start_soon(self._fetch)
 
@@ -368,7 +379,7 @@ class Supervisor(Generic[T]):
         recovery, patience = self._recovery, Patience()
         if self._subscribed and not recovery.urgent:
             await trio.sleep(self._spacing.begin(trio.current_time()) * self._jitter())
-        while (page := recovery.page) is not None:
+        while (page := recovery.pending_request) is not None:
             delay, early = await self._ask_for(page, patience)
             if early and not self._subscribed:
                 return
@@ -393,7 +404,7 @@ class Supervisor(Generic[T]):
             nonlocal early
             early = not self._subscribed
 
-        ticket = recovery.ticket
+        generation = recovery.generation
         priority = Priority.CONFIRMATION if recovery.urgent else Priority.RECOVERY
         try:
             answer: Any = await fetch(page, Dispatch(priority, sent))
@@ -407,9 +418,9 @@ class Supervisor(Generic[T]):
             delay = self._restarts.failed(exc, trio.current_time())
             self._outage.failed(exc, delay, trio.current_time())
             return delay, False
-        wanted = recovery.ticket == ticket
+        wanted = recovery.generation == generation
         items = recovery.answer(page, answer, early=early) if wanted else ()
-        useful = wanted and (bool(items) or recovery.page != page)
+        useful = wanted and (bool(items) or recovery.pending_request != page)
         if wanted:
             self._answered.unpark_all()
             self._after_step()
@@ -432,13 +443,13 @@ class Supervisor(Generic[T]):
 
     def _expire_soon(self, timeout: float) -> None:
         """See to it that the recovery holds items back no longer than it may."""
-        if self._holding != self._recovery.ticket and self._connection is not None:
-            self._holding = self._recovery.ticket
+        if self._holding != self._recovery.generation and self._connection is not None:
+            self._holding = self._recovery.generation
             self._connection.start_soon(self._expire, timeout, self._holding)
 
-    async def _expire(self, timeout: float, ticket: int) -> None:
+    async def _expire(self, timeout: float, generation: int) -> None:
         await trio.sleep(timeout)
-        if self._recovery.ticket == ticket and self._subscribed:
+        if self._recovery.generation == generation and self._subscribed:
             try:
                 items = self._recovery.expire()
                 self._answered.unpark_all()

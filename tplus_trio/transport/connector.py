@@ -1,7 +1,7 @@
-"""How a byte stream to a host is opened: the one place where this package touches the network.
+"""Opens byte streams to hosts. No other module of this package opens a network connection.
 
 REST and WebSockets both go through a :class:`Connector`, so that a client runs unchanged over TCP, over memory, or over
-whatever a test puts in their place.
+a test's own streams.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import trio
 
 from tplus_trio.errors import ConnectionFailed
 from tplus_trio.transport.tcp import TcpStream
-from tplus_trio.transport.tls import start_tls, tls_context
+from tplus_trio.transport.tls import start_tls
 
-__all__ = ["Connector", "Endpoint", "TcpConnector", "open_stream", "start_tls", "tls_context"]
+__all__ = ["Connector", "TcpConnector"]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?")
@@ -33,10 +33,10 @@ _BRACKETS: Final = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
 
 
 class Connector(Protocol):
-    """Opens byte streams. Give one of your own to a client as ``connector=``."""
+    """Opens byte streams. A client takes one as ``connector=``."""
 
     async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        """Open a byte stream to ``host``:``port``, without TLS (the client adds that on top).
+        """Open a byte stream to ``host``:``port``, without TLS. Cancelled, it has to leave no socket.
 
         Raises:
             OSError: the connection could not be made.
@@ -45,10 +45,10 @@ class Connector(Protocol):
 
 
 class TcpConnector:
-    """Opens TCP connections, trying a host's addresses as RFC 8305 has it. The default."""
+    """Opens TCP connections, and tries a host's addresses as in RFC 8305. The default."""
 
     async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        """Open a TCP connection.
+        """Open a TCP connection. Cancelled, it leaves no socket.
 
         Raises:
             OSError: no address of the host answered.
@@ -57,11 +57,11 @@ class TcpConnector:
 
 
 def _ascii_host(host: str) -> str:
-    """A host's name as it is asked for.
+    """A host's name in ASCII, as it is looked up.
 
     Raises:
-        ValueError: it would be another than what was written: ``faß.de`` is not ``fass.de``, and letters that only look
-            like others are not the others.
+        ValueError: the name looked up would be another one than the name written: ``faß.de`` is not ``fass.de``, and
+            letters that look alike are not equal.
     """
     ascii_host = host.encode("idna").decode()
     if not host.isascii() and ascii_host.encode().decode("idna") != unicodedata.normalize("NFC", host):
@@ -70,10 +70,10 @@ def _ascii_host(host: str) -> str:
 
 
 def _check_brackets(netloc: str, host: str) -> None:
-    """Hold what `urlsplit` took for the host against what was written, some of which it leaves out.
+    """Compare the host that `urlsplit` found with the URL, of which it ignores some characters.
 
     Raises:
-        ValueError: brackets hold no address, or something stands between them and the port.
+        ValueError: brackets hold no address, or there are characters between them and the port.
     """
     if ("[" in netloc or "]" in netloc) and not (_BRACKETS.fullmatch(netloc) and _is_ipv6(host)):
         raise ValueError
@@ -81,7 +81,7 @@ def _check_brackets(netloc: str, host: str) -> None:
 
 def _is_ipv6(host: str) -> bool:
     if "%" in host:
-        return False  # a zone means something on one machine only, and may stand in no Host header
+        return False  # a zone has a meaning on one machine only, and is illegal in a Host header
     try:
         IPv6Address(host)
     except ValueError:
@@ -91,17 +91,17 @@ def _is_ipv6(host: str) -> bool:
 
 @attrs.frozen
 class Endpoint:
-    """Where a service lives: a base URL, taken apart and checked."""
+    """A service's base URL, parsed and checked."""
 
     scheme: str
     host: str
     port: int
-    #: What every path begins with, ``""`` for most services.
+    #: The beginning of every path; ``""`` for most services.
     prefix: str = ""
 
     @classmethod
     def from_url(cls, url: str) -> Endpoint:
-        """Take a base URL apart.
+        """Parse a base URL.
 
         Raises:
             TypeError: ``url`` is not a string.
@@ -115,7 +115,7 @@ class Endpoint:
         if any(character.isspace() or not character.isprintable() for character in url):
             msg = f"a base URL holds no white space or control characters; {legal}"
             raise ValueError(msg)
-        # None of these repeats the URL, which may hold a password in ways that are not foreseen.
+        # No message repeats the URL: it may hold a password anywhere.
         if "@" in url:
             msg = f"a base URL holds no user name or password; {legal}"
             raise ValueError(msg)
@@ -143,18 +143,18 @@ class Endpoint:
 
     @property
     def secure(self) -> bool:
-        """Whether TLS is spoken."""
+        """Whether connections use TLS."""
         return self.scheme == "https"
 
     @property
     def netloc(self) -> str:
-        """``host[:port]`` as a ``Host`` header has it: an IPv6 address in brackets, a default port left out."""
+        """``host[:port]`` as in a ``Host`` header: an IPv6 address in brackets, without the default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def origin(self) -> str:
-        """``scheme://host[:port]``, as an ``Origin`` header has it."""
+        """``scheme://host[:port]`` as in an ``Origin`` header."""
         return f"{self.scheme}://{self.netloc}"
 
     def __str__(self) -> str:
@@ -168,9 +168,7 @@ async def open_stream(
     *,
     tls: ssl.SSLContext | None = None,
 ) -> trio.abc.Stream:
-    """Open a byte stream, with TLS on top where ``tls`` is given.
-
-    Cancelled in the middle, it leaves no socket behind.
+    """Open a byte stream, with TLS if ``tls`` is given. Cancelled, it leaves no socket.
 
     Raises:
         ConnectionFailed: it could not be opened.
@@ -185,10 +183,10 @@ async def open_stream(
 
 
 def _reason(failure: OSError | trio.BrokenResourceError) -> str:
-    """Why a connection could not be made, in a person's words, each once."""
+    """Why a connection could not be made, in words, each reason once."""
     if not isinstance(failure, OSError):
         return str(failure) or type(failure).__name__
-    cause = failure.__cause__  # where trio keeps it: its own text tells only that every address failed
+    cause = failure.__cause__  # trio's own text says only that every address failed
     addresses: Sequence[object] = (cause,)
     if isinstance(cause, ExceptionGroup):
         addresses = cast("ExceptionGroup[Exception]", cause).exceptions

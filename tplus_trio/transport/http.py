@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, cast
 
@@ -19,20 +21,38 @@ from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
 from tplus_trio.transport.pool import Connection, ConnectionPool
+from tplus_trio.transport.request_statistics import RequestStatistics
 from tplus_trio.transport.retry_after import retry_after
 
-__all__ = ["Answer", "Http"]
+__all__ = ["Answer", "Http", "Request"]
 
-#: A body in an encoding could unpack to any size; the services' answers are small enough to travel as they are.
-_CALL: Final = Dispatch()
 _READ: Final = httpx.ByteStream(b"")
 _CLOSED: Final = "the client was closed: its `async with` block was left, or its aclose() was called; make a new one"
+#: An encoded body could unpack to any size; the services' answers are small enough to travel without an encoding.
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
 
 
 @attrs.frozen
+class Request:
+    """A request to one service."""
+
+    #: An HTTP method.
+    method: str
+    #: The path below the endpoint's prefix, quoted, with a leading slash.
+    path: str
+    #: The query.
+    params: Mapping[str, str | int] | None = None
+    #: JSON. It may hold a signature.
+    body: bytes | None = attrs.field(default=None, repr=False)
+    #: Sent besides those of every request. They may hold a token.
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    #: How urgent it is.
+    dispatch: Dispatch = attrs.field(factory=Dispatch)
+
+
+@attrs.frozen
 class Answer:
-    """What a server answered to a request. It may repeat what it was told, so no repr shows more than the status."""
+    """A server's answer to a request. It may repeat secrets of the request, so its repr shows the status alone."""
 
     status: int
     headers: httpx.Headers = attrs.field(repr=False)
@@ -40,20 +60,46 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds that the server asks to be left alone; None where it does not."""
+        """The seconds for which the server asks for no more requests; None if it does not."""
         return retry_after(self.headers.get("retry-after", ""), date=self.headers.get("date"))
 
 
 @attrs.define
 class _Progress:
-    """How far a request got."""
+    """What is known of a request that failed."""
 
     #: Whether its first byte may have left.
     has_sent: bool = False
 
 
+class _UnderWay:
+    """The requests of one ``trio.run`` that are waiting or under way."""
+
+    def __init__(self) -> None:
+        self._scopes: set[trio.CancelScope] = set()
+        self._one_ended = trio.lowlevel.ParkingLot()
+
+    @contextmanager
+    def scope(self) -> Generator[trio.CancelScope]:
+        """A scope around one request."""
+        with trio.CancelScope() as scope:
+            self._scopes.add(scope)
+            try:
+                yield scope
+            finally:
+                self._scopes.discard(scope)
+                self._one_ended.unpark_all()
+
+    async def end(self) -> None:
+        """Cancel all requests, and wait until they have ended."""
+        for scope in self._scopes:
+            scope.cancel()
+        while self._scopes:
+            await self._one_ended.park()
+
+
 class _Content:
-    """A request's body, as httpcore reads it: no generator, which a lost connection would leave half-way."""
+    """A request's body as httpcore reads it. It is no generator: a lost connection would leave one suspended."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -71,7 +117,7 @@ class _Content:
 
 
 class _Transport(httpx.AsyncBaseTransport):
-    """What httpx hands requests to. The whole answer is read here, so that no connection outlives its request."""
+    """httpx's transport. It reads whole answers, so that no connection is in use after its request."""
 
     def __init__(self, pool: Callable[[], ConnectionPool], redactor: Redactor) -> None:
         self._pool = pool
@@ -92,7 +138,7 @@ class _Transport(httpx.AsyncBaseTransport):
         try:
             return await self._exchange(pool, connection, sent)
         except ConnectionFailed:
-            # The service may have closed it while it was idle: then it has not seen the request.
+            # The service may have closed the connection while it was idle; then it has not received the request.
             if not repeatable or not connection.is_reused or connection.answered:
                 raise
         return await self._exchange(pool, await pool.open(), sent)
@@ -100,21 +146,21 @@ class _Transport(httpx.AsyncBaseTransport):
     async def _exchange(
         self, pool: ConnectionPool, connection: Connection, request: httpcore.Request
     ) -> httpx.Response:
-        """Send a request over a connection and read the answer. The connection is given back or closed.
+        """Send a request over a connection and read the answer. Then the connection is given back or closed.
 
         Raises:
-            ConnectionFailed: the connection was lost, or what came over it is no HTTP.
+            ConnectionFailed: the connection was lost, or its bytes are not HTTP.
             DecodeError: the answer is encoded, or larger than the limit.
         """
         try:
             response = await connection.send(request)
             if not connection.answered:
-                # It came behind the answer before: from a server that answers twice, or sends more than it announced.
+                # It came after the previous answer: the server answers twice, or sends more than it announced.
                 msg = "the connection was lost: an answer came over it before it was asked for"
-                raise ConnectionFailed(msg)  # noqa: TRY301 - it closes the connection, like all others
+                raise ConnectionFailed(msg)  # noqa: TRY301 - the handler below closes the connection
             self._check_encoding(response)
             body = SecretBytes(b"".join([chunk async for chunk in _Chunks(response)]))
-            with trio.CancelScope(shield=True):  # nothing is waited for
+            with trio.CancelScope(shield=True):  # nothing here waits
                 await response.aclose()
                 await pool.give_back(connection)
         except _NETWORK_ERRORS as exc:
@@ -134,14 +180,14 @@ class _Transport(httpx.AsyncBaseTransport):
 
 
 class _Chunks(AsyncIterator[SecretBytes]):
-    """The pieces of an answer's body: an iterator, not a generator, which would want closing."""
+    """The pieces of an answer's body. It is no generator: that would have to be closed."""
 
     def __init__(self, response: httpcore.Response) -> None:
         self._chunks: AsyncIterator[bytes] = aiter(cast("Any", response.stream))
 
     async def __anext__(self) -> SecretBytes:
-        # An answer may be cut into a chunk for each byte, and httpcore has thousands of them out of one read. Not to be
-        # cancelled here, between its generators, but where they wait for the network.
+        # A server may send each byte as a chunk, and httpcore parses thousands of chunks of one read. Cancellation
+        # strikes where httpcore waits for the network, not here, between its generators.
         await trio.lowlevel.cancel_shielded_checkpoint()
         return SecretBytes(await anext(self._chunks))
 
@@ -156,12 +202,23 @@ def _unanswered(message: str, progress: _Progress) -> ConnectionFailed:
 
 
 def _lost(failure: Exception) -> ConnectionFailed:
-    """What httpcore's errors come to, in our terms."""
+    """The error of this package for one of httpcore's."""
     return ConnectionFailed(f"the connection was lost: {failure}" if str(failure) else "the connection was lost")
 
 
 class Http:
-    """REST requests to one endpoint. Connections are kept and used again; a `Pacer` says when a request is sent."""
+    """REST requests to one endpoint. Connections are kept and used again; a `Pacer` decides when a request is sent.
+
+    Args:
+        endpoint: The service.
+        connector: Opens byte streams.
+        tls: TLS settings; None speaks plain HTTP.
+        timeout: Seconds for a whole request, the wait for its turn included.
+        max_body: The most bytes of an answer, its head included.
+        headers: Sent with every request.
+        redactor: Takes secrets out of errors.
+        pacer: Returns the pacer of the present ``trio.run``.
+    """
 
     def __init__(
         self,
@@ -173,16 +230,17 @@ class Http:
         max_body: int,
         headers: Mapping[str, str],
         redactor: Redactor,
-        pacer: RunLocal[Pacer],
+        pacer: Callable[[], Pacer],
     ) -> None:
         self._redactor = redactor
         self._timeout = timeout
         self._pacer = pacer
         self._pool: RunLocal[ConnectionPool] = RunLocal(lambda: ConnectionPool(endpoint, connector, tls, max_body))
         self._is_closed = False
-        #: Around each request that is waiting or under way.
-        self._under_way: set[trio.CancelScope] = set()
-        self._ended = trio.lowlevel.ParkingLot()
+        self._under_way = RunLocal(_UnderWay)
+        #: Requests begun, requests ended, and answers by status, of all runs.
+        self._begun = self._ended = 0
+        self._answers: Counter[int] = Counter()
         self._client = httpx.AsyncClient(
             base_url=str(endpoint),
             transport=_Transport(self._pool.get, redactor),
@@ -193,56 +251,39 @@ class Http:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        dispatch: Dispatch = _CALL,
-    ) -> Answer:
+    async def send(self, request: Request) -> Answer:
         """Send one request and read the whole answer, whatever its status.
 
-        A stream's request waits for its turn as long as that takes; any other one for as long as its timeout, which
-        counts the wait. A cancelled request closes its connection.
+        A stream's request waits for its turn without a limit; any other one waits within its timeout. Cancelled, a
+        request closes its connection; the service may have received it if its first byte may have left.
 
         Raises:
-            ConnectionFailed: refused, lost, or not answered within the timeout.
+            ConnectionFailed: refused, lost, or not answered within the timeout. ``nothing_sent`` says whether no byte
+                of the request can have left.
             DecodeError: the answer is encoded, or larger than the limit.
             RateLimitError: the service asked for a pause that is longer than the timeout. Nothing was sent.
+            RuntimeError: the client was closed.
         """
         if self._is_closed:
             raise RuntimeError(_CLOSED)
         progress = _Progress()
-        with trio.CancelScope() as scope:
-            self._under_way.add(scope)
+        with self._under_way.get().scope() as scope:
+            self._begun += 1
             try:
-                return await self._request(scope, progress, method, path, params, body, headers, dispatch)
+                return await self._send(scope, progress, request)
             except (ConnectionFailed, DecodeError) as exc:
                 if isinstance(exc, ConnectionFailed):
                     exc.nothing_sent = not progress.has_sent
                 raise self._redactor.error(exc)  # noqa: B904 - it is the same, and has its cause
             finally:
-                self._under_way.discard(scope)
-                self._ended.unpark_all()
-        msg = _CLOSED if self._is_closed else f"{method} {path} was not answered within {self._timeout:g} s"
-        raise _unanswered(msg, progress)
+                self._ended += 1
+        late = f"{request.method} {request.path} was not answered within {self._timeout:g} s"
+        raise _unanswered(_CLOSED if self._is_closed else late, progress)
 
-    async def _request(
-        self,
-        scope: trio.CancelScope,
-        progress: _Progress,
-        method: str,
-        path: str,
-        params: Mapping[str, str | int] | None,
-        body: bytes | None,
-        headers: Mapping[str, str] | None,
-        dispatch: Dispatch,
-    ) -> Answer:
+    async def _send(self, scope: trio.CancelScope, progress: _Progress, request: Request) -> Answer:
         """Wait for the request's turn, send it and read the answer. The scope ends with the timeout."""
-        pacer, priority = self._pacer.get(), dispatch.priority
+        dispatch, priority = request.dispatch, request.dispatch.priority
+        pacer = self._pacer()
         queue = pacer.queue(priority)
         is_patient = priority >= Priority.CONFIRMATION
         deadline = trio.current_time() + self._timeout
@@ -252,36 +293,52 @@ class Http:
         try:
             if dispatch.on_sent is not None:
                 dispatch.on_sent()
-            sent = dict(headers or {})
-            if body is not None:
-                sent["content-type"] = "application/json"
+            headers = dict(request.headers)
+            if request.body is not None:
+                headers["content-type"] = "application/json"
             response = await self._client.request(
-                method, path, params=params, content=body, headers=sent, extensions={"progress": progress}
+                request.method,
+                request.path,
+                params=request.params,
+                content=request.body,
+                headers=headers,
+                extensions={"progress": progress},
             )
-            response.stream = _READ  # the one that was read holds the response
+            response.stream = _READ  # the one that was read refers to the response
         finally:
             queue.release(ticket)
         answer = Answer(response.status_code, response.headers, response.content)
+        self._answers[answer.status] += 1
         pacer.answered(queue, answer.status, sent_at, answer.retry_after)
         return answer
 
+    def statistics(self) -> RequestStatistics:
+        """Return the counts of the requests as they are now."""
+        under_way = self._begun - self._ended
+        return RequestStatistics(
+            answers=dict(self._answers),
+            unanswered=self._ended - self._answers.total(),
+            under_way=under_way,
+            idle_connections=self.idle_connections,
+        )
+
     @property
     def idle_connections(self) -> int:
-        """How many connections are kept for the next requests."""
+        """How many connections of this ``trio.run`` are kept for the next requests."""
         pool = self._pool.peek()
         return 0 if pool is None else pool.idle
 
     async def retire_connections(self) -> None:
-        """Let no request use a connection that is open now, for the service may have moved."""
+        """Let no further request use a connection that is open now: the service may have moved."""
         await self._pool.get().retire()
 
     async def aclose(self) -> None:
-        """End all requests and close all connections, at once. No more requests can be sent."""
+        """End the requests of this ``trio.run`` and close its connections, at once. No more requests can be sent.
+
+        Requests of another run that goes on in another thread end there; its idle connections go with this object.
+        """
         self._is_closed = True
-        for scope in self._under_way:
-            scope.cancel()
-        while self._under_way:
-            await self._ended.park()
+        await self._under_way.get().end()
         if (pool := self._pool.peek()) is not None:
             await pool.retire()
         await self._client.aclose()

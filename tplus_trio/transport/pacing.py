@@ -1,8 +1,8 @@
-"""When a request or a handshake may be sent: after more urgent ones, and no faster than the service accepts.
+"""Decides when a request or a handshake is sent: after more urgent ones, and no faster than the service accepts.
 
-A service that limits its clients answers 429. Until the first one, only the number of requests under way is bounded.
-After it, the queue waits for as long as ``Retry-After`` asks, and then sends at the rate at which the service accepted
-requests before it refused one; while nothing is refused, the rate grows again.
+A service that limits its clients answers 429. Until the first 429, only the number of requests under way is bounded.
+After it, the queue waits for as long as ``Retry-After`` asks. Then it sends at the rate at which the service accepted
+requests before the 429, and raises the rate while the service refuses nothing.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ __all__ = ["Dispatch", "Pacer", "Priority", "RateLimit", "RequestQueue"]
 
 #: Seconds. Accepted requests are counted over this span.
 _SPAN: Final = 1.0
-#: Of the rate that the service accepted, this part is used: the service's windows need not be ours.
+#: The part of the accepted rate that is used: the service may count over other windows.
 _MARGIN: Final = 0.9
-#: Requests a second where nothing was accepted, doubled each second until something is refused again.
+#: Requests a second if nothing was accepted; doubled each second until the service refuses again.
 _FIRST_RATE: Final = 8.0
 #: A known rate grows by this factor after so many seconds, and requests, without a refusal.
 _GROWTH: Final = 1.1
@@ -34,29 +34,31 @@ _GROWS_AFTER: Final = 10.0
 _GROWS_AFTER_REQUESTS: Final = 10.0
 #: A limit is forgotten after so many seconds without a refusal.
 _FORGOTTEN_AFTER: Final = 300.0
-#: Seconds to wait after a 429 without ``Retry-After``: the first is drawn up to this, then it doubles up to that.
+#: Seconds to wait after a 429 without ``Retry-After``: drawn up to the first value, which doubles up to the second.
 _FIRST_WAIT: Final = 0.25
 _MOST_WAIT: Final = 30.0
-#: A ``Retry-After`` beyond this, in seconds, is more likely a mistake than a wish.
+#: Seconds to wait after a 429 whose ``Retry-After`` is shorter, 0 included: the next request would be refused as well.
+_LEAST_WAIT: Final = 0.1
+#: Seconds. A longer ``Retry-After`` is taken for a mistake, and cut to this.
 _LONGEST_WAIT: Final = 3600.0
-#: Streams wait longer by up to this part of a wait, and this many seconds: other clients wait for the same moment.
+#: Streams wait longer by up to this part of the wait, and up to this many seconds, because other clients wait as well.
 _SPREAD: Final = 0.05
 _MOST_SPREAD: Final = 0.4
-#: Seconds for which a request takes up a slot. One that takes longer goes on without: requests that hang must not hold
-#: up those of other streams.
+#: Seconds for which a request occupies a slot. After that it goes on without one, so that requests that hang do not
+#: delay those of other streams.
 _SLOT_TIME: Final = 1.0
 
 
 class Priority(enum.IntEnum):
     """How urgent a request is. More urgent ones are sent first."""
 
-    #: A sign-in: orders may be waiting for it.
+    #: A sign-in. Orders may wait for it.
     SIGN_IN = 0
-    #: An order, a cancel, or a question what became of one.
+    #: An order, a cancel, or a query for the fate of one.
     ORDER = 1
     #: A call of the client's user.
     CALL = 2
-    #: A stream waits with a live item in hand.
+    #: A read of a stream that holds a live item until the answer comes.
     CONFIRMATION = 3
     #: A snapshot or a backfill of a stream, or the handshake of one.
     RECOVERY = 4
@@ -72,21 +74,23 @@ class Dispatch:
 
 
 class RateLimit:
-    """What is known of the limit that a service keeps. Pure: times are arguments, in seconds on one clock.
+    """An estimate of the service's rate limit. Pure: times are arguments, in seconds on one clock.
 
     Args:
-        draw: Draws from [0, 1), to spread the end of a wait.
+        draw: Draws from [0, 1), to spread the ends of waits.
     """
+
+    # Eleven attributes: one estimate, of which each answer updates most parts together.
 
     def __init__(self, draw: Callable[[], float]) -> None:
         self._draw = draw
-        #: Nothing is to be sent before this time, and by streams not before some seconds more.
+        #: Nothing is sent before this time. Streams wait ``_spread`` seconds longer.
         self.held_until: float = -inf
         self._spread = 0.0
         #: Requests a second; None while no limit is known.
         self.rate: float | None = None
         self._next_at = -inf
-        #: When requests were accepted within the last `_SPAN`, and how many were since the rate was adjusted.
+        #: When requests were accepted within the last `_SPAN`, and how many since the rate was set.
         self._accepted: deque[float] = deque()
         self._accepted_since = 0
         self._adjusted_at = -inf
@@ -106,7 +110,7 @@ class RateLimit:
             self._next_at = max(self._next_at, now) + 1 / self.rate
 
     def accepted(self, now: float) -> None:
-        """Count an answer that was no 429."""
+        """Count an answer with another status than 429."""
         self._forget(now)
         self._accepted.append(now)
         self._accepted_since += 1
@@ -121,21 +125,21 @@ class RateLimit:
             if is_news:
                 self._wait = min(2 * self._wait, _MOST_WAIT)
         else:
-            wait = min(retry_after, _LONGEST_WAIT)
+            wait = min(max(retry_after, _LEAST_WAIT), _LONGEST_WAIT)
             self.hold(now + wait, self._draw() * min(_SPREAD * wait, _MOST_SPREAD))
         if is_news:
             self._forget(now)
-            # The second term tells of limits that let less than one request through in a span.
+            # The second term covers limits of less than one request a span.
             seen = max(len(self._accepted) / _SPAN, self._accepted_since / max(now - self._adjusted_at, _SPAN))
-            # In a first burst, requests and handshakes share what the service accepts: few of one kind tell nothing.
+            # In a first burst, requests and handshakes share the limit: a low count of one kind says nothing about it.
             self._is_guess = not seen or (is_first and seen < _FIRST_RATE)
             self.rate = _MARGIN * seen or _FIRST_RATE
             self._adjusted_at, self._accepted_since = now, 0
-        # Refusals of what was sent earlier tell nothing new, but the rate must not grow while they come.
+        # Refusals of earlier requests bring no news, but the rate must not grow while they come.
         self._grown_at = self._next_at = self.held_until
 
     def hold(self, until: float, spread: float) -> None:
-        """Send nothing before this time, and nothing of streams for so many seconds more."""
+        """Send nothing before ``until``, and nothing of streams for ``spread`` seconds more."""
         if until > self.held_until:
             self.held_until, self._spread = until, spread
 
@@ -170,12 +174,12 @@ class _Waiter:
 
 
 class RequestQueue:
-    """Lets requests through, the most urgent first.
+    """Sends requests in their order, the most urgent first. A queue belongs to one ``trio.run``.
 
-    Only the first in line watches the clock. A queue is used within one ``trio.run``.
+    Only the first in line watches the clock.
 
     Args:
-        slots: How many requests may be under way, by priority; a request counts for its first second only.
+        slots: The most requests under way, by priority. A request counts for its first second only.
         draw: Draws from [0, 1).
     """
 
@@ -184,36 +188,34 @@ class RequestQueue:
         self._slots = slots
         self._line: list[tuple[Priority, int, _Waiter]] = []
         self._tickets = count()
+        #: How many requests wait for their turn.
+        self.waiting: int = 0
         #: The requests under way, by ticket, with the time each was sent, oldest first.
         self._under_way: dict[int, float] = {}
 
     @property
     def under_way(self) -> int:
-        """How many requests are under way, and were sent within the last second."""
+        """How many requests occupy a slot: they are under way and were sent within the last second."""
         return len(self._under_way)
 
-    @property
-    def waiting(self) -> int:
-        """How many requests wait for their turn."""
-        return sum(not waiter.has_left for _, _, waiter in self._line)
-
     async def acquire(self, priority: Priority, *, deadline: float = inf) -> int:
-        """Wait for the turn of a request. Cancelled, it has taken no slot.
+        """Wait until a request may be sent. Cancelled, it has taken no slot.
 
         Args:
             priority: How urgent it is.
-            deadline: When the wait must end, on trio's clock.
+            deadline: When the wait has to end, in seconds on trio's clock.
 
         Returns:
             A ticket for `release`.
 
         Raises:
-            RateLimitError: the service asked for a pause that lasts beyond the deadline.
-            ConnectionFailed: too many requests were under way until the deadline.
+            RateLimitError: the service asked for a pause that lasts beyond the deadline. Nothing was sent.
+            ConnectionFailed: too many requests were under way until the deadline. Nothing was sent.
         """
         ticket = next(self._tickets)
         waiter = _Waiter()
         heapq.heappush(self._line, (priority, ticket, waiter))
+        self.waiting += 1
         try:
             while (wake_at := self._wake_at(waiter, priority)) is not None:
                 self._raise_if_late(deadline)
@@ -225,16 +227,17 @@ class RequestQueue:
             self._under_way[ticket] = now
         finally:
             waiter.has_left = True
+            self.waiting -= 1
             self._wake_first()
         return ticket
 
     def release(self, ticket: int) -> None:
-        """The request has ended."""
+        """Free the slot of a request that has ended."""
         self._under_way.pop(ticket, None)
         self._wake_first()
 
     def _wake_at(self, waiter: _Waiter, priority: Priority) -> float | None:
-        """When a waiter has to look again; None if it may go now."""
+        """When a waiter has to look again, on trio's clock; None if its request may be sent now."""
         if self._line[0][2] is not waiter:
             return inf
         now = trio.current_time()
@@ -268,8 +271,8 @@ class RequestQueue:
 class Pacer:
     """The queues of one service: sign-ins, orders, other requests, and handshakes.
 
-    A 429 holds its own queue, other requests and handshakes. Orders are held by a 429 for an order only, and sign-ins,
-    which orders may be waiting for, by one for a sign-in.
+    A 429 holds its own queue, the queue of other requests, and handshakes. Orders are held only by a 429 for an order,
+    and sign-ins, for which orders may wait, only by a 429 for a sign-in.
 
     Args:
         draw: Draws from [0, 1).
@@ -278,7 +281,7 @@ class Pacer:
     def __init__(self, draw: Callable[[], float]) -> None:
         sign_ins = RequestQueue({Priority.SIGN_IN: 16}, draw)
         orders = RequestQueue({Priority.ORDER: 32}, draw)
-        # Calls have slots that recoveries cannot take.
+        # Recoveries cannot take all slots of calls.
         requests = RequestQueue({Priority.CALL: 48, Priority.CONFIRMATION: 40, Priority.RECOVERY: 32}, draw)
         self.handshakes: RequestQueue = RequestQueue({Priority.RECOVERY: 128}, draw)
         self._queues: Final = {
@@ -296,17 +299,17 @@ class Pacer:
         return any(queue.limit.rate is not None for queue in self._shared)
 
     def queue(self, priority: Priority) -> RequestQueue:
-        """Where a request waits."""
+        """The queue of requests with this priority."""
         return self._queues[priority]
 
     def answered(self, queue: RequestQueue, status: int, sent_at: float, retry_after: float | None) -> None:
-        """Learn from an answer to what was sent at ``sent_at``.
+        """Update the limits after an answer.
 
         Args:
-            queue: Where it had waited.
+            queue: The queue in which the request waited.
             status: The HTTP status code.
-            sent_at: When it was sent, on trio's clock.
-            retry_after: The seconds that a ``Retry-After`` asks for.
+            sent_at: When the request was sent, in seconds on trio's clock.
+            retry_after: The seconds that ``Retry-After`` asks for; None without the header.
         """
         now = trio.current_time()
         if status != 429:

@@ -1,8 +1,8 @@
-"""The HTTP/1.1 connections to one endpoint: opened when a request has none, kept while they are known to be good.
+"""The HTTP/1.1 connections to one endpoint: opened when a request needs one, kept while they are known to be good.
 
 httpcore reads and writes HTTP; its own pool is not used. That pool lets requests wait for connections, and loses a
-connection for each request that is cancelled at the moment it gets one (docs/httpcore.md). Here nothing waits: how many
-requests are under way is bounded before they come here.
+connection for each request that is cancelled at the moment it gets one (docs/httpcore.md). Here nothing waits: the
+pacer bounds how many requests are under way before they come here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Connection", "ConnectionPool"]
 #: How many idle connections are kept, and for how many seconds.
 _MOST_IDLE: Final = 8
 _KEPT_FOR: Final = 15.0
-#: Seconds. A connection that was idle for longer may be closed by the service just now, so an order does not use it.
+#: Seconds. The service may close a connection that was idle for longer at this moment, so an order does not use it.
 _LATELY: Final = 2.0
 #: Turns of the loop in which a read over a stream that wraps others finds what is there.
 _TURNS: Final = 4
@@ -34,8 +34,8 @@ _TURNS: Final = 4
 class _ByteStream(httpcore.AsyncNetworkStream):
     """A trio stream as httpcore reads and writes it.
 
-    Time limits are set by the caller: one scope around a whole request. The limit of an answer's size is kept here,
-    below everything that could gather bytes: heads, bodies, and bytes that are neither.
+    The caller sets time limits: one scope around a whole request. The size of an answer is limited here, below
+    everything that collects bytes: heads, bodies, and bytes that are neither.
     """
 
     def __init__(self, stream: trio.abc.Stream, limit: int) -> None:
@@ -67,11 +67,11 @@ class _ByteStream(httpcore.AsyncNetworkStream):
             raise httpcore.WriteError(str(exc)) from exc
 
     async def aclose(self) -> None:
-        # Nothing is owed to the peer of a finished or broken exchange, and nothing may delay a cancelled one.
+        # The peer of a finished or broken exchange expects nothing more, and nothing may delay a cancelled one.
         await trio.aclose_forcefully(self._stream)
 
     def tells_quiet(self) -> bool | None:
-        """Whether nothing can be read, as between two answers; None where the stream does not tell."""
+        """Whether nothing can be read, as it is between two answers; None if the stream cannot tell."""
         stream = self._stream
         while isinstance(stream, trio.SSLStream):
             stream = cast("trio.SSLStream[trio.abc.Stream]", stream).transport_stream
@@ -81,7 +81,7 @@ class _ByteStream(httpcore.AsyncNetworkStream):
         return not is_readable() if callable(is_readable) else None
 
     async def tries_quiet(self) -> bool:
-        """The same for a stream that does not tell: whether a read finds nothing within a few turns of the loop."""
+        """The same for a stream that cannot tell: whether a read finds nothing within a few turns of the loop."""
         found = False
 
         async def read() -> None:
@@ -104,7 +104,7 @@ class Connection:
     def __init__(self, origin: httpcore.Origin, stream: trio.abc.Stream, limit: int, generation: int) -> None:
         self._bytes = _ByteStream(stream, limit)
         self._http = httpcore.AsyncHTTP11Connection(origin, self._bytes)
-        #: Counts how often the pool had been retired when this connection was begun.
+        #: How often the pool had been retired when this connection was opened.
         self.generation: int = generation
         self.used_at: float = trio.current_time()
         #: Whether it has carried a request before.
@@ -122,11 +122,11 @@ class Connection:
 
     @property
     def tells_quiet(self) -> bool | None:
-        """Whether nothing came since the last answer, not even the end; None where the stream does not tell."""
+        """Whether nothing came since the last answer, not even the end; None if the stream cannot tell."""
         return self._bytes.tells_quiet()
 
     async def is_quiet(self) -> bool:
-        """The same, found out by reading where the stream does not tell. Cancelled, it leaves a connection to close."""
+        """The same, found by reading if the stream cannot tell. Cancelled, it leaves a connection to be closed."""
         quiet = self._bytes.tells_quiet()
         return await self._bytes.tries_quiet() if quiet is None else quiet
 
@@ -136,7 +136,7 @@ class Connection:
 
     async def aclose(self) -> None:
         """Close at once, even if cancelled."""
-        # It only gives the descriptor back, so nothing is waited for.
+        # It only closes the file descriptor, so nothing waits.
         with trio.CancelScope(shield=True):
             await self._bytes.aclose()
 
@@ -145,10 +145,10 @@ class ConnectionPool:
     """Opens connections to one endpoint and keeps idle ones, within one ``trio.run``.
 
     Args:
-        endpoint: Where they lead.
+        endpoint: The service.
         connector: Opens byte streams.
         tls: TLS settings; None speaks plain HTTP.
-        limit: The most bytes of an answer.
+        limit: The most bytes of an answer, its head included.
     """
 
     def __init__(self, endpoint: Endpoint, connector: Connector, tls: ssl.SSLContext | None, limit: int) -> None:
@@ -157,7 +157,7 @@ class ConnectionPool:
         self._tls = tls
         self._limit = limit
         self._origin = httpcore.Origin(endpoint.scheme.encode(), endpoint.host.encode(), endpoint.port)
-        #: The one that was used last is at the end.
+        #: The latest used is at the end.
         self._idle: deque[Connection] = deque()
         self._generation = 0
 
@@ -167,11 +167,11 @@ class ConnectionPool:
         return len(self._idle)
 
     async def take(self, *, repeatable: bool) -> Connection:
-        """An idle connection that is known to be good, else a new one.
+        """Take an idle connection that is known to be good, else open one.
 
         Args:
-            repeatable: Whether the request may be sent twice. If not, a connection is used again only if it was used
-                lately and its stream tells that the peer has not closed it.
+            repeatable: Whether the request may be sent twice. If not, a connection is used again only within 2 seconds
+                of its last use, and only if its stream tells that the peer has not closed it.
 
         Raises:
             ConnectionFailed: none could be opened.
@@ -193,7 +193,7 @@ class ConnectionPool:
         return await self.open()
 
     async def open(self) -> Connection:
-        """A new connection.
+        """Open a connection.
 
         Raises:
             ConnectionFailed: it could not be opened.
@@ -203,7 +203,7 @@ class ConnectionPool:
         return Connection(self._origin, stream, self._limit, generation)
 
     async def give_back(self, connection: Connection) -> None:
-        """Keep a connection whose request has ended, or close it. It is never left open, even if cancelled."""
+        """Keep a connection whose request has ended, or close it. Cancelled, it is closed all the same."""
         is_good = connection.is_idle and connection.tells_quiet is not False
         if not is_good or connection.generation != self._generation:
             await connection.aclose()
@@ -214,7 +214,7 @@ class ConnectionPool:
             await self._idle.popleft().aclose()
 
     async def retire(self) -> None:
-        """Close the idle connections, and each other one that was begun before once its request has ended."""
+        """Close the idle connections now, and each connection that is in use when its request has ended."""
         self._generation += 1
         while self._idle:
             await self._idle.pop().aclose()

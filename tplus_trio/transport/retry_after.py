@@ -1,4 +1,4 @@
-"""How long a server asks to be left alone: the ``Retry-After`` header in all its forms. Pure but for the clock."""
+"""Parses the ``Retry-After`` header in all its forms. Pure except for the clock."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final
 
 __all__ = ["retry_after"]
 
-#: Longer values are not looked at.
+#: Characters. Longer values are ignored.
 _LONGEST: Final = 1000
 _SECONDS: Final = re.compile(r"[0-9]{1,300}(?:\.[0-9]+)?")
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH: Final = "|".join(_MONTHS)
 _TIME: Final = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
 _ZONE: Final = r"(?:GMT|UTC|[+-]0000)"
-#: RFC 9110, section 5.6.7: the form to be sent, and the two that were.
+#: RFC 9110, section 5.6.7: the present form of a date, and the two obsolete ones.
 _FORMS: Final = tuple(
     re.compile(form, re.IGNORECASE | re.ASCII)
     for form in (
@@ -25,7 +25,7 @@ _FORMS: Final = tuple(
         rf"[a-z]{{3}} (?P<month>{_MONTH}) {{1,2}}(?P<day>\d\d?) {_TIME} (?P<year>\d{{4}})",
     )
 )
-#: One of several values: a date, whose comma does not end it, or whatever stands between commas.
+#: One of several values: a date, which may hold a comma, or the text between two commas.
 _VALUE: Final = re.compile(
     "|".join([*(re.sub(r"\?P<\w+>", "?:", form.pattern) for form in _FORMS), r"[^,\s][^,]*"]), re.IGNORECASE | re.ASCII
 )
@@ -35,13 +35,13 @@ def retry_after(value: str, *, date: str | None = None) -> float | None:
     """The seconds that a ``Retry-After`` header asks for.
 
     Args:
-        value: The header: seconds (a fraction is taken) or a date in any form of RFC 9110. Of several values, which a
-            proxy may have joined by commas, the longest counts.
-        date: The same answer's ``Date`` header. A date is measured against it where it can be read, so that it does not
-            matter how the two clocks differ; else against the clock here.
+        value: The header: seconds (a fraction is legal) or a date in any form of RFC 9110. A proxy may join several
+            values by commas; the longest wait counts.
+        date: The same answer's ``Date`` header. A date in ``value`` is compared with it if it can be parsed, so that
+            the two clocks need not agree; else with the clock here.
 
     Returns:
-        Seconds, never negative; None where the header says neither.
+        Seconds, 0 or more; None if the header holds neither seconds nor a date.
     """
     if len(value) > _LONGEST:
         return None
@@ -65,7 +65,7 @@ def _date(value: str, now: datetime | None = None) -> datetime | None:
         return None
     month = _MONTHS.index(found["month"].lower()) + 1
     year = int(found["year"])
-    # A leap second is a legal one, and no datetime's.
+    # 60 is legal in a leap second, but not in a datetime.
     clock = int(found["hour"]), int(found["minute"]), min(int(found["second"]), 59)
     try:
         if len(found["year"]) == 4:

@@ -1,4 +1,4 @@
-"""A TCP connection, as trio has it, but for how it is read."""
+"""A TCP connection that waits before it reads, to save system calls."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ import socket
 import trio
 
 from tplus_trio.arguments import check_count
+from tplus_trio.transport.sizes import READ_SIZE
 
 __all__ = ["TcpStream"]
 
-#: Bytes to read where nobody says how many.
-_READ = 64 * 1024
-
 
 class TcpStream(trio.abc.HalfCloseableStream):
-    """trio's `trio.SocketStream`, which waits before it reads where it can know that there is nothing yet.
+    """A `trio.SocketStream` that waits before it reads if it knows that there is nothing to read yet.
 
-    trio's own asks the system for bytes each time, and waits once that has failed. A feed at a trickle fails each time,
-    and what that costs delays whoever was just handed the last message. A read that brought less than was asked for
-    has taken all there was, so the next one may as well begin with waiting.
+    trio's own stream reads first, and waits if that fails. On a slow feed each first read fails, and the time that it
+    takes delays the consumer of the previous message. A read that returns less than was asked for has taken all there
+    was, so the next one begins with waiting.
 
     Args:
-        stream: The connection. It is taken over, and must not be used any more.
+        stream: The connection. This stream owns it; the caller must not use it any more.
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
         old = stream.socket
-        # Told what it is, it does not ask the system, which might refuse: then nobody would own the descriptor.
+        # With its family given, the socket does not ask the system for it. If that failed, the descriptor would leak.
         self._socket = socket.socket(old.family, old.type, old.proto, fileno=old.detach())
         self._socket.setblocking(False)
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(self._socket))
@@ -37,15 +35,21 @@ class TcpStream(trio.abc.HalfCloseableStream):
         self._may_have_more = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Wait for bytes; none, once the peer has ended its side. Cancelled, it has taken nothing.
+        """Wait for bytes. Cancelled, it has taken none.
+
+        Args:
+            max_bytes: The most bytes to return, 1 or more; None is 64 KiB.
+
+        Returns:
+            One byte or more; ``b""`` after the peer ended its side.
 
         Raises:
             ValueError: ``max_bytes`` is less than 1.
-            trio.ClosedResourceError: the stream was closed, here.
+            trio.ClosedResourceError: the stream was closed here.
             trio.BrokenResourceError: the connection is broken.
             trio.BusyResourceError: another task waits for bytes.
         """
-        size = _READ if max_bytes is None else check_count("max_bytes", max_bytes)
+        size = READ_SIZE if max_bytes is None else check_count("max_bytes", max_bytes)
         sock = self._socket
         waits = not self._may_have_more
         if not waits:

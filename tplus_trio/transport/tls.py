@@ -1,4 +1,4 @@
-"""TLS over any stream, with a client's own settings or the caller's, which are never changed."""
+"""TLS over any stream, with default settings or the caller's context, which is never changed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tplus_trio.errors import CertificateRefused, ConnectionFailed
 
 __all__ = ["start_tls", "tls_context"]
 
-#: What is spoken over each connection. A server must not pick HTTP/2, which a WebSocket handshake is not written in.
+#: The protocol of each connection. A server must not choose HTTP/2, in which no WebSocket handshake is sent here.
 _ALPN: Final = "http/1.1"
-#: What a connection takes from its context when it is made. All else is read from the context during the handshake.
+#: What a connection copies from its context when it is made. It reads everything else during the handshake.
 _MIRRORED: Final = (
     "options",
     "minimum_version",
@@ -44,12 +44,12 @@ def tls_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
 
 
 class _Http1Context:
-    """A context as trio needs one: it makes connections with a caller's settings that offer HTTP/1.1 by ALPN.
+    """Makes connections with the settings of a caller's context that offer HTTP/1.1 by ALPN. trio uses it as a context.
 
-    Python keeps ALPN in the context, which has no copy, and cannot tell what is set. So a connection is made from a
-    context that has what a connection takes at its making, and the offer; then it is given the caller's, of which it
-    uses the certificates, authorities, ciphers and key log. Settings that Python can neither read nor give to a made
-    connection are lost: `set_ecdh_curve`, and pre-shared keys.
+    Python keeps ALPN in the context, which cannot be copied, and whose ALPN setting cannot be read. So a connection is
+    made from a new context with the offer and with the settings that a connection copies when it is made. Then the
+    caller's context is assigned to the connection, which uses its certificates, authorities, ciphers and key log.
+    Settings that Python can neither read nor assign later are lost: `set_ecdh_curve`, and pre-shared keys.
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
@@ -81,20 +81,20 @@ class _Http1Context:
 
 
 def _offering_http_1(context: ssl.SSLContext) -> ssl.SSLContext:
-    """The context to hand to trio. One that makes connections in its own way is used as it is."""
+    """The context for trio. A context of a class that overrides ``wrap_bio`` is used as it is."""
     if type(context).wrap_bio is not ssl.SSLContext.wrap_bio:
         return context
     return cast("ssl.SSLContext", _Http1Context(context))  # trio calls `wrap_bio`, and nothing else
 
 
 async def start_tls(stream: trio.abc.Stream, tls: ssl.SSLContext, host: str) -> trio.abc.Stream:
-    """Speak TLS over an open stream, which is closed if the handshake fails or is cancelled.
+    """Do a TLS handshake over an open stream. If it fails or is cancelled, the stream is closed.
 
     Args:
-        stream: The connection. It is taken over.
-        tls: The settings. They are not changed; whatever their ALPN, HTTP/1.1 alone is offered. A context of a class
-            with a ``wrap_bio`` of its own makes the connection itself, and has to see to that.
-        host: The name or address that the certificate is held against.
+        stream: The connection. The returned stream owns it.
+        tls: The settings. They are not changed. HTTP/1.1 alone is offered, whatever their ALPN setting. A context of a
+            class that overrides ``wrap_bio`` makes the connection itself, and has to offer HTTP/1.1 itself.
+        host: The name or address for which the certificate has to be valid.
 
     Raises:
         ConnectionFailed: the handshake failed, or the server chose another protocol than HTTP/1.1.
@@ -121,7 +121,7 @@ async def start_tls(stream: trio.abc.Stream, tls: ssl.SSLContext, host: str) -> 
 
 
 def _handshake_failure(host: str, failure: trio.BrokenResourceError) -> ConnectionFailed:
-    """Say why TLS could not be spoken."""
+    """The error for a failed TLS handshake."""
     cause = failure.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
         return CertificateRefused(f"the certificate of {host} was refused: {cause.verify_message}")

@@ -1,15 +1,12 @@
-"""One WebSocket connection that is read: messages come in, in batches; only control frames go out.
+"""One WebSocket connection: messages come in, in batches, and text messages go out.
 
-trio-websocket does the handshake, the control frames and the close. This room adds what it leaves open: every wait is
+trio-websocket does the handshake, the control frames and the close. This module adds what it leaves open: every wait is
 bounded, every failure is one of our types with its cause, and a peer that no longer answers is noticed.
 """
 
 from __future__ import annotations
 
-import secrets
-import ssl
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, cast
 
 import attrs
@@ -17,15 +14,18 @@ import trio
 import trio_websocket
 
 from tplus_trio.errors import ConnectionFailed
-from tplus_trio.exits import PlainExitStack
-from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
-from tplus_trio.secret import Redactor
-from tplus_trio.transport.closing import CloseBudget
-from tplus_trio.transport.connector import Connector, Endpoint, open_stream
-from tplus_trio.transport.frames import FrameCutter, Other
-from tplus_trio.transport.handshake import describe_foreign, handshake_failure, is_foreign, refusal
-from tplus_trio.transport.tap import Tap
-from tplus_trio.transport.watch import SLICES, WatchedStream
+from tplus_trio.scopes import ProtectedNursery
+from tplus_trio.secret import Redactor, conceal, kind_of
+from tplus_trio.transport.close_budget import CloseBudget
+from tplus_trio.transport.connector import Endpoint
+from tplus_trio.transport.handshake_answer import describe_foreign, handshake_failure, is_foreign, refusal
+from tplus_trio.transport.handshake_stream import HandshakeStream
+from tplus_trio.transport.liveness import IdleTimer, keep_alive
+from tplus_trio.transport.outbox import Outbox
+from tplus_trio.transport.reader_phase import ReaderPhase
+from tplus_trio.transport.sizes import READ_SIZE
+from tplus_trio.transport.text_frame_parser import Passthrough, TextFrameParser
+from tplus_trio.transport.watched_stream import WatchedStream
 
 __all__ = [
     "BadMessage",
@@ -33,11 +33,12 @@ __all__ = [
     "LongMessage",
     "WebSocket",
     "WebSocketLimits",
-    "open_websocket",
 ]
 
-#: A ping's opcode, its size (no payload) with the bit of a mask; four bytes of mask follow.
-_PING: Final = b"\x89\x80"
+#: The phases in which `WebSocket` reads, and no message of trio-websocket's is due.
+_PARSING: Final = (ReaderPhase.PARSING, ReaderPhase.FEEDING)
+#: Looked up once: an enum's member is slow to find, and these are compared for each message.
+_DELEGATED, _ENDED = ReaderPhase.DELEGATED, ReaderPhase.ENDED
 _NO_STATUS: Final = 1006  # RFC 6455: no close frame was received
 _TOO_BIG: Final = 1009
 
@@ -51,202 +52,278 @@ class WebSocketLimits:
     ping_interval: float = 10.0
     ping_timeout: float = 10.0
     close_timeout: float = 1.0
-    #: How long a connection may bring no data; None is for ever.
+    #: How long a connection may bring no data; None is no limit.
     idle_timeout: float | None = None
     max_message_size: int = 16 * 1024 * 1024
-    #: How much is handed on at a time, about.
+    #: About how many bytes of messages `WebSocket.receive` returns at a time.
     batch_size: int = 32 * 1024
-    #: Whether plain frames are cut out in bulk. Without, trio-websocket reads every frame: slower, and the same.
+    #: Whether whole text frames are parsed here. If not, trio-websocket reads every frame: the same, but slower.
     fast: bool = True
 
 
 class BadMessage(bytes):
-    """A message that need not be decoded to be a bad one."""
+    """A message that is bad whatever it holds."""
 
     why: ClassVar[str]
 
 
 class BinaryMessage(BadMessage):
-    """A message that came as binary, which no feed's do."""
+    """A binary message. No feed sends any."""
 
     why = "a binary message"
 
 
 class LongMessage(BadMessage):
-    """Stands for a message beyond the limit, which nobody waited for. The connection ends over it."""
+    """Stands for a message over ``max_message_size``, which was not read to its end. The connection ends with it."""
 
     why = "longer than max_message_size"
 
 
 class WebSocket:
-    """An open connection, as :func:`open_websocket` yields it."""
+    """An open connection, as `open_websocket` yields it.
 
-    def __init__(self, tap: Tap, watched: WatchedStream, limits: WebSocketLimits, redactor: Redactor) -> None:
-        self._tap = tap
-        self._watched = watched
+    One task receives; any number of tasks may send meanwhile.
+    """
+
+    def __init__(
+        self,
+        stream: HandshakeStream,
+        limits: WebSocketLimits,
+        redactor: Redactor,
+        nursery: ProtectedNursery,
+    ) -> None:
+        self._stream = stream
         self._limits = limits
-        self._connection: trio_websocket.WebSocketConnection
-        self._cutter: FrameCutter | None = None
-        self._failure: ConnectionFailed | None = None
-        self._told_of_long = False
-        #: Whether trio-websocket was given a whole message that nobody was told of yet.
-        self._owed = False
-        #: Seconds that were waited since there was data.
-        self._silent = 0.0
         self._redactor = redactor
+        #: The nursery of the connection's tasks.
+        self._nursery = nursery
+        self._connection: trio_websocket.WebSocketConnection
+        self._parser = TextFrameParser(limits.max_message_size, limits.batch_size)
+        self._idle = None if limits.idle_timeout is None else IdleTimer(limits.idle_timeout)
+        #: Why the connection ended, where neither the network nor trio-websocket says so.
+        self._failure: ConnectionFailed | None = None
+        self._outbox: Outbox | None = None
+        #: Whether `receive` has returned a `LongMessage`.
+        self._has_told_of_long = False
 
     @property
     def bytes_received(self) -> int:
-        """Bytes read from the network, handshake and frame heads included."""
-        return self._tap.received
+        """Bytes read from the network, with the handshake and the frame heads."""
+        return self._stream.received
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that the server chose of those asked for; None if it chose none."""
+        return self._connection.subprotocol
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the connection ended or is being closed."""
+        return self._connection.closed is not None or self._stream.is_ended
 
     async def receive(self) -> Sequence[str | bytes]:
-        """Wait for the next messages: one or more, whole and in order.
+        """Wait for the next messages. Cancelled, it has taken none.
 
-        A text message comes as text or as its UTF-8, whichever was at hand; a binary one as `BinaryMessage`, and one
-        that is too long as a `LongMessage`, after which nothing comes. Cancelled, it has taken nothing.
+        Returns:
+            One message or more, whole and in order. A text message is a ``str`` or its UTF-8, whichever was at hand; a
+            binary one is a `BinaryMessage`. A message that is too long is a `LongMessage`, and is the last.
 
         Raises:
             ConnectionFailed: the connection was closed or lost, or brought no data for ``idle_timeout``.
         """
-        limit = self._limits.idle_timeout
+        idle = self._idle
         try:
-            return await (self._receive() if limit is None else self._receive_within(limit))
+            return await (self._receive() if idle is None else idle.receive(self._receive))
         except trio_websocket.ConnectionClosed as exc:
-            # trio-websocket says so; a server has no reason to, since nothing is sent to it.
-            if exc.reason is not None and exc.reason.code == _TOO_BIG and not self._told_of_long:
+            # trio-websocket closes with this code; a server has no reason to, unless it is sent long messages.
+            if exc.reason is not None and exc.reason.code == _TOO_BIG and not self._has_told_of_long:
                 await trio.lowlevel.checkpoint()
-                self._told_of_long = True
+                self._has_told_of_long = True
                 return (LongMessage(),)
-            failure = self._failure or _closed(exc.reason, self._tap.cause, self._redactor)
+            failure = self._failure or _closed(exc.reason, self._stream.cause, self._redactor)
         try:
-            # Not in the handler: trio-websocket's error holds all that the server said, and would hang on ours.
-            raise failure from self._tap.cause
+            # Not in the handler: trio-websocket's error holds all that the server said, and ours would refer to it.
+            raise failure from self._stream.cause
         finally:
             del failure
 
-    def heard(self) -> None:
-        """What came was data: a service that says nothing but that it is there is silent all the same."""
-        self._silent = 0.0
+    async def receive_answers(self) -> Sequence[bytes]:
+        """Wait for the next messages, as `receive` does, and take secrets out of them.
 
-    async def _receive_within(self, limit: float) -> Sequence[str | bytes]:
-        """The next messages. A time for which the loop was blocked counts as a quarter of ``limit`` at most.
+        For connections on which signed requests are sent: a server may repeat a signature in its answer.
+
+        Returns:
+            The messages as UTF-8. A bad one keeps its type.
+        """
+        return [
+            message
+            if isinstance(message, BadMessage)
+            else self._redactor.answer(message.encode() if isinstance(message, str) else message, signed=True)
+            for message in await self.receive()
+        ]
+
+    def reset_idle_timer(self) -> None:
+        """Note that data came. Heartbeats are no data: a service that sends nothing else counts as silent."""
+        if self._idle is not None:
+            self._idle.silence = 0.0
+
+    async def send(self, text: str) -> None:
+        """Send a text message, and wait until the byte stream has taken all of it.
+
+        Concurrent calls send in the order in which they began. A call that is cancelled before its turn has sent
+        nothing. A call that is cancelled later leaves its message to be sent whole, unless the connection ends first.
+        Leaving the connection's block ends every call that is waiting, within ``close_timeout``.
+
+        Args:
+            text: The message. It may hold secrets: no error repeats it.
 
         Raises:
-            ConnectionFailed: there was no data for ``limit`` seconds.
+            TypeError: ``text`` is not a string.
+            ValueError: ``text`` holds a lone surrogate, so it has no UTF-8. Nothing was sent.
+            ConnectionFailed: the connection ended. ``nothing_sent`` is True if no byte of the message can have left; if
+                not, the server may have received it.
         """
-        while self._silent < limit:
-            patience = min(limit - self._silent, limit / SLICES)
-            began = trio.current_time()
-            with trio.move_on_after(patience):
-                messages = await self._receive()
-                self._silent += min(trio.current_time() - began, patience)
-                return messages
-            self._silent += patience
-        msg = f"no data for {limit:g} s"
-        raise ConnectionFailed(msg)
+        text = conceal(text)
+        if not isinstance(text, str):
+            msg = f"text has to be a str, not {kind_of(text)}"
+            raise TypeError(msg)
+        if not _has_utf8(text):
+            msg = "text has to be Unicode that UTF-8 can write; it holds a lone surrogate"
+            raise ValueError(msg)
+        if self._is_over:
+            await trio.lowlevel.checkpoint()
+            failure = self._ended()
+            failure.nothing_sent = True
+            raise failure
+        if self._outbox is None:
+            self._outbox = Outbox(self._write, self._ended)
+            self._nursery.start_soon(self._empty, self._outbox)
+        await self._outbox.send(text)
+
+    async def _empty(self, outbox: Outbox) -> None:
+        try:
+            await outbox.run()
+        finally:
+            self._outbox = None  # it refers to this, which would keep both until the garbage is collected
+
+    async def _write(self, text: str) -> None:
+        """Write one message to the stream. A stream that fails is closed, so that `receive` notices it as well."""
+        was_over = self._is_over
+        try:
+            if not was_over:
+                await self._connection.send_message(text)
+                return
+        except trio_websocket.ConnectionClosed:
+            await trio.aclose_forcefully(self._stream)
+        failure = self._ended()
+        failure.nothing_sent = was_over
+        raise failure
+
+    def _ended(self) -> ConnectionFailed:
+        """A new error that says why the connection ended, for each task that it concerns."""
+        known = self._failure or _closed(self._connection.closed, self._stream.cause, self._redactor)
+        failure = ConnectionFailed(str(known))
+        failure.close_code = known.close_code
+        return failure
 
     async def _receive(self) -> Sequence[str | bytes]:
+        stream, parser = self._stream, self._parser
         has_waited = False
-        while (cutter := self._cutter) is not None and not self._owed:
-            if cutter.exhausted:
-                await self._read(cutter)
+        # After the end, what came before it is still parsed.
+        while (phase := stream.phase) in _PARSING or (phase is _ENDED and not parser.exhausted):
+            if parser.exhausted:
+                await self._read(parser)
                 has_waited = True
                 continue
             if not has_waited:
                 await trio.lowlevel.checkpoint()
                 has_waited = True
-            if messages := cutter.messages():
+            if messages := parser.messages():
                 return messages
-            if (other := cutter.other()) is None:
+            if (passed := parser.passthrough()) is None:
                 continue
-            if other.final:
-                self._stop_cutting(other.data)
-            elif await self._pass_on(other):
+            if passed.final:
+                self._stop_parsing(passed.data)
+            elif await self._pass_on(passed):
                 break
         return (await self._message(),)
 
-    async def _read(self, cutter: FrameCutter) -> None:
-        """Wait for more bytes. Their end is left to trio-websocket, which finds the same and says what it means."""
+    async def _read(self, parser: TextFrameParser) -> None:
+        """Wait for more bytes. If there are none, trio-websocket gets the stream, finds the same, and says why."""
         try:
-            data = await self._tap.read()
+            data = await self._stream.read()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             data = b""
         if data:
-            cutter.feed(data)
+            parser.feed(data)
         else:
-            self._stop_cutting()
+            self._stop_parsing()
 
-    async def _pass_on(self, other: Other) -> bool:
-        """Let trio-websocket have bytes; say whether it has a message, or an end, to tell of.
+    async def _pass_on(self, passed: Passthrough) -> bool:
+        """Give trio-websocket bytes. Return whether it has a message, or has closed the connection over them.
 
         Raises:
-            ConnectionFailed: they are of a message that is too long, and trio-websocket, which counts characters and no
-                frames, did not find so.
+            ConnectionFailed: they belong to a message that is too long, and trio-websocket, which counts characters and
+                no frames, did not find so.
         """
-        self._owed = other.completes
-        await self._tap.hand_over(other.data)
-        if self._connection.closed is not None or self._tap.ended.is_set():
-            self._stop_cutting()  # over that, trio-websocket has broken off
+        await self._stream.hand_over(passed.data, completes_message=passed.completes)
+        if self._is_over:
+            self._stop_parsing()
             return True
-        if other.excess:
+        if passed.excess:
             msg = f"a message is longer than {self._limits.max_message_size} bytes, or in too many frames"
             raise ConnectionFailed(msg)
-        return other.completes
+        return passed.completes
 
     async def _message(self) -> str | bytes:
         """The next message from trio-websocket."""
         message = await self._connection.get_message()
-        self._owed = False
+        if self._stream.phase is not _DELEGATED:
+            self._stream.message_taken()
         return BinaryMessage(message) if isinstance(message, bytes) else message
 
-    def _stop_cutting(self, data: bytes = b"") -> None:
-        """Leave the rest of the connection to trio-websocket."""
-        if self._cutter is not None:
-            self._tap.leave(self._cutter.rest() + data)
-            self._cutter = None
+    def _stop_parsing(self, data: bytes = b"") -> None:
+        """Let trio-websocket read the rest of the connection, beginning with what is not parsed, then ``data``."""
+        self._stream.delegate(self._parser.rest() + data)
 
     async def aclose(self, budget: CloseBudget) -> None:
         """Send a close frame and wait for the answer, as long as the budget allows."""
-        with budget.wait() as self._tap.on_sent:
-            self._stop_cutting()
+        with budget.wait() as self._stream.on_sent:
+            self._stop_parsing()
             await self._connection.aclose()
 
-    async def keep_alive(self) -> None:
-        """Ping until the connection ends. A peer that sends nothing at all for too long after a ping ends it."""
-        limits = self._limits
-        async with trio.open_nursery(strict_exception_groups=True) as pings:
-            nursery = ProtectedNursery(pings)
-            while True:
-                await trio.sleep(limits.ping_interval)
-                if self._connection.closed is not None or self._tap.ended.is_set():
-                    break
-                if not pings.child_tasks:  # else the ping before it is still on its way
-                    nursery.start_soon(self._ping)
-                if not await self._watched.wait_for_byte(limits.ping_timeout):
-                    self._failure = ConnectionFailed(f"no pong within {limits.ping_timeout:g} s, nor any other byte")
-                    await trio.aclose_forcefully(self._tap)
-                    break
-            nursery.cancel_scope.cancel()
+    async def keep_alive(self, watched: WatchedStream) -> None:
+        """Ping until the connection ends, and end it if the peer no longer sends a byte.
 
-    async def _ping(self) -> None:
-        """Send a ping. Not by trio-websocket, which keeps each until its pong comes, and a peer may send none."""
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            await self._tap.send_all(_PING + secrets.token_bytes(4))
+        Args:
+            watched: The connection below TLS, where the peer's bytes are counted.
+        """
+        limits = self._limits
+        failure = await keep_alive(
+            self._stream,
+            watched,
+            lambda: self._is_over,
+            interval=limits.ping_interval,
+            timeout=limits.ping_timeout,
+        )
+        if failure is not None:
+            self._failure = failure
+            await trio.aclose_forcefully(self._stream)
 
     async def run(
         self,
         endpoint: Endpoint,
         path: str,
         headers: Mapping[str, str],
+        subprotocols: Sequence[str],
         *,
         task_status: trio.TaskStatus[None],
     ) -> None:
-        """Shake hands, say so, and read for trio-websocket until the connection ends.
+        """Do the handshake, report that it succeeded, and run trio-websocket until the connection ends.
 
         Raises:
             ConnectionFailed: the handshake broke off.
-            HandshakeRejected: the server answered, and said no.
+            HandshakeRejected: the server refused it.
         """
         opening = trio.CancelScope()
         failure: Exception | None = None
@@ -257,24 +334,21 @@ class WebSocket:
                 nursery.start_soon(self._fail_when_ended, opening)
                 self._connection = await trio_websocket.wrap_client_stream(
                     cast("trio.Nursery", nursery),  # nothing but its start_soon is used
-                    self._tap,  # type: ignore[arg-type]  # any trio.abc.Stream serves; its annotation is too narrow
+                    self._stream,  # type: ignore[arg-type]  # any trio.abc.Stream serves; its annotation is too narrow
                     endpoint.netloc,
                     endpoint.prefix + path,
+                    subprotocols=subprotocols,
                     extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
                     max_message_size=self._limits.max_message_size,
-                    receive_buffer_size=65536,
+                    receive_buffer_size=READ_SIZE,
                 )
                 opening.cancel()
-                self._tap.opened()
-                if self._tap.diverted:
-                    self._cutter = FrameCutter(self._limits.max_message_size, self._limits.batch_size)
-                    self._cutter.feed(self._tap.early)
-                    self._tap.early = b""
+                self._parser.feed(self._stream.opened())
                 task_status.started()
         except Exception as exc:  # noqa: BLE001 - bare or in groups, it is stated in terms of ours, and raised
-            failure = handshake_failure(exc, self._tap.head, self._redactor)
+            failure = handshake_failure(exc, self._stream.answer.received, self._redactor)
         finally:
-            self._tap.finish()
+            self._stream.finish()
         if failure is None:
             return
         if not opening.cancel_called:
@@ -282,30 +356,18 @@ class WebSocket:
                 raise failure
             finally:
                 failure = None
-        # The protocol engine broke on what it was sent; whoever receives is told.
+        # trio-websocket broke on what it was sent; `receive` raises this.
         self._failure = ConnectionFailed(f"the connection broke: {failure}")
 
     async def _fail_when_ended(self, opening: trio.CancelScope) -> None:
         with opening:
-            await self._tap.ended.wait()
+            await self._stream.wait_ended()
             if not opening.cancel_called:
-                raise _unanswered(self._tap, self._redactor) from self._tap.cause
-
-
-class _Watching:
-    """A connector that puts a `WatchedStream` on what another one opens, below TLS."""
-
-    def __init__(self, connector: Connector) -> None:
-        self._connector = connector
-        self.stream: WatchedStream
-
-    async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        self.stream = WatchedStream(await self._connector.connect(host, port))
-        return self.stream
+                raise _unanswered(self._stream, self._redactor) from self._stream.cause
 
 
 def _closed(reason: trio_websocket.CloseReason | None, cause: Exception | None, redactor: Redactor) -> ConnectionFailed:
-    """Say how an open connection came to its end."""
+    """Say how an open connection ended."""
     if reason is None or reason.code == _NO_STATUS:
         return ConnectionFailed(f"the connection was lost: {cause}" if cause else "the connection was lost")
     text = f": {redactor.text(reason.reason)}" if reason.reason else ""
@@ -314,58 +376,18 @@ def _closed(reason: trio_websocket.CloseReason | None, cause: Exception | None, 
     return failure
 
 
-def _unanswered(tap: Tap, redactor: Redactor) -> Exception:
-    """Say how a connection came to its end before the handshake did."""
-    foreign = describe_foreign(tap.head, redactor) if is_foreign(tap.head, ended=True) else None
-    reason = foreign or str(tap.cause or "closed by the server")
+def _unanswered(stream: HandshakeStream, redactor: Redactor) -> Exception:
+    """Say how a connection ended before its handshake did."""
+    answer = stream.answer.received
+    foreign = describe_foreign(answer, redactor) if is_foreign(answer, ended=True) else None
+    reason = foreign or str(stream.cause or "closed by the server")
     broken = ConnectionFailed(f"the connection ended before the WebSocket handshake was done: {reason}")
-    return refusal(tap.head, redactor) or redactor.error(broken)
+    return refusal(answer, redactor) or redactor.error(broken)
 
 
-@asynccontextmanager
-async def open_websocket(
-    connector: Connector,
-    endpoint: Endpoint,
-    path: str,
-    *,
-    tls: ssl.SSLContext | None = None,
-    headers: Mapping[str, str] | None = None,
-    limits: WebSocketLimits | None = None,
-    redactor: Redactor | None = None,
-    closing: CloseBudget | None = None,
-) -> AsyncGenerator[WebSocket]:
-    """Open a WebSocket connection for as long as the context lasts.
-
-    Left in order, it sends a close frame and waits for the answer: at most ``close_timeout``, together with all others
-    that share ``closing``. Left by cancellation or an exception, it closes the socket at once.
-
-    Raises:
-        ConnectionFailed: the connection could not be made within ``connect_timeout``.
-        CertificateRefused: the server's certificate did not verify.
-        HandshakeRejected: the server answered, and said no.
-    """
-    limits = limits or WebSocketLimits()
-    # In lower case, so that none is sent twice.
-    sent = {"origin": endpoint.origin} | {name.lower(): value for name, value in (headers or {}).items()}
-    redactor = redactor or Redactor(headers)
-    tap: Tap | None = None
-    async with open_plain_nursery() as nursery, PlainExitStack() as stack:
-        try:
-            with trio.fail_after(limits.connect_timeout):
-                watching = _Watching(connector)
-                stream = await open_stream(watching, endpoint.host, endpoint.port, tls=tls)
-                tap = Tap(stream, divert=limits.fast)
-                stack.push_async_callback(trio.aclose_forcefully, tap)
-                websocket = WebSocket(tap, watching.stream, limits, redactor)
-                await nursery.start(websocket.run, endpoint, path, sent)
-        except trio.TooSlowError:
-            msg = f"no connection to {endpoint.origin}{endpoint.prefix}{path} within {limits.connect_timeout:g} s"
-            refused = None
-            if tap is not None:
-                refused = refusal(tap.head, redactor)
-                if is_foreign(tap.head, ended=True):
-                    msg += f": {describe_foreign(tap.head, redactor)}"
-            raise refused or ConnectionFailed(msg) from None
-        nursery.start_soon(websocket.keep_alive)
-        yield websocket
-        await websocket.aclose(closing or CloseBudget(limits.close_timeout))
+def _has_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

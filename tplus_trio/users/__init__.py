@@ -1,14 +1,6 @@
 """Users: keys that sign, in memory and in encrypted keyfiles."""
 
 from tplus_trio.users.manager import UserManager, load_user, user_manager
-from tplus_trio.users.user import LocalUser, PrivateKey, User, to_user_public_key
+from tplus_trio.users.user import LocalUser, User
 
-__all__ = [
-    "LocalUser",
-    "PrivateKey",
-    "User",
-    "UserManager",
-    "load_user",
-    "to_user_public_key",
-    "user_manager",
-]
+__all__ = ["LocalUser", "User", "UserManager", "load_user", "user_manager"]

@@ -26,9 +26,9 @@ from tplus_trio import (
     RateLimitError,
     RestartPolicy,
 )
+from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.policy import Restarts
-from tplus_trio.streams.recovery import Marked, TradesBackfill
-from tplus_trio.streams.stats import StreamStats
+from tplus_trio.streams.recovery import GapMarking, TradesBackfill
 from tplus_trio.testing import MemoryNetwork
 
 YEAR = 365 * 86400
@@ -44,7 +44,7 @@ class Event:
 
 
 def marked_gap(clock: Clock, jumps: tuple[float, float, float], told_ns: int) -> Gap:
-    recovery = Marked[Any](clock, StreamStats())
+    recovery = GapMarking[Any](clock, ConnectionCounts())
     recovery.subscribed()
     clock.pass_(jumps[0])
     recovery.receive([Event(told_ns)])
@@ -56,7 +56,7 @@ def marked_gap(clock: Clock, jumps: tuple[float, float, float], told_ns: int) ->
 
 
 def backfilled_gap(clock: Clock, jumps: tuple[float, float, float], told_ns: int) -> Gap:
-    recovery = TradesBackfill(clock, StreamStats(), max_pages=1)
+    recovery = TradesBackfill(clock, ConnectionCounts(), max_pages=1)
     recovery.subscribed()
     clock.pass_(jumps[0])
     recovery.receive([attrs.evolve(trade(1), timestamp_ns=told_ns)])

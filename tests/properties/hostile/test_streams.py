@@ -17,7 +17,7 @@ from tplus_trio import ConnectionFailed, MarketDataClient, Stream, StreamState, 
 from tplus_trio.streams import supervisor
 from tplus_trio.testing import MemoryNetwork
 from tplus_trio.testing.wire_frames import BINARY, CONTINUATION, PING, PONG, TEXT, frame, text_frame
-from tplus_trio.transport import frames
+from tplus_trio.transport import text_frame_parser
 
 LIMIT = 1_000_000
 MIB = 1 << 20
@@ -140,8 +140,8 @@ async def test_a_message_in_pieces_without_end_is_cut_off(
     how: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pieces take memory, however little is in them. Limit: 65,536 of them; 500 here."""
-    assert frames._MOST_FRAMES == 65536
-    monkeypatch.setattr(frames, "_MOST_FRAMES", 500)
+    assert text_frame_parser._MOST_FRAMES == 65536
+    monkeypatch.setattr(text_frame_parser, "_MOST_FRAMES", 500)
     server = Flood(PIECES[how]())
     error = await failure_of(server, capacity=1000)
     assert "frames" in str(error)
@@ -152,7 +152,7 @@ async def test_a_frame_that_reads_split_is_one_frame(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit is for frames: a read that split one does not count, and the pieces that are kept are not tiny."""
-    monkeypatch.setattr(frames, "_MOST_FRAMES", 2)
+    monkeypatch.setattr(text_frame_parser, "_MOST_FRAMES", 2)
     payload = ticker(7) + b" " * 10_000
     wire = bytes(frame(TEXT, payload[:-1], final=False)) + bytes(frame(CONTINUATION, payload[-1:]))
     async with flooded(Flood([wire[n : n + 1] for n in range(len(wire))] * 2), capacity=1) as stream:
@@ -167,7 +167,7 @@ async def test_one_message_may_come_in_many_pieces(autojump_clock: MockClock) ->
         for n in range(len(payload))
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(frames, "_MOST_FRAMES", len(payload))
+        patch.setattr(text_frame_parser, "_MOST_FRAMES", len(payload))
         async with flooded(Flood([wire] * 5)) as stream:
             for _ in range(5):
                 assert (await stream.receive()).last_price == 7

@@ -1,4 +1,4 @@
-"""Trades and candles that were missed: asked of REST page by page, delivered once, in order, before what came since."""
+"""Trades and candles that were missed: read from REST page by page, delivered once and in order, before later items."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 import pytest
 
-from tplus_trio import AssetIdentifier, Gap, StreamStats, Trade
+from tplus_trio import AssetIdentifier, Gap, Trade
+from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery import KlinesBackfill, TradesBackfill
 from tplus_trio.streams.recovery.backfill import Backfill
 
@@ -37,21 +38,21 @@ class Clock:
 
 
 def missing(recovery: Backfill[Any], clock: Clock, since: int = 1000, until: int = 2000) -> None:
-    """Something came at ``since``; then the connection was lost, until ``until``."""
+    """An item came at ``since``; then the connection was lost until ``until``."""
     clock.now = since
     recovery.receive([])
     clock.now = until
     recovery.lost("reset")
     assert recovery.subscribed() == ()
-    assert recovery.page == 0
+    assert recovery.pending_request == 0
     assert not recovery.synced
 
 
 def read_in_vain(recovery: Backfill[Any], *pages: Any) -> Sequence[Any]:
-    """REST is read until the recovery gives up; what it delivers then."""
+    """Answer until the recovery gives up, and return what it delivers then."""
     for _ in range(5):
         for number, page in enumerate(pages):
-            assert recovery.page == number
+            assert recovery.pending_request == number
             assert recovery.answer(number, page, early=False) == ()
     for number, page in enumerate(pages[:-1]):
         assert recovery.answer(number, page, early=False) == ()
@@ -66,7 +67,7 @@ def clock() -> Clock:
 @pytest.fixture
 def recovery(clock: Clock) -> TradesBackfill:
     """Trades 1 and 2 came; then the connection was lost."""
-    made = TradesBackfill(clock, StreamStats(), max_pages=3)
+    made = TradesBackfill(clock, ConnectionCounts(), max_pages=3)
     made.lost("refused")
     assert made.subscribed() == ()
     assert made.synced
@@ -78,9 +79,9 @@ def recovery(clock: Clock) -> TradesBackfill:
 def test_missed_trades_come_first_and_in_order(recovery: TradesBackfill) -> None:
     assert recovery.receive(trades(8, 9)) == ()
     assert recovery.answer(0, trades(9, 8, 7, 6), early=False) == ()
-    assert recovery.page == 1
+    assert recovery.pending_request == 1
     assert ids(recovery.answer(1, trades(5, 4, 3, 2), early=False)) == [3, 4, 5, 6, 7, 8, 9]
-    assert recovery.page is None
+    assert recovery.pending_request is None
     assert (recovery.synced, recovery.held) == (True, 0)
     assert recovery.receive(trades(9, 10)) == trades(10)
     assert (recovery._stats.gaps, recovery._stats.resyncs) == (1, 1)
@@ -89,7 +90,7 @@ def test_missed_trades_come_first_and_in_order(recovery: TradesBackfill) -> None
 @pytest.fixture
 def fresh(clock: Clock) -> TradesBackfill:
     """Nothing came since the subscription at 1000; then the connection was lost."""
-    made = TradesBackfill(clock, StreamStats(), max_pages=3)
+    made = TradesBackfill(clock, ConnectionCounts(), max_pages=3)
     assert made.subscribed() == ()
     missing(made, clock)
     return made
@@ -107,7 +108,7 @@ def test_a_loss_before_the_first_trade(fresh: TradesBackfill, pages: list[list[T
     fresh.receive(trades(1003, 1004))
     for number, page in enumerate(pages[:-1]):
         assert fresh.answer(number, page, early=False) == ()
-        assert fresh.page == number + 1
+        assert fresh.pending_request == number + 1
     assert ids(fresh.answer(len(pages) - 1, pages[-1], early=False)) == [*told, 1004]
     assert fresh.synced
 
@@ -117,7 +118,7 @@ def test_a_loss_before_the_first_trade_and_a_history_that_lags(fresh: TradesBack
     fresh.receive(trades(1003, 1004))
     for _ in range(5):
         assert fresh.answer(0, page, early=False) == ()
-        assert fresh.page == 0
+        assert fresh.pending_request == 0
     gap, *rest = fresh.answer(0, page, early=False)
     assert isinstance(gap, Gap)
     assert ids(rest) == [1003, 1004]
@@ -147,13 +148,13 @@ def test_nothing_was_missed(recovery: TradesBackfill) -> None:
 
 
 def test_a_page_that_ends_where_the_hole_begins(recovery: TradesBackfill) -> None:
-    # The pages bring the hole exactly: only the one after shows that there is no more.
+    # The page ends where the hole begins. Only the next page shows that nothing more is missing.
     assert recovery.answer(0, trades(5, 4, 3), early=False) == ()
     assert ids(recovery.answer(1, trades(2, 1), early=False)) == [3, 4, 5]
 
 
 def test_a_history_that_ends_within_the_hole_is_not_whole(recovery: TradesBackfill, clock: Clock) -> None:
-    # The service forgets, or has started over: trade 2 was delivered and is not there. Who knows what came after it?
+    # Trade 2 was delivered and is not listed: the service has forgotten or started over, and more may be missing.
     recovery.receive(trades(10))
     clock.now = 3000
     gap, *rest = read_in_vain(recovery, trades(9, 8), [])
@@ -166,7 +167,10 @@ def test_trades_that_are_made_between_two_pages_shift_them(recovery: TradesBackf
     recovery.answer(0, trades(6, 5), early=False)
     recovery.receive(trades(7))
     assert recovery.answer(1, trades(5, 4, 3, 2), early=False) == ()
-    assert (recovery.page, recovery.retry_after) == (0, 0.0)  # 7 came while REST was asked, or after what REST has
+    assert (recovery.pending_request, recovery.retry_after) == (
+        0,
+        0.0,
+    )  # 7 may be newer than REST
     assert recovery.answer(0, trades(7, 6, 5), early=False) == ()
     assert ids(recovery.answer(1, trades(5, 4, 3, 2), early=False)) == [3, 4, 5, 6, 7]
 
@@ -178,24 +182,24 @@ def test_a_hole_beyond_the_bound_is_one_gap(recovery: TradesBackfill, clock: Clo
     clock.now = 3000
     assert recovery.answer(2, trades(15, 14), early=False) == (Gap(1000, 3000, "reset"), trade(20))
     assert recovery.synced
-    # What the pages brought was not delivered, so it can still come; the gap covers it, though.
+    # The rows of the pages were not delivered, so they can still come, although the gap covers them.
     assert recovery.receive(trades(21)) == trades(21)
 
 
 def test_a_gap_does_not_end_before_it_begins(recovery: TradesBackfill, clock: Clock) -> None:
     for page in range(2):
         recovery.answer(page, trades(9 - page), early=False)
-    clock.now = 10  # set right meanwhile
+    clock.now = 10  # the clock was set right meanwhile
     assert recovery.answer(2, trades(7), early=False) == (Gap(10, 1000, "reset"),)
 
 
 def test_a_second_loss_begins_again(recovery: TradesBackfill, clock: Clock) -> None:
     recovery.receive(trades(5))
     recovery.answer(0, trades(5, 4), early=False)
-    ticket = recovery.ticket
+    generation = recovery.generation
     clock.now = 2500
     recovery.lost("refused")
-    assert (recovery.page, recovery.held, recovery.ticket != ticket) == (0, 0, True)
+    assert (recovery.pending_request, recovery.held, recovery.generation != generation) == (0, 0, True)
     recovery.subscribed()
     recovery.receive(trades(8))
     assert ids(recovery.answer(0, trades(8, 7, 6, 5, 4, 3, 2), early=False)) == [3, 4, 5, 6, 7, 8]
@@ -211,7 +215,7 @@ def test_a_gap_over_two_losses_has_the_first_reason(recovery: TradesBackfill, cl
 
 
 def test_trades_of_two_markets_may_have_the_same_number() -> None:
-    machine = TradesBackfill(Clock(), StreamStats(), max_pages=1)
+    machine = TradesBackfill(Clock(), ConnectionCounts(), max_pages=1)
     machine.subscribed()
     other = attrs.evolve(trade(1), asset_id=AssetIdentifier(201))
     assert machine.receive([trade(1), other, other]) == [trade(1), other]
@@ -220,7 +224,7 @@ def test_trades_of_two_markets_may_have_the_same_number() -> None:
 @pytest.mark.parametrize("make", [TradesBackfill, KlinesBackfill])
 def test_a_first_connection_that_fails_misses_nothing(make: Callable[..., Backfill[Any]]) -> None:
     more = {"asset_id": ASSET} if make is KlinesBackfill else {}
-    machine = make(Clock(), StreamStats(), max_pages=3, **more)
+    machine = make(Clock(), ConnectionCounts(), max_pages=3, **more)
     for _ in range(3):
         machine.lost("refused")
     machine.subscribed()

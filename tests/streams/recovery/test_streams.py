@@ -29,7 +29,7 @@ def told(items: Sequence[Any]) -> list[Any]:
 
 
 async def lag(world: World, times: int) -> None:
-    """REST answers so many times what it would answer now."""
+    """REST repeats its present answer so many times."""
     listed = await world.md.get_trades()
     world.exchange.faults.answer_requests("/trades", Response(200, listing(listed)), times)
 
@@ -70,13 +70,13 @@ async def test_rest_behind_the_feed(times: int, jitter: float, autojump_clock: M
         assert told(await take(trades, 3)) == [1, 2, 3]
         world.network.reset_connections()
         made += [world.exchange.publish_trade(ASSET, 100, 1) for _ in range(2)]
-        make(world)  # 6 is missed, and REST does not know it yet
+        make(world)  # 6 is missed, and REST does not list it yet
         world.exchange.faults.answer_requests("/trades", Response(200, listing(made[::-1]), delay=0.1), times)
         await trades._supervisor.wait_for(StreamState.SYNCING)
         make(world)
         begun = trio.current_time()
         items = told(await take(trades, 4))
-        # A cache that is a second or two old is waited for; one that never catches up costs a Gap.
+        # The stream waits for a cache that is a second or two old. One that never catches up costs a Gap.
         assert items == ([4, 5, "gap", 7] if times == 20 else [4, 5, 6, 7])
         assert trio.current_time() - begun < 4
         make(world)
@@ -95,12 +95,12 @@ async def test_the_first_live_trade_is_held_for_a_read(confirm_timeout: float, a
         make(world)
         await trades.wait_live()
         assert told(await take(trades, 2)) == [4, 5]
-        make(world)  # it is held; REST knows better now
+        make(world)  # it is held; REST is up to date now
         if confirm_timeout:
             assert told(await take(trades, 2)) == [6, 7]
         else:
             assert told(await take(trades, 2)) == ["gap", 7]
-        # And where the read does not answer in time.
+        # The same if REST does not answer in time.
         await go_down(world)
         await lag(world, 1)
         make(world)
@@ -138,11 +138,11 @@ async def test_frames_that_stay_bad_cause_no_storm(text: str, autojump_clock: Mo
         for _ in range(400):
             world.exchange.faults.send_text(DEPTH, text)
             await trio.sleep(0.05)
-        # In 20 seconds: at once, at once, and then after a delay that doubles up to 5 s.
+        # In 20 seconds: twice at once, then after a delay that doubles up to 5 s.
         assert world.exchange.requests["GET", SNAPSHOT] - asked <= 10
         await trio.sleep(10)
         assert book.is_synced
-        # After a quiet time, the next one is at once again.
+        # After a quiet time, the next request is at once again.
         await trio.sleep(20)
         world.exchange.faults.send_text(DEPTH, text)
         await trio.sleep(0.1)

@@ -1,98 +1,92 @@
-"""Feeds whose past REST can tell, trades and candles: what was missed is asked for and delivered first."""
+"""Feeds whose past REST lists, trades and candles: what was missed is requested and delivered first."""
 
 from __future__ import annotations
 
-import enum
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, Required, TypedDict, TypeVar
 
 from tplus_trio.models import Gap
-from tplus_trio.streams.recovery.base import Recovery, gap_until, times_of, told_until
-from tplus_trio.streams.recovery.pages import newest_first, of_two_readings, rows_of
-from tplus_trio.streams.recovery.seams import Seams
-from tplus_trio.streams.stats import StreamStats
+from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio.streams.recovery.backfill_phases import TRANSITIONS, BackfillEvent, BackfillPhase
+from tplus_trio.streams.recovery.history_reader import HistoryReader, ReadState
+from tplus_trio.streams.recovery.history_rows import newest_first, rows_of
+from tplus_trio.streams.recovery.interface import FIRST_PAGE, Recovery
+from tplus_trio.streams.recovery.row_kind import RowKind
+from tplus_trio.streams.recovery.unreadable_rows import UnreadableRows
+from tplus_trio.streams.recovery.watermark import advance_watermark, gap_until, times_of
 
-__all__ = ["CONFIRM_TIMEOUT", "Backfill"]
+__all__ = ["CONFIRM_TIMEOUT", "Backfill", "BackfillOptions"]
 
 T = TypeVar("T")
 
 #: Seconds that the first live item after an outage is held for the read that shows what lies before it.
 CONFIRM_TIMEOUT: Final = 1.0
-#: Seconds to wait before REST is read again whose history did not reach as far as the feed. The first repeats are soon,
-#: since an item that came while REST was asked needs just one more read; together they outlast a cache of two seconds.
-_RETRY_AFTER: Final = (0.0, 0.25, 0.5, 0.75, 1.5)
 
 
-class Phase(enum.Enum):
-    """Where a backfill stands."""
+class BackfillOptions(TypedDict, total=False):
+    """The bounds of a backfill."""
 
-    #: Nothing is missing; items are delivered as they come.
-    LIVE = enum.auto()
-    #: Items may be missing before those that are held; REST is asked.
-    RECOVERING = enum.auto()
-    #: REST has answered, and nothing has come over the feed since: REST may have been behind.
-    UNCONFIRMED = enum.auto()
-    #: The first live item is held, with what followed it, for one more read.
-    CONFIRMING = enum.auto()
-    #: The feed has closed the hole itself. REST is asked once for news of items that were delivered before.
-    CHECKING = enum.auto()
+    #: The most pages of REST's history that are read for one gap.
+    max_pages: Required[int]
+    #: The most seconds that the first live item after an outage is held.
+    confirm_timeout: float
 
 
 class Backfill(Recovery[T | Gap], Generic[T]):
-    """Asks REST, newest page first, until the hole is proved to be closed; live items are held meanwhile.
+    """Reads REST's history, newest page first, until the gap is proved to be closed. Live items are held meanwhile.
 
-    An answer closes the hole if it meets what was delivered before the hole, and has the first item that the feed
-    brought after it: REST may be a cache or a replica that is behind. Where nothing was delivered yet, what it meets is
-    the time of the subscription, or the beginning of history.
+    A read closes the gap if it meets what was delivered before, and contains the first item that the feed brought
+    after: REST may be a cache or a replica that is behind. If nothing was delivered yet, it has to reach back to the
+    time of the subscription or to the beginning of history. Several pages have to join (`PageJoiner`), since rows may
+    move between two requests.
 
-    Where it takes several pages, they have to join (`Seams`), since rows may move between two requests.
+    A read that closes nothing is repeated, a bounded number of times. Then a `Gap` is delivered, and the held items. If
+    the gap is larger than ``max_pages`` pages, a `Gap` is delivered at once, and none of the rows.
 
-    An answer that does not is asked for again, a bounded number of times. Then a `Gap` is delivered, and what is held.
-    A hole that is not met within ``max_pages`` pages becomes a `Gap` at once, and nothing of it is delivered.
+    If the feed has brought nothing yet, REST's rows are delivered and the stream is live. The next item of the feed is
+    then held, at most ``confirm_timeout`` seconds, for a read that shows what lies before it.
 
-    Where the feed has brought nothing yet, what REST has is delivered, and the feed is live. The first item that comes
-    then is held, at most ``confirm_timeout`` seconds, for a read that shows what lies before it.
+    If the first item of a new connection was delivered already, the feed has closed the gap itself. Its repeats need
+    not include every item that changed meanwhile, so REST is read once more, while items are delivered.
 
-    A feed that begins a new connection with an item that was delivered has closed the hole itself. What it repeats need
-    not reach back to every item that changed meanwhile, so REST is read once more, while items are delivered.
+    `BackfillPhase` and its table of transitions say what happens when. A subclass says which items were delivered, its
+    `RowKind` what REST's rows are.
+
+    Args:
+        now_ns: Returns the time in nanoseconds, for the bounds of a `Gap`.
+        stats: Where gaps and resyncs are counted.
+        max_pages: See `BackfillOptions`.
+        confirm_timeout: See `BackfillOptions`.
     """
 
     counts_reads = True
-    #: Whether rows are nearly always neighbours in the sense of `_adjoins`.
-    numbered: ClassVar[bool] = False
+    #: What REST's rows are.
+    kind: ClassVar[RowKind]
 
     def __init__(
         self,
         now_ns: Callable[[], int],
-        stats: StreamStats,
+        stats: ConnectionCounts,
         *,
         max_pages: int,
         confirm_timeout: float = CONFIRM_TIMEOUT,
     ) -> None:
         super().__init__(now_ns, stats)
-        self._max_pages = max_pages
+        # Ten attributes here, and in `_enter` five more: those are the interface that the supervisor reads.
         self._confirm_timeout = confirm_timeout
-        self._phase = Phase.LIVE
+        self._phase = BackfillPhase.LIVE
+        self._reader = HistoryReader(self.kind, max_pages=max_pages)
+        self._unreadable = UnreadableRows()
         self._held: list[T] = []
-        #: What came over the feed while REST is asked for news.
+        #: How many of the held items came before the last loss: those prove nothing about it.
+        self._held_before_loss = 0
+        #: The items that were delivered while `BackfillPhase.CHECKING`.
         self._passed: list[T] = []
-        #: How many of them came before the last hole: those prove nothing about it.
-        self._before_hole = 0
         #: Whether the next item is the first of its connection.
         self._is_first = False
-        #: What REST brought in the present read, newest first; None for a row that could not be decoded.
-        self._rows: list[Any] = []
-        #: The same by page.
-        self._pages: dict[int, list[Any]] = {}
-        #: Whether its pages leave nothing out, and reach what was delivered.
-        self._seams: Seams = Seams(self._name, self._adjoins, numbered=self.numbered)
-        #: The rows of the last read that met what was delivered, and did not reach the feed.
-        self._short: list[Any] = []
-        #: How many reads did not close the hole.
-        self._reads = 0
-        #: Up to when nothing is missing: as for `Marked`.
-        self._since_ns = 0
+        #: The time up to which nothing is missing, as in `GapMarking`.
+        self._watermark_ns = 0
         self._reason = ""
 
     @property
@@ -101,19 +95,19 @@ class Backfill(Recovery[T | Gap], Generic[T]):
 
     @property
     def synced(self) -> bool:
-        return self._phase is not Phase.RECOVERING
+        return self._phase is not BackfillPhase.RECOVERING
 
     def lost(self, reason: str) -> None:
         self._lose(reason)
         self._held.clear()
-        self._before_hole = self._reads = 0
+        self._held_before_loss = self._reader.useless_reads = 0
         self._is_first = True
 
     def hole(self, reason: str) -> Sequence[T | Gap]:
-        if self._phase is not Phase.RECOVERING:
+        if self._phase is not BackfillPhase.RECOVERING:
             self._lose(reason)
-        # Else an answer that is under way helps as well: it is checked against what comes after this hole.
-        self._before_hole = len(self._held)
+        # Otherwise the answer under way is of use: it is compared with what comes after this loss.
+        self._held_before_loss = len(self._held)
         self._is_first = False
         return self.subscribed()
 
@@ -121,201 +115,178 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         super().lost(reason)
         if not self._begun:
             return
-        if self._phase is not Phase.RECOVERING:
+        if self._phase is not BackfillPhase.RECOVERING:
             self._reason = reason
-            self._reads = 0
-        self._enter(Phase.RECOVERING)
+            self._reader.useless_reads = 0
+        self._enter(BackfillEvent.LOSS)
 
-    def _enter(self, phase: Phase) -> None:
-        """Change the phase; whatever REST is being asked has become pointless."""
-        self._phase = phase
-        self._rows, self._short, self._passed = [], [], []
-        self.page = None if phase in {Phase.LIVE, Phase.UNCONFIRMED} else 0
-        self.is_optional: bool = phase is Phase.CHECKING
-        self.urgent: bool = phase is Phase.CONFIRMING
+    def _enter(self, event: BackfillEvent) -> None:
+        """Change the phase. An answer under way becomes useless."""
+        phase = self._phase = TRANSITIONS[self._phase, event]
+        self._passed = []
+        self.pending_request = FIRST_PAGE if phase.asks_rest else None
+        self.is_optional: bool = phase is BackfillPhase.CHECKING
+        self.urgent: bool = phase is BackfillPhase.CONFIRMING
         self.hold_timeout: float | None = self._confirm_timeout if self.urgent else None
         self.retry_after: float = 0.0
-        self._supersede()
-
-    def _supersede(self) -> None:
-        super()._supersede()
-        self._begin_read()
-
-    def _begin_read(self) -> None:
-        """REST is read from its newest page on."""
-        self._rows, self._pages = [], {}
-        self._seams = Seams(self._name, self._adjoins, numbered=self.numbered)
+        self._reader.reset()
+        self._start_generation()
 
     def subscribed(self) -> Sequence[T | Gap]:
         if not self._begun:
-            self._since_ns = self._now_ns()
+            self._watermark_ns = self._now_ns()
         return super().subscribed()
 
     def receive(self, items: Sequence[T | Gap]) -> Sequence[T | Gap]:
         fresh: Sequence[T] = items  # type: ignore[assignment]  # a gap is never received
-        if self._phase is Phase.CHECKING:
+        if self._phase is BackfillPhase.CHECKING:
             self._passed.extend(fresh)
-        elif self._phase is not Phase.LIVE:
+        elif self._phase is not BackfillPhase.LIVE:
             if not fresh:
                 return ()
-            if not self._is_bridge(fresh[0]):
-                if self._phase is Phase.UNCONFIRMED:
-                    self._reads = 0
-                    self._enter(Phase.CONFIRMING)
+            if not self._is_proving(fresh[0]):
+                if self._phase is BackfillPhase.UNCONFIRMED:
+                    self._reader.useless_reads = 0
+                    self._enter(BackfillEvent.UNPROVED_ITEM)
                 self._held.extend(fresh)
                 return ()
-            self._enter(Phase.CHECKING if self._phase is Phase.RECOVERING else Phase.LIVE)
-        news = self._live(fresh)
-        self._told(news)
+            self._enter(BackfillEvent.PROVING_ITEM)
+        news = self._accept_live(fresh)
+        self._advance(news)
         return news
 
-    def _is_bridge(self, item: T) -> bool:
+    def _is_proving(self, item: T) -> bool:
         """Whether a live item shows by itself that nothing is missing before it."""
-        if self._phase is Phase.UNCONFIRMED:
+        is_first, self._is_first = self._is_first, False
+        if self._phase is BackfillPhase.UNCONFIRMED:
             return self._is_covered(item)
-        first, self._is_first = self._is_first, False
-        return first and self._has_told(item)
+        return is_first and self._was_delivered(item)
 
     def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[T | Gap]:  # noqa: ARG002 - never early
-        rows = newest_first(rows_of(self._items(answer)), self._order)
-        if self._phase is Phase.CHECKING:
+        rows = newest_first(rows_of(self.kind.rows(answer)), self.kind.sort_key)
+        if self._phase is BackfillPhase.CHECKING:
             known = [row for row in rows if row is not None and self._is_known(row)]
-            changed = self._join(known, self._passed)
-            self._enter(Phase.LIVE)
+            changed = self._merge(known, self._passed)
+            self._enter(BackfillEvent.CHECKED)
             return changed
-        # What proves the end: the first items after the last hole, or, where none came, all that is held.
-        waits = self._held[self._before_hole :] or self._held
-        self._rows = []
-        meets = self._take(rows) if self._has_delivered() else self._take_since(rows)
-        self._pages[page] = of_two_readings(self._pages.get(page, ()), self._rows, self._name)
-        seams = self._seams
-        if not meets and rows and page >= seams.page and page + 1 >= self._max_pages:
-            return self._give_up(())  # larger than the bound
-        again = seams.take(page, rows, met=meets)
-        if again is None and not seams.is_torn and not seams.met and seams.goes_on:
-            again = seams.page + 1
-        if again is not None:
-            self.page, self.retry_after = again, 0.0
+        kept, met = self._select(rows) if self._has_delivered() else self._select_since(rows)
+        reader = self._reader
+        state = reader.take(page, rows, kept, met=met)
+        if state is ReadState.TOO_LONG:
+            return self._give_up(())
+        if state is ReadState.UNFINISHED:
+            self.pending_request, self.retry_after = reader.next_page, 0.0
             return ()
-        self._rows = newest_first([row for n in sorted(self._pages) for row in self._pages[n]], self._order)
-        met = seams.met and not seams.is_torn
-        if met and self._reaches(self._rows, waits):
-            return self._close()
-        self._reads += 1
-        if self._phase is Phase.RECOVERING and self._reads > len(_RETRY_AFTER):
-            return self._give_up(self._rows if met else ())
-        self._short = self._rows if met else []
-        self._begin_read()
-        self.page = 0
-        self.retry_after = _RETRY_AFTER[min(self._reads, len(_RETRY_AFTER)) - 1]
+        found = reader.rows() if state is ReadState.MET else []
+        # The proof is in the first items after the last loss or, if none came, in all that are held.
+        if state is ReadState.MET and self._reaches(found, self._held[self._held_before_loss :] or self._held):
+            return self._close(found)
+        if self._phase is BackfillPhase.RECOVERING and reader.is_exhausted:
+            return self._give_up(found)
+        reader.read_again(found)
+        self.pending_request, self.retry_after = FIRST_PAGE, reader.retry_after
         return ()
 
-    def _take_since(self, rows: Sequence[Any]) -> bool:
-        """Add the rows that came after the subscription; say whether there are older ones, or none at all."""
-        since_ns = self._since_ns
-        after = next((n for n, row in enumerate(rows) if row is not None and self._ends_ns(row) < since_ns), len(rows))
-        self._rows += rows[:after]
-        # A clock that was set back since says nothing of what came after the subscription.
-        return (not rows or after < len(rows)) and since_ns <= self._now_ns()
+    def _select_since(self, rows: Sequence[Any]) -> tuple[Sequence[Any], bool]:
+        """As `_select`, before anything was delivered.
 
-    def _close(self) -> Sequence[T | Gap]:
-        """The hole is closed: deliver what was missed, and what is held."""
-        self._stats.resyncs += self._phase is Phase.RECOVERING
-        rows, held = self._rows, self._held
-        confirmed = len(held) > self._before_hole
-        self._held, self._before_hole = [], 0
-        told = self._join(rows, held)
-        news = (*told, *self._live(self._still_news(held, told)))
-        self._enter(Phase.LIVE if confirmed else Phase.UNCONFIRMED)
-        self._told(news)
+        Returns:
+            The rows since the subscription, and whether the page reaches behind it or to the beginning of history.
+        """
+        since_ns = self._watermark_ns
+        after = next(
+            (n for n, row in enumerate(rows) if row is not None and self.kind.ends_ns(row) < since_ns), len(rows)
+        )
+        # If the clock was set back since, its times say nothing about what came after the subscription.
+        return rows[:after], (not rows or after < len(rows)) and since_ns <= self._now_ns()
+
+    def _close(self, rows: Sequence[Any]) -> Sequence[T | Gap]:
+        """The gap is closed: deliver what was missed, and the held items."""
+        self._stats.resyncs += self._phase is BackfillPhase.RECOVERING
+        held, self._held = self._held, []
+        is_confirmed = len(held) > self._held_before_loss
+        self._held_before_loss = 0
+        before = self._merge(rows, held)
+        news = (*before, *self._accept_live(self._drop_superseded(held, before)))
+        self._enter(BackfillEvent.CLOSED if is_confirmed else BackfillEvent.CLOSED_WITHOUT_ITEM)
+        self._advance(news)
         return news
 
     def _give_up(self, rows: Sequence[Any]) -> Sequence[T | Gap]:
-        """The hole stays: deliver what lies before it, a `Gap`, and what is held."""
-        self._stats.resyncs += self._phase is Phase.RECOVERING
-        held, self._held, self._before_hole = self._held, [], 0
-        before = self._join(rows, ())
-        self._told(before)
+        """The gap stays: deliver these rows, which lie before it, a `Gap`, and the held items."""
+        self._stats.resyncs += self._phase is BackfillPhase.RECOVERING
+        held, self._held = self._held, []
+        self._held_before_loss = 0
+        before = self._merge(rows, ())
+        self._advance(before)
         now = self._now_ns()
-        gap = gap_until(self._since_ns, now, self._reason)
-        self._since_ns = now
-        self._enter(Phase.LIVE)
+        gap = gap_until(self._watermark_ns, now, self._reason)
+        self._watermark_ns = now
+        self._enter(BackfillEvent.GIVEN_UP)
         self._note_gap(gap, held)
-        return (*before, gap, *self._live(self._still_news(held, before)))
+        return (*before, gap, *self._accept_live(self._drop_superseded(held, before)))
 
     def expire(self) -> Sequence[T | Gap]:
-        return self._give_up(self._short) if self._phase is Phase.CONFIRMING else ()
+        return self._give_up(self._reader.fallback) if self._phase is BackfillPhase.CONFIRMING else ()
 
     def do_without(self) -> None:
-        self._enter(Phase.LIVE)
+        self._enter(BackfillEvent.CHECKED)
 
-    def _told(self, news: Sequence[T | Gap]) -> None:
-        """Nothing before the last item is missing."""
+    def _advance(self, news: Sequence[T | Gap]) -> None:
+        """Nothing is missing before the last of these items."""
         if news:
-            self._since_ns = told_until(self._since_ns, news[-1], self._now_ns())
+            self._watermark_ns = advance_watermark(self._watermark_ns, news[-1], self._now_ns())
 
-    def _unreadable(self, older: Any, newer: Any) -> Gap:
-        """The gap that stands for a row which could not be decoded."""
+    def _unreadable_gap(self, older: Any, newer: Any, count: int) -> Sequence[Gap]:
+        """A gap for undecodable rows between two others, unless one was delivered for them before.
+
+        Args:
+            older: The decoded row below them; None if they are the oldest.
+            newer: The decoded row or held item above them; None if they are the newest.
+            count: How many they are.
+        """
+        if not self._unreadable.are_new("" if older is None else self.kind.key(older), count):
+            return ()
         now = self._now_ns()
-        since = self._since_ns if older is None else times_of(older, now)[0]
+        since = self._watermark_ns if older is None else times_of(older, now)[0]
         until = now if newer is None else times_of(newer, now)[0]
-        return Gap(min(since, until), max(since, until), "a row of REST's answer could not be decoded")
+        return (Gap(min(since, until), max(since, until), "a row of REST's answer could not be decoded"),)
 
-    def _still_news(self, held: Sequence[T], told: Sequence[T | Gap]) -> Sequence[T]:  # noqa: ARG002 - for overrides
-        """Of what is held, what REST did not tell something later of."""
+    def _drop_superseded(self, held: Sequence[T], before: Sequence[T | Gap]) -> Sequence[T]:  # noqa: ARG002 - overridden
+        """Of the held items, those that REST's rows have not superseded. By default, all."""
         return held
 
     def _note_gap(self, gap: Gap, held: Sequence[T]) -> None:
-        """A gap was delivered, before these."""
+        """A gap is delivered before the held items. By default, nothing is noted."""
 
     @abstractmethod
     def _has_delivered(self) -> bool:
-        """Whether there is anything that REST's answer could be joined on to."""
+        """Whether anything was delivered that REST's rows could meet."""
 
     @abstractmethod
-    def _items(self, answer: Any) -> Sequence[Any]:
-        """What is on a page."""
-
-    @abstractmethod
-    def _order(self, row: Any) -> tuple[int, int]:
-        """What rows are ordered by: a time, and a number for those of one time."""
-
-    @abstractmethod
-    def _ends_ns(self, row: Any) -> int:
-        """Up to when a row tells, by the clock of the service."""
-
-    @abstractmethod
-    def _name(self, row: Any) -> str:
-        """What a row is known by: text, whose hash a service cannot choose."""
-
-    @abstractmethod
-    def _adjoins(self, row: Any, older: Any) -> bool:
-        """Whether nothing can lie between a row and an older one."""
-
-    @abstractmethod
-    def _take(self, rows: Sequence[Any]) -> bool:
-        """Add what matters of a page, newest first, to ``_rows``; say whether it met what was delivered before."""
+    def _select(self, rows: Sequence[Any]) -> tuple[Sequence[Any], bool]:
+        """The rows of a page that matter, newest first, and whether the page meets what was delivered before."""
 
     @abstractmethod
     def _reaches(self, rows: Sequence[Any], held: Sequence[T]) -> bool:
-        """Whether what REST told is from as late as the first of those that are held; true where none is."""
+        """Whether REST's rows are as recent as the first of the held items; True if none is held."""
 
     @abstractmethod
     def _is_known(self, row: Any) -> bool:
-        """Whether what a row tells of was delivered, in whatever state."""
+        """Whether the item of a row was delivered, in any state."""
 
     @abstractmethod
-    def _has_told(self, item: T) -> bool:
-        """Whether this very item was delivered."""
+    def _was_delivered(self, item: T) -> bool:
+        """Whether this item was delivered, in this state."""
 
     @abstractmethod
     def _is_covered(self, item: T) -> bool:
-        """Whether what REST told reaches up to a live item, so that nothing can lie between."""
+        """Whether REST's rows reached a live item, so that nothing can lie between."""
 
     @abstractmethod
-    def _live(self, items: Sequence[T]) -> Sequence[T]:
+    def _accept_live(self, items: Sequence[T]) -> Sequence[T]:
         """Remember items that arrive in order, and return those to deliver."""
 
     @abstractmethod
-    def _join(self, rows: Sequence[Any], held: Sequence[T]) -> Sequence[T | Gap]:
-        """What is to be delivered of REST's rows, oldest first, before what arrived meanwhile."""
+    def _merge(self, rows: Sequence[Any], held: Sequence[T]) -> Sequence[T | Gap]:
+        """Return what REST's rows add before the held items, oldest first, and remember it as delivered."""

@@ -1,4 +1,4 @@
-"""Depth that waits for a slow consumer, merged."""
+"""Merges the depth items that wait for a slow consumer."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from collections import deque
 
 from tplus_trio.levels import latest_levels
 from tplus_trio.models import LinkedDiff, OrderBook, OrderBookDiff
-from tplus_trio.streams.recovery.depth import Depth
+from tplus_trio.streams.recovery.depth_recovery import Depth
 
 __all__ = ["conflate_depth"]
 
 
 def conflate_depth(waiting: deque[Depth]) -> int:
-    """Make what waits as short as it can be: at most a snapshot and one diff, which lead to the same book.
+    """Replace the waiting items by at most a snapshot and one diff, which lead to the same book.
 
-    The merged diff has each price's latest quantity, zeros included (they remove levels of the book before), and says
-    which number it follows: the chain stays whole.
+    The merged diff has the latest quantity of each price, zeros included, since they remove levels of the earlier book.
+    Its ``previous_sequence_number`` is that of the first merged diff, so the chain stays complete.
+
+    Args:
+        waiting: The waiting items, oldest first. It is changed in place.
 
     Returns:
-        How many levels the merged diff has.
+        The number of levels of the merged diff; 0 if there is none.
     """
     items = list(waiting)
     waiting.clear()

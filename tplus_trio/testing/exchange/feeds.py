@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 import trio
 
-__all__ = ["Hub", "Subscription"]
+__all__ = ["Subscription"]
 
 #: A subscriber this far behind is closed rather than waited for.
 MAX_BACKLOG: Final = 200_000

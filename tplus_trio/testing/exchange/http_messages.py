@@ -9,16 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import attrs
 
-__all__ = [
-    "Rejection",
-    "Request",
-    "Response",
-    "as_list",
-    "as_object",
-    "clean_path",
-    "error",
-    "json_response",
-]
+__all__ = ["Rejection", "Request", "Response"]
 
 JSON: Final = ("content-type", "application/json")
 

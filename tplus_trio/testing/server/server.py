@@ -23,7 +23,7 @@ from tplus_trio.testing.exchange.http_messages import JSON, Rejection, Request, 
 from tplus_trio.testing.server.expiry_timer import expiring_orders
 from tplus_trio.testing.wire_frames import on_the_wire
 
-__all__ = ["listen", "serve", "serve_stream"]
+__all__ = ["serve", "serve_stream"]
 
 logger: logging.Logger = logging.getLogger(__name__)
 

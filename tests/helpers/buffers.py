@@ -1,0 +1,25 @@
+"""Buffers for tests, and how to take from them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import trio
+
+from tplus_trio.streams.buffer import Buffer
+from tplus_trio.streams.overflow import Overflow, make_rule
+
+__all__ = ["buffer_of", "take"]
+
+T = TypeVar("T")
+
+
+def buffer_of(size: int, overflow: Overflow = "block", **options: Any) -> Buffer[Any]:
+    """Make a buffer; ``options`` are those of `make_rule`."""
+    return Buffer(make_rule(overflow, size, **options))
+
+
+async def take(buffer: Buffer[T], n: int) -> list[T]:
+    """Take ``n`` items; fail if they do not come."""
+    with trio.fail_after(5):
+        return [await anext(buffer) for _ in range(n)]

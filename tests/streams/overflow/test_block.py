@@ -1,0 +1,84 @@
+"""``"block"``: the producer waits for room, and nothing is lost."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.helpers.buffers import buffer_of, take
+
+END = trio.ClosedResourceError("the end")
+
+
+async def test_block_waits_for_room_and_loses_nothing() -> None:
+    buffer, sent = buffer_of(4), 0
+
+    async def produce() -> None:
+        nonlocal sent
+        for n in range(0, 30, 3):
+            await buffer.put([n, n + 1, n + 2])
+            sent += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(produce)
+        await wait_all_tasks_blocked()
+        assert (sent, len(buffer)) == (1, 6)  # the second batch is in whole, and its producer waits
+        got = await take(buffer, 2)
+        await wait_all_tasks_blocked()
+        got += await take(buffer, 28)
+    assert got == list(range(30))
+    assert sent == 10
+
+
+async def test_a_cancelled_put_has_lost_nothing() -> None:
+    buffer = buffer_of(2)
+    with trio.move_on_after(0):
+        await buffer.put([1, 2, 3])
+    with trio.move_on_after(0):
+        await buffer.put([4, 5])
+    assert await take(buffer, 5) == [1, 2, 3, 4, 5]
+
+
+async def test_closing_wakes_everyone() -> None:
+    buffer, woken = buffer_of(1), list[str]()
+
+    async def produce() -> None:
+        await buffer.put([1, 2])
+        woken.append("producer")
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(produce)
+            await wait_all_tasks_blocked()
+            buffer.close(END)
+            buffer.close(ValueError("the second error does not count"))
+            await buffer.put([3])
+    assert woken == ["producer"]
+    assert await take(buffer, 2) == [1, 2]
+    for _ in range(2):
+        with pytest.raises(trio.ClosedResourceError, match="the end"):
+            await anext(buffer)
+
+
+async def test_a_waiting_consumer_is_told_of_the_end() -> None:
+    buffer = buffer_of(1)
+
+    async def consume() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await anext(buffer)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(consume)
+        await wait_all_tasks_blocked()
+        buffer.close(END)
+
+
+async def test_what_is_cleared_makes_room() -> None:
+    buffer = buffer_of(2)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(buffer.put, [1, 2, 3])
+        await wait_all_tasks_blocked()
+        buffer.clear()
+    assert len(buffer) == 0

@@ -1,0 +1,47 @@
+"""``"error"``: items without room raise, but for what comes at once to a consumer that waits."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.helpers.buffers import buffer_of, take
+from tplus_trio import SlowConsumer
+
+
+async def test_error_raises_when_it_is_full() -> None:
+    buffer = buffer_of(3, "error")
+    await buffer.put([1, 2])
+    await buffer.put([3])
+    with pytest.raises(SlowConsumer) as caught:
+        await buffer.put([4])
+    assert caught.value.buffer == 3
+    assert await take(buffer, 3) == [1, 2, 3]  # and what waited is still there
+    await buffer.put([4])
+    assert await take(buffer, 1) == [4]
+
+
+async def test_error_keeps_what_there_is_room_for() -> None:
+    buffer = buffer_of(3, "error")
+    await buffer.put([1])
+    with pytest.raises(SlowConsumer):
+        await buffer.put([2, 3, 4, 5])
+    assert await take(buffer, 3) == [1, 2, 3]
+
+
+async def test_error_takes_whole_what_comes_at_once_to_a_consumer_that_waits() -> None:
+    buffer = buffer_of(3, "error")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take, buffer, 2)
+        await wait_all_tasks_blocked()
+        buffer.put_nowait([1, 2, 3, 4, 5, 6])
+        buffer.put_nowait([7, 8, 9])  # there is room for three more, before it has taken any
+        with pytest.raises(SlowConsumer):
+            buffer.put_nowait([10])
+    assert await take(buffer, 4) == [3, 4, 5, 6]  # what came at once is taken
+    with pytest.raises(SlowConsumer):
+        buffer.put_nowait([10])
+    assert await take(buffer, 3) == [7, 8, 9]
+    with pytest.raises(SlowConsumer):
+        buffer.put_nowait([1, 2, 3, 4])  # nobody waits

@@ -1,0 +1,285 @@
+"""How depth becomes complete: each rule by example."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.helpers.depth_recovery import Recovery, diff, lost, numbers, subscribed, synced
+from tplus_trio import OrderBook, OrderBookDiff
+from tplus_trio.streams.counts import ConnectionCounts
+
+
+def test_changes_wait_for_the_snapshot() -> None:
+    recovery = subscribed()
+    assert (recovery.pending_request, recovery.synced) == (0, False)
+    assert recovery.come(5, 6) == recovery.come(7) == []
+    assert recovery.held == 3
+    assert recovery.told(5) == ["B5", "6", "7"]
+    assert (recovery.pending_request, recovery.synced, recovery.held) == (None, True, 0)
+    assert recovery.come(8, 9) == ["8", "9"]
+    assert recovery.stats == ConnectionCounts()
+
+
+def test_a_snapshot_that_is_too_old_is_asked_for_again() -> None:
+    recovery = subscribed()
+    recovery.come(10, 11)
+    assert recovery.told(7) == recovery.told(8) == []
+    assert recovery.pending_request == 0
+    assert recovery.told(9) == ["B9", "10", "11"]
+
+
+def test_a_snapshot_ahead_of_the_connection() -> None:
+    recovery = subscribed()
+    recovery.come(10)
+    assert recovery.told(13) == ["B13"]
+    assert recovery.come(11, 12) == []
+    assert recovery.come(13, 14) == ["14"]
+    assert recovery.stats.gaps == 0
+
+
+def test_an_early_snapshot_needs_proof() -> None:
+    recovery = Recovery()
+    assert recovery.eager
+    assert recovery.told(10, early=True) == []
+    recovery.subscribed()
+    assert not recovery.synced
+    assert recovery.come(11) == ["B10", "11"]
+    assert recovery.synced
+
+
+def test_an_early_snapshot_that_proves_nothing_is_dropped() -> None:
+    recovery = Recovery()
+    recovery.told(10, early=True)
+    recovery.subscribed()
+    assert recovery.come(12) == []  # 11 fell between the two
+    assert recovery.come(13) == []
+    assert recovery.told(12) == ["B12", "13"]
+
+
+def test_an_early_snapshot_may_be_of_the_book_before() -> None:
+    recovery = Recovery()
+    recovery.told(500, early=True)
+    recovery.subscribed()
+    assert recovery.come(1, 2) == []  # 500 is ahead of the connection, or from before a restart of the service
+    assert recovery.told(2) == ["B2"]
+    assert recovery.come(3) == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("early", "told"),
+    [
+        (OrderBook((), [(100, 3), (7, 1)], 3), ["B3", "4"]),
+        (OrderBook((), [(7, 1)], 3), []),  # the service started over, and has reached the number again
+        (OrderBook((), [(100, 2)], 3), []),
+        (OrderBook([(100, 3)], (), 3), []),
+    ],
+)
+def test_an_early_snapshot_has_what_the_changes_say(early: OrderBook, told: list[str]) -> None:
+    recovery = Recovery()
+    assert recovery.answer(0, early, early=True) == ()
+    recovery.subscribed()
+    assert recovery.come(1, 2, 3, 4) == told
+    assert recovery.synced == bool(told)
+    assert recovery.told(4) == ["B4"]
+
+
+def test_increasing_numbers_never_prove_an_early_snapshot() -> None:
+    recovery = Recovery("increasing")
+    assert not recovery.eager
+    recovery.told(10, early=True)
+    recovery.subscribed()
+    assert recovery.come(11) == []
+    assert recovery.told(11) == ["B11"]
+
+
+def test_a_jump_asks_for_a_new_snapshot_and_keeps_what_came_with_it() -> None:
+    recovery = synced()
+    generation = recovery.generation
+    assert recovery.come(101, 103, 104) == ["101"]
+    assert recovery.generation != generation
+    assert (recovery.pending_request, recovery.synced, recovery.held, recovery.stats.gaps) == (0, False, 2, 1)
+    assert recovery.told(101) == []
+    assert recovery.told(102) == ["B102", "103", "104"]
+    assert recovery.stats.resyncs == 1
+
+
+def test_a_swap_is_a_jump() -> None:
+    recovery = synced()
+    assert recovery.come(102, 101, 103) == []
+    assert recovery.told(100) == []  # 101 came after 102: a snapshot is accepted from 101 on
+    assert recovery.told(103) == ["B103"]
+
+
+def test_repeats_are_dropped() -> None:
+    recovery = synced()
+    assert recovery.come(101, 101, 102, 102, 101, 103) == ["101", "102", "103"]
+    assert recovery.stats.gaps == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [diff(102, 100, 7), diff(102, 101), OrderBookDiff((), [(100, 102)], 102), diff(99)],
+    ids=["quantity", "price", "side", "never came"],
+)
+def test_an_old_number_with_another_content_asks_for_one_snapshot(change: OrderBookDiff) -> None:
+    recovery = synced()
+    recovery.come(101, 102, 103)
+    number = change.sequence_number
+    assert numbers(recovery.receive([change])) == []
+    assert (recovery.pending_request, recovery.synced, recovery.held) == (0, False, 0)
+    assert recovery.told(number - 1) == []  # older than the change that broke the chain
+    assert recovery.told(number) == [f"B{number}"]
+    assert recovery.come(number + 1) == [str(number + 1)]
+    assert recovery.stats.gaps == 1
+
+
+def test_after_a_doubt_the_service_may_as_well_have_gone_on() -> None:
+    recovery = synced()
+    recovery.come(101, 102, 103)
+    recovery.receive([diff(102, 100, 7)])
+    assert recovery.told(104) == ["B104"]
+    assert recovery.come(104, 105) == ["105"]
+
+
+def test_an_old_number_while_a_snapshot_is_awaited() -> None:
+    recovery = subscribed()
+    recovery.come(500, 501)
+    generation = recovery.generation
+    recovery.come(1, 2)
+    assert recovery.generation != generation
+    assert recovery.held == 1
+    assert recovery.told(501) == ["B501"]  # an old answer, or the service did not restart
+    recovery = subscribed()
+    recovery.come(500, 501)
+    recovery.come(1, 2)
+    assert recovery.told(1) == ["B1", "2"]
+
+
+def test_a_hole_leaves_known_what_the_connection_brought() -> None:
+    recovery = synced()
+    recovery.come(101, 102)
+    recovery.hole("a bad frame")
+    assert recovery.come(101, 102) == []
+    assert recovery.held == 0
+    assert recovery.told(102) == ["B102"]
+    assert recovery.come(102, 103) == ["103"]
+
+
+def test_another_connection_has_brought_nothing() -> None:
+    recovery = synced()
+    recovery.come(101, 102)
+    lost(recovery)
+    assert recovery.told(103) == ["B103"]
+    assert recovery.come(101, 102, 103, 104) == ["104"]  # rising towards the snapshot's: catching up
+    assert recovery.synced
+
+
+@pytest.mark.parametrize("seen", [0, 1, 5])
+def test_numbers_that_fall_far_back_are_a_new_beginning(seen: int) -> None:
+    recovery = synced(5000)
+    recovery.come(*range(5001, 5001 + seen))
+    assert recovery.come(1, 2) == []
+    assert (recovery.synced, recovery.held) == (False, 2)
+    assert recovery.told(1) == ["B1", "2"]
+
+
+def test_repeats_without_end_are_a_new_beginning() -> None:
+    recovery = synced(100)
+    recovery.come(101)
+    for _ in range(49):
+        assert recovery.come(101) == []
+        assert recovery.synced
+    recovery.come(101)
+    assert not recovery.synced
+    assert recovery.told(101) == ["B101"]
+    # If a service repeats forever, the snapshots are requested ever less often.
+    for _ in range(99):
+        recovery.come(101)
+        assert recovery.synced
+    recovery.come(101)
+    assert not recovery.synced
+
+
+def test_catching_up_without_end_is_a_new_beginning() -> None:
+    # Nothing came since the snapshot, so the snapshot may be ahead of 1, 2, 3…
+    recovery, given = synced(1000), 0
+    while recovery.synced:
+        given += 1
+        recovery.come(given)
+        assert given < 100
+    assert recovery.told(given) == [f"B{given}"]
+    assert recovery.come(given + 1) == [f"{given + 1}"]
+
+
+def test_a_connection_that_is_far_behind_costs_few_snapshots() -> None:
+    recovery, newest, requests = subscribed(), 5000, 0
+    for number in range(1, newest + 1):
+        assert recovery.come(number) == []
+        if recovery.pending_request is not None:
+            requests += 1
+            recovery.told(newest)
+    assert recovery.come(newest + 1) == [str(newest + 1)]
+    assert requests <= 10
+
+
+def test_a_new_beginning_while_a_snapshot_is_awaited() -> None:
+    recovery = subscribed()
+    recovery.come(5000, 5001)
+    generation = recovery.generation
+    recovery.come(1)
+    assert recovery.generation != generation  # the answer under way may be about the old book
+    assert recovery.held == 1
+    assert recovery.told(1) == ["B1"]
+    assert recovery.come(2) == ["2"]
+
+
+def test_after_a_loss_all_begins_again() -> None:
+    recovery = synced()
+    recovery.come(101)
+    generation = recovery.generation
+    recovery.lost("reset")
+    assert (recovery.pending_request, recovery.synced, recovery.generation != generation) == (0, False, True)
+    recovery.subscribed()
+    recovery.come(150)
+    recovery.lost("reset")
+    recovery.subscribed()
+    assert recovery.held == 0
+    assert recovery.told(140) == []  # 150 came before the second loss
+    assert recovery.told(150) == ["B150"]
+    assert (recovery.stats.gaps, recovery.stats.resyncs) == (2, 1)
+
+
+def test_a_snapshot_from_before_the_loss_is_believed_when_it_has_been_told_five_times() -> None:
+    recovery = synced(100)
+    recovery.come(101, 102)
+    lost(recovery)
+    for _ in range(4):
+        assert recovery.told(101) == []
+        assert not recovery.synced
+    assert recovery.told(101) == ["B101"]
+    assert lost(recovery).told(101) == ["B101"]
+
+
+def test_a_snapshot_from_before_the_loss_is_believed_when_changes_follow_it() -> None:
+    recovery = synced(100)
+    recovery.come(101, 102, 103)
+    lost(recovery)
+    recovery.come(102)
+    assert recovery.told(101) == ["B101", "102"]
+
+
+def test_a_snapshot_from_long_before_the_loss_is_of_a_new_beginning() -> None:
+    recovery = lost(synced(5000))
+    assert recovery.told(7) == ["B7"]
+    assert recovery.come(8) == ["8"]
+
+
+def test_after_a_new_beginning_jumping_numbers_of_before_are_not_taken_for_the_next() -> None:
+    recovery = synced(5000, "increasing")
+    assert recovery.come(5010) == ["5010"]
+    assert lost(recovery).told(0) == ["B0"]
+    for _ in range(2):
+        assert recovery.come(5020, 5030) == []  # they were under way when the service went back
+        assert recovery.told(0) == ["B0"]
+    assert recovery.come(10, 20) == ["10", "20"]
+    assert recovery.come(6000) == ["6000"]

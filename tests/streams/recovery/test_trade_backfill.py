@@ -1,0 +1,210 @@
+"""What proves that no trade is missing: each rule by example."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from tests.helpers.trade_recovery import Clock, Recovery, after_a_loss, lost, told, trade
+from tplus_trio import Gap
+from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio.streams.recovery import TradesBackfill
+
+
+@pytest.fixture
+def recovery() -> Recovery:
+    return after_a_loss()
+
+
+# REST is behind the feed.
+
+
+def test_an_answer_that_does_not_reach_the_feed_is_asked_for_again(recovery: Recovery) -> None:
+    assert recovery.come(7) == []
+    waits = []
+    for _ in range(3):
+        assert recovery.page_is(5, 4, 3, 2, 1) == []
+        assert not recovery.synced
+        waits.append(recovery.retry_after)
+    assert waits == sorted(waits)
+    assert waits[-1] > 0
+    assert recovery.page_is(7, 6, 5, 4, 3, 2, 1) == [4, 5, 6, 7]
+    assert recovery.come(8) == [8]
+
+
+def test_an_answer_that_never_reaches_the_feed_leaves_a_gap(recovery: Recovery) -> None:
+    assert recovery.come(7, 8) == []
+    for _ in range(5):
+        assert recovery.page_is(5, 4, 3) == []
+    assert recovery.page_is(5, 4, 3) == [4, 5, "gap", 7, 8]
+    assert recovery.synced
+    assert recovery.come(9) == [9]
+
+
+def test_an_answer_may_reach_beyond_the_first_live_trade(recovery: Recovery) -> None:
+    recovery.come(7, 8)
+    assert recovery.page_is(8, 6, 5, 4, 3) == [4, 5, 6, 8, 7]  # 7 is not listed, but what came after it is
+
+
+def test_where_nothing_live_has_come_the_first_live_trade_is_held_for_one_more_read(recovery: Recovery) -> None:
+    assert recovery.page_is(5, 4, 3) == [4, 5]
+    assert (recovery.pending_request, recovery.synced, recovery.urgent, recovery.hold_timeout) == (
+        None,
+        True,
+        False,
+        None,
+    )
+    generation = recovery.generation
+    assert recovery.come(7) == []
+    assert (recovery.pending_request, recovery.synced, recovery.urgent, recovery.hold_timeout) == (0, True, True, 1.5)
+    assert recovery.generation != generation
+    assert recovery.come(8) == []
+    assert recovery.page_is(7, 6, 5) == [6, 7, 8]
+    assert (recovery.pending_request, recovery.urgent, recovery.hold_timeout) == (None, False, None)
+    # This happens once an outage.
+    assert recovery.come(12) == [12]
+    assert (recovery._stats.gaps, recovery._stats.resyncs) == (1, 1)
+
+
+def test_a_repeat_after_the_first_live_trade_does_not_end_the_wait_for_it(recovery: Recovery) -> None:
+    assert recovery.page_is(5, 4, 3) == [4, 5]
+    assert recovery.come(6) == []
+    assert recovery.come(5) == []
+    assert (recovery.pending_request, recovery.held) == (0, 2)
+    assert recovery.page_is(6, 5, 4) == [6]
+    assert (recovery.come(7), recovery.held) == ([7], 0)
+
+
+def test_the_read_that_confirms_is_repeated_until_its_time_is_over(recovery: Recovery) -> None:
+    recovery.page_is(5, 4, 3)
+    recovery.come(8)
+    for _ in range(9):
+        assert recovery.page_is(6, 5, 4) == []
+        assert recovery.pending_request == 0
+    assert told(recovery.expire()) == [6, "gap", 8]
+    assert (recovery.pending_request, recovery.hold_timeout, recovery.synced) == (None, None, True)
+    assert recovery.expire() == ()
+    assert recovery.come(9) == [9]
+
+
+def test_the_time_is_over_before_anything_was_answered(recovery: Recovery) -> None:
+    recovery.clock.now = 50
+    recovery.page_is(5, 4, 3)
+    recovery.come(8)
+    gap, last = recovery.expire()
+    assert gap == Gap(50, 80, "reset")
+    assert told([last]) == [8]
+
+
+def test_the_feed_brings_what_rest_had(recovery: Recovery) -> None:
+    assert recovery.page_is(5, 4, 3) == [4, 5]
+    assert recovery.come(4, 5, 6) == [6]  # the feed was behind REST: nothing lies between
+
+
+def test_a_feed_that_begins_again_with_what_was_delivered_has_bridged_the_hole(recovery: Recovery) -> None:
+    generation = recovery.generation
+    assert recovery.come(2, 3, 4, 5) == [4, 5]
+    assert (recovery.is_optional, recovery.synced, recovery.generation != generation) == (True, True, True)
+    assert recovery.come(9) == [9]
+
+
+def test_only_the_first_trade_of_a_connection_bridges(recovery: Recovery) -> None:
+    assert recovery.come(7, 3) == []
+    assert recovery.come(3) == []
+    recovery = Recovery()
+    recovery.come(1, 2, 3)
+    recovery.hole("a bad frame")
+    assert recovery.come(3) == []
+    assert recovery.pending_request == 0
+
+
+def test_news_of_an_old_trade_bridges_nothing(recovery: Recovery) -> None:
+    assert recovery.receive([trade(3, status="Rollbacked")]) == ()
+    assert recovery.pending_request == 0
+
+
+def test_a_hole_while_rest_is_asked_does_not_begin_from_the_start(recovery: Recovery) -> None:
+    recovery.come(7)
+    generation = recovery.generation
+    assert recovery.hole("a bad frame") == ()
+    assert recovery.generation == generation
+    # The answer is older than the second hole, in which 8 was missed. The next trade shows that.
+    assert recovery.page_is(7, 6, 5, 4, 3) == [4, 5, 6, 7]
+    assert recovery.come(9) == []
+    assert recovery.page_is(9, 8, 7) == [8, 9]
+
+
+def test_holes_without_end_end_in_a_gap(recovery: Recovery) -> None:
+    recovery.come(7)
+    for _ in range(5):
+        recovery.hole("a bad frame")
+        assert recovery.page_is(5, 4, 3) == []
+    assert recovery.page_is(5, 4, 3) == [4, 5, "gap", 7]
+
+
+# Late confirmation.
+
+
+def test_a_trade_between_two_that_were_delivered_is_delivered_late(recovery: Recovery) -> None:
+    recovery = Recovery()
+    recovery.come(1, 3, 5)
+    lost(recovery)
+    assert recovery.page_is(6, 5, 4, 3, 2, 1, 0) == [2, 4, 6]  # 0 is from before the stream
+
+
+def test_what_a_gap_covers_is_not_delivered_late(recovery: Recovery) -> None:
+    recovery.come(9)
+    recovery.clock.now = 90
+    assert recovery.page_is(8, 7) == recovery.page_is(6) == []
+    assert recovery.page_is(5) == ["gap", 9]
+    assert recovery.come(10, 12) == [10, 12]
+    lost(recovery)
+    assert recovery.page_is(13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2) == [11, 13]
+
+
+# Replays.
+
+
+def test_a_held_status_that_rest_has_gone_beyond_is_not_delivered() -> None:
+    backfill = TradesBackfill(Clock(), ConnectionCounts(), max_pages=3)
+    backfill.subscribed()
+    backfill.receive([trade(1)])
+    backfill.lost("reset")
+    backfill.subscribed()
+    pending, confirmed = (attrs.evolve(trade(2), status=status) for status in ("Pending", "Confirmed"))
+    assert backfill.receive([pending, trade(3)]) == ()
+    news = backfill.answer(0, [trade(3), confirmed, trade(1)], early=False)
+    assert [(item.trade_id, item.status) for item in news if not isinstance(item, Gap)] == [
+        (2, "Confirmed"),
+        (3, "Confirmed"),
+    ]
+    assert backfill.receive([pending]) == []
+
+
+def replayed(backfill: TradesBackfill) -> None:
+    """Three trades, the last pending; then a loss, and a connection that begins with the second."""
+    backfill.subscribed()
+    backfill.receive([trade(1), trade(2), trade(3, status="Pending")])
+    backfill.lost("reset")
+    backfill.subscribed()
+    assert [item.trade_id for item in backfill.receive([trade(2), trade(4)])] == [4]  # type: ignore[union-attr]
+    assert backfill.synced
+
+
+def test_after_a_replay_rest_is_asked_for_statuses_that_changed() -> None:
+    backfill = TradesBackfill(Clock(), ConnectionCounts(), max_pages=3)
+    replayed(backfill)
+    assert (backfill.pending_request, backfill.is_optional) == (0, True)
+    assert told(backfill.receive([trade(5)])) == [5], "nothing is held"
+    news = backfill.answer(0, [trade(6), trade(5), trade(4), trade(3), trade(2), trade(1)], early=False)
+    assert told(news) == [3], "what the feed has not told yet is left to it"
+    assert backfill.pending_request is None
+    assert told(backfill.receive([trade(6)])) == [6]
+
+
+def test_after_a_replay_nothing_is_missing_if_rest_cannot_be_asked() -> None:
+    backfill = TradesBackfill(Clock(), ConnectionCounts(), max_pages=3)
+    replayed(backfill)
+    backfill.do_without()
+    assert backfill.pending_request is None
+    assert told(backfill.receive([trade(5)])) == [5]
