@@ -1,36 +1,58 @@
-"""Playing a tape in time."""
+"""Play a tape on an exchange, at its recorded pace or another."""
 
 from __future__ import annotations
 
 from math import inf
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
-from tplus_trio.testing.exchange.exchange import Exchange
-from tplus_trio.testing.replay.tape import Tape
+from tplus_trio.testing.replay.tape import Tape, TapeEntry
 
 __all__ = ["play"]
 
-#: Without a pace of its own, a tape stops every so many entries to let others run…
+#: At ``speed=inf``, other tasks run after this many entries…
 _BATCH: Final = 64
-#: …and does not run further ahead of the slowest listener than this.
+#: …and the tape pauses while the slowest subscriber has more than this many messages to fetch.
 _MAX_BACKLOG: Final = 4096
 
 
-async def play(exchange: Exchange, tape: Tape, speed: float = 1.0) -> None:
+class ReplayTarget(Protocol):
+    """The part of an exchange that a tape is played on: :class:`~tplus_trio.testing.Exchange` has it."""
+
+    @property
+    def backlog(self) -> int:
+        """The number of messages that the slowest subscriber has not fetched."""
+        ...
+
+    def has_tape(self, tape: Tape) -> bool:
+        """Return whether a tape was loaded."""
+        ...
+
+    def load_tape(self, tape: Tape) -> None:
+        """Give the feeds on a tape to it alone."""
+        ...
+
+    def play_entry(self, entry: TapeEntry) -> None:
+        """Send one frame, or serve one answer from now on."""
+        ...
+
+
+async def play(exchange: ReplayTarget, tape: Tape, speed: float = 1.0) -> None:
     """Play a tape on an exchange, every frame byte for byte as it was recorded.
 
-    It runs on trio's clock, and can be cancelled between any two entries.
+    It runs on trio's clock, real or virtual.
 
     Args:
-        exchange: Where to; the tape is loaded unless it was before.
-        tape: What.
-        speed: 1 is the recorded pace, 10 is ten times as fast, ``math.inf`` is as fast as the listeners can
-            take it.
+        exchange: The :class:`~tplus_trio.testing.Exchange`; the tape is loaded unless it was before.
+        tape: The tape.
+        speed: The pace, more than 0: 1 is the recorded pace, 10 is ten times as fast, ``math.inf`` is as fast as the
+            subscribers fetch messages.
 
     Raises:
         ValueError: ``speed`` is not more than 0.
+
+    Cancelling it stops between two entries; the entries played so far stay, and so does the loaded tape.
     """
     if not speed > 0:
         raise ValueError(f"speed must be more than 0, got {speed!r}")
@@ -44,7 +66,7 @@ async def play(exchange: Exchange, tape: Tape, speed: float = 1.0) -> None:
             await trio.sleep_until(due)
         elif count % _BATCH == 0:
             await trio.lowlevel.checkpoint()
-            # The slowest of any number of listeners: there is no one event to wait for.
-            while speed == inf and exchange.backlog > _MAX_BACKLOG:  # noqa: ASYNC110
+            # The slowest of any number of subscribers: there is no single event to wait for.
+            while speed == inf and exchange.backlog > _MAX_BACKLOG:  # noqa: ASYNC110 - see above
                 await trio.sleep(0.001)
         exchange.play_entry(entry)
