@@ -53,17 +53,21 @@ DEFAULT_TOKEN_TTL: Final = 3600.0
 class Exchange:
     """A T+ exchange in memory: market data and orders side by side on one origin.
 
-    It is plain state and plain functions. :func:`~tplus_trio.testing.serve` puts it on TCP,
-    :class:`~tplus_trio.testing.MemoryNetwork` in memory; a test may also call :meth:`handle` and
-    :meth:`subscribe` itself. Signatures are verified, nonces are good once, tokens expire. All of it belongs
-    to one thread.
+    It holds state and does no I/O. :func:`~tplus_trio.testing.serve` serves it over TCP,
+    :class:`~tplus_trio.testing.MemoryNetwork` in memory; a test may also call :meth:`handle` and :meth:`subscribe`
+    directly. Signatures are verified, each nonce is valid once, tokens expire. Use it from one thread only.
+
+    Where a method takes an ``asset``, it is a market's :class:`~tplus_trio.AssetIdentifier` or its text or number. Where
+    a method takes a ``user``, it is a :class:`~tplus_trio.User` or a public key.
 
     Args:
-        now_ns: The clock, in nanoseconds since the Unix epoch. By default the wall clock at the beginning,
-            which then
-            follows trio's clock, virtual ones included.
-        token_ttl: How long a token is good, in seconds.
-        seed: Of the nonces; tokens are not for guessing, in a test neither.
+        now_ns: The clock, in nanoseconds since the Unix epoch. The default starts at the wall clock's time and then
+            follows trio's clock, real or virtual.
+        token_ttl: The lifetime of a token in seconds, more than 0.
+        seed: The seed of the nonces. Tokens are always random.
+
+    Raises:
+        ValueError: ``token_ttl`` is not more than 0.
     """
 
     def __init__(
@@ -71,8 +75,8 @@ class Exchange:
     ) -> None:
         if not token_ttl > 0:
             raise ValueError(f"token_ttl must be more than 0 seconds, got {token_ttl!r}")
-        #: Failures of the exchange itself: bugs, not faults to order. Under pytest they fail the test, unless it
-        #: expects them and takes them out (``exchange.crashes.clear()``).
+        #: The unexpected exceptions of the exchange: its bugs, not requested faults. Under pytest they fail the test,
+        #: unless the test expects and removes them (``exchange.crashes.clear()``).
         self.crashes: list[Exception] = CrashLog()
         accounts = Accounts(now_ns or WallClock(), token_ttl, seed)
         self._market_state = MarketState(accounts)
@@ -90,11 +94,11 @@ class Exchange:
 
     @property
     def faults(self) -> Faults:
-        """What can be made to go wrong."""
+        """The faults that a test can request of this exchange."""
         return self._market_state.faults
 
     def now_ns(self) -> int:
-        """The exchange's time, in nanoseconds since the Unix epoch, UTC."""
+        """Return the exchange's time, in nanoseconds since the Unix epoch, UTC."""
         return self._market_state.now_ns()
 
     def add_market(
@@ -103,22 +107,31 @@ class Exchange:
         book_price_decimals: int = 2,
         book_quantity_decimals: int = 3,
     ) -> Market:
-        """List a market, with an empty book at sequence number 1000; one that is listed stays as it is.
+        """List a market, with an empty book at sequence number 1000; a market that is listed already stays as it is.
+
+        Args:
+            asset: The market's asset.
+            book_price_decimals: The number of decimals of a price: one unit of price is 10 to the minus this power.
+            book_quantity_decimals: The number of decimals of a quantity.
+
+        Returns:
+            The market as it is listed.
 
         Raises:
+            TypeError: ``asset`` has the wrong type.
             ValueError: ``asset`` is not an asset.
         """
         listing = self._market_state.add_market(AssetIdentifier(asset), book_price_decimals, book_quantity_decimals)
         return listing.market
 
     def add_market_maker(self, user: User | str) -> None:
-        """Let a user listen to ``/intent/ws``."""
+        """Allow a user to subscribe to ``/intent/ws``."""
         self._subscription_router.market_makers.add(_key(user))
 
     # Serving
 
     def handle(self, request: Request) -> Response:
-        """Answer a REST request."""
+        """Carry out a REST request and return its answer; an error is an answer too, never an exception."""
         self._order_manager.expire()
         return self._router.handle(request)
 
@@ -126,42 +139,50 @@ class Exchange:
         """Open a feed, as a WebSocket handshake does.
 
         Args:
-            path: The feed.
-            headers: The handshake's, with names in lower case.
+            path: The feed's path, such as ``/marketdepth/diff/200``.
+            headers: The handshake's headers, with names in lower case.
 
         Raises:
-            Rejection: It is refused; ``response`` is the HTTP answer.
+            Rejection: The exchange refuses the handshake; ``response`` is the HTTP answer.
         """
         return self._subscription_router.subscribe(path, headers or {})
 
-    # Looking
+    # Reading the state
 
     def book(self, asset: AssetIdentifier | str | int) -> OrderBook:
-        """A market's public depth as it is now, exactly."""
+        """Return a market's public depth as it is now: prices in quote units, quantities in base units.
+
+        Raises:
+            ValueError: The market is not listed.
+        """
         return self._market_state.listing(asset).depth.snapshot()
 
     def orders(self, user: User | str) -> tuple[OrderResponse, ...]:
-        """All orders of a user, newest first."""
+        """Return all orders of a user, newest first; prices and quantities are in units of the book."""
         return tuple(order_response(record) for record in reversed(self._order_manager.orders(_key(user))))
 
     def is_open(self, user: User | str, order_id: str) -> bool:
-        """Whether a user's order rests in the book, or waits for its trigger."""
+        """Return whether a user's order rests in the book or waits for its trigger."""
         return self._order_manager.is_open(_key(user), order_id)
 
     def trades(self, asset: AssetIdentifier | str | int | None = None) -> tuple[Trade, ...]:
-        """All trades, or those of one market, oldest first."""
+        """Return all trades, or those of one market, oldest first.
+
+        Raises:
+            ValueError: The market is not listed.
+        """
         return tuple(self._market_state.trades if asset is None else self._market_state.listing(asset).trades)
 
     def trade_history(self, start: int = 0) -> list[tuple[int, Trade]]:
-        """Every state that each trade of every market had, in order, and when it was recorded (ns).
+        """Return every state that each trade of every market had, in order, each with its time of recording in ns.
 
         Args:
-            start: How many of the first states to leave out.
+            start: The number of first states to leave out.
         """
         return self._market_state.revisions.since(start)
 
     def user_trades(self, user: User | str) -> tuple[UserTrade, ...]:
-        """All trades of a user, oldest first; one of a user with himself does not happen."""
+        """Return all trades of a user, oldest first. A user never trades with himself."""
         return tuple(self._order_manager.trades.of(_key(user)))
 
     @property
@@ -171,35 +192,35 @@ class Exchange:
 
     @property
     def connections(self) -> int:
-        """How many feeds are being listened to."""
+        """The number of open subscriptions."""
         return len(self._market_state.hub)
 
     @property
     def backlog(self) -> int:
-        """How many messages the slowest listener has yet to fetch."""
+        """The number of messages that the slowest subscriber has not fetched."""
         return self._market_state.hub.backlog
 
     @property
     def requests(self) -> Counter[tuple[str, str]]:
-        """How often each ``(method, path)`` was requested over REST."""
+        """The number of REST requests, by ``(method, path)``."""
         return self._market_state.requests
 
     @property
     def snapshot_requests(self) -> int:
-        """How often a depth snapshot was requested."""
+        """The number of requests for a depth snapshot."""
         return sum(n for (_, path), n in self.requests.items() if path.startswith("/marketdepth/"))
 
     @property
     def refused(self) -> int:
-        """How many requests and handshakes a rate limit refused (:meth:`Faults.limit_rate`)."""
+        """The number of requests and handshakes that :meth:`Faults.limit_rate` refused."""
         return self.faults.refused
 
     @property
     def sign_ins(self) -> int:
-        """How many tokens were handed out."""
+        """The number of tokens issued."""
         return self._market_state.accounts.sign_ins
 
-    # Acting for tests: nobody signs, everything else is as if they had
+    # Acting for a user: without a signature, otherwise as over the network
 
     def place(
         self,
@@ -215,16 +236,19 @@ class Exchange:
         """Place an order for a user.
 
         Args:
-            user: Who, or the public key of who.
+            user: The user, or the user's public key.
             asset: The market.
             side: ``Buy`` or ``Sell``.
-            price_units: The limit in units of the book; None makes it a market order.
+            price_units: The limit in units of the book; None places a market order.
             quantity_units: The quantity in units of the book.
-            order_id: Its id; None makes one.
-            time_in_force: Of a limit order; None is :class:`~tplus_trio.GTC`.
+            order_id: The order's id; None generates one.
+            time_in_force: The time in force of a limit order; None is :class:`~tplus_trio.GTC`.
+
+        Returns:
+            The answer of the exchange: ``Received``, or ``Rejected`` with the reason.
 
         Raises:
-            ValueError: There is no such market, or the id was used before.
+            ValueError: The market is not listed, ``side`` is not a side, or the user has used the id before.
         """
         listing = self._market_state.listing(asset)
         details: Details
@@ -245,10 +269,10 @@ class Exchange:
         return OrderOperationResponse(**answer)
 
     def cancel(self, user: User | str, order_id: str) -> OrderOperationResponse:
-        """Cancel a user's order.
+        """Cancel a user's order, and return the answer of the exchange.
 
         Raises:
-            ValueError: The user has no such order open.
+            ValueError: The user has no open order with this id.
         """
         with _rejections_as_value_errors():
             return OrderOperationResponse(**self._order_manager.cancel(_key(user), order_id))
@@ -256,13 +280,13 @@ class Exchange:
     def expire_orders(self) -> None:
         """Remove the orders that have expired by now.
 
-        Every request and order does so too, and so does whatever serves the exchange, at each order's time.
+        Every request and order does this too. A server or network of the exchange does it when an order's time comes.
         """
         self._order_manager.expire()
 
     @property
     def next_expiry_ns(self) -> int | None:
-        """When the next order expires, in nanoseconds since the Unix epoch; None while none will."""
+        """The time at which the next order expires, in nanoseconds since the Unix epoch; None if no order will."""
         return self._order_manager.next_expiry_ns
 
     def watch_expiries(self, watcher: Callable[[], None]) -> None:
@@ -270,7 +294,7 @@ class Exchange:
         self._order_manager.expiry_watchers.append(watcher)
 
     def unwatch_expiries(self, watcher: Callable[[], None]) -> None:
-        """Call it no longer."""
+        """Stop calling ``watcher``."""
         self._order_manager.expiry_watchers.remove(watcher)
 
     def publish_diff(
@@ -279,15 +303,18 @@ class Exchange:
         bids: Iterable[tuple[Decimal | int | str, Decimal | int | str]] = (),
         asks: Iterable[tuple[Decimal | int | str, Decimal | int | str]] = (),
     ) -> int:
-        """Change a market's public depth and send the diff; the matching engine knows nothing of it.
+        """Change a market's public depth and send the diff on ``/marketdepth/diff/{asset}``, past the matching engine.
 
         Args:
             asset: The market.
-            bids: New totals by price; 0 removes a level.
-            asks: The same.
+            bids: Pairs of price (quote units) and new total quantity (base units); 0 removes a level.
+            asks: The same for the other side.
 
         Returns:
             The diff's sequence number.
+
+        Raises:
+            ValueError: The market is not listed, or a number is not one.
         """
         return self._market_state.publish_diff(self._market_state.listing(asset), _levels(bids), _levels(asks))
 
@@ -301,15 +328,22 @@ class Exchange:
         timestamp_ns: int | None = None,
         status: TradeStatus | str = "Confirmed",
     ) -> Trade:
-        """Record and send a trade, past the matching engine.
+        """Record a trade and send it on ``/trades``, past the matching engine.
 
         Args:
             asset: The market.
-            price: The price.
-            quantity: The quantity.
+            price: The price in quote units.
+            quantity: The quantity in base units.
             buyer_is_maker: Whether the buyer's order was the resting one.
-            timestamp_ns: When it was; None is now.
-            status: What it is at first; :meth:`change_trade` gives it another.
+            timestamp_ns: The time of the trade, in nanoseconds since the Unix epoch; None is now.
+            status: The first status; :meth:`change_trade` changes it.
+
+        Returns:
+            The trade.
+
+        Raises:
+            TypeError: ``status`` is not a string.
+            ValueError: The market is not listed, or a number is not one.
         """
         return self._market_state.publish_trade(
             self._market_state.listing(asset),
@@ -321,20 +355,20 @@ class Exchange:
         )
 
     def change_trade(self, trade: Trade, status: TradeStatus | str) -> Trade:
-        """Give a trade another status, and tell everyone: its feed, its candle's, and those of its two users.
+        """Change the status of a trade, and send it on the feeds of trades, candles, tickers and of its two users.
 
         A trade that is ``Rollbacked`` no longer counts for its candle, whose volume falls, nor for positions.
 
         Args:
             trade: The trade as it is now.
-            status: ``Pending``, ``Confirmed`` or ``Rollbacked``, or one that no client knows yet.
+            status: ``Pending``, ``Confirmed`` or ``Rollbacked``, or a status that clients do not know.
 
         Returns:
-            The trade as it is from now on.
+            The changed trade.
 
         Raises:
-            TypeError: ``status`` is no text.
-            ValueError: There is no such trade.
+            TypeError: ``status`` is not a string.
+            ValueError: The exchange has no trade like ``trade``, or not any more.
         """
         check_instance("status", status, str)
         changed = self._market_state.change_trade(trade, status)
@@ -342,26 +376,26 @@ class Exchange:
         return changed
 
     def publish(self, path: str, message: Mapping[str, Any] | list[Any] | str) -> None:
-        """Send everyone on a feed a message: text as it is, anything else as JSON."""
+        """Send a message to all subscribers of a feed: a string unchanged, anything else as JSON."""
         text = message.encode() if isinstance(message, str) else dumps(message)
         self._market_state.broadcast(path, text)
 
     # Tapes
 
     def load_tape(self, tape: Tape) -> None:
-        """Give the feeds on a tape over to it: the exchange itself publishes nothing on them any more.
+        """Give the feeds on a tape to it alone: the exchange itself no longer publishes on them.
 
-        The markets on the tape are listed, and its first answers are served. :func:`~tplus_trio.testing.play`
-        plays it.
+        The markets on the tape are listed, and the first answer of each path is served. :func:`~tplus_trio.testing.play`
+        plays the tape.
         """
         self._replay_player.load(tape)
 
     def has_tape(self, tape: Tape) -> bool:
-        """Whether a tape was loaded."""
+        """Return whether a tape was loaded."""
         return self._replay_player.has(tape)
 
     def play_entry(self, entry: TapeEntry) -> None:
-        """Let one entry of a tape happen now."""
+        """Play one entry of a tape now: send a frame, or serve an answer from now on."""
         self._replay_player.play(entry)
 
 
@@ -375,7 +409,7 @@ def _levels(pairs: Iterable[tuple[Decimal | int | str, Decimal | int | str]]) ->
 
 @contextmanager
 def _rejections_as_value_errors() -> Generator[None]:
-    """Turn a refusal into a ValueError for who is not on the other side of a network."""
+    """Turn a refusal into a ValueError, for a caller that is not on the other side of a network."""
     try:
         yield
     except Rejection as rejection:

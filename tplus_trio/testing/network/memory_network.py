@@ -1,4 +1,4 @@
-"""A network in memory between a client and the embedded exchange, with faults to order."""
+"""A network in memory between a client and the embedded exchange, with faults that a test can request."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from tplus_trio.testing.server.server import listen, serve_stream
 
 __all__ = ["MemoryNetwork"]
 
-#: In memory, every host is as good.
+#: In memory, all hosts lead to the exchange.
 _URL: Final = "http://exchange"
 
 Handler = Callable[[trio.abc.Stream], Awaitable[object]]
 
 
 async def _pump(source: trio.abc.ReceiveStream, sink: trio.abc.SendStream, scope: trio.CancelScope) -> None:
-    """Pass bytes on until they end."""
+    """Copy bytes from source to sink until the source ends."""
     while data := await source.receive_some():
         await sink.send_all(data)
     scope.cancel()
 
 
 def _reset_socket(stream: trio.abc.Stream) -> None:
-    """Let the peer find its connection reset, once this stream is closed."""
+    """Make the operating system reset the connection when this stream is closed."""
     if isinstance(stream, trio.SSLStream):
         stream = cast("trio.SSLStream[trio.abc.Stream]", stream).transport_stream
     if isinstance(stream, trio.SocketStream):
@@ -63,30 +63,30 @@ class _Connection:
 
 
 class MemoryNetwork:
-    """A connector whose connections all lead to one exchange, and whose faults are methods.
+    """A connector whose connections lead to one exchange, and whose faults are methods.
 
-    Enter it with ``async with``; leaving it cancels the servers and closes every connection. It runs on
-    trio's clock, real or virtual. Give it to a client as ``connector=``::
+    Enter it once, with ``async with``; leaving or cancelling the block cancels the servers and closes every connection.
+    It runs on trio's clock, real or virtual. Give it to a client as ``connector=``::
 
         async with MemoryNetwork(exchange, latency=(0.01, 0.2), seed=7) as network:
             async with MarketDataClient("http://exchange", connector=network) as md:
                 ...
                 network.reset_connections()
 
-    Every fault can be called at any moment while the network is open, and returns at once.
+    Every fault may be called at any time while the network is open, and returns without waiting.
 
     Args:
-        exchange: Who answers; None makes a new, empty :class:`~tplus_trio.testing.Exchange`.
-        latency: Seconds from one end to the other, or a (least, most) pair to draw each piece's latency from.
-        bandwidth: Bytes per second and direction of each connection; None is unlimited.
-        seed: Of the latencies drawn.
-        capacity: Bytes that each direction of a connection holds before its sender has to wait.
-        handler: Serves a connection's far end in place of ``exchange``, for a server of a test's own.
+        exchange: The exchange that answers; None makes a new, empty :class:`~tplus_trio.testing.Exchange`.
+        latency: Seconds from one end to the other, 0 or more; a pair (least, most) draws each piece's latency.
+        bandwidth: Bytes per second, for each direction of each connection, more than 0; None is unlimited.
+        seed: The seed of the drawn latencies, 0 or more.
+        capacity: The bytes that each direction of a connection holds before its sender waits, 1 or more.
+        handler: A coroutine function that serves the far end of each connection instead of ``exchange``.
 
     Raises:
-        TypeError: An argument is not a number of its kind.
-        ValueError: A latency or seed is negative, the least latency above the most, a bandwidth or capacity not
-            positive.
+        TypeError: An argument has the wrong type.
+        ValueError: A latency or seed is negative, the least latency is above the most, or a bandwidth or capacity is
+            not positive.
     """
 
     def __init__(
@@ -109,17 +109,17 @@ class MemoryNetwork:
         check_count("capacity", capacity)
         #: The exchange behind this network.
         self.exchange: Final = Exchange() if exchange is None else exchange
-        #: How many connections were asked for, refused ones included.
+        #: The number of calls of :meth:`connect`, refused ones included.
         self.connects: int = 0
-        #: A base URL that leads here: over TCP while :meth:`serve` runs, else for clients with this ``connector``.
+        #: A base URL of this network: over TCP while :meth:`serve` runs, else for clients with this ``connector``.
         self.url: str = _URL
-        #: By name; ``""`` is where hosts lead that were never moved.
+        #: Sites by name; ``""`` is the site of hosts that were never moved.
         self._sites: dict[str, Handler] = {"": partial(serve_stream, self.exchange) if handler is None else handler}
         #: The site of each host that was moved; ``""`` stands for all other hosts.
         self._moved: dict[str, str] = {}
         self._conditions = Conditions(latency, bandwidth, rng=random.Random(seed))
         self._capacity = capacity
-        #: A dict for its order: what a seed draws for one connection must not depend on addresses in memory.
+        #: A dict keeps its order: the latencies that a seed draws must not depend on addresses in memory.
         self._connections: dict[_Connection, None] = {}
         self._refusals = 0
         self._partition: trio.Event | None = None
@@ -147,22 +147,26 @@ class MemoryNetwork:
         if self._expiries is not None:
             self._expiries.stop()
         self._nursery = None
-        self.resume()  # whoever still waits on a stalled connection shall see its end
-        # Its tasks are cancelled, and so it is bounded.
+        self.resume()  # tasks that wait on a stalled connection see its end
+        # Its tasks are cancelled, so the wait is bounded.
         return await self._background.__aexit__(exc_type, exc_value, traceback)  # noqa: ASYNC102
 
     @property
     def open_connections(self) -> int:
-        """How many connections have not been closed by the side that opened them."""
+        """The number of connections that the side that opened them has not closed."""
         return sum(connection.near_open for connection in self._connections)
 
     async def connect(self, host: str, port: int) -> trio.abc.Stream:
         """Open a connection to the site of ``host``; without :meth:`move`, all hosts lead to one exchange.
 
-        It takes two latencies, as a TCP handshake does. Cancelled, it leaves nothing behind.
+        It takes two latencies, as a TCP handshake does. When cancelled, it leaves nothing behind.
+
+        Args:
+            host: The host name.
+            port: The port; every port leads to the same site.
 
         Raises:
-            OSError: It was refused, or the network is partitioned or down.
+            OSError: The connection was refused, or the network is partitioned or not open.
         """
         self.connects += 1
         await trio.lowlevel.checkpoint()
@@ -185,21 +189,22 @@ class MemoryNetwork:
     async def serve(
         self, host: str = "127.0.0.1", port: int = 0, *, ssl_context: ssl.SSLContext | None = None
     ) -> AsyncGenerator[str]:
-        """Let TCP connections in, so that every fault here can be had over real sockets.
+        """Accept TCP connections and pass them through this network, so that its faults apply to real sockets.
 
-        As :func:`~tplus_trio.testing.serve`, for programs in other processes and clients without a ``connector``. A
-        connection that is refused or cannot be made here is accepted and then reset.
+        It is like :func:`~tplus_trio.testing.serve`, for programs in other processes and clients without a
+        ``connector``. A connection that this network refuses is accepted and then reset. Leaving or cancelling the
+        block closes all TCP connections.
 
         Args:
             host: The address to listen on.
-            port: The port; 0 takes a free one.
-            ssl_context: Speak TLS with these settings; None speaks plain HTTP.
+            port: The port; 0 chooses a free one.
+            ssl_context: The settings of TLS; None is plain HTTP.
 
         Yields:
-            The base URL.
+            The base URL, such as ``http://127.0.0.1:43210``.
 
         Raises:
-            OSError: The address cannot be listened on.
+            OSError: The server cannot listen on this address.
         """
         async with listen(partial(self._relay, host, port), host, port, ssl_context=ssl_context) as url:
             self.url = url
@@ -209,7 +214,7 @@ class MemoryNetwork:
                 self.url = _URL
 
     async def _relay(self, host: str, port: int, outside: trio.abc.Stream) -> None:
-        """Pass everything on between a TCP connection and one of this network, its end and its reset included."""
+        """Copy bytes, ends and resets between a TCP connection and one of this network."""
         try:
             async with (
                 await self.connect(host, port) as inside,
@@ -246,11 +251,11 @@ class MemoryNetwork:
     # Sites
 
     def add_site(self, name: str, site: Exchange | Replica | Handler) -> None:
-        """Add a server that hosts can be moved to; no host leads to it before :meth:`move`.
+        """Add a server that :meth:`move` can move hosts to; no host leads to it before.
 
         Args:
-            name: What :meth:`move` calls it; not empty, and not used before.
-            site: An exchange, a replica of one, or a handler that serves a connection's far end.
+            name: The site's name for :meth:`move`; not empty, and not used before.
+            site: An exchange, a replica of one, or a coroutine function that serves the far end of each connection.
 
         Raises:
             ValueError: The name is empty or taken.
@@ -260,16 +265,16 @@ class MemoryNetwork:
         self._sites[name] = partial(serve_stream, site) if isinstance(site, Exchange | Replica) else site
 
     def move(self, host: str, site: str) -> None:
-        """Let new connections to ``host`` lead to ``site``, as a changed DNS entry does.
+        """Lead new connections to ``host`` to ``site``, as a changed DNS entry does.
 
-        Connections that are open still lead where they led, until somebody closes them.
+        Open connections still lead to the old site until one side closes them.
 
         Args:
             host: The host; ``""`` stands for all hosts that were not moved by name.
             site: The name of a site; ``""`` is the exchange or handler that the network was made with.
 
         Raises:
-            ValueError: There is no such site.
+            ValueError: No site has this name.
         """
         if site not in self._sites:
             raise ValueError(f"site is one of {sorted(self._sites)}, not {site!r}; add it with add_site()")
@@ -281,16 +286,16 @@ class MemoryNetwork:
     # Faults
 
     def drop_connections(self) -> None:
-        """End all open connections in order: what is under way arrives, then both sides read the end."""
+        """Close all open connections in order: bytes on their way arrive, then both sides read the end."""
         for pipe in self._pipes():
             pipe.end()
 
     def reset_connections(self) -> None:
-        """Reset all open connections: both sides fail, what is under way is lost, mid-frame perhaps."""
+        """Reset all open connections: both sides fail, and bytes on their way are lost, possibly within a frame."""
         self._reset(list(self._connections))
 
     def stall(self) -> None:
-        """Half-open: nothing arrives on the connections open now, either way, and nothing closes.
+        """Make the open connections half-open: nothing arrives in either direction, and neither side sees an end.
 
         New connections work.
         """
@@ -298,20 +303,21 @@ class MemoryNetwork:
             pipe.stall()
 
     def resume(self) -> None:
-        """End a :meth:`stall`: everything that it held up arrives."""
+        """End a :meth:`stall`: all bytes that it held back arrive."""
         for pipe in self._pipes():
             pipe.resume()
 
     def partition(self, seconds: float, *, refuse: bool = False) -> None:
-        """Cut the network for a while: open connections stall, and are reset when it is over.
+        """Partition the network for a time: open connections stall, and are reset at the end of it.
 
         Args:
-            seconds: How long.
-            refuse: Whether new connections fail at once; otherwise they hang until it is over.
+            seconds: How long, 0 or more, on trio's clock.
+            refuse: Whether new connections fail at once; otherwise they wait for the end of the partition.
 
         Raises:
-            ValueError: ``seconds`` is negative or without end.
-            RuntimeError: The network is not open, or is partitioned already.
+            TypeError: ``seconds`` is not a number.
+            ValueError: ``seconds`` is negative or infinite.
+            RuntimeError: The network is not open, or is already partitioned.
         """
         check_number("seconds", seconds, finite=True)
         if self._nursery is None:
@@ -330,20 +336,34 @@ class MemoryNetwork:
         over.set()
 
     def refuse(self, n: int = 1) -> None:
-        """Refuse the next ``n`` connections."""
+        """Refuse the next ``n`` connections; this replaces an earlier number.
+
+        Raises:
+            TypeError: ``n`` is not an integer.
+            ValueError: ``n`` is negative.
+        """
         self._refusals = check_count("n", n, least=0)
 
     def delay(self, seconds: float) -> None:
-        """Add ``seconds`` to every latency from now on; 0 ends it."""
+        """Add ``seconds`` to every latency from now on; 0 ends it.
+
+        Raises:
+            TypeError: ``seconds`` is not a number.
+            ValueError: ``seconds`` is negative or infinite.
+        """
         self._conditions.extra_delay = check_number("seconds", seconds, finite=True)
 
     def throttle(self, bytes_per_second: float | None) -> None:
-        """Let each connection carry so many bytes a second and direction from now on; None is unlimited.
+        """Limit each direction of each connection to a number of bytes per second from now on.
 
-        Bytes already on their way keep their times of arrival. What is sent meanwhile queues, in order, up to the
-        network's ``capacity``: a pong then stands behind the data sent before it.
+        Bytes already on their way keep their times of arrival. Later bytes queue, in order, up to the network's
+        ``capacity``: a pong waits behind the data sent before it.
+
+        Args:
+            bytes_per_second: The limit, more than 0; None is unlimited.
 
         Raises:
+            TypeError: ``bytes_per_second`` is not a number.
             ValueError: ``bytes_per_second`` is not positive.
         """
         if bytes_per_second is not None:

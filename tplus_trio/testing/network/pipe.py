@@ -1,7 +1,6 @@
-"""A connection in memory that behaves like one on a network: it takes time, fills up, stalls and breaks.
+"""A connection in memory that behaves like one on a network: it has latency, fills up, stalls and breaks.
 
-Everything happens on trio's clock, so a virtual clock (``autojump_clock``) makes minutes of network cost
-nothing.
+It runs on trio's clock, so minutes of network traffic take no real time under a virtual clock (``autojump_clock``).
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ _RECEIVE_LIMIT: Final = 256 * 1024
 
 @attrs.define(eq=False)
 class Conditions:
-    """The weather on a network, shared by its connections; changes count for what is sent from then on.
+    """The latency and bandwidth that the connections of a network share; a change applies to bytes sent after it.
 
     Attributes:
-        latency: Seconds from one end to the other, or a pair to draw each piece's latency from.
-        bandwidth: Bytes per second and direction; None is unlimited.
+        latency: Seconds from one end to the other; a pair (least, most) draws each piece's latency.
+        bandwidth: Bytes per second, for each direction; None is unlimited.
         extra_delay: Seconds added to every latency.
-        rng: Where jitter is drawn from.
+        rng: The source of drawn latencies.
     """
 
     latency: float | tuple[float, float] = 0.0
@@ -42,14 +41,14 @@ class Conditions:
     rng: random.Random = attrs.field(factory=lambda: random.Random(0))
 
     def draw_latency(self) -> float:
-        """The latency of one piece, in seconds."""
+        """Return the latency of one piece, in seconds."""
         if isinstance(self.latency, tuple):
             return self.rng.uniform(*self.latency) + self.extra_delay
         return self.latency + self.extra_delay
 
 
 class _OneAtATime:
-    """Raises :exc:`trio.BusyResourceError` when a second task comes in."""
+    """A guard that raises :exc:`trio.BusyResourceError` when a second task enters it."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -73,8 +72,8 @@ class Pipe:
     """One direction of a connection: bytes in order, each piece with the time at which it arrives.
 
     Args:
-        conditions: Latency and bandwidth.
-        capacity: Bytes that may be under way or unread; a sender waits while there are more.
+        conditions: The latency and bandwidth.
+        capacity: The bytes that may be on their way or unread; a sender waits for room beyond it.
     """
 
     def __init__(self, conditions: Conditions, capacity: int = DEFAULT_CAPACITY) -> None:
@@ -93,10 +92,10 @@ class Pipe:
         self._readers = trio.lowlevel.ParkingLot()
         self._writers = trio.lowlevel.ParkingLot()
 
-    # What the two ends do
+    # Called by the two ends
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Put ``data`` on the way, waiting for room; when cancelled, a part of it may be under way."""
+        """Send ``data``, waiting for room; when cancelled, a part of it may have been sent."""
         with self._sending:
             await trio.lowlevel.checkpoint()
             self._check_open_for_sending()
@@ -115,7 +114,7 @@ class Pipe:
             await self._wait_for_room()
 
     async def receive_some(self, max_bytes: int | None) -> bytes:
-        """The bytes that have arrived, at most ``max_bytes``, waiting for the first; ``b""`` at the end."""
+        """Wait for bytes and return those that have arrived, at most ``max_bytes``; ``b""`` at the end."""
         limit = _RECEIVE_LIMIT if max_bytes is None else operator.index(max_bytes)
         if limit < 1:
             raise ValueError("max_bytes must be at least 1")
@@ -128,7 +127,7 @@ class Pipe:
                     raise trio.BrokenResourceError("connection reset")
                 arrival = self._next_arrival()
                 if arrival <= trio.current_time():
-                    return self._take(limit)  # nothing is awaited from here on: cancellation loses no byte
+                    return self._take(limit)  # no checkpoint follows, so cancellation loses no byte
                 if arrival == inf:
                     await self._readers.park()
                 else:
@@ -136,42 +135,42 @@ class Pipe:
                         await self._readers.park()
 
     def is_readable(self) -> bool:
-        """Whether :meth:`receive_some` would answer (or fail) at once."""
+        """Return whether :meth:`receive_some` would return or raise without waiting."""
         return self._receiver_closed or self._broken or self._next_arrival() <= trio.current_time()
 
     def close_sender(self) -> None:
-        """No more comes from the sending end; what is under way still arrives, and then the end."""
+        """Close the sending end; bytes on their way still arrive, and then the end."""
         self._sender_closed = True
         self.end()
 
     def close_receiver(self) -> None:
-        """Nobody reads any more; the sender will find the connection broken."""
+        """Close the receiving end; the sender finds the connection broken."""
         self._receiver_closed = True
         self._wake()
 
-    # What the network does
+    # Called by the network
 
     def end(self) -> None:
-        """Let the receiver see an orderly end after what is under way; nothing more can be sent."""
+        """End the pipe in order: the receiver reads the bytes on their way and then the end; sending fails."""
         if self._eof_at is None:
             self._eof_at = trio.current_time() + self._conditions.draw_latency()
         self._wake()
 
     def break_off(self) -> None:
-        """Reset: both ends fail, and what is under way is lost."""
+        """Reset the pipe: both ends fail, and bytes on their way are lost."""
         self._broken = True
         self._wake()
 
     def stall(self) -> None:
-        """Let nothing arrive, and nobody notice."""
+        """Let nothing arrive; neither end sees an error."""
         self._stalled = True
 
     def resume(self) -> None:
-        """End a stall; what was held up arrives."""
+        """End a stall; bytes that it held back arrive."""
         self._stalled = False
         self._wake()
 
-    # Inside
+    # Private
 
     def _wake(self) -> None:
         self._readers.unpark_all()
@@ -228,7 +227,7 @@ class Pipe:
 
 @final
 class MemoryStream(trio.abc.Stream):
-    """One end of a connection in memory, from :func:`stream_pair` or a :class:`~.network.MemoryNetwork`."""
+    """One end of a connection in memory, from :func:`stream_pair` or a :class:`~tplus_trio.testing.MemoryNetwork`."""
 
     def __init__(self, outgoing: Pipe, incoming: Pipe, on_close: Callable[[], object] | None = None) -> None:
         self._outgoing = outgoing
@@ -249,7 +248,7 @@ class MemoryStream(trio.abc.Stream):
         return await self._incoming.receive_some(max_bytes)
 
     def is_readable(self) -> bool:
-        """Whether there are bytes or an end to receive; on an idle HTTP connection that means it is closed."""
+        """Return whether bytes or an end can be received; on an idle HTTP connection this means that it is closed."""
         return self._incoming.is_readable()
 
     def close(self) -> None:
@@ -263,7 +262,7 @@ class MemoryStream(trio.abc.Stream):
             self._on_close()
 
     async def aclose(self) -> None:
-        """Close; when cancelled, the stream is closed all the same."""
+        """Close the stream; when cancelled, it is closed all the same."""
         self.close()
         await trio.lowlevel.checkpoint()
 
@@ -271,11 +270,11 @@ class MemoryStream(trio.abc.Stream):
 def stream_pair(
     conditions: Conditions | None = None, *, capacity: int = DEFAULT_CAPACITY
 ) -> tuple[MemoryStream, MemoryStream]:
-    """Two connected streams.
+    """Return two connected streams.
 
     Args:
-        conditions: Latency and bandwidth; by default none and unlimited.
-        capacity: Bytes that each direction holds before its sender waits.
+        conditions: The latency and bandwidth; None is no latency and unlimited bandwidth.
+        capacity: The bytes that each direction holds before its sender waits.
     """
     conditions = conditions or Conditions()
     there, back = Pipe(conditions, capacity), Pipe(conditions, capacity)
