@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
@@ -17,13 +16,10 @@ from tplus_trio.models import (
     MarketBaseQuantity,
     MarketOrderDetails,
     MarketQuantity,
-    OrderBook,
     OrderOperationResponse,
-    OrderResponse,
     Side,
     TimeInForce,
     Trade,
-    UserTrade,
     new_order_id,
 )
 from tplus_trio.models.numbers import to_decimal
@@ -35,12 +31,11 @@ from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.endpoints.rest import MarketData, Router
 from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests, order_routes
 from tplus_trio.testing.exchange.endpoints.subscription_router import SubscriptionRouter
-from tplus_trio.testing.exchange.faults.faults import Faults
+from tplus_trio.testing.exchange.exchange_records import ExchangeRecords, public_key_of
 from tplus_trio.testing.exchange.feeds import Subscription
 from tplus_trio.testing.exchange.http_messages import Rejection, Request, Response
-from tplus_trio.testing.exchange.market_state import MarketState, dumps
-from tplus_trio.testing.exchange.order_manager import OrderManager
-from tplus_trio.testing.exchange.order_records import Details, order_response, unsigned_order
+from tplus_trio.testing.exchange.market_state import dumps
+from tplus_trio.testing.exchange.order_records import Details, unsigned_order
 from tplus_trio.testing.exchange.replay_player import ReplayPlayer
 from tplus_trio.testing.replay.tape import Tape, TapeEntry
 from tplus_trio.users.user import User
@@ -50,15 +45,15 @@ __all__ = ["Exchange"]
 DEFAULT_TOKEN_TTL: Final = 3600.0
 
 
-class Exchange:
+class Exchange(ExchangeRecords):
     """A T+ exchange in memory: market data and orders side by side on one origin.
 
     It holds state and does no I/O. :func:`~tplus_trio.testing.serve` serves it over TCP,
     :class:`~tplus_trio.testing.MemoryNetwork` in memory; a test may also call :meth:`handle` and :meth:`subscribe`
     directly. Signatures are verified, each nonce is valid once, tokens expire. Use it from one thread only.
 
-    Where a method takes an ``asset``, it is a market's :class:`~tplus_trio.AssetIdentifier` or its text or number. Where
-    a method takes a ``user``, it is a :class:`~tplus_trio.User` or a public key.
+    An argument ``asset`` is a market's :class:`~tplus_trio.AssetIdentifier`, or its text or number. An argument
+    ``user`` is a :class:`~tplus_trio.User`, or a public key.
 
     Args:
         now_ns: The clock, in nanoseconds since the Unix epoch. The default starts at the wall clock's time and then
@@ -79,8 +74,7 @@ class Exchange:
         #: unless the test expects and removes them (``exchange.crashes.clear()``).
         self.crashes: list[Exception] = CrashLog()
         accounts = Accounts(now_ns or WallClock(), token_ttl, seed)
-        self._market_state = MarketState(accounts)
-        self._order_manager = OrderManager(self._market_state)
+        super().__init__(accounts)
         self._replay_player = ReplayPlayer(self._market_state)
         requests = OrderRequests(self._market_state, self._order_manager)
         self._subscription_router = SubscriptionRouter(self._market_state, requests, self._order_manager.trades)
@@ -91,15 +85,6 @@ class Exchange:
                 *order_routes(self._market_state, self._order_manager, requests),
             ],
         )
-
-    @property
-    def faults(self) -> Faults:
-        """The faults that a test can request of this exchange."""
-        return self._market_state.faults
-
-    def now_ns(self) -> int:
-        """Return the exchange's time, in nanoseconds since the Unix epoch, UTC."""
-        return self._market_state.now_ns()
 
     def add_market(
         self,
@@ -126,7 +111,7 @@ class Exchange:
 
     def add_market_maker(self, user: User | str) -> None:
         """Allow a user to subscribe to ``/intent/ws``."""
-        self._subscription_router.market_makers.add(_key(user))
+        self._subscription_router.market_makers.add(public_key_of(user))
 
     # Serving
 
@@ -146,79 +131,6 @@ class Exchange:
             Rejection: The exchange refuses the handshake; ``response`` is the HTTP answer.
         """
         return self._subscription_router.subscribe(path, headers or {})
-
-    # Reading the state
-
-    def book(self, asset: AssetIdentifier | str | int) -> OrderBook:
-        """Return a market's public depth as it is now: prices in quote units, quantities in base units.
-
-        Raises:
-            ValueError: The market is not listed.
-        """
-        return self._market_state.listing(asset).depth.snapshot()
-
-    def orders(self, user: User | str) -> tuple[OrderResponse, ...]:
-        """Return all orders of a user, newest first; prices and quantities are in units of the book."""
-        return tuple(order_response(record) for record in reversed(self._order_manager.orders(_key(user))))
-
-    def is_open(self, user: User | str, order_id: str) -> bool:
-        """Return whether a user's order rests in the book or waits for its trigger."""
-        return self._order_manager.is_open(_key(user), order_id)
-
-    def trades(self, asset: AssetIdentifier | str | int | None = None) -> tuple[Trade, ...]:
-        """Return all trades, or those of one market, oldest first.
-
-        Raises:
-            ValueError: The market is not listed.
-        """
-        return tuple(self._market_state.trades if asset is None else self._market_state.listing(asset).trades)
-
-    def trade_history(self, start: int = 0) -> list[tuple[int, Trade]]:
-        """Return every state that each trade of every market had, in order, each with its time of recording in ns.
-
-        Args:
-            start: The number of first states to leave out.
-        """
-        return self._market_state.revisions.since(start)
-
-    def user_trades(self, user: User | str) -> tuple[UserTrade, ...]:
-        """Return all trades of a user, oldest first. A user never trades with himself."""
-        return tuple(self._order_manager.trades.of(_key(user)))
-
-    @property
-    def markets(self) -> tuple[Market, ...]:
-        """The markets, in the order in which they were listed."""
-        return tuple(listing.market for listing in self._market_state.listings.values())
-
-    @property
-    def connections(self) -> int:
-        """The number of open subscriptions."""
-        return len(self._market_state.hub)
-
-    @property
-    def backlog(self) -> int:
-        """The number of messages that the slowest subscriber has not fetched."""
-        return self._market_state.hub.backlog
-
-    @property
-    def requests(self) -> Counter[tuple[str, str]]:
-        """The number of REST requests, by ``(method, path)``."""
-        return self._market_state.requests
-
-    @property
-    def snapshot_requests(self) -> int:
-        """The number of requests for a depth snapshot."""
-        return sum(n for (_, path), n in self.requests.items() if path.startswith("/marketdepth/"))
-
-    @property
-    def refused(self) -> int:
-        """The number of requests and handshakes that :meth:`Faults.limit_rate` refused."""
-        return self.faults.refused
-
-    @property
-    def sign_ins(self) -> int:
-        """The number of tokens issued."""
-        return self._market_state.accounts.sign_ins
 
     # Acting for a user: without a signature, otherwise as over the network
 
@@ -257,7 +169,7 @@ class Exchange:
         else:
             details = LimitOrderDetails(price_units, quantity_units, time_in_force or GTC())
         order = unsigned_order(
-            _key(user),
+            public_key_of(user),
             order_id or new_order_id(),
             listing.market,
             check_choice("side", side, Side),
@@ -265,7 +177,7 @@ class Exchange:
             now_ns=self.now_ns(),
         )
         with _rejections_as_value_errors():
-            answer = self._order_manager.create(listing, _key(user), order)
+            answer = self._order_manager.create(listing, public_key_of(user), order)
         return OrderOperationResponse(**answer)
 
     def cancel(self, user: User | str, order_id: str) -> OrderOperationResponse:
@@ -275,7 +187,7 @@ class Exchange:
             ValueError: The user has no open order with this id.
         """
         with _rejections_as_value_errors():
-            return OrderOperationResponse(**self._order_manager.cancel(_key(user), order_id))
+            return OrderOperationResponse(**self._order_manager.cancel(public_key_of(user), order_id))
 
     def expire_orders(self) -> None:
         """Remove the orders that have expired by now.
@@ -385,8 +297,8 @@ class Exchange:
     def load_tape(self, tape: Tape) -> None:
         """Give the feeds on a tape to it alone: the exchange itself no longer publishes on them.
 
-        The markets on the tape are listed, and the first answer of each path is served. :func:`~tplus_trio.testing.play`
-        plays the tape.
+        The markets on the tape are listed, and the first answer of each path is served. Play the tape with
+        :func:`~tplus_trio.testing.play`.
         """
         self._replay_player.load(tape)
 
@@ -397,10 +309,6 @@ class Exchange:
     def play_entry(self, entry: TapeEntry) -> None:
         """Play one entry of a tape now: send a frame, or serve an answer from now on."""
         self._replay_player.play(entry)
-
-
-def _key(user: User | str) -> str:
-    return user if isinstance(user, str) else user.public_key
 
 
 def _levels(pairs: Iterable[tuple[Decimal | int | str, Decimal | int | str]]) -> list[Level]:
