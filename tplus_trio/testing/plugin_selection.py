@@ -1,4 +1,4 @@
-"""Which tests are ours: those that get a fixture of ours, or an override of one, and no other event loop's mark."""
+"""Which tests the plugin runs under trio: those with one of its fixtures, and without another event loop's mark."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Fixture = pytest.FixtureDef[Any]
 
 
 def mark_for_trio(item: pytest.Function) -> None:
-    """Mark an asynchronous test for pytest-trio if it is ours and nobody else's."""
+    """Mark an asynchronous test for pytest-trio if it uses the plugin's fixtures and no other event loop."""
     if not inspect.iscoroutinefunction(_test_function(item)) or _loop_of(item) is not None:
         return
     if item.get_closest_marker("trio") is not None or not _has_pytest_trio(item.config):
@@ -31,14 +31,14 @@ def mark_for_trio(item: pytest.Function) -> None:
 
 
 def gets_fixture(item: pytest.Item, name: str) -> bool:
-    """Whether the test gets our fixture of this name, or an override of it."""
+    """Return whether the test gets the plugin's fixture of this name, or an override of it."""
     return isinstance(item, pytest.Function) and any(
         _is_from_this_plugin(chain) for known, chain in _chains_of(item) if known == name
     )
 
 
 def refusal_reason(item: pytest.Item) -> str | None:
-    """Why the test cannot work with the fixtures that it gets, in a sentence; None if it can."""
+    """Return why the test cannot work with its fixtures, in one sentence; None if it can."""
     if not isinstance(item, pytest.Function):
         return None
     of_trio = [f"`{name}`" for name, chain in _chains_of(item) if _needs_trio(chain[-1])]
@@ -66,26 +66,26 @@ def refusal_reason(item: pytest.Item) -> str | None:
 
 
 def _test_function(item: pytest.Function) -> Callable[..., object]:
-    """The function that the author wrote, without what Hypothesis wraps around it."""
+    """Return the function that the author wrote, without Hypothesis's wrapper."""
     hypothesis = getattr(item.obj, "hypothesis", None)
     inner: Callable[..., object] = item.obj if hypothesis is None else hypothesis.inner_test
     return inner
 
 
 def _has_pytest_trio(config: pytest.Config) -> bool:
-    """Whether it is loaded, under its entry point's name or under its module's (``-p``)."""
+    """Return whether pytest-trio is loaded, by its entry point or by its module (``-p``)."""
     return any(config.pluginmanager.has_plugin(name) for name in ("trio", "pytest_trio.plugin"))
 
 
 def _loop_of(item: pytest.Function) -> str | None:
-    """The other event loop that the test is marked for."""
+    """Return the other event loop that the test is marked for."""
     if _ANYIO_FIXTURE in item.fixturenames:
         return "anyio"
     return next((name for name in _LOOPS if item.get_closest_marker(name) is not None), None)
 
 
 def _chains_of(item: pytest.Function) -> Iterator[tuple[str, list[Fixture]]]:
-    """The fixtures that the test gets: by name, all definitions from the outermost to the one in use."""
+    """Yield each fixture of the test by name, with its definitions from the outermost to the one in use."""
     known = item._fixtureinfo.name2fixturedefs  # pyright: ignore[reportPrivateUsage] - pytest has no public way
     for name in item.fixturenames:
         if chain := known.get(name):
@@ -93,9 +93,10 @@ def _chains_of(item: pytest.Function) -> Iterator[tuple[str, list[Fixture]]]:
 
 
 def _is_from_this_plugin(chain: list[Fixture]) -> bool:
-    """Whether the definition in use is ours, or overrides ours: by asking for it, or with an object of this package.
+    """Return whether the definition in use is the plugin's, or overrides it.
 
-    A project's own fixture of the same name is neither.
+    An override requests the plugin's fixture, or uses an object of this package. A project's own fixture of the same
+    name does neither.
     """
     if not any(_is_the_plugins(fixture) for fixture in chain):
         return False
@@ -117,7 +118,7 @@ def _needs_trio(fixture: Fixture) -> bool:
 
 
 def _uses_this_package(function: Any) -> bool:
-    """Whether a fixture's code names something of this package, as one that makes an `Exchange` does."""
+    """Return whether a fixture's code uses a name of this package, as one that makes an `Exchange` does."""
     code, known = getattr(function, "__code__", None), getattr(function, "__globals__", {})
     return isinstance(code, CodeType) and any(_is_of_this_package(name, known) for name in code.co_names)
 

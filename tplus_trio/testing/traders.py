@@ -1,4 +1,4 @@
-"""Simulated traders, for books that live."""
+"""Simulated traders that keep the books of an exchange moving."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tplus_trio.testing.exchange.exchange import Exchange
 __all__ = ["Population"]
 
 _TRADERS: Final = 8
-#: Ticks on each side of the middle that orders are placed on…
+#: Orders are placed on up to this many ticks on each side of the middle price…
 _SPREAD: Final = 30
-#: …and how many of them: on about 20 different ones.
+#: …and this many orders a side rest, on about 20 different prices.
 _ORDERS: Final = 36
 _MAX_QUANTITY: Final = 2_000
 
@@ -31,7 +31,7 @@ class _Placed:
 
 @attrs.define
 class _TradedMarket:
-    """What the traders of one market think, and have in its book (or had: it may have traded)."""
+    """The middle price of one market, and the traders' orders in it; some of them may have traded already."""
 
     asset: AssetIdentifier
     middle: int
@@ -39,15 +39,15 @@ class _TradedMarket:
 
 
 class Population:
-    """Traders who place, cancel and take at random around a middle that wanders, about 20 levels a side.
+    """Simulated traders who place, cancel and take at random around a moving middle price, about 20 levels a side.
 
-    The same seed does the same things.
+    The same seed leads to the same actions.
 
     Args:
-        exchange: Where they trade.
-        assets: What; markets that are not listed are.
-        seed: Of everything they do.
-        rate: Actions per second of :meth:`run`, over all markets.
+        exchange: The exchange.
+        assets: The markets; those that are not listed yet are listed.
+        seed: The seed of all actions.
+        rate: The actions per second of :meth:`run`, over all markets, more than 0.
 
     Raises:
         ValueError: ``rate`` is not more than 0, or there are no assets.
@@ -77,18 +77,18 @@ class Population:
 
     @property
     def traders(self) -> tuple[str, ...]:
-        """The traders' public keys. Nobody has their private ones."""
+        """The traders' public keys. Their private keys do not exist."""
         return tuple(self._traders)
 
     def settle(self) -> None:
-        """Fill the books up to about their usual size, at once."""
+        """Fill the books to about their usual size, without waiting."""
         for traded in self._traded_markets:
             for side in (Side.BUY, Side.SELL):
                 while len(traded.orders[side]) < _ORDERS:
                     self._place(traded, side)
 
     def step(self) -> None:
-        """Do one thing in one market: place, cancel, or take."""
+        """Do one action in one market: place, cancel, or take."""
         traded = self._random.choice(self._traded_markets)
         traded.middle = max(_SPREAD + 1, traded.middle + self._random.choice((-1, 0, 0, 0, 1)))
         side = self._random.choice((Side.BUY, Side.SELL))
@@ -102,7 +102,7 @@ class Population:
             self._cancel(traded, side)
 
     async def run(self) -> None:
-        """Fill the books, then act at the population's rate, on trio's clock, until cancelled."""
+        """Fill the books, then act at ``rate``, on trio's clock, until cancelled; resting orders stay then."""
         self.settle()
         while True:
             await trio.sleep(self._random.expovariate(self._rate))
@@ -118,14 +118,14 @@ class Population:
         traded.orders[side].append(order)
 
     def _take(self, traded: _TradedMarket, side: Side) -> None:
-        """Trade against the other side, at up to a few ticks from the middle."""
+        """Trade against the other side, up to a few ticks from the middle price."""
         price = traded.middle + (3 if side is Side.BUY else -3)
         quantity = self._random.randint(1, _MAX_QUANTITY)
         trader = self._random.choice(self._traders)
         self._exchange.place(trader, traded.asset, side, price, quantity, time_in_force=IOC())
 
     def _cancel(self, traded: _TradedMarket, side: Side) -> None:
-        """Give up one of two orders, the one further from the middle."""
+        """Cancel one of two random orders: the one further from the middle price."""
         orders = traded.orders[side]
         one, other = self._random.randrange(len(orders)), self._random.randrange(len(orders))
         index = max(one, other, key=lambda i: abs(orders[i].price - traded.middle))

@@ -1,4 +1,4 @@
-"""Orders that expire at their time, while the exchange is served."""
+"""The task that removes expired orders at their time, while the exchange is served."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ logger: logging.Logger = logging.getLogger(__name__)
 
 #: Added to each wait, in seconds, so that rounding never wakes the timer a nanosecond early.
 _MARGIN: Final = 1e-6
-#: Where the exchange's clock does not follow trio's, it is looked at so often, in seconds.
+#: If the exchange's clock does not follow trio's, seconds between two readings of it.
 _POLL_INTERVAL: Final = 1.0
 
 
 class ExpiryTimer:
     """Removes expired orders of one exchange at their time.
 
-    Its task runs in the given nursery, and only while an order with an expiry rests.
+    Its task runs in the given nursery, only while an order with an expiry rests.
 
     Args:
-        exchange: Whose orders expire.
-        nursery: Where the task runs.
+        exchange: The exchange of the orders.
+        nursery: The nursery in which the task runs.
     """
 
     def __init__(self, exchange: Exchange, nursery: trio.Nursery | ServiceTasks) -> None:
@@ -39,12 +39,12 @@ class ExpiryTimer:
         self._is_running = False
 
     def start(self) -> None:
-        """Watch the exchange's orders from now on; call it in the nursery's thread."""
+        """Start watching the exchange's orders; call it in the nursery's thread."""
         self._exchange.watch_expiries(self._on_change)
         self._on_change()
 
     def stop(self) -> None:
-        """Watch them no longer; the task ends with its nursery."""
+        """Stop watching; the task ends with its nursery."""
         self._exchange.unwatch_expiries(self._on_change)
 
     def _on_change(self) -> None:

@@ -1,4 +1,4 @@
-"""A second server of an exchange, whose answers can be frozen."""
+"""A replica: a second server of an exchange, whose answers can be frozen."""
 
 from __future__ import annotations
 
@@ -15,30 +15,33 @@ __all__ = ["Replica"]
 
 
 class Replica:
-    """A server that passes everything on to an exchange until it is frozen.
+    """A server that passes all requests and handshakes to an exchange until it is frozen.
 
     Give it to :meth:`MemoryNetwork.add_site() <tplus_trio.testing.MemoryNetwork.add_site>`. After a
-    :meth:`freeze` it is the server that a name led to before: it still answers REST on connections that were kept
-    alive, and its answers do not change any more.
+    :meth:`freeze` it behaves like an old server that a DNS name no longer leads to: it still answers REST on open
+    connections, and its answers no longer change.
 
     Args:
-        exchange: Where feeds and answers come from.
+        exchange: The exchange that feeds and answers come from.
     """
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange: Final = exchange
-        #: Failures of the exchange itself.
+        #: The unexpected exceptions of the exchange itself.
         self.crashes: Final = exchange.crashes
-        #: How many requests were answered with a frozen answer.
+        #: The number of requests that got a frozen answer.
         self.frozen_answers: int = 0
         self._prefix: str | None = None
         self._frozen: dict[str, Response] = {}
 
     def freeze(self, path: str = "") -> None:
-        """Answer each GET request on a path that begins with ``path`` as it is answered now, for ever.
+        """Answer each GET request on a path that begins with ``path`` with the same answer from now on.
 
-        Depth snapshots are what the books are at this moment. Any other answer is frozen when it is first asked
-        for after this call. Orders, cancels and feeds are passed on as before.
+        Depth snapshots are frozen at this moment, any other answer at the first request after this call. Orders,
+        cancels and feeds still go to the exchange.
+
+        Args:
+            path: The prefix of the paths; ``""`` is all paths.
         """
         self._prefix = path
         self._frozen = {
@@ -52,7 +55,7 @@ class Replica:
         self._frozen.clear()
 
     def handle(self, request: Request) -> Response:
-        """Answer a REST request."""
+        """Return the answer to a REST request."""
         path = request.path.removeprefix(GATEWAY_PREFIX)
         if self._prefix is None or request.method != "GET" or not path.startswith(self._prefix):
             return self._exchange.handle(request)
@@ -66,13 +69,13 @@ class Replica:
         """Open a feed of the exchange.
 
         Raises:
-            Rejection: It is refused.
+            Rejection: The exchange refuses the handshake.
         """
         return self._exchange.subscribe(path, headers)
 
 
 def _depth(book: OrderBook) -> Response:
-    """A depth snapshot as an answer. Numbers go as text, which keeps them exact."""
+    """Return a depth snapshot as an answer. Numbers are JSON strings, so that they stay exact."""
     sides = {
         name: [[str(price), str(quantity)] for price, quantity in side]
         for name, side in (("asks", book.asks), ("bids", book.bids))

@@ -1,4 +1,4 @@
-"""The exchange's front: REST and WebSocket on one port, over any byte stream."""
+"""The server of an exchange: REST and WebSocket on one port, over any byte stream."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ logger: logging.Logger = logging.getLogger(__name__)
 MAX_HEAD: Final = 32 * 1024
 MAX_BODY: Final = 1024 * 1024
 MAX_MESSAGE: Final = 1024 * 1024
-#: How long a client may take over a handshake or a close, in seconds.
+#: The limit on the time that a client takes for a handshake or a close, in seconds.
 PATIENCE: Final = 5.0
-#: Messages written at once: enough to be fast, few enough that other tasks run.
+#: Messages in one write: enough to be fast, few enough that other tasks run.
 BATCH: Final = 256
 
 
@@ -44,22 +44,21 @@ async def serve(
     *,
     ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[str]:
-    """Serve an exchange over TCP for as long as the ``async with`` body runs.
+    """Serve an exchange over TCP while the ``async with`` body runs.
 
     Args:
-        exchange: What to serve.
+        exchange: The exchange to serve.
         host: The address to listen on.
-        port: The port; 0 takes a free one.
-        ssl_context: Speak TLS with these settings; None speaks plain HTTP.
+        port: The port; 0 chooses a free one.
+        ssl_context: The settings of TLS; None is plain HTTP.
 
     Yields:
         The base URL, ``http://127.0.0.1:43210`` (``https`` with TLS).
 
     Raises:
-        OSError: The address cannot be listened on.
+        OSError: The server cannot listen on this address.
 
-    Leaving the body, or cancelling it, closes all connections at once. What the body raises comes out as it
-    is.
+    Leaving or cancelling the body closes all connections at once. An exception of the body leaves it unchanged.
     """
     async with (
         open_service_tasks() as nursery,
@@ -77,7 +76,7 @@ async def listen(
     *,
     ssl_context: ssl.SSLContext | None,
 ) -> AsyncGenerator[str]:
-    """Hand every TCP connection to a handler, as :func:`serve` does."""
+    """Call a handler with every TCP connection, as :func:`serve` does."""
 
     async def handle(stream: trio.SocketStream) -> None:
         if ssl_context is None:
@@ -87,7 +86,7 @@ async def listen(
 
     listeners = await trio.open_tcp_listeners(port, host=host)
     async with open_service_tasks() as tasks:
-        nursery = cast("trio.Nursery", tasks)  # nothing but its start_soon is used
+        nursery = cast("trio.Nursery", tasks)  # serve_listeners uses its start_soon alone
         await tasks.start(partial(trio.serve_listeners, handler_nursery=nursery), handle, listeners)
         bound = listeners[0].socket.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
@@ -95,11 +94,11 @@ async def listen(
 
 
 class Server(Protocol):
-    """What a connection is served from: an exchange, or a replica of one."""
+    """The part of an exchange, or of a replica of one, that a connection is served from."""
 
     @property
     def crashes(self) -> list[Exception]:
-        """Failures of the exchange itself."""
+        """The unexpected exceptions of the exchange itself."""
         ...
 
     def handle(self, request: Request) -> Response:
@@ -114,8 +113,13 @@ class Server(Protocol):
 async def serve_stream(exchange: Server, stream: trio.abc.Stream) -> None:
     """Serve one connection until either side closes it, then close it.
 
-    It never raises for what a client does. A failure of the exchange itself is logged, kept in
-    :attr:`~tplus_trio.testing.Exchange.crashes`, and costs this connection only.
+    Nothing that a client does makes it raise. An unexpected exception of the exchange is logged, kept in
+    :attr:`~tplus_trio.testing.Exchange.crashes`, and ends this connection only. When cancelled, it closes the stream
+    without waiting.
+
+    Args:
+        exchange: The exchange, or a :class:`~tplus_trio.testing.Replica` of one.
+        stream: The connection.
     """
     try:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the client is gone
@@ -124,18 +128,18 @@ async def serve_stream(exchange: Server, stream: trio.abc.Stream) -> None:
         logger.exception("a connection of the embedded exchange failed")
         exchange.crashes.append(exc)
     finally:
-        # Nothing more is owed to the client: what was sent is on its way already.
+        # An orderly close is not needed: the answers are sent already.
         await trio.aclose_forcefully(stream)
 
 
 class _HttpConnection:
-    """One connection: requests and answers in turn, until one of them asks for a WebSocket."""
+    """One HTTP connection: requests and answers in turn, until a request upgrades it to a WebSocket."""
 
     def __init__(self, exchange: Server, stream: trio.abc.Stream) -> None:
         self._exchange = exchange
         self._stream = stream
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
-        #: Everything received since this request began, for a handshake to be read a second time.
+        #: The bytes received since this request began: trio-websocket reads a handshake a second time.
         self._received = bytearray()
 
     async def run(self) -> None:
@@ -185,12 +189,12 @@ class _HttpConnection:
     async def _answer(self, request: Request) -> None:
         try:
             response = self._exchange.handle(request)
-        except Exception as exc:  # noqa: BLE001 - a server answers, whatever happens inside
+        except Exception as exc:  # noqa: BLE001 - a server answers every request
             response = self._report(request, exc)
         await self._respond(response)
 
     def _report(self, request: Request, exc: Exception) -> Response:
-        """Note a failure of the exchange itself; what the client is told of it."""
+        """Log and keep an unexpected exception of the exchange, and return the client's answer."""
         logger.error("the embedded exchange failed on %s %s", request.method, request.path, exc_info=exc)
         self._exchange.crashes.append(exc)
         return Response(500, b'{"error":{"code":"INTERNAL_ERROR","message":"internal error"}}')
@@ -199,7 +203,7 @@ class _HttpConnection:
         if response.delay:
             await trio.sleep(response.delay)
         headers = [*response.headers, ("content-length", str(len(response.body)))]
-        # In one write, so that an answer is never seen by halves for no reason.
+        # One write: a client must not receive half an answer unless a test requests it.
         await self._send(
             h11.Response(status_code=response.status, headers=headers),
             h11.Data(data=response.body),
@@ -207,7 +211,7 @@ class _HttpConnection:
         )
 
     async def _refuse(self, status: int) -> None:
-        """Answer what is not a legal request, where an answer can still be given, and be done."""
+        """Answer an illegal request if an answer can still be sent, and end the connection."""
         if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             await self._respond(Response(status, b'{"error":"bad request"}', (JSON, ("connection", "close"))))
 
@@ -215,7 +219,7 @@ class _HttpConnection:
         await self._stream.send_all(b"".join([self._http.send(event) or b"" for event in events]))
 
     async def _upgrade(self, request: Request) -> bool:
-        """Serve a feed; False where the handshake was refused and the connection can go on."""
+        """Serve a feed; return False if the handshake was refused and the connection can go on."""
         if "sec-websocket-key" not in request.headers or request.headers.get("sec-websocket-version") != "13":
             await self._respond(Response(400, b'{"error":"not a WebSocket handshake of version 13"}'))
             return False
@@ -235,10 +239,10 @@ class _HttpConnection:
 
 
 class _ServerStream(trio.abc.Stream):
-    """What a WebSocket is served on: the handshake once more, and one write at a time.
+    """The stream under a WebSocket: it returns the handshake once more, and allows one write at a time.
 
-    trio-websocket reads the handshake and keeps pings and the close; the feed's own frames are written past
-    it, many at once. The lock keeps the two apart.
+    trio-websocket reads the handshake, and sends pongs and the close frame. The feed's frames are written directly to
+    the stream, many at once. The lock separates the two writers.
     """
 
     def __init__(self, stream: trio.abc.Stream, received: bytes) -> None:
@@ -252,7 +256,7 @@ class _ServerStream(trio.abc.Stream):
             await self._stream.send_all(memoryview(data))
 
     async def send_all_locked(self, data: bytes) -> None:
-        """Write, for who holds :attr:`lock` already."""
+        """Write; the caller holds :attr:`lock`."""
         await self._stream.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -271,10 +275,10 @@ class _ServerStream(trio.abc.Stream):
 
 
 async def _serve_feed(stream: _ServerStream, subscription: Subscription) -> None:
-    """Shake hands and send a subscription's messages until either side closes."""
+    """Complete the handshake and send a subscription's messages until either side closes."""
     try:
         async with trio.open_nursery(strict_exception_groups=True) as nursery:
-            # Until hands are shaken, the whole connection has a deadline.
+            # The whole connection has a deadline until the handshake is complete.
             nursery.cancel_scope.deadline = trio.current_time() + PATIENCE
             request = await trio_websocket.wrap_server_stream(nursery, stream, max_message_size=MAX_MESSAGE)
             connection = await request.accept(subprotocol=subscription.subprotocol)
@@ -287,11 +291,11 @@ async def _serve_feed(stream: _ServerStream, subscription: Subscription) -> None
     except* (trio_websocket.ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
         pass  # the client is gone
     except* LocalProtocolError:
-        pass  # trio-websocket answers a ping even while it closes, which its protocol engine refuses
+        pass  # trio-websocket answers a ping while it closes, and wsproto refuses that
 
 
 async def _receive(connection: trio_websocket.WebSocketConnection, subscription: Subscription) -> None:
-    """Read what the client sends (trio-websocket answers its pings meanwhile) until it closes."""
+    """Read the client's messages until it closes; trio-websocket answers its pings meanwhile."""
     try:
         while True:
             message = await connection.get_message()
