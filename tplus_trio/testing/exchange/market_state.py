@@ -1,4 +1,4 @@
-"""The exchange's markets and what is told about them: the state under REST, trading and tapes."""
+"""The state of the exchange's markets, and the messages that report it: used by REST, orders and tapes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SECOND_NS: Final = 10**9
 
 
 def dumps(value: Any) -> bytes:
-    """Compact JSON, as the service writes it."""
+    """Return a value as compact JSON, as the service writes it."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -47,20 +47,20 @@ class Listing:
 
     @property
     def asset(self) -> AssetIdentifier:
-        """Whose market it is."""
+        """The market's asset."""
         return self.market.asset_id
 
     def price(self, units: int) -> Decimal:
-        """A price in units of the book as a decimal."""
+        """Return a price in quote units; ``units`` are units of the book."""
         return Decimal(units).scaleb(-self.market.book_price_decimals)
 
     def quantity(self, units: int) -> Decimal:
-        """A quantity in units of the book as a decimal."""
+        """Return a quantity in base units; ``units`` are units of the book."""
         return Decimal(units).scaleb(-self.market.book_quantity_decimals)
 
 
 class MarketState:
-    """Markets, public feeds, and the record of all trades."""
+    """The markets, the public feeds, and the history of all trades."""
 
     def __init__(self, accounts: Accounts) -> None:
         self.now_ns: Callable[[], int] = accounts.now_ns
@@ -71,25 +71,25 @@ class MarketState:
         self.listings: dict[str, Listing] = {}
         self.trades: list[Trade] = []
         self.requests: Counter[tuple[str, str]] = Counter()
-        #: Feeds that a tape alone plays on.
+        #: The feeds that only a tape publishes on.
         self.taped_feeds: set[str] = set()
-        #: Answers that stand on a tape, by path.
+        #: The answers of loaded tapes, by path.
         self.taped_answers: dict[str, bytes] = {}
-        #: Every state of every trade.
+        #: Every state that each trade had.
         self.revisions: Revisions = Revisions()
 
     def add_market(self, asset: AssetIdentifier, price_decimals: int = 2, quantity_decimals: int = 3) -> Listing:
-        """List a market; one that is listed already stays as it is."""
+        """List a market; a market that is listed already stays as it is."""
         if asset not in self.listings:
             market = Market(asset, price_decimals, quantity_decimals)
             self.listings[asset] = Listing(market, Engine(asset, trade_ids=self._trade_ids))
         return self.listings[asset]
 
     def listing(self, asset: AssetIdentifier | str | int) -> Listing:
-        """The market of an asset.
+        """Return the market of an asset.
 
         Raises:
-            ValueError: There is none, or ``asset`` is no asset.
+            ValueError: The market is not listed, or ``asset`` is not an asset.
         """
         asset = AssetIdentifier(asset)
         if asset not in self.listings:
@@ -97,10 +97,10 @@ class MarketState:
         return self.listings[asset]
 
     def asset(self, value: Any) -> AssetIdentifier:
-        """The asset that a request names.
+        """Return the asset that a request names.
 
         Raises:
-            Rejection: (400) It names none.
+            Rejection: (400) The value is not an asset.
         """
         try:
             return AssetIdentifier(value)
@@ -108,10 +108,10 @@ class MarketState:
             raise error(400, "INVALID_ASSET", str(exc)) from None
 
     def find(self, value: Any) -> Listing:
-        """The market that a request names.
+        """Return the market that a request names.
 
         Raises:
-            Rejection: (400) It names no asset; (404) there is no such market.
+            Rejection: (400) The value is not an asset; (404) the market is not listed.
         """
         asset = self.asset(value)
         if asset not in self.listings:
@@ -121,22 +121,22 @@ class MarketState:
     # Publishing
 
     def send(self, path: str, message: bytes, *, user: str | None = None) -> None:
-        """Publish on a feed, unless a tape plays there."""
+        """Publish a message on a feed, unless only a tape publishes there."""
         if path not in self.taped_feeds:
             self.broadcast(path, message, user=user)
 
     def broadcast(self, path: str, message: bytes, *, user: str | None = None) -> None:
-        """Publish on a feed."""
+        """Publish a message on a feed, with its pending faults."""
         if self.hub.listens(path):
             self.hub.publish(path, self.faults.apply_faults(path, message), user=user)
 
     def send_json(self, path: str, value: Any, *, user: str | None = None) -> None:
-        """Publish a JSON value on a feed; nothing is encoded where nobody listens."""
+        """Publish a JSON value on a feed; it is not encoded if nobody subscribes."""
         if self.hub.listens(path):
             self.send(path, dumps(value), user=user)
 
     def publish_diff(self, listing: Listing, bids: Iterable[Level], asks: Iterable[Level]) -> int:
-        """Change a market's depth and tell everyone; the number that the change got."""
+        """Change a market's depth, publish the diff, and return its sequence number."""
         bids, asks = list(bids), list(asks)
         number = self.faults.next_number(listing.asset, listing.depth.sequence_number)
         listing.depth.apply(bids, asks, number, self.now_ns())
@@ -156,7 +156,7 @@ class MarketState:
         trade_id: int | None = None,
         status: TradeStatus = "Confirmed",
     ) -> Trade:
-        """Record a trade and tell everyone."""
+        """Record a trade, publish it, and return it."""
         trade = Trade(
             asset_id=listing.asset,
             trade_id=next(self._trade_ids) if trade_id is None else trade_id,
@@ -171,10 +171,10 @@ class MarketState:
         return trade
 
     def change_trade(self, trade: Trade, status: TradeStatus) -> Trade:
-        """Give a trade another status and tell everyone; the trade as it is then.
+        """Change the status of a trade, publish it, and return the changed trade.
 
         Raises:
-            ValueError: There is no such trade (any more).
+            ValueError: No recorded trade equals ``trade``.
         """
         listing = self.listing(trade.asset_id)
         changed = attrs.evolve(trade, status=status)
@@ -191,7 +191,7 @@ class MarketState:
             self.send("/trades", message)
 
     def record_trade(self, listing: Listing, trade: Trade) -> None:
-        """Take a trade into the history, the candles and the ticker."""
+        """Add a trade to the history, the candles and the ticker."""
         self._trade_ids.skip_used(trade.trade_id)
         append_bounded(self.trades, trade)
         append_bounded(listing.trades, trade)
@@ -200,39 +200,39 @@ class MarketState:
         self._publish_candle_and_ticker(listing, trade)
 
     def _publish_candle_and_ticker(self, listing: Listing, trade: Trade) -> None:
-        """Tell what a trade has changed in its market's candle and ticker."""
+        """Publish the candle and the ticker that a trade changed."""
         candles, when_ns = listing.candles, trade.timestamp_ns
         self.send_json_from(f"/klines/diff/{listing.asset}", lambda: [candle_json(candles.at(when_ns))])
         self.send_json_from(f"/ticker/ws/{listing.asset}", lambda: self.ticker(listing))
         self.send_json_from("/tickers/ws", lambda: [self.ticker(listing)])
 
     def send_json_from(self, path: str, make: Callable[[], Any]) -> None:
-        """Publish what ``make`` makes, which is not called where nobody listens."""
+        """Publish the value that ``make`` returns; it is not called if nobody subscribes."""
         if self.hub.listens(path):
             self.send(path, dumps(make()))
 
     # Answers
 
     def snapshot(self, listing: Listing, behind: float = 0.0) -> bytes:
-        """A market's depth as it is answered: the truth, or as old as was ordered, in seconds or in changes."""
+        """Return the answer with a market's depth: current, or as old as a fault requests, in seconds or changes."""
         least = listing.depth.changes_since(self.before(behind)) if behind else 0
         return encode_snapshot(listing.depth.snapshot(self.faults.take_staleness(listing.asset, least)))
 
     def before(self, seconds: float) -> int:
-        """What time it was so many seconds ago, in nanoseconds."""
+        """Return the time ``seconds`` ago, in nanoseconds since the Unix epoch."""
         return self.now_ns() - round(seconds * _SECOND_NS)
 
     def trades_as_of(self, trades: Sequence[Trade], behind: float) -> Sequence[Trade]:
-        """Trades as they were so many seconds ago."""
+        """Return trades as they were ``behind`` seconds ago."""
         return self.revisions.as_of(trades, self.before(behind)) if behind else trades
 
     def ticker(self, listing: Listing) -> Mapping[str, Any]:
-        """A market's ticker."""
+        """Return a market's ticker as JSON."""
         return ticker_json(listing.asset, listing.trades, listing.depth.best(), self.now_ns())
 
 
 def _replace(history: list[Trade], trade: Trade, changed: Trade) -> Trade:
-    """Put a changed trade in the place of one in a history; the one that was there."""
+    """Replace a trade in a history by its changed state, and return the trade that it replaced."""
     for index in range(len(history) - 1, -1, -1):
         if history[index] == trade:
             before, history[index] = history[index], changed
@@ -241,7 +241,7 @@ def _replace(history: list[Trade], trade: Trade, changed: Trade) -> Trade:
 
 
 def trade_json(trade: Trade) -> dict[str, Any]:
-    """A public trade as it is sent."""
+    """Return a public trade as JSON."""
     return {
         "asset_id": trade.asset_id,
         "trade_id": trade.trade_id,

@@ -1,9 +1,9 @@
-"""The trading desk: takes orders and changes to them, and tells their users what became of them."""
+"""The order manager: passes orders and changes to the engines, and sends their events to the users."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from tplus_trio.models import LimitOrderDetails, Side, TriggerAbove, UserTrade
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.http_messages import error
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
+from tplus_trio.testing.exchange.order_events import OrderEvents
 from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement
 from tplus_trio.testing.exchange.user_trades import UserTrades
 from tplus_trio.testing.matching.engine import (
@@ -30,58 +31,59 @@ from tplus_trio.testing.matching.engine import (
 
 __all__ = ["OrderManager"]
 
-#: How many orders that are gone are remembered.
+#: The number of ended orders that are kept.
 _MAX_DONE: Final = 50_000
 _RECEIVED: Final = "Received"
 _REJECTED: Final = "Rejected"
 
 
 class OrderManager:
-    """All orders, by user and id, between the requests and the engines."""
+    """All orders by user and id. It stands between the requests and the matching engines."""
 
     def __init__(self, market_state: MarketState) -> None:
         self._market_state = market_state
         self._by_key: dict[str, OrderRecord] = {}
         self._by_user: dict[str, dict[str, OrderRecord]] = {}
-        #: Orders that are gone, the longest gone first.
+        #: Ended orders, the one that ended first at the left.
         self._done: deque[OrderRecord] = deque()
         #: Orders that wait for their trigger, by asset.
         self._waiting: dict[str, list[OrderRecord]] = {}
+        self._order_events = OrderEvents(market_state)
         self.trades: UserTrades = UserTrades(market_state)
-        #: Called when another order is the next to expire.
+        #: Functions to call when the next expiry changes.
         self.expiry_watchers: list[Callable[[], None]] = []
         self._next_expiry_ns: int | None = None
 
-    # Looking
+    # Reading
 
     def orders(self, user: str) -> Sequence[OrderRecord]:
-        """All orders of a user, oldest first."""
+        """Return all orders of a user, oldest first."""
         return tuple(self._by_user.get(user, {}).values())
 
     def knows(self, user: str) -> bool:
-        """Whether a user has ever ordered anything."""
+        """Return whether a user has ever placed an order."""
         return user in self._by_user
 
     def is_open(self, user: str, order_id: str) -> bool:
-        """Whether an order is open."""
+        """Return whether an order is open."""
         record = self._by_key.get(_key(user, order_id))
         return record is not None and record.is_open
 
     def find(self, user: str, order_id: str) -> OrderRecord:
-        """An order that is open.
+        """Return an open order.
 
         Raises:
-            Rejection: (404) There is none of this id.
+            Rejection: (404) The user has no open order of this id.
         """
         record = self._by_key.get(_key(user, order_id))
         if record is None or not record.is_open:
             raise error(404, "ORDER_NOT_FOUND", f"no open order {order_id!r}", details={"order_id": order_id})
         return record
 
-    # Acting
+    # Requests
 
     def create(self, listing: Listing, user: str, new: NewOrder) -> dict[str, Any]:
-        """Take a new order; the answer to who sent it.
+        """Accept a new order, and return the answer to its sender.
 
         Raises:
             Rejection: (409) The user has used this id before.
@@ -105,20 +107,20 @@ class OrderManager:
         self._by_user.setdefault(user, {})[key] = record
         if new.trigger is not None:
             self._waiting.setdefault(listing.asset, []).append(record)
-            self._send_created(record)
+            self._order_events.send_created(record)
             self._check_triggers(listing)
             return self._answer(new.order_id)
         reason = self._publish_events(listing, listing.engine.submit(record.state.order, now_ns), key, "CreateFailed")
         if reason is not None:
-            # The id was never in the book, and may be used again.
+            # The order was never in the book, so its id may be used again.
             self._forget(record)
         return self._answer(new.order_id, reason)
 
     def cancel(self, user: str, order_id: str) -> dict[str, Any]:
-        """Cancel an open order; the answer to who asked.
+        """Cancel an open order, and return the answer to the sender.
 
         Raises:
-            Rejection: (404) There is none of this id.
+            Rejection: (404) The user has no open order of this id.
         """
         record = self.find(user, order_id)
         events: list[Event]
@@ -130,10 +132,11 @@ class OrderManager:
         return self._answer(order_id, self._publish_events(record.listing, events, record.key, "CancelFailed"))
 
     def replace(self, user: str, new: Replacement) -> dict[str, Any]:
-        """Give an open order new terms; the answer to who asked.
+        """Give an open order new terms, and return the answer to the sender.
 
         Raises:
-            Rejection: (404) There is none of this id; (400) it waits for a trigger that is not said again.
+            Rejection: (404) The user has no open order of this id; (400) the order waits for a trigger, and the
+                replacement has none.
         """
         record = self.find(user, new.order_id)
         before = record.revision
@@ -150,10 +153,11 @@ class OrderManager:
         return self._answer(new.order_id, reason)
 
     def amend(self, user: str, order_id: str, quantity: int, expected: int | None, revision: int) -> dict[str, Any]:
-        """Reduce an open order; the answer to who asked.
+        """Reduce an open order, and return the answer to the sender.
 
         Raises:
-            Rejection: (404) There is none of this id; (409) it is on another revision than expected.
+            Rejection: (404) The user has no open order of this id; (409) its revision is not the expected one; (400) it
+                waits for a trigger.
         """
         record = self.find(user, order_id)
         if expected != record.revision:
@@ -174,18 +178,18 @@ class OrderManager:
 
     @property
     def next_expiry_ns(self) -> int | None:
-        """When the next resting order of any market expires; None if none does."""
+        """The time at which the next resting order of any market expires, in nanoseconds; None if no order will."""
         times = (listing.engine.next_expiry_ns for listing in self._market_state.listings.values())
         return min((time for time in times if time is not None), default=None)
 
     def expire(self) -> None:
-        """Remove what has expired by now, in all markets."""
+        """Remove the orders that have expired by now, in all markets."""
         now_ns = self._market_state.now_ns()
         for listing in self._market_state.listings.values():
             if (expiry_ns := listing.engine.next_expiry_ns) is not None and expiry_ns <= now_ns:
                 self._publish_events(listing, listing.engine.expire(now_ns))
 
-    # Telling
+    # Events
 
     def _answer(self, order_id: str, reason: str | None = None) -> dict[str, Any]:
         answer: dict[str, Any] = {
@@ -198,16 +202,16 @@ class OrderManager:
     def _publish_events(
         self, listing: Listing, events: Sequence[Event], key: str = "", failure: str = ""
     ) -> str | None:
-        """Tell everyone what an action did.
+        """Send the events of an action to the feeds.
 
         Args:
-            listing: In which market.
-            events: What it did.
-            key: Whose action it was.
-            failure: What the feed calls it when it is refused.
+            listing: The market.
+            events: The engine's events.
+            key: The key of the order that the action was for.
+            failure: The variant of the order event that reports a refusal.
 
         Returns:
-            Why it was refused, None where it was not.
+            The reason of the refusal; None if the action was not refused.
         """
         reason: str | None = None
         changes: dict[Side, list[Level]] = {Side.BUY: [], Side.SELL: []}
@@ -218,7 +222,7 @@ class OrderManager:
             elif isinstance(event, Rejected):
                 if event.order_id == key:
                     reason = event.reason
-                    self._send_order_event(self._by_key[key], failure, {"reason": reason})
+                    self._order_events.send_failed(self._by_key[key], failure, event.reason)
             else:
                 self._publish_event(listing, event)
         if changes[Side.BUY] or changes[Side.SELL]:
@@ -236,15 +240,15 @@ class OrderManager:
             self._fill(listing, event)
         elif isinstance(event, Accepted):
             record = self._by_key[event.order.order_id]
-            if record.triggered is None:  # one with a trigger was created when it came
-                self._send_created(record)
+            if record.triggered is None:  # an order with a trigger was reported as created when it came
+                self._order_events.send_created(record)
         else:
             record = self._by_key[event.state.order_id]
             record.state, record.updated_ns = event.state, self._market_state.now_ns()
             if isinstance(event, Done):
                 self._remove(record, event.reason)
             else:
-                self._send_changed(record, amended=isinstance(event, Amended))
+                self._order_events.send_changed(record, amended=isinstance(event, Amended))
 
     def _fill(self, listing: Listing, fill: Fill) -> None:
         price, quantity = listing.price(fill.price), listing.quantity(fill.quantity)
@@ -284,73 +288,19 @@ class OrderManager:
             self._forget(self._done.popleft())
         record.done, record.updated_ns = reason, self._market_state.now_ns()
         record.pending_trigger = None
-        if reason == "Canceled":
-            self._send_order_event(record, "Canceled", {**self._common_fields(record), "reason": None})
-        state = record.state
-        self._send_order_event(
-            record,
-            "Removed",
-            {
-                **self._common_fields(record),
-                "reason": reason,
-                "filled_quantity": state.filled,
-                "confirmed_quantity": state.filled,
-                "filled_amount": state.amount,
-                "confirmed_amount": state.amount,
-                "book_quantity_decimals": record.listing.market.book_quantity_decimals,
-            },
-        )
-
-    def _send_changed(self, record: OrderRecord, *, amended: bool) -> None:
-        state = record.state
-        terms = state.order.limit
-        change: dict[str, Any] = {
-            **self._common_fields(record),
-            "new_quantity": terms.quantity,
-            "authorization_revision": record.revision or 0,
-        }
-        if amended:
-            change["remaining_quantity"] = state.remaining
-            change["book_quantity_decimals"] = record.listing.market.book_quantity_decimals
-        else:
-            change["new_price"] = terms.limit_price
-        self._send_order_event(record, "Amended" if amended else "Replaced", change)
-
-    def _send_created(self, record: OrderRecord) -> None:
-        self._send_order_event(
-            record,
-            "Created",
-            {
-                "user_order": record.new.text,
-                "signature": record.new.signature,
-                "book_timestamp_ns": self._market_state.now_ns(),
-                "trigger_touched": record.triggered,
-            },
-            named=False,
-        )
-
-    def _common_fields(self, record: OrderRecord) -> dict[str, Any]:
-        return {"asset_id": record.listing.asset, "timestamp_ns": self._market_state.now_ns()}
-
-    def _send_order_event(
-        self, record: OrderRecord, variant: str, fields: Mapping[str, Any], *, named: bool = True
-    ) -> None:
-        """Send an event to an order's user."""
-        name = {"order_id": record.order_id, "user_id": record.user} if named else {}
-        self._market_state.send_json("/orders", {variant: {**name, **fields}}, user=record.user)
+        self._order_events.send_removed(record, reason)
 
     # Triggers
 
     def _check_triggers(self, listing: Listing) -> None:
-        """Let in the orders whose trigger the last price has touched, and those that their trades touch."""
+        """Submit the orders whose trigger the last price touched, and then those that their trades touch."""
         waiting = self._waiting.get(listing.asset, [])
         while listing.trades and (
             record := next((r for r in waiting if _is_touched(r, listing.trades[-1].price)), None)
         ):
             waiting.remove(record)
             record.pending_trigger, record.triggered = None, True
-            now = {**self._common_fields(record), "quantity": _size(record), "trigger_touched": True}
-            self._send_order_event(record, "Triggered", now)
+            self._order_events.send_triggered(record)
             events = listing.engine.submit(record.state.order, self._market_state.now_ns())
             if self._publish_events(listing, events, record.key, "CreateFailed") is not None:
                 self._remove(record, "Rejected")
@@ -368,7 +318,7 @@ def _is_touched(record: OrderRecord, last: Decimal) -> bool:
 
 
 def _waiting_with(record: OrderRecord, new: Replacement) -> OrderState:
-    """An order that waits for its trigger, with new terms."""
+    """Return an order that waits for its trigger, with new terms."""
     details = record.details
     if new.trigger is None or not isinstance(details, LimitOrderDetails):
         raise error(
@@ -380,13 +330,3 @@ def _waiting_with(record: OrderRecord, new: Replacement) -> OrderState:
     record.pending_trigger = new.trigger
     details = attrs.evolve(details, limit_price=new.price, quantity=new.quantity)
     return OrderState(attrs.evolve(record.state.order, details=details))
-
-
-def _size(record: OrderRecord) -> int:
-    """How much an order is over, in whatever it counts."""
-    details = record.details
-    if isinstance(details, LimitOrderDetails):
-        return details.quantity
-    size = details.quantity.base_asset or details.quantity.quote_asset
-    assert size is not None
-    return size.quantity

@@ -1,4 +1,4 @@
-"""Orders as the service keeps them: read from a request, and written into answers and events."""
+"""Order records: read from requests, kept by the exchange, and written into answers and events."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ _STATUS: Final[Mapping[str | None, str]] = {
 
 @attrs.frozen
 class NewOrder:
-    """An order that comes in.
+    """An incoming order.
 
     Attributes:
-        text: The order as it was signed.
-        signature: Its signature.
+        text: The signed order as JSON.
+        signature: The signature, as a list of 64 integers.
     """
 
     order_id: str
@@ -78,7 +78,7 @@ class NewOrder:
 
 @attrs.frozen
 class Replacement:
-    """New terms for an order; the revision is the time at which they were signed."""
+    """New terms for an order; ``revision`` is the time at which they were signed, in nanoseconds."""
 
     order_id: str
     price: int
@@ -89,13 +89,13 @@ class Replacement:
 
 @attrs.define(eq=False)
 class OrderRecord:
-    """One order, from its arrival to its end and after.
+    """One order, from its arrival until after its end.
 
     Attributes:
-        key: Its name in the engine: order ids are the users' own and may coincide.
-        new: What it came in as.
-        state: What has become of it.
-        done: Why it is gone; None while it is not.
+        key: Its id in the engine, unique over all users; two users may choose the same order id.
+        new: The order as it came in.
+        state: Its terms, and how much of it has traded.
+        done: The reason of its end; None while it is open.
         pending_trigger: The trigger that it waits for.
         triggered: Whether its trigger was touched; None if it has none.
         revision: The time of its last replacement or amendment.
@@ -115,33 +115,33 @@ class OrderRecord:
 
     @property
     def order_id(self) -> str:
-        """Its user's name for it."""
+        """The id that its user chose."""
         return self.new.order_id
 
     @property
     def details(self) -> Details:
-        """The terms that hold now."""
+        """The current terms."""
         return self.state.order.details
 
     @property
     def side(self) -> Side:
-        """Which way it goes."""
+        """Buy or sell."""
         return self.state.order.side
 
     @property
     def account(self) -> int:
-        """The sub-account that it trades for."""
+        """The index of its sub-account."""
         account = as_object(self.new.text.get("target")).get("account")
         return account if isinstance(account, int) else 0
 
     @property
     def is_open(self) -> bool:
-        """Whether it rests in the book, or waits for its trigger."""
+        """Whether it rests in the book or waits for its trigger."""
         return self.done is None
 
     @property
     def status(self) -> str:
-        """Its status in one word."""
+        """Its status, as REST reports it."""
         if self.done is None and self.pending_trigger is not None:
             return "Pending"
         if self.done is None and self.state.filled:
@@ -150,7 +150,7 @@ class OrderRecord:
 
 
 def order_json(record: OrderRecord) -> dict[str, Any]:
-    """An order as it is answered: prices and quantities in units of the book, as text."""
+    """Return an order as JSON: prices and quantities are in units of the book, as strings."""
     details = record.details
     limit = details if isinstance(details, LimitOrderDetails) else None
     time_in_force = None if limit is None else limit.time_in_force
@@ -200,13 +200,13 @@ _RESPONSE_FIELDS: Final = frozenset(field.name for field in attrs.fields(OrderRe
 
 
 def order_response(record: OrderRecord) -> OrderResponse:
-    """An order as a client decodes it."""
+    """Return an order as a client decodes it."""
     fields = {name: value for name, value in order_json(record).items() if name in _RESPONSE_FIELDS}
     return OrderResponse(**fields)
 
 
 def unsigned_order(user: str, order_id: str, market: Market, side: Side, details: Details, *, now_ns: int) -> NewOrder:
-    """An order as its user would have sent it, but for the signature."""
+    """Return an order as its user would have sent it, without a valid signature."""
     text = {
         "signer": user,
         "order_id": order_id,
@@ -242,23 +242,23 @@ def _details_json(details: Details) -> dict[str, Any]:
     }
 
 
-# Reading requests: whatever is wrong raises ValueError or TypeError with what it is.
+# Reading requests: each function raises ValueError or TypeError that says what is wrong.
 
 
 def read_order_id(value: object) -> str:
-    """A legal order id."""
+    """Return a legal order id."""
     return validate_order_id(_typed(value, str, "order_id"))
 
 
 def read_units(value: object) -> int:
-    """A number of units, or a time: an integer from 0 on."""
+    """Return a number of units, or a time: an integer, 0 or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError("expected an integer that is not negative")
     return value
 
 
 def read_details(value: object) -> Details:
-    """The terms of an order, as they stand in a signed order."""
+    """Return the terms of a signed order."""
     tag, fields = _tagged(value, "details", ("Limit", "Market"))
     if tag == "Limit":
         return LimitOrderDetails(
@@ -273,14 +273,14 @@ def read_details(value: object) -> Details:
 
 
 def read_trigger(value: object) -> Trigger | None:
-    """The trigger of an order, as it stands in a signed order, or null."""
+    """Return the trigger of a signed order; None if it has none."""
     if value is None:
         return None
     return read_condition(as_object(value).get("condition"))
 
 
 def read_condition(value: object) -> Trigger:
-    """What a trigger waits for."""
+    """Return the condition of a trigger."""
     tag, fields = _tagged(value, "condition", ("PriceAbove", "PriceBelow"))
     return (TriggerAbove if tag == "PriceAbove" else TriggerBelow)(_integer(fields, "price"))
 

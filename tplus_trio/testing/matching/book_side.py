@@ -1,4 +1,4 @@
-"""One side of an order book: its price levels, and the orders that queue at each."""
+"""One side of an order book: its price levels, and the queue of orders at each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["BookSide"]
 
 
 class _Level:
-    """The orders at one price, the oldest first: an OrderedDict loses one anywhere in constant time."""
+    """The orders at one price, oldest first. An OrderedDict removes any order in constant time."""
 
     __slots__ = ("orders", "total")
 
@@ -26,36 +26,36 @@ class BookSide:
     """The resting limit orders of one side.
 
     Args:
-        side: Which one.
+        side: Buy or sell.
     """
 
     def __init__(self, side: Side) -> None:
         self._side = side
-        # Keys ascend to the best price, at the cheap end of a list: prices for bids, negated ones for asks.
+        # Keys ascend to the best price, because a list changes fastest at its end: a bid's price, an ask's negated price.
         self._sign = 1 if side is Side.BUY else -1
         self._keys: list[int] = []
         self._levels: dict[int, _Level] = {}
         self._totals_before: dict[int, int] = {}
 
     def levels(self) -> Iterator[tuple[int, int]]:
-        """Each price and the total that rests there, best first."""
+        """Yield each price and the total quantity that rests there, best first."""
         for key in reversed(self._keys):
             price = key * self._sign
             yield price, self._levels[price].total
 
     def orders(self, worst: int | None = None) -> Iterator[OrderState]:
-        """The orders in the order in which they trade, as far as a price and including it."""
+        """Yield the orders in the order in which they trade, up to and including the price ``worst``; None is all."""
         for price, _ in self.levels():
             if worst is not None and price * self._sign < worst * self._sign:
                 return
             yield from self._levels[price].orders.values()
 
     def get(self, price: int, order_id: str) -> OrderState:
-        """An order that rests here, as it is now."""
+        """Return the state of an order that rests here."""
         return self._levels[price].orders[order_id]
 
     def put(self, state: OrderState) -> None:
-        """Have an order as it is now. One that rests here keeps its place; a new one goes to the end."""
+        """Store the state of an order. An order that rests here keeps its place; a new one goes to the end."""
         price = state.order.limit.limit_price
         level = self._levels.get(price)
         if level is None:
@@ -66,7 +66,7 @@ class BookSide:
         self._set_total(price, level, level.total + state.remaining - (before.remaining if before else 0))
 
     def remove(self, state: OrderState) -> None:
-        """Have an order no longer."""
+        """Remove an order."""
         price = state.order.limit.limit_price
         level = self._levels[price]
         before = level.orders.pop(state.order_id)
@@ -80,7 +80,7 @@ class BookSide:
         level.total = total
 
     def take_changes(self) -> list[LevelChanged]:
-        """The prices whose totals have changed since this was last asked, each with its total now."""
+        """Return the prices whose totals changed since the last call, each with its new total."""
         before, self._totals_before = self._totals_before, {}
         now = {price: level.total if (level := self._levels.get(price)) else 0 for price in before}
         return [LevelChanged(self._side, price, total) for price, total in now.items() if total != before[price]]

@@ -1,4 +1,4 @@
-"""A matching engine for one market: price, then time, decides who trades. No I/O, and no clock of its own."""
+"""A matching engine for one market, with price-time priority. It has no I/O and no clock."""
 
 from __future__ import annotations
 
@@ -42,41 +42,40 @@ __all__ = [
     "Replaced",
 ]
 
-#: More than any order can ask for.
+#: A quantity or amount larger than that of any order.
 _UNLIMITED: Final = 1 << 200
 
 
 @attrs.frozen
 class _Plan:
-    """What an order would trade if it came now. The book is as it was."""
+    """What an order would trade now; planning does not change the book."""
 
-    #: The resting orders that it meets, and how much it trades with each.
+    #: The resting orders that it would trade with, and the quantity of each trade.
     trades: list[tuple[OrderState, int]]
-    #: Whether nothing of it would be left.
+    #: Whether it would be filled completely.
     complete: bool
-    #: Whether it would stop in front of an order of its own user.
+    #: Whether it would stop at an order of its own user.
     meets_itself: bool
 
 
 class Engine:
     """The order book of one market.
 
-    Every action takes the time, in nanoseconds, and returns what happened, in order: first what had expired
-    by then, then the action's own events, and last a :class:`LevelChanged` for each price whose total is
-    another than before.
+    Every action takes the time ``now_ns``, in nanoseconds since the Unix epoch, and returns its events in order: first
+    the orders that expired by then, then the action's own events, and last a :class:`LevelChanged` for each price whose
+    total changed.
 
-    - An order that would trade with another of its own user's stops there: what it traded before stands, the
-      rest of it is gone (``SelfTradePrevented``), and the resting order stays.
-    - A post-only order that would trade is refused, so is a fill-or-kill order that would not trade whole.
-    - What is left of an immediate-or-cancel or market order is ``Canceled``.
-    - A market order by quote amount is complete when what is left of it buys no further unit at the last
-      price. Of the caps only the one on what is given away counts: the amount of a buy by base quantity, the
-      quantity of a sell by amount.
-    - An id is taken while its order rests, whoever's it is, and free again afterwards.
+    - An order that would trade with another order of its own user stops there: its earlier trades stand, its rest is
+      removed (``SelfTradePrevented``), and the resting order stays.
+    - A post-only order that would trade is refused. So is a fill-or-kill order that would not trade completely.
+    - The rest of an immediate-or-cancel or market order is ``Canceled``.
+    - A market order by quote amount is complete when its rest buys no further unit at the last price. Only the cap on
+      what the user gives counts: the amount of a buy by base quantity, the quantity of a sell by amount.
+    - An order id is in use, for all users, while its order rests; afterwards it may be used again.
 
     Args:
         asset: The market's asset.
-        trade_ids: Where trades get their ids from; several engines may share one. None counts from 1.
+        trade_ids: The source of trade ids; several engines may share one. None counts from 1.
     """
 
     def __init__(self, asset: AssetIdentifier, *, trade_ids: Iterator[int] | None = None) -> None:
@@ -88,27 +87,27 @@ class Engine:
 
     @property
     def next_expiry_ns(self) -> int | None:
-        """When the next resting order expires; None if none does."""
+        """The time at which the next resting order expires, in nanoseconds; None if no order will."""
         return self._expiries[0][0] if self._expiries else None
 
     def levels(self, side: Side) -> list[tuple[int, int]]:
-        """Each price of a side and the total that rests there, best first."""
+        """Return each price of a side and the total quantity that rests there, best first."""
         return list(self._sides[side].levels())
 
     def orders(self, side: Side) -> list[OrderState]:
-        """The resting orders of a side, in the order in which they would trade."""
+        """Return the resting orders of a side, in the order in which they would trade."""
         return list(self._sides[side].orders())
 
     def order(self, order_id: str) -> OrderState | None:
-        """A resting order as it is now; None if there is none of that id."""
+        """Return a resting order; None if no order of this id rests."""
         order = self._resting.get(order_id)
         return None if order is None else self._sides[order.side].get(order.limit.limit_price, order_id)
 
     def submit(self, order: EngineOrder, now_ns: int) -> list[Event]:
-        """Let an order in: it trades what it can, and rests if it may.
+        """Accept an order: it trades what it can, and its rest goes into the book if the order may rest.
 
         Returns:
-            :class:`Rejected`, or :class:`Accepted`, the fills, and :class:`Done` unless it rests.
+            :class:`Rejected`; or :class:`Accepted`, the fills, and :class:`Done` unless the order rests.
         """
         events = self._expire(now_ns)
         state = OrderState(order)
@@ -121,7 +120,7 @@ class Engine:
         return events + self._level_changes()
 
     def cancel(self, order_id: str, now_ns: int) -> list[Event]:
-        """Take a resting order out.
+        """Cancel a resting order.
 
         Returns:
             :class:`Done` or :class:`Rejected`.
@@ -136,17 +135,17 @@ class Engine:
         return events + self._level_changes()
 
     def replace(self, order_id: str, price: int, quantity: int, now_ns: int) -> list[Event]:
-        """Give a resting order new terms. It goes to the end of the queue, unless only its quantity shrinks.
+        """Give a resting order new terms. It loses its place in the queue, unless only its quantity is reduced.
 
         Args:
-            order_id: Which order.
-            price: Its new limit.
-            quantity: Its new lifetime total, with what it has traded already; it must be more than that.
+            order_id: The order's id.
+            price: The new limit price, more than 0.
+            quantity: The new total, including the filled quantity; more than the filled quantity.
             now_ns: The time.
 
         Returns:
-            :class:`Rejected`, the order staying as it was, or :class:`Replaced`, the fills where the new
-            price crosses, and :class:`Done` unless it rests.
+            :class:`Rejected`, and the order stays unchanged; or :class:`Replaced`, the fills if the new price crosses,
+            and :class:`Done` unless the order rests.
         """
         events = self._expire(now_ns)
         state = self.order(order_id)
@@ -164,8 +163,8 @@ class Engine:
         """Reduce a resting order's quantity; it keeps its place in the queue.
 
         Args:
-            order_id: Which order.
-            quantity: Its new lifetime total: more than what it has traded, and no more than before.
+            order_id: The order's id.
+            quantity: The new total: more than the filled quantity, and at most the old total.
             now_ns: The time.
 
         Returns:
@@ -184,10 +183,10 @@ class Engine:
         return events + self._level_changes()
 
     def expire(self, now_ns: int) -> list[Event]:
-        """Take out the orders whose time is over (every other action does so too).
+        """Remove the orders that have expired (every other action does this too).
 
         Returns:
-            A :class:`Done` for each, the earliest first.
+            A :class:`Done` for each order, the earliest expiry first.
         """
         return self._expire(now_ns) + self._level_changes()
 
@@ -204,7 +203,7 @@ class Engine:
         return [change for side in self._sides.values() for change in side.take_changes()]
 
     def _invalid_reason(self, order: EngineOrder, now_ns: int) -> RejectReason | None:
-        """What is wrong with an order whatever the book is like."""
+        """Return why an order is invalid, independently of the other side of the book."""
         if order.order_id in self._resting:
             return "DUPLICATE_ORDER"
         if min(_budget(OrderState(order))) <= 0:
@@ -218,7 +217,7 @@ class Engine:
         return None
 
     def _plan(self, state: OrderState) -> _Plan:
-        """What an order would trade now."""
+        """Return what an order would trade now."""
         order = state.order
         worst = order.details.limit_price if isinstance(order.details, LimitOrderDetails) else None
         opposite = self._sides[Side.SELL if order.side is Side.BUY else Side.BUY]
@@ -238,12 +237,12 @@ class Engine:
             base -= quantity
             quote -= quantity * price
             if quantity < maker.remaining:
-                break  # a later order, at a lower price, must not be reached past this one
+                break  # an order at a later price must not trade before this one is filled
         complete = bool(trades) and quote < price if order.by_amount else not base
         return _Plan(trades, complete, meets_itself)
 
     def _carry_out(self, taker: OrderState, plan: _Plan, events: list[Event]) -> None:
-        """Trade as planned; then the order rests or is done."""
+        """Trade as planned; then put the rest of the order into the book, or end it."""
         for resting, quantity in plan.trades:
             price = resting.order.limit.limit_price
             taker = taker.after_trade(price, quantity)
@@ -279,7 +278,7 @@ class Engine:
         self._carry_out(replaced, plan, events)
 
     def _put(self, state: OrderState) -> None:
-        """Have a resting order, new or known, as it is now."""
+        """Store the state of a resting order, new or known."""
         order = state.order
         if order.order_id not in self._resting and isinstance(order.limit.time_in_force, GTD):
             bisect.insort(self._expiries, (order.limit.time_in_force.timestamp_ns, order.order_id))
@@ -287,7 +286,7 @@ class Engine:
         self._sides[order.side].put(state)
 
     def _remove(self, state: OrderState) -> None:
-        """Have a resting order no longer."""
+        """Remove a resting order."""
         order = self._resting.pop(state.order_id)
         self._sides[order.side].remove(state)
         if isinstance(order.limit.time_in_force, GTD):
@@ -299,7 +298,7 @@ _NOTHING: Final = _Plan([], complete=False, meets_itself=False)
 
 
 def _budget(state: OrderState) -> tuple[int, int]:
-    """How much an order may still trade: the base quantity, and the quote amount."""
+    """Return how much an order may still trade: the base quantity, and the quote amount."""
     details = state.order.details
     if isinstance(details, LimitOrderDetails):
         return state.remaining, _UNLIMITED
@@ -314,7 +313,7 @@ def _budget(state: OrderState) -> tuple[int, int]:
 
 
 def _refusal_reason(order: EngineOrder, plan: _Plan) -> RejectReason | None:
-    """Why an order may not do what it would do now."""
+    """Return why an order with this plan is refused; None if it is not."""
     if order.fill_or_kill and not plan.complete:
         return "SELF_TRADE_PREVENTED" if plan.meets_itself else "FOK_NOT_FILLABLE"
     if order.post_only and (plan.trades or plan.meets_itself):

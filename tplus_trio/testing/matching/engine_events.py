@@ -1,4 +1,4 @@
-"""What goes into the matching engine, and what comes out: orders and events.
+"""The input and output of the matching engine: orders and events.
 
 Prices and quantities are integers in the book's units; an amount is price times quantity.
 """
@@ -26,10 +26,10 @@ __all__ = [
     "Replaced",
 ]
 
-#: Why an order is gone, in the words of the order feed.
+#: Why an order is no longer in the book, in the words of the order feed.
 DoneReason: TypeAlias = Literal["Completed", "Canceled", "Expired", "SelfTradePrevented"]
 
-#: Why an action was refused, and nothing changed, in the manner of the exchange's error codes.
+#: Why an action was refused without changing anything, as an error code of the service.
 RejectReason: TypeAlias = Literal[
     "DUPLICATE_ORDER",
     "FOK_NOT_FILLABLE",
@@ -44,7 +44,7 @@ RejectReason: TypeAlias = Literal[
 
 @attrs.frozen
 class EngineOrder:
-    """An order's terms. A replacement or an amendment makes a new one of the same id."""
+    """An order's terms. A replacement or an amendment makes a new object with the same id."""
 
     order_id: str
     user_id: str
@@ -53,10 +53,10 @@ class EngineOrder:
 
     @property
     def limit(self) -> LimitOrderDetails:
-        """The terms of a limit order, which every resting order is.
+        """The terms of a limit order; every resting order is one.
 
         Raises:
-            TypeError: It is a market order.
+            TypeError: The order is a market order.
         """
         if not isinstance(self.details, LimitOrderDetails):
             raise TypeError(f"order {self.order_id} is a market order")
@@ -64,18 +64,18 @@ class EngineOrder:
 
     @property
     def by_amount(self) -> bool:
-        """Whether its size is a quote amount; only a market order's can be."""
+        """Whether its size is a quote amount; only a market order's size can be."""
         return isinstance(self.details, MarketOrderDetails) and self.details.quantity.quote_asset is not None
 
     @property
     def may_rest(self) -> bool:
-        """Whether what does not trade at once waits in the book."""
+        """Whether the part that does not trade immediately rests in the book."""
         details = self.details
         return isinstance(details, LimitOrderDetails) and isinstance(details.time_in_force, GTC | GTD)
 
     @property
     def post_only(self) -> bool:
-        """Whether it must not trade at once."""
+        """Whether it must not trade immediately."""
         details = self.details
         return (
             isinstance(details, LimitOrderDetails)
@@ -85,7 +85,7 @@ class EngineOrder:
 
     @property
     def fill_or_kill(self) -> bool:
-        """Whether it must trade whole at once, or not at all."""
+        """Whether it must trade completely and immediately, or not at all."""
         details = self.details
         if isinstance(details, MarketOrderDetails):
             return details.fill_or_kill
@@ -94,7 +94,7 @@ class EngineOrder:
 
 @attrs.frozen
 class OrderState:
-    """An order and what has become of it so far."""
+    """An order and how much of it has traded."""
 
     order: EngineOrder
     #: The base quantity traded.
@@ -113,20 +113,20 @@ class OrderState:
         return self.order.limit.quantity - self.filled
 
     def after_trade(self, price: int, quantity: int) -> OrderState:
-        """The state that a trade leaves."""
+        """Return the state after a trade."""
         return OrderState(self.order, self.filled + quantity, self.amount + price * quantity)
 
 
 @attrs.frozen
 class Accepted:
-    """An order came in, and was not refused."""
+    """The engine accepted an order."""
 
     order: EngineOrder
 
 
 @attrs.frozen
 class Rejected:
-    """An action was refused: nothing traded, nothing changed."""
+    """The engine refused an action; nothing traded and nothing changed."""
 
     order_id: str
     reason: RejectReason
@@ -134,25 +134,25 @@ class Rejected:
 
 @attrs.frozen
 class Fill:
-    """Two orders traded, at the price of the one that was there first."""
+    """Two orders traded, at the price of the resting one."""
 
     trade_id: int
     price: int
     quantity: int
-    #: The order that rested in the book, as it is after the trade.
+    #: The order that rested in the book, after the trade.
     maker: OrderState
-    #: The order that came, as it is after the trade.
+    #: The incoming order, after the trade.
     taker: OrderState
 
     @property
     def buyer_is_maker(self) -> bool:
-        """Whether the resting order was the one that bought."""
+        """Whether the resting order was the buy order."""
         return self.maker.order.side is Side.BUY
 
 
 @attrs.frozen
 class Done:
-    """An accepted order is gone; what it had not traded by then never will be."""
+    """An accepted order ended; its untraded rest will never trade."""
 
     state: OrderState
     reason: DoneReason
@@ -160,7 +160,7 @@ class Done:
 
 @attrs.frozen
 class Replaced:
-    """An order has new terms, and in general a new place in the queue."""
+    """An order got new terms; in general it lost its place in the queue."""
 
     state: OrderState
 
@@ -174,7 +174,7 @@ class Amended:
 
 @attrs.frozen
 class LevelChanged:
-    """The total that rests at a price is another now; 0 is an empty level."""
+    """The total that rests at a price changed; 0 is an empty level."""
 
     side: Side
     price: int
