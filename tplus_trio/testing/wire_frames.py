@@ -1,4 +1,4 @@
-"""WebSocket frames as a server writes them: unmasked, and here also split, odd or broken on purpose."""
+"""WebSocket frames as a server writes them (unmasked), including fragmented, unusual and illegal ones."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ PONG: Final = 0xA
 
 
 class WireBytes(bytes):
-    """Bytes to be written to a connection as they are, in place of a payload to be framed."""
+    """Bytes that are written to a connection unchanged, instead of a payload that is framed."""
 
     __slots__ = ()
 
 
 def frame(opcode: int, payload: bytes, *, final: bool = True) -> WireBytes:
-    """One frame.
+    """Return one frame.
 
     Args:
-        opcode: What it is (:data:`TEXT`, :data:`PING`, …).
-        payload: What it carries.
-        final: Whether the message ends with it.
+        opcode: The opcode (:data:`TEXT`, :data:`PING`, …), from 0 to 15.
+        payload: The payload.
+        final: Whether it is the last frame of its message.
     """
     first = opcode | (0x80 if final else 0)
     size = len(payload)
@@ -41,17 +41,20 @@ def frame(opcode: int, payload: bytes, *, final: bool = True) -> WireBytes:
 
 
 def text_frame(payload: bytes) -> WireBytes:
-    """A whole text message in one frame."""
+    """Return a whole text message in one frame."""
     return frame(TEXT, payload)
 
 
 def fragmented(payload: bytes, pieces: int = 3, *, ping: bytes | None = b"between") -> WireBytes:
-    """A text message cut into ``pieces`` frames, with a ping between any two of them.
+    """Return a text message in ``pieces`` frames, with a ping between any two of them.
 
     Args:
         payload: The message.
-        pieces: How many frames, at least 1; some are empty where the message is shorter.
-        ping: What each ping carries; None sends no pings.
+        pieces: The number of frames, 1 or more; some are empty if the message is shorter.
+        ping: The payload of each ping; None sends no pings.
+
+    Raises:
+        ValueError: ``pieces`` is less than 1.
     """
     if pieces < 1:
         raise ValueError(f"pieces must be at least 1, got {pieces}")
@@ -66,5 +69,5 @@ def fragmented(payload: bytes, pieces: int = 3, *, ping: bytes | None = b"betwee
 
 
 def on_the_wire(messages: Iterable[bytes]) -> bytes:
-    """The bytes of some messages: payloads become text frames, :class:`WireBytes` stay as they are."""
+    """Return the bytes of some messages: payloads become text frames, :class:`WireBytes` are unchanged."""
     return b"".join([item if isinstance(item, WireBytes) else text_frame(item) for item in messages])

@@ -1,4 +1,4 @@
-"""Who is who: nonces and tokens."""
+"""Accounts: nonces, tokens and sign-ins."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ _MAX_NONCES: Final = 10_000
 
 
 class Accounts:
-    """Nonces and tokens. One token opens every service, as all of them live on one origin here.
+    """Nonces and tokens. One token is valid for every service, because all services share one origin here.
 
     Args:
-        now_ns: The clock.
-        token_ttl: How long a token is good, in seconds.
-        seed: Of the nonces.
+        now_ns: The clock, in nanoseconds since the Unix epoch.
+        token_ttl: The lifetime of a token, in seconds.
+        seed: The seed of the nonces.
     """
 
     def __init__(self, now_ns: Callable[[], int], token_ttl: float, seed: int = 0) -> None:
         #: The clock.
         self.now_ns = now_ns
-        #: How long a new token is good, in seconds.
+        #: The lifetime of a new token, in seconds.
         self.token_ttl = token_ttl
-        #: How many tokens were handed out.
+        #: The number of tokens issued.
         self.sign_ins: int = 0
         self._random = random.Random(seed)
         self._nonces: dict[str, str] = {}
         self._tokens: dict[str, tuple[str, int]] = {}
-        #: The user of each revoked token, and the code that its feeds are closed with.
+        #: The user of each revoked token, and the close code of its feeds.
         self._revoked: dict[str, tuple[str, int]] = {}
 
     def new_nonce(self, public_key: str) -> str:
-        """A nonce for one sign-in of one user."""
+        """Return a nonce for one sign-in of one user."""
         if not is_public_key(public_key):
             raise error(400, "INVALID_PUBLIC_KEY", "a public key is 64 lower-case hex digits")
         nonce = str(self._random.randrange(10**17, 10**18))
@@ -48,7 +48,7 @@ class Accounts:
         return nonce
 
     def sign_in(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Take a signed nonce, which is then spent, and hand out a token."""
+        """Check a signed nonce, which is then used up, and return a token and its expiry."""
         user, nonce = body.get("user_id"), body.get("nonce")
         if not isinstance(user, str) or not isinstance(nonce, str):
             raise error(400, "INVALID_REQUEST", "user_id and nonce must be strings")
@@ -63,10 +63,10 @@ class Accounts:
         return {"token": token, "expiry_ns": expiry_ns}
 
     def user_of(self, headers: Mapping[str, str]) -> str | None:
-        """Whose token a request carries; None without one.
+        """Return the user whose token a request carries; None if it carries none.
 
         Raises:
-            Rejection: (401) The token is unknown, expired, or not the named user's.
+            Rejection: (401) The token is unknown, expired, or another user's.
         """
         authorization = headers.get("authorization")
         if authorization is None:
@@ -81,15 +81,15 @@ class Accounts:
         return user
 
     def expire_all(self) -> None:
-        """Make every token that was handed out useless."""
+        """Make every issued token invalid."""
         self._tokens.clear()
         self._revoked.clear()
 
     def revoke_all(self, code: int) -> None:
-        """Make every token useless for requests; a handshake with one is answered 101, then closed with ``code``."""
+        """Make every token invalid for requests; a handshake with one is answered 101, then closed with ``code``."""
         self._revoked.update({token: (user, code) for token, (user, _) in self._tokens.items()})
         self._tokens.clear()
 
     def revoked(self, headers: Mapping[str, str]) -> tuple[str, int] | None:
-        """The user and close code of a revoked token; None if the request carries no such token."""
+        """Return the user and close code of a revoked token; None if the request carries none."""
         return self._revoked.get(headers.get("authorization", "").partition(" ")[2])

@@ -20,7 +20,7 @@ _MONDAY: Final = 4 * _DAY
 
 
 def _width_ns(interval: Interval) -> int:
-    """An interval's width; not for a month, which has none."""
+    """Return an interval's width; a month has no fixed width and is not accepted."""
     text = interval.value
     if text.isdigit():
         return int(text) * 60 * _SECOND
@@ -29,7 +29,7 @@ def _width_ns(interval: Interval) -> int:
 
 
 def bounds_ns(interval: Interval, timestamp_ns: int) -> tuple[int, int]:
-    """When the candle that a moment falls into opens and closes."""
+    """Return when the candle that contains a time opens and closes."""
     if interval is Interval.MONTH_1:
         moment = dt.datetime.fromtimestamp(timestamp_ns // _SECOND, tz=dt.UTC)
         opened = moment.replace(day=1, hour=0, minute=0, second=0)
@@ -42,10 +42,10 @@ def bounds_ns(interval: Interval, timestamp_ns: int) -> tuple[int, int]:
 
 
 class Candles:
-    """The candles of one market, of every width; a width costs nothing until it is asked for.
+    """The candles of one market, of every interval. An interval costs nothing until it is first read.
 
     Args:
-        trades: The market's trades, oldest first; what is added to them is told to :meth:`add`.
+        trades: The market's trades, oldest first; call :meth:`add` for each trade added later.
     """
 
     def __init__(self, trades: Sequence[Trade]) -> None:
@@ -53,12 +53,12 @@ class Candles:
         self._series: dict[Interval, dict[int, Timebar]] = {}
 
     def add(self, trade: Trade) -> None:
-        """Count a trade in."""
+        """Add a trade to its candles."""
         for interval, bars in self._series.items():
             _count_in(bars, interval, trade)
 
     def change(self, trade: Trade) -> None:
-        """Count a trade's candles anew after its status has changed: one that was rolled back moves no volume."""
+        """Recalculate a trade's candles after its status changed: a trade that is rolled back adds no volume."""
         for interval, bars in self._series.items():
             opened_ns, closed_ns = bounds_ns(interval, trade.timestamp_ns)
             if opened_ns in bars:
@@ -66,15 +66,15 @@ class Candles:
                 bars[opened_ns] = _candle_of(within, opened_ns, closed_ns)
 
     def at(self, timestamp_ns: int, interval: Interval = Interval.MIN_1) -> Timebar:
-        """The candle that a moment falls into.
+        """Return the candle that contains a time.
 
         Raises:
-            KeyError: There was no trade in it.
+            KeyError: It has no trade.
         """
         return self._bars(interval)[bounds_ns(interval, timestamp_ns)[0]]
 
     def newest_first(self, interval: Interval, end_ns: int | None = None) -> list[Timebar]:
-        """All candles that opened at ``end_ns`` or before."""
+        """Return the candles that opened at ``end_ns`` or before, newest first."""
         bars = sorted(self._bars(interval).values(), key=lambda bar: bar.open_timestamp_ns, reverse=True)
         return bars if end_ns is None else [bar for bar in bars if bar.open_timestamp_ns <= end_ns]
 
@@ -89,7 +89,7 @@ class Candles:
 
 
 def _candle_of(trades: Sequence[Trade], opened_ns: int, closed_ns: int) -> Timebar:
-    """The candle of the trades within its time, at least one. Of trades rolled back, the first one's price is left."""
+    """Return the candle of at least one trade. If all are rolled back, the first one's price is the candle's."""
     counted = [trade for trade in trades if trade.status != "Rollbacked"]
     prices = [trade.price for trade in counted or trades[:1]]
     return Timebar(
@@ -112,7 +112,7 @@ def _count_in(bars: dict[int, Timebar], interval: Interval, trade: Trade) -> Non
             del bars[min(bars)]
         return
     price = trade.price
-    first = not bar.volume  # all that was traded before was rolled back
+    first = not bar.volume  # all earlier trades were rolled back
     bars[opened_ns] = Timebar(
         open=price if first else bar.open,
         close=price,
@@ -125,7 +125,7 @@ def _count_in(bars: dict[int, Timebar], interval: Interval, trade: Trade) -> Non
 
 
 def candle_json(bar: Timebar) -> dict[str, Any]:
-    """A candle as it is sent."""
+    """Return a candle as JSON."""
     return {
         "open": number_text(bar.open),
         "high": number_text(bar.high),

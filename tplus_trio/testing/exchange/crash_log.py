@@ -1,4 +1,4 @@
-"""The failures of the embedded exchange itself, and who is to hear of them."""
+"""The unexpected exceptions of the embedded exchange, and how the pytest plugin collects them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ __all__ = ["CrashLog", "watch_crashes"]
 
 
 class CrashLog(list[Exception]):
-    """The crashes of one exchange. Appending one also reports it to the innermost :func:`watch_crashes`."""
+    """The unexpected exceptions of one exchange. Each is also reported to the innermost :func:`watch_crashes`."""
 
     def append(self, crash: Exception) -> None:
-        """Keep a crash, and report it."""
+        """Keep an exception, and report it."""
         super().append(crash)
         if _watches:
             _watches[-1].reports.append((self, crash))
 
 
 class CrashWatch:
-    """The crashes of every exchange of this process since the watch began."""
+    """The unexpected exceptions of all exchanges of this process since the watch began."""
 
     def __init__(self) -> None:
         self.reports: list[tuple[CrashLog, Exception]] = []
 
     def take(self) -> list[Exception]:
-        """The crashes since the last call, without those that a test expected and took out of the exchange's list."""
+        """Return the exceptions since the last call, except those that a test removed from the exchange's list."""
         reports, self.reports = self.reports, []
         return [crash for log, crash in reports if any(kept is crash for kept in log)]
 
@@ -36,9 +36,9 @@ _watches: Final[list[CrashWatch]] = []
 
 @contextmanager
 def watch_crashes() -> Generator[CrashWatch]:
-    """Collect crashes while the body runs, whichever exchange they happen in.
+    """Collect the unexpected exceptions of all exchanges while the body runs.
 
-    An inner watch takes the reports from the outer one: a test run that is started inside a test is not that test's.
+    Only the innermost watch gets a report: a test run inside a test must not fail the outer test.
     """
     watch = CrashWatch()
     _watches.append(watch)

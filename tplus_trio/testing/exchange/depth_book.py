@@ -1,4 +1,4 @@
-"""The depth of one market: its levels as exact decimals, and the frames that tell of them."""
+"""The depth of one market: its levels as exact decimals, and its frames and answers."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ __all__ = ["DepthBook", "Level", "encode_diff", "encode_snapshot", "number_text"
 Level: TypeAlias = tuple[Decimal, Decimal]
 
 FIRST_SEQUENCE_NUMBER: Final = 1000
-#: How many changes can be taken back for a stale snapshot.
+#: The number of changes that a stale snapshot can go back.
 _HISTORY: Final = 1024
 
 
 class DepthBook:
-    """A book of price levels with the number of its last change."""
+    """A book of price levels with the sequence number of its last change."""
 
     def __init__(self) -> None:
         self.sequence_number: int = FIRST_SEQUENCE_NUMBER
-        #: Whether nothing was ever loaded or applied.
+        #: Whether the book never changed.
         self.is_new: bool = True
         self._bids: dict[Decimal, Decimal] = {}
         self._asks: dict[Decimal, Decimal] = {}
-        #: For each of the last changes: the number before it, and what its levels were before it.
+        #: For each of the last changes: the sequence number and the levels before it.
         self._undo: deque[tuple[int, list[Level], list[Level]]] = deque(maxlen=_HISTORY)
-        #: When each of them was made, in nanoseconds.
+        #: The time of each of the last changes, in nanoseconds.
         self._times: deque[int] = deque(maxlen=_HISTORY)
 
     def load(self, bids: Iterable[Level], asks: Iterable[Level], sequence_number: int) -> None:
-        """Take a whole book in place of this one."""
+        """Replace the whole book."""
         self._bids, self._asks = dict(bids), dict(asks)
         self.sequence_number = sequence_number
         self.is_new = False
@@ -42,7 +42,7 @@ class DepthBook:
         self._times.clear()
 
     def apply(self, bids: Iterable[Level], asks: Iterable[Level], sequence_number: int, now_ns: int = 0) -> None:
-        """Take the new totals of some levels; 0 removes a level."""
+        """Set the totals of some levels; 0 removes a level."""
         before = (self.sequence_number, _update(self._bids, bids), _update(self._asks, asks))
         self._undo.append(before)
         self._times.append(now_ns)
@@ -50,14 +50,14 @@ class DepthBook:
         self.sequence_number = sequence_number
 
     def changes_since(self, then_ns: int) -> int:
-        """How many of the last changes were made after a time."""
+        """Return how many of the last changes were made after a time."""
         return sum(1 for _ in itertools.takewhile(lambda made_ns: made_ns > then_ns, reversed(self._times)))
 
     def snapshot(self, behind: int = 0) -> OrderBook:
-        """The book, best prices first.
+        """Return the book, best prices first.
 
         Args:
-            behind: How many changes ago; the oldest one still known where that is too far back.
+            behind: The number of changes to go back; the oldest known state if there are fewer.
         """
         bids, asks, number = self._bids, self._asks, self.sequence_number
         if behind > 0 and self._undo:
@@ -73,7 +73,7 @@ class DepthBook:
         )
 
     def best(self) -> tuple[Level | None, Level | None]:
-        """The best bid and the best ask, None where a side is empty."""
+        """Return the best bid and the best ask; None for an empty side."""
         return (
             max(self._bids.items(), default=None),
             min(self._asks.items(), default=None),
@@ -81,7 +81,7 @@ class DepthBook:
 
 
 def _update(side: dict[Decimal, Decimal], levels: Iterable[Level]) -> list[Level]:
-    """Write levels into a side, and give back what would undo it."""
+    """Write levels into a side, and return the levels that undo it."""
     undo: list[Level] = []
     for price, quantity in levels:
         undo.append((price, side.get(price, Decimal(0))))
@@ -94,7 +94,7 @@ def _update(side: dict[Decimal, Decimal], levels: Iterable[Level]) -> list[Level
 
 
 def number_text(value: Decimal) -> str:
-    """A decimal in plain digits, which is also a JSON number."""
+    """Return a decimal in digits without an exponent, which is also a JSON number."""
     return format(value, "f")
 
 
@@ -103,14 +103,14 @@ def _levels_text(levels: Iterable[Level]) -> str:
 
 
 def encode_diff(bids: Iterable[Level], asks: Iterable[Level], sequence_number: int) -> bytes:
-    """A frame of ``/marketdepth/diff/{asset}``."""
+    """Return a frame of ``/marketdepth/diff/{asset}``."""
     return (
         f'{{"bids":[{_levels_text(bids)}],"asks":[{_levels_text(asks)}],"sequence_number":{sequence_number}}}'
     ).encode()
 
 
 def encode_snapshot(book: OrderBook) -> bytes:
-    """The body of ``GET /marketdepth/{asset}``."""
+    """Return the body of ``GET /marketdepth/{asset}``."""
     return (
         f'{{"asks":[{_levels_text(book.asks)}],"bids":[{_levels_text(book.bids)}],'
         f'"sequence_number":{book.sequence_number}}}'

@@ -1,4 +1,4 @@
-"""Feeds: who listens to which path, and what is waiting to be sent to them."""
+"""Feeds: the subscriptions to each path, and the messages that wait for each subscription."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import trio
 
 __all__ = ["Subscription"]
 
-#: A subscriber this far behind is closed rather than waited for.
+#: A subscription with this many waiting messages is closed.
 MAX_BACKLOG: Final = 200_000
 TRY_AGAIN_LATER: Final = 1013
 GOING_AWAY: Final = 1001
@@ -20,21 +20,22 @@ GOING_AWAY: Final = 1001
 
 @attrs.define(eq=False)
 class Subscription:
-    """One listener on one path.
+    """One subscription to one path.
 
-    Messages wait here in order until :meth:`take` fetches them. Whoever fetches them sets :attr:`on_ready`,
-    which is called (from the task that published) when there is something new, or the subscription was
-    closed.
+    Messages wait here in order until :meth:`take` fetches them. The server sets :attr:`on_ready`, which is called, in
+    the task that publishes, when a message was added or the subscription was closed.
+
+    The attributes are the server's view of one WebSocket; each is set by another part of the exchange.
 
     Attributes:
-        path: What it listens to.
-        user: Whose token it was opened with, None for nobody's.
+        path: The feed's path.
+        user: The public key of the user whose token opened it; None without a token.
         on_ready: Called without arguments on every change.
-        on_message: Called with each message that the client sends, where the feed takes any.
-        subprotocol: What the handshake's answer names, if anything.
-        close_code: Once closed: the code for the close frame.
-        close_reason: Once closed: the reason for the close frame.
-        stalled_until: Until when, on trio's clock, what waits is kept back; infinite while nothing is.
+        on_message: Called with each message of the client; None if the feed ignores them.
+        subprotocol: The subprotocol in the handshake's answer; None is none.
+        close_code: After closing, the code of the close frame.
+        close_reason: After closing, the text of the close frame.
+        stalled_until: The time, on trio's clock, until which messages are held back; infinite if they are not.
     """
 
     path: str
@@ -51,16 +52,16 @@ class Subscription:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more will come, apart from what waits already."""
+        """Whether the subscription is closed; waiting messages can still be fetched."""
         return self._closed
 
     @property
     def backlog(self) -> int:
-        """How many messages wait."""
+        """The number of waiting messages."""
         return len(self._messages)
 
     def push(self, message: bytes) -> None:
-        """Add a message: a text's UTF-8, or :class:`~.frames.WireBytes` to be sent as they are."""
+        """Add a message: the UTF-8 of a text, or :class:`~tplus_trio.testing.wire_frames.WireBytes`, sent unchanged."""
         if self._closed:
             return
         if len(self._messages) >= MAX_BACKLOG:
@@ -72,7 +73,7 @@ class Subscription:
             self.on_ready()
 
     def take(self, limit: int | None = None) -> list[bytes]:
-        """Fetch what waits, oldest first, at most ``limit`` messages; nothing while the feed is stalled."""
+        """Fetch the waiting messages, oldest first, at most ``limit``; none while the feed is stalled."""
         if self.stalled_until < inf:
             if trio.current_time() < self.stalled_until:
                 return []
@@ -81,7 +82,7 @@ class Subscription:
         return [self._messages.popleft() for _ in range(count)]
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Stop listening; what waits can still be fetched. Closing twice does nothing."""
+        """Close the subscription; waiting messages can still be fetched. Closing twice does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -97,14 +98,14 @@ class Hub:
 
     def __init__(self) -> None:
         self._by_path: dict[str, list[Subscription]] = {}
-        #: Until when which paths are stalled, by prefix.
+        #: The end of each stall, by the prefix of its paths.
         self._stalls: dict[str, float] = {}
 
     def __len__(self) -> int:
         return sum(len(listeners) for listeners in self._by_path.values())
 
     def add(self, subscription: Subscription) -> Subscription:
-        """Let ``subscription`` hear what is published on its path from now on."""
+        """Add a subscription, which gets the messages published on its path from now on."""
         subscription._hub = self
         until = max(
             (until for prefix, until in self._stalls.items() if subscription.path.startswith(prefix)), default=-inf
@@ -115,7 +116,7 @@ class Hub:
         return subscription
 
     def remove(self, subscription: Subscription) -> None:
-        """Forget ``subscription``."""
+        """Remove a subscription."""
         listeners = self._by_path.get(subscription.path, [])
         if subscription in listeners:
             listeners.remove(subscription)
@@ -123,21 +124,21 @@ class Hub:
                 del self._by_path[subscription.path]
 
     def listens(self, path: str) -> bool:
-        """Whether anyone listens on ``path``."""
+        """Return whether ``path`` has a subscription."""
         return path in self._by_path
 
     def publish(self, path: str, message: bytes, *, user: str | None = None) -> None:
-        """Send ``message`` to everyone on ``path``, or to one user's listeners there."""
+        """Send ``message`` to all subscriptions to ``path``, or to those of one user."""
         for subscription in tuple(self._by_path.get(path, ())):
             if user is None or subscription.user == user:
                 subscription.push(message)
 
     def matching(self, prefix: str = "") -> list[Subscription]:
-        """The subscriptions whose path begins with ``prefix``."""
+        """Return the subscriptions whose path begins with ``prefix``."""
         return [s for path, listeners in self._by_path.items() if path.startswith(prefix) for s in listeners]
 
     def stall(self, prefix: str, seconds: float) -> None:
-        """Keep back what is published on paths that begin with ``prefix``."""
+        """Hold back messages on paths that begin with ``prefix``, for ``seconds`` of trio's clock."""
         self._stalls[prefix] = until = trio.current_time() + seconds
         for subscription in self.matching(prefix):
             subscription.stalled_until = until
@@ -145,7 +146,7 @@ class Hub:
                 subscription.on_ready()
 
     def end_stalls(self) -> None:
-        """Send what is kept back, and keep nothing back any more."""
+        """End all stalls, and send the messages that they held back."""
         self._stalls.clear()
         for subscription in self.matching():
             if subscription.stalled_until < inf:
@@ -155,5 +156,5 @@ class Hub:
 
     @property
     def backlog(self) -> int:
-        """How many messages wait for the slowest subscriber."""
+        """The number of messages that wait in the slowest subscription."""
         return max((s.backlog for listeners in self._by_path.values() for s in listeners), default=0)

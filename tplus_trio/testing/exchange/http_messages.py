@@ -1,4 +1,4 @@
-"""Requests and answers as the exchange sees them: HTTP without its bytes."""
+"""Requests and answers of the exchange: HTTP messages without their encoding."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Request:
     """An HTTP request.
 
     Attributes:
-        method: In capitals.
-        target: Path and query, as sent.
-        headers: Names in lower case; of a header sent twice, the last.
-        body: All of it.
+        method: The method, in capitals.
+        target: The path and query, as sent.
+        headers: The headers, with names in lower case; if a header is repeated, the last one.
+        body: The whole body.
     """
 
     method: str
@@ -32,35 +32,35 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The target's path, unquoted, without a slash at the end."""
+        """The target's path, unquoted, without a trailing slash."""
         return clean_path(self.target)
 
     @property
     def query(self) -> dict[str, str]:
-        """The target's query; of a name given twice, the last."""
+        """The target's query; if a name is repeated, the last value."""
         return dict(parse_qsl(_split(self.target).query, keep_blank_values=True))
 
 
 def as_object(value: object) -> dict[str, Any]:
-    """``value`` if it is a JSON object, and an empty one otherwise."""
+    """Return ``value`` if it is a JSON object, otherwise an empty one."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def as_list(value: object) -> list[Any]:
-    """``value`` if it is a JSON array, and an empty one otherwise."""
+    """Return ``value`` if it is a JSON array, otherwise an empty one."""
     return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]  # of anything
 
 
 def _split(target: str) -> SplitResult:
-    """The parts of a request target, which whoever connects may choose."""
+    """Return the parts of a request target, which may be any text that a client sends."""
     try:
         return urlsplit(target)
-    except ValueError:  # not even an address in brackets
+    except ValueError:  # an illegal address in brackets
         return SplitResult("", "", target, "", "")
 
 
 def clean_path(target: str) -> str:
-    """The path of a request target, unquoted, without query, and without a slash at the end."""
+    """Return the path of a request target, unquoted, without query and trailing slash."""
     return unquote(_split(target).path).rstrip("/") or "/"
 
 
@@ -71,8 +71,8 @@ class Response:
     Attributes:
         status: The status code.
         body: The body.
-        headers: Pairs of name and value; the length is added by whoever sends it.
-        delay: Seconds that whoever sends it waits first.
+        headers: Pairs of name and value; the server adds the length.
+        delay: The seconds that the server waits before it sends the answer, 0 or more.
     """
 
     status: int
@@ -82,7 +82,11 @@ class Response:
 
 
 class Rejection(Exception):
-    """A request or a handshake that is refused; carries the answer."""
+    """A request or a handshake was refused.
+
+    Attributes:
+        response: The answer.
+    """
 
     def __init__(self, response: Response) -> None:
         super().__init__(response)
@@ -90,7 +94,7 @@ class Rejection(Exception):
 
     @property
     def error(self) -> dict[str, Any]:
-        """The envelope's content: code, message and whatever else."""
+        """The error in the answer: its code, message and other fields."""
         try:
             body = json.loads(self.response.body)
         except ValueError:
@@ -99,7 +103,7 @@ class Rejection(Exception):
 
 
 def json_response(value: Any, status: int = 200) -> Response:
-    """An answer with a JSON body."""
+    """Return an answer with a JSON body."""
     return Response(status, json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
 
 
@@ -112,15 +116,15 @@ def error(
     retryable: bool | None = None,
     retry_after: float | None = None,
 ) -> Rejection:
-    """A refusal in the service's envelope, ready to be raised.
+    """Return a refusal with the service's error object, to be raised.
 
     Args:
         status: The HTTP status code.
-        code: The service's own code.
-        message: What is wrong, for a human.
-        details: Whatever belongs to it.
-        retryable: Whether the same request may succeed later.
-        retry_after: Seconds, sent as ``Retry-After``.
+        code: The service's error code.
+        message: What is wrong, for a reader.
+        details: Further fields; None is none.
+        retryable: Whether the same request may succeed later; None leaves the field out.
+        retry_after: Seconds for a ``Retry-After`` header; None sends no header.
     """
     fields: dict[str, Any] = {"code": code, "message": message}
     if details is not None:

@@ -1,4 +1,4 @@
-"""A market's last day in numbers."""
+"""The ticker of a market: its best prices, and the statistics of its last day."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def ticker_json(
     best: tuple[Level | None, Level | None],
     now_ns: int,
 ) -> dict[str, Any]:
-    """A ticker as it is sent.
+    """Return a ticker as JSON.
 
     Args:
-        asset: Whose ticker.
+        asset: The market.
         trades: All its trades, oldest first; the day ends with the last of them.
         best: The best bid and ask.
-        now_ns: When it is sent, where there was no trade.
+        now_ns: The ticker's time if there is no trade, in nanoseconds.
     """
     bid, ask = (
         None if level is None else {"price": number_text(level[0]), "size": number_text(level[1])} for level in best

@@ -1,4 +1,4 @@
-"""Positions: what a user's trades in each market have added up to."""
+"""Positions: the sums of a user's trades in each market."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Sums:
     last_price: Decimal = _NOTHING
 
     def add(self, trade: UserTrade) -> None:
-        """Count a trade: one that adds to the position moves its entry price, one that reduces it does not."""
+        """Add a trade. If it increases the position, the entry price moves; if it reduces it, it does not."""
         amount = trade.price * trade.quantity
         change = trade.quantity if trade.is_buyer else -trade.quantity
         if trade.is_buyer:
@@ -42,7 +42,7 @@ class _Sums:
         if not self.size:
             self.entry_price = None
         elif before * change < 0:
-            if before * self.size < 0:  # it was turned around
+            if before * self.size < 0:  # the position changed sides
                 self.entry_price = trade.price
         else:
             held = (self.entry_price or _NOTHING) * abs(before)
@@ -51,14 +51,14 @@ class _Sums:
 
 
 def positions_json(trades: Iterable[UserTrade], asset: str | None = None) -> list[dict[str, Any]]:
-    """The open positions that trades lead to, one for each market and sub-account.
+    """Return the open positions of a user's trades, one for each market and sub-account.
 
-    Credits and liabilities are the sums of what was received and given, in base and in quote units. Trades rolled back
-    do not count. Margin is not modelled.
+    Credits and liabilities are the sums received and given, in base and in quote units. Trades that are rolled back do
+    not count. Margin is not modelled.
 
     Args:
         trades: A user's trades, oldest first.
-        asset: Of one market only.
+        asset: The market; None is all markets.
     """
     sums: dict[tuple[AssetIdentifier, int], _Sums] = {}
     for trade in trades:
@@ -68,7 +68,7 @@ def positions_json(trades: Iterable[UserTrade], asset: str | None = None) -> lis
 
 
 def basis_json(position: Mapping[str, Any]) -> dict[str, Any]:
-    """What a position was entered at, of one as it is answered."""
+    """Return the cost basis of a position, which is given as JSON."""
     entry = position["entry_price"]
     return {
         "sub_account": position["sub_account_index"],

@@ -1,4 +1,4 @@
-"""The tape deck: lets a tape speak for some of the exchange's feeds, and keeps what it says."""
+"""The replay player: publishes the entries of tapes on the exchange's feeds, and keeps their state."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ __all__ = ["ReplayPlayer"]
 _DEPTH: Final = "/marketdepth/"
 _DEPTH_FEED: Final = "/marketdepth/diff/"
 _TRADES: Final = "/trades"
-#: What reading a frame that is not what it should be can raise; a tape may hold some, and they are sent too.
+#: The exceptions that reading a bad frame can raise. A tape may hold bad frames, and they are sent too.
 _BAD_FRAME: Final = (ArithmeticError, LookupError, TypeError, ValueError)
 
 
 class ReplayPlayer:
-    """Plays tape entries on a venue.
+    """Plays tape entries on the exchange's markets.
 
-    The feeds on a tape are the tape's alone: what the exchange itself would publish there is dropped. A taped
-    market's depth is the recorded snapshot with every change that was played; taped trades are history like
-    any other.
+    Only the tape publishes on its feeds: messages of the exchange itself are dropped there. The depth of a taped market
+    is the recorded snapshot with every change played so far. Taped trades are recorded like other trades.
     """
 
     def __init__(self, market_state: MarketState) -> None:
@@ -37,11 +36,11 @@ class ReplayPlayer:
         self._seen: set[tuple[str, int]] = set()
 
     def has(self, tape: Tape) -> bool:
-        """Whether a tape was loaded."""
+        """Return whether a tape was loaded."""
         return any(tape is loaded for loaded in self._loaded)
 
     def load(self, tape: Tape) -> None:
-        """Take a tape in: its markets are listed, the first answer of each path is answered from now on."""
+        """Load a tape: list its markets, and serve the first answer of each path from now on."""
         self._loaded.append(tape)
         self._market_state.taped_feeds |= tape.feeds
         first: dict[str, TapeAnswer] = {}
@@ -55,7 +54,7 @@ class ReplayPlayer:
                 self._market_state.add_market(AssetIdentifier(path.removeprefix(_DEPTH_FEED)))
 
     def play(self, entry: TapeEntry) -> None:
-        """Let one entry happen now: a frame is sent as it was recorded, an answer is answered from now on."""
+        """Play one entry now: send a frame as it was recorded, or serve an answer from now on."""
         if isinstance(entry, TapeAnswer):
             self._play_answer(entry)
             return
@@ -113,7 +112,7 @@ class ReplayPlayer:
 
 
 def _decode(text: str) -> Any:
-    """The JSON value of a text, with exact numbers; None where it is none: a tape may hold bad frames too."""
+    """Return the JSON value of a text, with exact numbers; None if it is not JSON, as in a bad frame."""
     try:
         return json.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError):
@@ -129,7 +128,7 @@ def _levels(value: object) -> list[Level]:
 
 
 def _decimals(levels: Iterable[Level]) -> tuple[int, int]:
-    """How many digits a market's prices and quantities need, to judge by some of them."""
+    """Return the decimals of a market's prices and quantities, derived from some of its levels."""
     prices, quantities = 2, 3
     for price, quantity in levels:
         prices = max(prices, _places(price))

@@ -1,4 +1,4 @@
-"""Signatures, checked for real, over texts put together here and not by the client under test."""
+"""Verification of signatures. The signed texts are built here, not by the client under test."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _UNSIGNED: Final = str.maketrans("", "", " \r\n")
 
 
 def is_public_key(text: str) -> bool:
-    """Whether ``text`` is a public key as the service writes them."""
+    """Return whether ``text`` is a public key: 64 lower-case hex digits."""
     return _PUBLIC_KEY.fullmatch(text) is not None
 
 
 def signature_is_good(public_key: str, text: str, signature: object) -> bool:
-    """Whether a signature (a list of 64 ints) is ``public_key``'s, over ``text`` less spaces, CR and LF."""
+    """Return whether a signature (64 integers) is ``public_key``'s, over ``text`` without spaces, CR and LF."""
     if not is_public_key(public_key) or not isinstance(signature, list):
         return False
     try:
@@ -36,7 +36,7 @@ def signature_is_good(public_key: str, text: str, signature: object) -> bool:
 
 
 class _Tagged(dict[str, Any]):
-    """A shape of which only the one key that is there is written."""
+    """A shape with one key for each variant; only the variant that is present is written."""
 
 
 _TRIGGER: Final = _Tagged(PriceAbove={"price": None}, PriceBelow={"price": None})
@@ -92,7 +92,7 @@ _CANCEL: Final[dict[str, Any]] = {
 
 
 def _in_order(value: object, shape: dict[str, Any] | None) -> object:
-    """``value`` with its keys in the protocol's order, whatever order they came in."""
+    """Return ``value`` with its keys in the protocol's order."""
     if shape is None or not isinstance(value, dict):
         return value
     fields = as_object(cast("object", value))
@@ -105,15 +105,15 @@ def _signed_text(value: object, shape: dict[str, Any]) -> str:
 
 
 def order_text(order: Mapping[str, Any]) -> str:
-    """What the signature of a new order is over."""
+    """Return the text that the signature of a new order covers."""
     return _signed_text(order, _ORDER)
 
 
 def replace_text(request: Mapping[str, Any]) -> str:
-    """What the signature of a replacement is over."""
+    """Return the text that the signature of a replacement covers."""
     return _signed_text(request, _REPLACE)
 
 
 def cancel_text(cancel: Mapping[str, Any]) -> str:
-    """What the signature of a cancellation is over."""
+    """Return the text that the signature of a cancellation covers."""
     return _signed_text(cancel, _CANCEL)

@@ -1,4 +1,4 @@
-"""What was recorded when: trades, the states that they had, and the numbers that they got."""
+"""The history of trades: their ids, and their states over time."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["Revisions", "TradeIds", "append_bounded"]
 
 T = TypeVar("T")
 
-#: A history keeps at least so many items, and at most twice as many.
+#: A history keeps at least this number of items, and at most twice as many.
 MIN_HISTORY: Final = 100_000
 
 
 def append_bounded(history: list[T], item: T) -> None:
-    """Add to a history, which forgets its oldest part now and then."""
+    """Append to a history, and drop its older half when it is full."""
     history.append(item)
     if len(history) > 2 * MIN_HISTORY:
         del history[:-MIN_HISTORY]
 
 
 class TradeIds:
-    """Numbers for trades: counted through all markets, and past those that a tape brings."""
+    """Trade ids: counted over all markets, and above the ids of tapes."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -36,7 +36,7 @@ class TradeIds:
         return self._last
 
     def skip_used(self, used: int) -> None:
-        """Never give out this number or a lower one."""
+        """Never return this id or a lower one."""
         self._last = max(self._last, used)
 
     def restart(self) -> None:
@@ -45,21 +45,21 @@ class TradeIds:
 
 
 class Revisions:
-    """Every state that each trade had, in the order in which the exchange recorded them."""
+    """Every state that each trade had, in the order of recording."""
 
     def __init__(self) -> None:
         self._changes: list[tuple[int, Trade | None, Trade]] = []
 
     def add(self, now_ns: int, before: Trade | None, after: Trade) -> None:
-        """Record a new trade, or another state of one."""
+        """Record a new trade (``before`` is None), or another state of one."""
         append_bounded(self._changes, (now_ns, before, after))
 
     def since(self, start: int) -> list[tuple[int, Trade]]:
-        """When each state from the ``start``-th on was recorded, in nanoseconds, and the state."""
+        """Return each state from the ``start``-th on, with its time of recording in nanoseconds."""
         return [(now_ns, after) for now_ns, _, after in self._changes[start:]]
 
     def as_of(self, trades: Sequence[Trade], then_ns: int) -> Sequence[Trade]:
-        """Some of these trades as they were at a time before: later ones are left out, later states taken back."""
+        """Return these trades as they were at an earlier time: without later trades, and without later states."""
         before: dict[int, Trade | None] = {}
         for now_ns, old, new in reversed(self._changes):
             if now_ns <= then_ns:

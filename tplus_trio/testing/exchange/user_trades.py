@@ -1,4 +1,4 @@
-"""The users' own trades, and the positions that they lead to."""
+"""The trades and positions of each user."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["UserTrades", "user_trade_json"]
 
 
 class UserTrades:
-    """Each user's trades, oldest first, and what their feeds say of them."""
+    """Each user's trades, oldest first, and the messages of the user's feeds."""
 
     def __init__(self, market_state: MarketState) -> None:
         self._market_state = market_state
         self.by_user: dict[str, list[UserTrade]] = {}
 
     def of(self, user: str) -> Sequence[UserTrade]:
-        """A user's trades, oldest first."""
+        """Return a user's trades, oldest first."""
         return self.by_user.get(user, ())
 
     def add(self, user: str, trade: UserTrade) -> None:
-        """Record a trade, and tell its user."""
+        """Record a trade, and send it on its user's feeds."""
         append_bounded(self.by_user.setdefault(user, []), trade)
         body = user_trade_json(trade)
         events_path = f"/trades/user/events/{user}"
@@ -39,7 +39,7 @@ class UserTrades:
         self._publish_positions(user)
 
     def change(self, trade: Trade, status: TradeStatus) -> None:
-        """Give the two sides of a trade its new status, and tell their users."""
+        """Change the status of the two sides of a trade, and send them on their users' feeds."""
         for user, trades in self.by_user.items():
             for index in range(len(trades) - 1, -1, -1):
                 if _is_side_of(trades[index], trade):
@@ -54,11 +54,11 @@ class UserTrades:
                     break
 
     def positions(self, user: str, asset: str | None = None) -> list[dict[str, Any]]:
-        """A user's open positions as they are answered, or those in one market."""
+        """Return a user's open positions as JSON, or those in one market."""
         return positions_json(self.of(user), asset)
 
     def position_update(self, user: str) -> dict[str, Any]:
-        """All of a user's positions as the feed tells of them."""
+        """Return a message of the position feed with all positions of a user."""
         return {"user_id": user, "positions": self.positions(user), "timestamp_ns": self._market_state.now_ns()}
 
     def _publish_positions(self, user: str) -> None:
@@ -66,7 +66,7 @@ class UserTrades:
 
 
 def _is_side_of(mine: UserTrade, trade: Trade) -> bool:
-    """Whether a user's trade is one side of a public trade."""
+    """Return whether a user's trade is one side of a public trade."""
     return (mine.asset_id, mine.trade_id, mine.timestamp_ns, mine.price, mine.quantity) == (
         trade.asset_id,
         trade.trade_id,
@@ -77,7 +77,7 @@ def _is_side_of(mine: UserTrade, trade: Trade) -> bool:
 
 
 def user_trade_json(trade: UserTrade) -> dict[str, Any]:
-    """A user's trade as it is sent."""
+    """Return a user's trade as JSON."""
     return {
         "asset_id": trade.asset_id,
         "trade_id": trade.trade_id,

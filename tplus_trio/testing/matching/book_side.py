@@ -31,7 +31,7 @@ class BookSide:
 
     def __init__(self, side: Side) -> None:
         self._side = side
-        # Keys ascend to the best price, because a list changes fastest at its end: a bid's price, an ask's negated price.
+        # A bid's price, or an ask's negated price: the best key is last, where a list changes fastest.
         self._sign = 1 if side is Side.BUY else -1
         self._keys: list[int] = []
         self._levels: dict[int, _Level] = {}

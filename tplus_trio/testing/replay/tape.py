@@ -1,4 +1,4 @@
-"""Tapes: recorded frames and answers, one JSON object a line."""
+"""Tapes: recorded frames and answers, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class TapeFrame:
     """A frame that a feed sent.
 
     Attributes:
-        t_ns: When, in nanoseconds since the Unix epoch, UTC.
-        path: The feed, ``/marketdepth/diff/200``.
-        frame: Its text.
+        t_ns: The time, in nanoseconds since the Unix epoch, UTC.
+        path: The feed's path, such as ``/marketdepth/diff/200``.
+        frame: The frame's text.
     """
 
     t_ns: int
@@ -27,17 +27,17 @@ class TapeFrame:
     frame: str
 
     def line(self) -> str:
-        """The entry as it stands on a tape, without the line's end."""
+        """Return the entry's line of a tape, without the line end."""
         return _line({"t_ns": self.t_ns, "ws": self.path, "frame": self.frame})
 
 
 @attrs.frozen
 class TapeAnswer:
-    """An answer to a ``GET``.
+    """An answer to a ``GET`` request.
 
     Attributes:
-        t_ns: When, in nanoseconds since the Unix epoch, UTC.
-        path: What was asked for, ``/marketdepth/200``.
+        t_ns: The time, in nanoseconds since the Unix epoch, UTC.
+        path: The requested path, such as ``/marketdepth/200``.
         body: The answer's text.
     """
 
@@ -46,7 +46,7 @@ class TapeAnswer:
     body: str
 
     def line(self) -> str:
-        """The entry as it stands on a tape, without the line's end."""
+        """Return the entry's line of a tape, without the line end."""
         return _line({"t_ns": self.t_ns, "get": self.path, "body": self.body})
 
 
@@ -55,10 +55,10 @@ TapeEntry: TypeAlias = TapeFrame | TapeAnswer
 
 @final
 class Tape(Sequence[TapeEntry]):
-    """A recording, in the order of its entries.
+    """A recording: a sequence of its entries.
 
     Args:
-        entries: What is on it.
+        entries: The entries, in order.
     """
 
     def __init__(self, entries: Iterable[TapeEntry]) -> None:
@@ -66,26 +66,32 @@ class Tape(Sequence[TapeEntry]):
 
     @classmethod
     def parse(cls, lines: Iterable[str]) -> Self:
-        """Read a tape's lines; empty ones are passed over.
+        """Read a tape from its lines; empty lines are ignored.
 
         Raises:
-            ValueError: A line is not an entry; the message names it by number.
+            ValueError: A line is not an entry; the message has its number.
         """
         return cls(_read(line, number) for number, line in enumerate(lines, 1) if line.strip())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a tape from a file, blocking meanwhile.
+        """Read a tape from a file. This blocks the thread.
+
+        Args:
+            path: The file, in UTF-8.
 
         Raises:
             OSError: The file cannot be read.
-            ValueError: It is not a tape.
+            ValueError: The file is not a tape.
         """
         with Path(path).open(encoding="utf-8") as file:
             return cls.parse(file)
 
     def save(self, path: str | Path) -> None:
-        """Write the tape to a file, blocking meanwhile.
+        """Write the tape to a file, replacing it. This blocks the thread.
+
+        Args:
+            path: The file; it is written in UTF-8.
 
         Raises:
             OSError: The file cannot be written.
@@ -95,7 +101,7 @@ class Tape(Sequence[TapeEntry]):
 
     @property
     def duration(self) -> float:
-        """Seconds from the first entry to the last."""
+        """The seconds from the first entry to the last; 0 for an empty tape."""
         return (self._entries[-1].t_ns - self._entries[0].t_ns) / 1e9 if self._entries else 0.0
 
     @property
@@ -140,7 +146,7 @@ def _read(line: str, number: int) -> TapeEntry:
 
 
 def _is_legal(t_ns: int, *texts: str) -> bool:
-    """Whether a time is one, and texts can be sent: JSON allows halves of characters, which have no UTF-8 form."""
+    """Return whether a time and texts are legal: JSON allows lone surrogates, which have no UTF-8 form."""
     try:
         "".join(texts).encode()
     except UnicodeEncodeError:

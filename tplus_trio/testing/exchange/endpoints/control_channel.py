@@ -18,14 +18,14 @@ _Act: TypeAlias = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 
 
 class ControlChannel:
-    """One user's channel.
+    """One user's control channel.
 
-    A request is acknowledged, then carried out, then answered; a batch gets one answer per order.
+    A request is acknowledged, then carried out, then answered; a batch gets one answer for each order.
 
     Args:
-        requests: Who carries the requests out.
-        user: Who is signed in.
-        send: Takes each message for the user.
+        requests: Carries out the requests.
+        user: The public key of the user who is signed in.
+        send: Called with each message to the user.
     """
 
     def __init__(self, requests: OrderRequests, user: str, send: Callable[[bytes], object]) -> None:
@@ -44,7 +44,7 @@ class ControlChannel:
         }
 
     def receive(self, message: str | bytes) -> None:
-        """Take a message that the user sent."""
+        """Carry out a message of the user, and send its acknowledgement and answers."""
         try:
             request = json.loads(message)
         except (ValueError, RecursionError):
@@ -82,6 +82,6 @@ class ControlChannel:
 
 
 def _asset_of(request: Mapping[str, Any]) -> object:
-    """The asset that a request names."""
+    """Return the asset that a request names."""
     part = as_object(request.get("order") or request.get("request") or request.get("cancel"))
     return part.get("base_asset", part.get("asset_id"))

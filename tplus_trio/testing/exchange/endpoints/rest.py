@@ -1,4 +1,4 @@
-"""REST: which request goes where, and what the market data service answers."""
+"""REST: the router of requests, and the endpoints of market data."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Call:
 
     Attributes:
         request: The request.
-        arguments: What stood in the path's places.
-        user: Whose token it carries.
-        behind: How many seconds the replica that answers is behind, for market data.
-        shift: How many rows too early a page begins.
+        arguments: The segments of the path in the places of ``*``.
+        user: The public key of the user whose token it carries; None without a token.
+        behind: For market data, the lag in seconds of the replica that answers.
+        shift: The number of rows that a page begins too early.
     """
 
     request: Request
@@ -43,30 +43,30 @@ class Call:
 
     @property
     def signed_in(self) -> str:
-        """The user.
+        """The public key of the user who is signed in.
 
         Raises:
-            Rejection: (401) There is none.
+            Rejection: (401) No user is signed in.
         """
         if self.user is None:
             raise error(401, "UNAUTHORIZED", "sign in first")
         return self.user
 
     def require_self(self, key: str) -> str:
-        """The user, who must be the one that the path names.
+        """Return the user, who must be the one that the path names.
 
         Raises:
-            Rejection: (401) Nobody is signed in; (403) somebody else is.
+            Rejection: (401) No user is signed in; (403) another user is.
         """
         if self.signed_in != key:
             raise error(403, "FORBIDDEN", "this belongs to another user")
         return key
 
     def body(self) -> dict[str, Any]:
-        """The body, a JSON object.
+        """Return the body, a JSON object.
 
         Raises:
-            Rejection: (400) It is not one.
+            Rejection: (400) The body is not a JSON object.
         """
         try:
             value = json.loads(self.request.body)
@@ -84,9 +84,9 @@ class Router:
     """Finds the handler of a request.
 
     Args:
-        venue: Whose tokens and faults count.
-        routes: By method and path, in which ``*`` stands for any one segment. Where two fit, the one added
-            first is it.
+        market_state: The tokens, faults and taped answers.
+        routes: Method, path and handler; ``*`` in a path matches any one segment. If two routes match, the first one is
+            used.
     """
 
     def __init__(self, market_state: MarketState, routes: Sequence[tuple[str, str, Handler]]) -> None:
@@ -94,7 +94,7 @@ class Router:
         self._routes = [(method, pattern.split("/"), handler) for method, pattern, handler in routes]
 
     def handle(self, request: Request) -> Response:
-        """The answer to a request."""
+        """Return the answer to a request."""
         path = request.path
         if path.startswith(f"{GATEWAY_PREFIX}/"):
             path = path.removeprefix(GATEWAY_PREFIX)
@@ -138,10 +138,10 @@ def _match(pattern: Sequence[str], segments: Sequence[str]) -> tuple[str, ...] |
 
 
 def integer(call: Call, name: str, default: int, least: int = 0, most: int = _MAX_INTEGER) -> int:
-    """An integer of the query.
+    """Return an integer of the query.
 
     Raises:
-        Rejection: (400) It is none, or out of bounds.
+        Rejection: (400) The value is not an integer, or is out of range.
     """
     text = call.request.query.get(name)
     if text is None:
@@ -154,12 +154,12 @@ def integer(call: Call, name: str, default: int, least: int = 0, most: int = _MA
 def page_of(
     call: Call, items: Sequence[T], limit: int = DEFAULT_PAGE, *, newest_first: bool = False
 ) -> tuple[list[T], dict[str, Any]]:
-    """The page of ``items`` that the query asks for, and what is to be said about it.
+    """Return the page of ``items`` that the query requests, and the fields that describe the page.
 
     Args:
-        call: Whose query has ``page`` (from 0) and ``limit``.
-        items: What there is.
-        limit: Items per page where the query does not say.
+        call: The call; its query has ``page`` (from 0) and ``limit``.
+        items: All items.
+        limit: The items per page if the query has no ``limit``.
         newest_first: Whether to begin at the end of ``items``.
     """
     page = integer(call, "page", 0, most=10**9)
@@ -183,13 +183,13 @@ def page_of(
 
 
 class MarketData:
-    """Answers what needs no user: sign-in, markets and market data."""
+    """The endpoints that need no user: sign-in, markets and market data."""
 
     def __init__(self, market_state: MarketState) -> None:
         self._market_state = market_state
 
     def routes(self) -> list[tuple[str, str, Handler]]:
-        """What is answered where."""
+        """Return the routes of these endpoints."""
         return [
             ("GET", "/nonce/*", self._nonce),
             ("POST", "/auth", self._sign_in),

@@ -1,4 +1,4 @@
-"""REST: orders, and what belongs to one user."""
+"""REST: the endpoints of orders, and of one user's trades and positions."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ T = TypeVar("T")
 
 
 class OrderRequests:
-    """Reads, checks and carries out the bodies of order requests, wherever they come from."""
+    """Reads, checks and carries out the bodies of order requests, from REST and from the control channel."""
 
     def __init__(self, market_state: MarketState, order_manager: OrderManager) -> None:
         self._market_state = market_state
         self._order_manager = order_manager
 
     def create(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A new, signed order."""
+        """Carry out a new, signed order."""
         order = _object(body, "order")
         order_id = _checked(read_order_id, order.get("order_id"))
         _check_signer(user, order.get("signer"), order_text(order), body.get("signature"), order_id)
@@ -53,7 +53,7 @@ class OrderRequests:
         return self._order_manager.create(listing, user, new)
 
     def cancel(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A signed cancellation."""
+        """Carry out a signed cancellation."""
         cancel = _object(body, "cancel")
         order_id = _checked(read_order_id, cancel.get("order_id"))
         _check_signer(user, cancel.get("signer"), cancel_text(cancel), body.get("signature"), order_id)
@@ -61,7 +61,7 @@ class OrderRequests:
         return self._order_manager.cancel(user, order_id)
 
     def replace(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A signed replacement."""
+        """Carry out a signed replacement."""
         request = _object(body, "request")
         order_id = _checked(read_order_id, request.get("order_id"))
         _check_signer(user, body.get("signer"), replace_text(request), body.get("signature"), order_id)
@@ -78,7 +78,7 @@ class OrderRequests:
         return self._order_manager.replace(user, replacement)
 
     def amend(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A reduction, which needs no signature."""
+        """Carry out an amendment, which needs no signature."""
         request = _object(body, "request")
         order_id = _checked(read_order_id, request.get("order_id"))
         if body.get("user_id") != user:
@@ -100,13 +100,13 @@ class OrderRequests:
         name: str,
         act: Callable[[str, Mapping[str, Any]], dict[str, Any]],
     ) -> list[dict[str, Any]]:
-        """Several requests in one; one that is refused does not stop the others.
+        """Carry out several requests of one body; a refused one does not stop the others.
 
         Args:
-            user: Who asks.
+            user: The user's public key.
             body: The whole body.
-            name: Where in it the requests are: ``orders`` or ``replaces``.
-            act: What carries one of them out.
+            name: The field that holds the requests: ``orders`` or ``replaces``.
+            act: Carries out one of them.
         """
         requests = as_list(body.get(name))
         if not 1 <= len(requests) <= MAX_BATCH:
@@ -125,7 +125,7 @@ class OrderRequests:
         return results
 
     def _listing(self, order: Mapping[str, Any], order_id: str) -> Listing:
-        """The market of an order, whose units the order must know."""
+        """Return the market of an order; the order must name the market's decimals."""
         listing = self._market_state.find(order.get("base_asset"))
         for name in ("book_price_decimals", "book_quantity_decimals"):
             if order.get(name) != getattr(listing.market, name):
@@ -143,7 +143,7 @@ class OrderRequests:
 
 
 def order_id_of(request: object) -> str:
-    """The order id that a request names, ``""`` where there is none."""
+    """Return the order id that a request names; ``""`` if it names none."""
     for name in ("order", "request", "cancel"):
         order_id = as_object(as_object(request).get(name)).get("order_id")
         if isinstance(order_id, str):
@@ -154,7 +154,7 @@ def order_id_of(request: object) -> str:
 def order_routes(
     market_state: MarketState, order_manager: OrderManager, requests: OrderRequests
 ) -> list[tuple[str, str, Handler]]:
-    """Orders, and a user's own history."""
+    """Return the routes of orders, and of a user's trades and positions."""
 
     def one(act: Callable[[str, Mapping[str, Any]], dict[str, Any]]) -> Handler:
         return lambda call: json_response(act(call.signed_in, call.body()))
@@ -212,7 +212,7 @@ def order_routes(
 
 
 def _orders(order_manager: OrderManager, call: Call) -> list[OrderRecord]:
-    """A user's orders that the query asks for, oldest first."""
+    """Return a user's orders that the query requests, oldest first."""
     user = call.require_self(call.arguments[0])
     if not order_manager.knows(user):
         raise error(404, "USER_NOT_FOUND", "this user has not ordered anything yet")
@@ -233,7 +233,7 @@ def _orders(order_manager: OrderManager, call: Call) -> list[OrderRecord]:
 
 
 def _user_trades(trades: Sequence[UserTrade], call: Call, asset: str | None) -> list[UserTrade]:
-    """Those of a user's trades that the query asks for, oldest first."""
+    """Return a user's trades that the query requests, oldest first."""
     query = call.request.query
     side, status = query.get("side", "").lower(), query.get("status", "").lower()
     start, end = integer(call, "start_time", 0), integer(call, "end_time", 2**63 - 1)
@@ -257,7 +257,7 @@ def _object(body: object, name: str) -> dict[str, Any]:
 
 
 def _checked(read: Callable[[Any], T], value: object, order_id: str | None = None) -> T:
-    """``read(value)``, whose complaints become the answer."""
+    """Return ``read(value)``; its ValueError or TypeError becomes the answer."""
     try:
         return read(value)
     except (TypeError, ValueError) as exc:

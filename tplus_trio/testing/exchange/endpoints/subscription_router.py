@@ -1,4 +1,4 @@
-"""The way in to the feeds: which paths there are, and who may listen to them."""
+"""The subscription router: the paths of the feeds, and who may subscribe to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SubscriptionRouter:
         self._market_state = market_state
         self._requests = requests
         self._trades = trades
-        #: The users who may listen to ``/intent/ws``.
+        #: The users who may subscribe to ``/intent/ws``.
         self.market_makers: set[str] = set()
         #: Whether every feed begins with a ``subscriptions`` message.
         self.greets = False
@@ -37,9 +37,8 @@ class SubscriptionRouter:
         """Open a subscription.
 
         Raises:
-            Rejection: (401) The feed needs a user, or the token is not good; (403) it is another user's;
-                (404) there is
-                no such feed or market.
+            Rejection: (401) The feed needs a user, or the token is invalid; (403) the feed is another user's; (404) the
+                feed or its market does not exist.
         """
         path = clean_path(target)
         if path.startswith(f"{GATEWAY_PREFIX}/"):
@@ -69,7 +68,7 @@ class SubscriptionRouter:
         return subscription
 
     def _admit(self, path: str, user: str | None) -> str:
-        """The path in its canonical form, if this user may listen to it."""
+        """Return the path in its canonical form if this user may subscribe to it."""
         if path in _PUBLIC or path in self._market_state.taped_feeds:
             return path
         for prefix in _BY_MARKET:
