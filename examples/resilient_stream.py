@@ -1,4 +1,4 @@
-"""The supervisor at work: what a stream says of itself while its connection comes and goes.
+"""Supervision at work: what a stream says of itself while its connection comes and goes.
 
 Run: ``python examples/resilient_stream.py [URL]`` beside ``python -m tplus_trio exchange``; stop the exchange and
 start it again. The stream gives up at the eleventh failure within a minute.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from tplus_trio.lazy import get_name, list_names
 
 if TYPE_CHECKING:  # type checkers read the same names from the same modules
-    from tplus_trio.book import *
+    from tplus_trio.book.live import *
+    from tplus_trio.book.local import *
     from tplus_trio.clients.base import *
     from tplus_trio.clients.market_data import *
     from tplus_trio.clients.order_book import *
@@ -36,15 +37,16 @@ _MODULES = (
     "streams.policy",
     "streams.overflow.base",
     "streams.stats",
+    "streams.recovery.sequencing",
     "streams.recovery.depth_recovery",
     "streams.recovery.order_listing",
-    "streams.recovery.sequencing",
     "streams.stream",
-    "book",
+    "book.local",
+    "book.live",
+    "clients.statistics",
     "clients.base",
     "clients.market_data",
     "clients.order_book",
-    "clients.statistics",
 )
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tplus_trio import LinkedDiff, LocalBook, OrderBook, OrderBookDiff, PriceLevel, SequenceGap, Side
-from tplus_trio.book import BookReader
+from tplus_trio.book.reader import BookReader
 from tplus_trio.levels import matches_changes
 from tplus_trio.streams.recovery import conflate_depth
 

@@ -15,7 +15,7 @@ from unittest import mock
 import attrs
 
 from tplus_trio import RestartPolicy, UserManager, models
-from tplus_trio.book import LocalBook
+from tplus_trio.book.local import LocalBook
 from tplus_trio.clients.base import _headers, _prefix, page_params
 from tplus_trio.errors import KeyfileError
 from tplus_trio.models import AssetIdentifier, Interval, OrderBook, Side

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias, get_args
 
 import attrs
 
-from tplus_trio.book import LocalBook
+from tplus_trio.book.local import LocalBook
 from tplus_trio.errors import SequenceGap
 from tplus_trio.models import (
     AssetIdentifier,
@@ -72,7 +72,7 @@ class _Clock:
 def _drive(
     recovery: Recovery[Any], steps: _Steps, clock: _Clock, item: Callable[[int], Any], page: Callable[[list[Any]], Any]
 ) -> Iterator[Sequence[Any]]:
-    """Tell a recovery what the steps say, as the supervisor would; yield what it delivers."""
+    """Tell a recovery what the steps say, as a subscription would; yield what it delivers."""
     asked: tuple[int, int, bool] | None = None
     subscribed = False
     for step in steps:

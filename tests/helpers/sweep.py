@@ -67,7 +67,7 @@ class _CancelAt(trio.abc.Instrument):
             self._scope.cancel()
 
     def _is_ours(self, task: trio.lowlevel.Task | None) -> bool:
-        homes = [tasks.nursery for client in self._clients if (tasks := client._home.tasks) is not None]
+        homes = [tasks.nursery for client in self._clients if (tasks := client._client_scope.tasks) is not None]
         while task is not None:
             nursery = task.parent_nursery
             if task is self._root or (nursery is not None and nursery in homes):
@@ -182,7 +182,7 @@ async def inspect(world: World) -> None:
     await trio.sleep(1.0)
     kept = 0
     for client in (world.md, world.oms):
-        home = client._home
+        home = client._client_scope
         assert not client.statistics().streams, "a stream is still running"
         if home.tasks is not None:
             assert not home.tasks.nursery.child_tasks, "a task is still running"

@@ -12,7 +12,8 @@ import pytest
 import trio
 
 from tplus_trio import AssetIdentifier, MarketDataClient, OrderBookClient, StreamState, User
-from tplus_trio.streams.supervisor import Supervisor
+from tplus_trio.streams.lifecycle import Action, Trigger
+from tplus_trio.streams.session import Session
 from tplus_trio.testing import Exchange, MemoryNetwork
 
 __all__ = ["ASSET", "DEPTH", "SNAPSHOT", "URL", "World", "open_world", "record_states"]
@@ -68,13 +69,14 @@ async def open_world(
 def record_states(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StreamState, float]]:
     """Every change of a stream's state from now on, and when it is."""
     seen: list[tuple[StreamState, float]] = []
-    set_state = Supervisor._set_state
+    apply = Session._apply
 
-    def watched(self: Supervisor[Any], state: StreamState) -> None:
+    def watched(self: Session, trigger: Trigger) -> Action:
         before = self.state
-        set_state(self, state)
+        action = apply(self, trigger)
         if self.state is not before:
-            seen.append((state, round(trio.current_time(), 6)))
+            seen.append((self.state, round(trio.current_time(), 6)))
+        return action
 
-    monkeypatch.setattr(Supervisor, "_set_state", watched)
+    monkeypatch.setattr(Session, "_apply", watched)
     return seen

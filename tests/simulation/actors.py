@@ -16,12 +16,12 @@ from tplus_trio.streams.overflow import Overflow
 from tplus_trio.users import User
 
 from .consumers import BookReader, Reader, StreamReader, World
-from .invariants import BookJudge, DepthJudge, OrdersJudge, SequenceJudge
-from .invariants_trades import RetoldKlinesJudge, TradesJudge
-from .reference import Truth
+from .invariants import BookChecker, DepthChecker, OrdersChecker, SequenceChecker
+from .invariants_trades import RetoldKlinesChecker, TradesChecker
+from .reference import Reference
 from .settings import MOST_REST_DELAY, Settings, sources
 
-__all__ = ["cast"]
+__all__ = ["make_actors"]
 
 #: Trades on a page that a client asks for to close a hole.
 _PAGE = 100
@@ -29,12 +29,13 @@ _PAGE = 100
 _PROMPT = 0.1
 
 
-def cast(
-    world: World, settings: Settings, md: MarketDataClient, oms: OrderBookClient, truth: Truth, user: User
+def make_actors(
+    world: World, settings: Settings, md: MarketDataClient, oms: OrderBookClient, reference: Reference, user: User
 ) -> list[Reader]:
     """The readers of a world: a live book of each market, and some of everything else."""
+    # A new key here would give each seed a different world.
     rng = sources(settings.seed, "cast")
-    part = _Cast(world, settings, md, oms, truth, user, rng)
+    part = _ActorFactory(world, settings, md, oms, reference, user, rng)
     readers: list[Reader] = [part.book(asset) for asset in settings.assets[: rng.choice((1, 1, 2))]]
     if rng.random() < 0.7:
         readers.append(part.depth(rng.choice(settings.assets)))
@@ -51,12 +52,12 @@ def cast(
 
 
 @attrs.frozen
-class _Cast:
+class _ActorFactory:
     world: World
     settings: Settings
     md: MarketDataClient
     oms: OrderBookClient
-    truth: Truth
+    reference: Reference
     user: User
     rng: Random
 
@@ -82,7 +83,7 @@ class _Cast:
             name,
             self._own(name),
             opened=lambda: self.md.open_book(asset),
-            judge=BookJudge(self.truth, asset, 2 * settings.most_latency + 0.1, settings.notice),
+            checker=BookChecker(self.reference, asset, 2 * settings.most_latency + 0.1, settings.notice),
             fickle=self._fickle(),
         )
 
@@ -95,8 +96,8 @@ class _Cast:
             name,
             self._own(name),
             opened=lambda: self.md.stream_depth(asset, overflow=overflow, buffer=buffer),
-            judge=lambda: DepthJudge(
-                self.truth.books[asset],
+            checker=lambda: DepthChecker(
+                self.reference.books[asset],
                 merged=overflow in {"conflate", "drop_oldest"},
                 gaps=overflow == "drop_oldest",
             ),
@@ -119,7 +120,7 @@ class _Cast:
             name := f"trades-{overflow}-{buffer}",
             self._own(name),
             opened=lambda: self.md.stream_finalized_trades(backfill_pages=pages, overflow=overflow, buffer=buffer),
-            judge=lambda: TradesJudge(self.truth.trades, may_gap),
+            checker=lambda: TradesChecker(self.reference.trades, may_gap),
             fickle=self._fickle(),
             pause=pause,
             impatient=self.rng.choice((0.0, 0.2)),
@@ -134,7 +135,7 @@ class _Cast:
             name := f"klines{self.settings.assets.index(asset)}-{overflow}-{buffer}",
             self._own(name),
             opened=lambda: self.md.stream_klines(asset, overflow=overflow, buffer=buffer),
-            judge=lambda: RetoldKlinesJudge(self.truth.trades, asset),
+            checker=lambda: RetoldKlinesChecker(self.reference.trades, asset),
             fickle=self._fickle(),
             pause=pause,
             impatient=self.rng.choice((0.0, 0.2)),
@@ -147,8 +148,8 @@ class _Cast:
             "orders",
             self._own("orders"),
             opened=lambda: self.oms.stream_orders(buffer=self.rng.choice((1, 1024))),
-            judge=lambda: OrdersJudge(
-                partial(self.truth.exchange.orders, self.user.public_key), self.settings.timeout + MOST_REST_DELAY
+            checker=lambda: OrdersChecker(
+                partial(self.reference.exchange.orders, self.user.public_key), self.settings.timeout + MOST_REST_DELAY
             ),
             fickle=self._fickle(),
             pause=self.rng.choice((0.0, 0.0, 1.0)),
@@ -168,7 +169,7 @@ class _Cast:
         told: list[UserTrade] = []
 
         def expected() -> Sequence[UserTrade]:
-            trades = self.truth.exchange.user_trades(self.user.public_key)
+            trades = self.reference.exchange.user_trades(self.user.public_key)
             for trade in trades[len(told) // len(statuses) :]:
                 told.extend(attrs.evolve(trade, status=status) for status in statuses)
             return told
@@ -178,7 +179,7 @@ class _Cast:
             f"{name}-{overflow}-{buffer}",
             self._own(name),
             opened=partial(stream, overflow=overflow, buffer=buffer),  # type: ignore[arg-type]  # either of two
-            judge=lambda: SequenceJudge(expected, lambda _missed, _begun: True),
+            checker=lambda: SequenceChecker(expected, lambda _missed, _begun: True),
             fickle=self._fickle(),
             pause=pause,
             impatient=self.rng.choice((0.0, 0.2)),

@@ -2,7 +2,7 @@
 
 Each says which rule it breaks and which function it replaces. The functions are those of the recoveries that know of
 rows, identities and replicas (`trade_backfill`, `kline_backfill`, `trade_memory` and `backfill` of
-`streams.recovery`), and one of `clients.operations`, named as text and looked up when a bug is planted. `bugs.py`
+`streams.recovery`), and one of `orders.operations`, named as text and looked up when a bug is planted. `bugs.py`
 merges `DATA_BUGS` into its bugs.
 """
 
@@ -108,7 +108,7 @@ def _unreadable_answer_is_a_value_error() -> Generator[None]:
     """An answer that cannot be read says that nothing was sent: replaces ``OrderFateUnknown`` where it is raised."""
     proper = _original("tplus_trio.errors.OrderFateUnknown")
     kind = type("OrderFateUnknown", (proper, ValueError), {})
-    with mock.patch("tplus_trio.clients.operations.OrderFateUnknown", kind):
+    with mock.patch("tplus_trio.orders.operations.OrderFateUnknown", kind):
         yield
 
 

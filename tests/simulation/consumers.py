@@ -12,12 +12,12 @@ from typing import Any, Final, Protocol
 import trio
 
 from tplus_trio import LiveBook, TplusError
-from tplus_trio.book import BookChange
+from tplus_trio.book.live import BookChange
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.streams.stats import StreamState, StreamStats
 from tplus_trio.streams.stream import Stream
 
-from .invariants import Judge, Violation, ensure
+from .invariants import Checker, Violation, ensure
 
 __all__ = ["BookReader", "BookWatch", "Reader", "StreamReader", "World"]
 
@@ -55,14 +55,14 @@ class World(Protocol):
 
 
 class BookWatch(Protocol):
-    """Judges a live book."""
+    """Checks a live book."""
 
     def check(self, book: LiveBook) -> bool:
         """Read the book; say whether it is in sync and up to date."""
         ...
 
     def check_change(self, change: BookChange) -> None:
-        """Judge a change that it showed."""
+        """Check a change that it showed."""
 
 
 class Reader:
@@ -213,7 +213,7 @@ class StreamReader(Reader):
         name: What it is called in the log.
         rng: Decides everything.
         opened: Makes the stream.
-        judge: Makes a judge.
+        checker: Makes a checker.
         fickle: How many seconds a session lasts on average.
         pause: The longest pause after an item, in seconds.
         impatient: How likely it is that waiting for an item is given up, to begin again.
@@ -226,50 +226,50 @@ class StreamReader(Reader):
         rng: random.Random,
         *,
         opened: Callable[[], Stream[Any]],
-        judge: Callable[[], Judge],
+        checker: Callable[[], Checker],
         fickle: float = inf,
         pause: float = 0.0,
         impatient: float = 0.0,
     ) -> None:
         super().__init__(world, name, rng, fickle=fickle)
         self._opened = opened
-        self._make_judge = judge
+        self._make_checker = checker
         self._pause = pause
         self._impatient = impatient
         self._resyncs = not name.startswith("user")
         self._waiting: trio.CancelScope | None = None
         self.stream = opened()
-        self._judge = judge()
+        self._checker = checker()
 
     async def _session(self, inner: trio.CancelScope) -> None:
-        self.stream, self._judge = stream, judge = self._opened(), self._make_judge()
+        self.stream, self._checker = stream, checker = self._opened(), self._make_checker()
         entered = self.rng.random() < 0.6
         self.world.log(self.name, "begins, entered" if entered else "begins, bare")
         try:
             async with open_plain_nursery() as nursery:
-                nursery.start_soon(self._watch, stream, judge)
+                nursery.start_soon(self._watch, stream, checker)
                 if entered:
                     async with stream:
                         with inner:
-                            await self._read(stream.receive, judge)
+                            await self._read(stream.receive, checker)
                 else:
                     with inner:
-                        await self._read(aiter(stream).__anext__, judge)
+                        await self._read(aiter(stream).__anext__, checker)
         finally:
             stats = stream.stats
             self.world.log(self.name, f"ends: {stats}")
             ensure(stats.malformed <= stats.messages, f"{stats} do not add up")
         if not self._calm:
-            found = judge.missing(complete=False)
+            found = checker.missing(complete=False)
             ensure(found is None, f"{self.name}: {found}")
 
-    async def _watch(self, stream: Stream[Any], judge: Judge) -> None:
+    async def _watch(self, stream: Stream[Any], checker: Checker) -> None:
         with suppress(TplusError, trio.ClosedResourceError):
             await stream.wait_live()
-            judge.live_at_ns = self.world.now_ns()
+            checker.live_at_ns = self.world.now_ns()
             self.world.log(self.name, "is live")
 
-    async def _read(self, receive: Callable[[], Awaitable[Any]], judge: Judge) -> None:
+    async def _read(self, receive: Callable[[], Awaitable[Any]], checker: Checker) -> None:
         rng = self.rng
         while True:
             patience = inf
@@ -282,7 +282,7 @@ class StreamReader(Reader):
                 self.world.count("receive cancelled")
                 continue
             try:
-                self.world.log(self.name, judge.take(item))
+                self.world.log(self.name, checker.take(item))
             except Violation as exc:
                 raise Violation(f"{self.name}: {exc}") from exc
             if self._pause and not self._calm:
@@ -308,10 +308,10 @@ class StreamReader(Reader):
             self._waiting.cancel()
 
     def missing(self) -> str | None:
-        return self._judge.missing(complete=True)
+        return self._checker.missing(complete=True)
 
     def forget(self) -> None:
-        self._judge.forget()
+        self._checker.forget()
 
     def describe(self) -> str:
         return f"{self.name} {self.stream.state.value} {self.stream.stats}"
@@ -325,7 +325,7 @@ class BookReader(Reader):
         name: What it is called in the log.
         rng: Decides everything.
         opened: Makes the book.
-        judge: Holds it against the exchange's.
+        checker: Holds it against the exchange's.
         fickle: How many seconds a session lasts on average.
     """
 
@@ -336,12 +336,12 @@ class BookReader(Reader):
         rng: random.Random,
         *,
         opened: Callable[[], LiveBook],
-        judge: BookWatch,
+        checker: BookWatch,
         fickle: float = inf,
     ) -> None:
         super().__init__(world, name, rng, fickle=fickle)
         self._opened = opened
-        self._judge = judge
+        self._checker = checker
         self.book = opened()
         self._up_to_date = False
 
@@ -351,7 +351,7 @@ class BookReader(Reader):
         async with book:
             with inner:
                 async for change in book.changes():
-                    self._judge.check_change(change)
+                    self._checker.check_change(change)
                     self.check()
                     self.world.log(self.name, f"is at {change.sequence_number}")
         ensure(not book.is_synced, "a book that was left is in sync")
@@ -374,7 +374,7 @@ class BookReader(Reader):
     def check(self) -> None:
         super().check()
         try:
-            self._up_to_date = self._judge.check(self.book)
+            self._up_to_date = self._checker.check(self.book)
         except Violation as exc:
             raise Violation(f"{self.name}: {exc}") from exc
 

@@ -15,7 +15,7 @@ from tplus_trio.testing.wire_frames import BINARY, TEXT, frame
 from .consumers import Reader, World
 from .faults_data import DATA_KINDS, INNOCENT
 from .faults_network import NETWORK_FAULTS
-from .reference import Truth
+from .reference import Reference
 from .settings import MOST_DELAY, MOST_REST_DELAY, Settings, sources
 from .traders import Traders
 
@@ -60,7 +60,7 @@ class Injector:
         world: Counts the faults.
         settings: How often, and with what seed.
         network: Where connections fail.
-        truth: Hears of numbers that start over.
+        reference: Hears of numbers that start over.
         readers: Order reconnections and resynchronisations.
         traders: See to it that something is on its way when things go wrong.
         sign_in: Lets callers sign in together.
@@ -73,7 +73,7 @@ class Injector:
         world: World,
         settings: Settings,
         network: MemoryNetwork,
-        truth: Truth,
+        reference: Reference,
         readers: list[Reader],
         traders: Traders,
         sign_in: Callable[[], Awaitable[None]],
@@ -85,7 +85,7 @@ class Injector:
         self._settings = settings
         self._network = network
         self._faults = network.exchange.faults
-        self._truth = truth
+        self._reference = reference
         self._readers = readers
         self._traders = traders
         self._sign_in = sign_in
@@ -144,7 +144,7 @@ class Injector:
         """Let one thing go wrong. It is counted if it could."""
         fault = self._faults_by_name[kind]
         if kind not in INNOCENT:
-            self._truth.trades.doubt()
+            self._reference.trades.doubt()
         happened = fault(self)
         if isinstance(happened, Awaitable):
             happened = await happened
@@ -206,9 +206,9 @@ class Injector:
         return self._network
 
     @property
-    def truth(self) -> Truth:
+    def reference(self) -> Reference:
         """What really happened."""
-        return self._truth
+        return self._reference
 
     def may_refuse(self) -> bool:
         """Whether no other refusal can meet the same attempt: the second would be for good."""
@@ -227,7 +227,7 @@ class Injector:
 
     async def reset_mid_frame(self) -> None:
         # The rest of the frame never comes: what is sent meanwhile is taken for it, and the connection ends first.
-        self._truth.disturbed(2 * self._settings.most_latency + 0.01)
+        self._reference.disturbed(2 * self._settings.most_latency + 0.01)
         self._faults.send_wire(self._feed(), frame(TEXT, b"x" * 60_000)[: self._rng.randrange(1, 2000)])
         try:
             await trio.sleep(2 * self._settings.most_latency + 0.01)
@@ -236,7 +236,7 @@ class Injector:
             self._network.reset_connections()
 
     def stall(self) -> None:
-        self._truth.disturbed(self._settings.notice)
+        self._reference.disturbed(self._settings.notice)
         self._network.stall()
 
     def partition(self) -> bool:
@@ -250,7 +250,7 @@ class Injector:
             return False
         seconds = self._rng.uniform(0.1, self._settings.most_partition)
         self._partition_ends = trio.current_time() + seconds
-        self._truth.disturbed(seconds)
+        self._reference.disturbed(seconds)
         self._network.partition(seconds, refuse=refuse)
         return True
 
@@ -260,7 +260,7 @@ class Injector:
     async def delay(self) -> None:
         seconds = self._rng.uniform(0.1, 5.0)
         self._network.delay(self._rng.uniform(0.0, MOST_DELAY))
-        self._truth.disturbed(seconds + MOST_DELAY)
+        self._reference.disturbed(seconds + MOST_DELAY)
         await trio.sleep(seconds)
         self._network.delay(0.0)
 
@@ -373,7 +373,7 @@ class Injector:
             return False  # from low numbers, starting over cannot be told from repeats
         self._restarts.add(asset)
         self._faults.restart_sequence(asset)
-        self._truth.restarted(asset)
+        self._reference.restarted(asset)
         return True
 
     def sequence_restarted_and_dropped(self) -> bool:

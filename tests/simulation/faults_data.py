@@ -121,7 +121,7 @@ async def confirmed_late(injector: Injector) -> None:
     """Trades are listed by REST, and told by the feed after others, or never."""
     rng, faults, network = injector._rng, injector._faults, injector._network
     faults.clear("withhold_trades")
-    injector._truth.trades.forgotten()
+    injector._reference.trades.forgotten()
     faults.withhold_trades(rng.randrange(1, 4))
     for _ in range(rng.randrange(2, 8)):
         injector._traders.trade(injector._asset())
@@ -132,7 +132,7 @@ async def confirmed_late(injector: Injector) -> None:
     await trio.sleep(rng.uniform(0.0, 3.0))
     # A connection that begins with a trade that was delivered already is taken for one that has bridged its hole.
     if network.connects == connects:
-        injector._truth.trades.released()
+        injector._reference.trades.released()
         faults.release_trades()
 
 

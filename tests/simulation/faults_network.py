@@ -41,7 +41,7 @@ async def _slow_link(injector: Injector) -> None:
     """Every connection is slow for a while."""
     rng = injector.rng
     seconds = rng.uniform(0.5, 4.0)
-    injector.truth.disturbed(seconds + 4.0)
+    injector.reference.disturbed(seconds + 4.0)
     injector.network.throttle(rng.uniform(4_000.0, 20_000.0))
     try:
         await trio.sleep(seconds)

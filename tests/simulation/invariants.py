@@ -1,4 +1,4 @@
-"""What must hold of what a client reads: judges of streams, each told every item, and a judge of live books."""
+"""What must hold of what a client reads: checkers of streams, each told every item, and a checker of live books."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from tplus_trio import BookNotSynced, LiveBook, LocalBook, SequenceGap
-from tplus_trio.book import BookChange
+from tplus_trio.book.live import BookChange
 from tplus_trio.models import (
     AssetIdentifier,
     Gap,
@@ -31,16 +31,16 @@ from tplus_trio.models import (
 from tplus_trio.models.order import LimitOrderDetails
 from tplus_trio.testing.exchange.candles import Candles
 
-from .reference import BookHistory, Moment, Truth
+from .reference import BookHistory, Moment, Reference
 
 __all__ = [
     "SPOILED_STATUS",
-    "BookJudge",
-    "DepthJudge",
-    "Judge",
-    "KlinesJudge",
-    "OrdersJudge",
-    "SequenceJudge",
+    "BookChecker",
+    "Checker",
+    "DepthChecker",
+    "KlinesChecker",
+    "OrdersChecker",
+    "SequenceChecker",
     "Violation",
     "ensure",
 ]
@@ -65,19 +65,19 @@ def ensure(condition: object, message: str) -> None:
         raise Violation(message)
 
 
-class BookJudge:
+class BookChecker:
     """Holds a live book against the exchange's.
 
     Args:
-        truth: The exchange's books.
+        reference: The exchange's books.
         asset: Which of them.
         latency: How many seconds old a book may be that says that it is in sync, while the network keeps nothing back.
         tolerance: The same whatever happens: what it takes to notice a dead connection.
     """
 
-    def __init__(self, truth: Truth, asset: AssetIdentifier, latency: float, tolerance: float) -> None:
-        self._truth = truth
-        self._history = truth.books[asset]
+    def __init__(self, reference: Reference, asset: AssetIdentifier, latency: float, tolerance: float) -> None:
+        self._reference = reference
+        self._history = reference.books[asset]
         self._latency = latency
         self._tolerance = tolerance
 
@@ -100,7 +100,7 @@ class BookJudge:
         since = self._overdue_since(moments[-1])
         if since is not None:
             now = trio.current_time()
-            latest = max(since, self._truth.disturbed_until) + self._latency
+            latest = max(since, self._reference.disturbed_until) + self._latency
             ensure(
                 now <= min(latest, since + self._tolerance),
                 f"the book is in sync at {state.sequence_number}, and has missed something for {now - since:.3f} s; "
@@ -135,7 +135,7 @@ class BookJudge:
         return None
 
 
-class Judge(ABC):
+class Checker(ABC):
     """Follows one stream from its beginning to its end."""
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class Judge(ABC):
         """Everything has come: keep what the next item needs, and no more."""
 
 
-class DepthJudge(Judge):
+class DepthChecker(Checker):
     """Depth: items chain, and lead through states that the exchange had."""
 
     def __init__(self, history: BookHistory, *, merged: bool, gaps: bool) -> None:
@@ -210,7 +210,7 @@ class DepthJudge(Judge):
         return None
 
 
-class SequenceJudge(Judge):
+class SequenceChecker(Checker):
     """Trades: each once, in order, or a gap where it would have been.
 
     Args:
@@ -269,7 +269,7 @@ def _as_sent(item: Any, expected: Any) -> Any:
     return item
 
 
-class KlinesJudge(Judge):
+class KlinesChecker(Checker):
     """Candles: of each the last state, or a gap over the time of its last trade."""
 
     def __init__(self, trades: Callable[[], Sequence[Trade]]) -> None:
@@ -319,7 +319,7 @@ class _Terms:
     is_open: bool | None
 
 
-class OrdersJudge(Judge):
+class OrdersChecker(Checker):
     """Orders: what the stream tells adds up to the exchange's orders.
 
     Args:
@@ -330,7 +330,7 @@ class OrdersJudge(Judge):
 
     def __init__(self, orders: Callable[[], Sequence[OrderResponse]], late: float | None = None) -> None:
         super().__init__()
-        self._truth = orders
+        self._exchange_orders = orders
         self._late = late
         self._orders: dict[str, _Terms | None] = {}
 
@@ -355,15 +355,15 @@ class OrdersJudge(Judge):
 
     def _check_complete(self, snapshot: OrdersSnapshot, late: float) -> None:
         before_ns = snapshot.timestamp_ns - round(late * 1e9)
-        for order in self._truth():
+        for order in self._exchange_orders():
             if order.status in _OPEN and order.timestamp_ns < before_ns:
                 ensure(order.order_id in self._orders, f"{order} is open, and not in the complete {snapshot}"[:400])
 
     def missing(self, *, complete: bool) -> str | None:
         if not complete or self.live_at_ns is None:
             return None
-        truth = {order.order_id: order for order in self._truth()}
-        for order_id, order in truth.items():
+        expected = {order.order_id: order for order in self._exchange_orders()}
+        for order_id, order in expected.items():
             known = self._orders.get(order_id)
             if known is None:
                 # Created before anybody listened.
@@ -371,7 +371,7 @@ class OrdersJudge(Judge):
                     return f"{order_id} was not told: {order}"
             elif known.is_open is not None and known != _terms(order):
                 return f"{order_id} is {known}, the exchange has {_terms(order)}"
-        phantoms = self._orders.keys() - truth.keys()
+        phantoms = self._orders.keys() - expected.keys()
         return f"the exchange has no {sorted(phantoms)[:5]}" if phantoms else None
 
 

@@ -9,23 +9,23 @@ import trio
 
 from tplus_trio.models import AssetIdentifier, Gap, KlineUpdate, Trade
 
-from .invariants import SPOILED_STATUS, Judge, KlinesJudge, Violation, ensure
-from .reference_trades import CandleRecord, Identity, TradeRecord, TradeTruth, identity
+from .invariants import SPOILED_STATUS, Checker, KlinesChecker, Violation, ensure
+from .reference_trades import CandleRecord, Identity, TradeRecord, TradeReference, identity
 
-__all__ = ["RetoldKlinesJudge", "TradesJudge"]
+__all__ = ["RetoldKlinesChecker", "TradesChecker"]
 
 
-class TradesJudge(Judge):
+class TradesChecker(Checker):
     """Trades: each state of each once and never an older one after a newer, or a gap where it would have been.
 
     Args:
-        truth: The trades that there are.
+        reference: The trades that there are.
         may_gap: Whether a gap is called for, given how many trades have not come so far, and whether any has.
     """
 
-    def __init__(self, truth: TradeTruth, may_gap: Callable[[int, bool], bool]) -> None:
+    def __init__(self, reference: TradeReference, may_gap: Callable[[int, bool], bool]) -> None:
         super().__init__()
-        self._truth = truth
+        self._reference = reference
         self._may_gap = may_gap
         #: The statuses that each trade came with.
         self._taken: dict[Identity, list[str]] = {}
@@ -33,17 +33,17 @@ class TradesJudge(Judge):
         self._last = -1
 
     def take(self, item: Any) -> str:
-        truth = self._truth
-        truth.update()
+        reference = self._reference
+        reference.update()
         if isinstance(item, Gap):
             ensure(item.since_ns <= item.until_ns, f"{item} ends before it begins")
-            called_for = self._may_gap(len(truth.records) - 1 - self._last, self._last >= 0)
-            ensure(called_for or trio.current_time() < truth.doubted_until, f"{item}: nothing was out of reach")
+            called_for = self._may_gap(len(reference.records) - 1 - self._last, self._last >= 0)
+            ensure(called_for or trio.current_time() < reference.doubted_until, f"{item}: nothing was out of reach")
             self._gaps.append(item)
             return f"Gap {item.since_ns}-{item.until_ns}: {item.reason}"
         assert isinstance(item, Trade)
         key = identity(item)
-        record = truth.records.get(key)
+        record = reference.records.get(key)
         if record is None:
             raise Violation(f"{item} never was")
         taken = self._taken.setdefault(key, [])
@@ -69,8 +69,8 @@ class TradesJudge(Judge):
     def missing(self, *, complete: bool) -> str | None:
         if self.live_at_ns is None:
             return None
-        self._truth.update()
-        for key, record in self._truth.records.items():
+        self._reference.update()
+        for key, record in self._reference.records.items():
             if record.trade.timestamp_ns <= self.live_at_ns or self._covered(record):
                 continue
             if not complete and record.index >= self._last:
@@ -87,31 +87,31 @@ class TradesJudge(Judge):
 
     def _must_be_known(self, key: Identity, record: TradeRecord) -> bool:
         """Whether the latest status could not escape a client: it was listed, or told since the last listing."""
-        told_since = record.latest_told and record.changed_ns > self._truth.listed_ns
+        told_since = record.latest_told and record.changed_ns > self._reference.listed_ns
         return told_since or self._is_listed(key, record)
 
     def _is_listed(self, key: Identity, record: TradeRecord) -> bool:
-        return (key, record.trade.status) in self._truth.listed
+        return (key, record.trade.status) in self._reference.listed
 
     def _covered(self, record: TradeRecord) -> bool:
         times = (record.trade.timestamp_ns, record.changed_ns)
         return any(gap.since_ns <= time <= gap.until_ns for gap in self._gaps for time in times)
 
 
-class RetoldKlinesJudge(KlinesJudge):
+class RetoldKlinesChecker(KlinesChecker):
     """Candles: only states that they had, and of each the latest, or a gap over the time of its last change."""
 
-    def __init__(self, truth: TradeTruth, asset: AssetIdentifier) -> None:
+    def __init__(self, reference: TradeReference, asset: AssetIdentifier) -> None:
         super().__init__(tuple)
-        self._truth = truth
+        self._reference = reference
         self._asset = asset
 
     def take(self, item: Any) -> str:
         if isinstance(item, Gap):
             return super().take(item)
         assert isinstance(item, KlineUpdate)
-        self._truth.update()
-        record = self._truth.candles[self._asset].get(item.open_timestamp_ns)
+        self._reference.update()
+        record = self._reference.candles[self._asset].get(item.open_timestamp_ns)
         ensure(record is not None and item in record.states, f"{item} never was")
         self._states[item.open_timestamp_ns] = item
         return f"candle {item.open_timestamp_ns // 10**9} {item.volume}"
@@ -119,9 +119,9 @@ class RetoldKlinesJudge(KlinesJudge):
     def missing(self, *, complete: bool) -> str | None:
         if self.live_at_ns is None:
             return None
-        self._truth.update()
+        self._reference.update()
         newest = max(self._states, default=0)
-        for opened_ns, record in sorted(self._truth.candles[self._asset].items()):
+        for opened_ns, record in sorted(self._reference.candles[self._asset].items()):
             if record.last_trade_ns <= self.live_at_ns or (not complete and opened_ns >= newest):
                 continue
             state = self._states.get(opened_ns)
@@ -141,8 +141,8 @@ class RetoldKlinesJudge(KlinesJudge):
             return True
         if not complete:
             return False
-        if record.changed_ns > self._truth.candles_listed_ns.get(self._asset, -1):
+        if record.changed_ns > self._reference.candles_listed_ns.get(self._asset, -1):
             return True
         latest = record.states[-1]
-        listed = self._truth.listed_candles.get(self._asset, {}).get(opened_ns)
+        listed = self._reference.listed_candles.get(self._asset, {}).get(opened_ns)
         return listed == f"{latest.close} {latest.volume}"

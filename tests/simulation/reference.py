@@ -13,9 +13,9 @@ import trio
 from tplus_trio.models import AssetIdentifier, OrderBook
 from tplus_trio.testing import Exchange
 
-from .reference_trades import TradeTruth
+from .reference_trades import TradeReference
 
-__all__ = ["BookHistory", "Moment", "Truth"]
+__all__ = ["BookHistory", "Moment", "Reference"]
 
 _NUMBER: Final = re.compile(rb'"sequence_number":(\d+)')
 #: A client that asks for more snapshots than this will never stop.
@@ -91,13 +91,13 @@ class BookHistory:
         return [moment for moment in self.having(book.sequence_number) if moment.book == book]
 
 
-class Truth:
+class Reference:
     """Listens in on an exchange, behind its faults: what is lost on the way to a client is not lost here."""
 
     def __init__(self, exchange: Exchange, *, follows_trades: bool = False) -> None:
         self.exchange = exchange
         self.books: dict[AssetIdentifier, BookHistory] = {}
-        self.trades = TradeTruth(exchange, follows=follows_trades)
+        self.trades = TradeReference(exchange, follows=follows_trades)
         #: How many snapshots each market's clients were given.
         self.snapshots: dict[str, int] = defaultdict(int)
         #: Until when the network may keep something back, and nobody can know.

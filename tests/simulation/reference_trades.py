@@ -15,7 +15,7 @@ from tplus_trio.models import AssetIdentifier, KlineUpdate, Trade
 from tplus_trio.testing import Exchange, Response
 from tplus_trio.testing.exchange.candles import Candles
 
-__all__ = ["CandleRecord", "Identity", "TradeRecord", "TradeTruth", "identity"]
+__all__ = ["CandleRecord", "Identity", "TradeRecord", "TradeReference", "identity"]
 
 #: What makes a trade the same trade: asset, id, time, price, quantity.
 Identity: TypeAlias = "tuple[str, int, int, str, str]"
@@ -61,7 +61,7 @@ class CandleRecord:
     by_status: bool = False
 
 
-class TradeTruth:
+class TradeReference:
     """Follows the trades of an exchange, behind its faults.
 
     Wraps the hooks that the exchange asks its faults with, so it must be made before anything happens.

@@ -20,14 +20,14 @@ from tplus_trio.streams.stats import StreamState
 from tplus_trio.testing import Exchange, MemoryNetwork
 from tplus_trio.users import User
 
-from .actors import cast
+from .actors import make_actors
 from .callers import Callers
 from .consumers import Reader
 from .determinism import deterministic
 from .faults import Injector
 from .faults_data import HARMLESS, NOT_FOUND
 from .invariants import Violation, ensure
-from .reference import Truth
+from .reference import Reference
 from .settings import MOST_REST_DELAY, Settings, sources
 from .traders import Traders
 
@@ -138,14 +138,14 @@ class WorldRun:
             if asset in settings.by_tens:
                 exchange.faults.number_by(asset, 10)
                 self.count("numbering by tens")
-        truth = Truth(exchange, follows_trades=True)
+        reference = Reference(exchange, follows_trades=True)
         traders = Traders(exchange, settings, [user.public_key], statuses=True)
         for _ in range(30):
             traders.change(rng.choice(settings.assets))
         before = trio.lowlevel.current_statistics().tasks_living
         network = MemoryNetwork(exchange, latency=settings.latency, seed=settings.seed)
         async with network:
-            await self._run_clients(network, truth, traders, user)
+            await self._run_clients(network, reference, traders, user)
             ensure(network.open_connections == 0, f"{network.open_connections} connections outlive the clients")
             # The exchange may still hold an answer back, or not yet know that its client is gone.
             await trio.sleep(2 * settings.most_latency + MOST_REST_DELAY + 1.0)
@@ -153,7 +153,7 @@ class WorldRun:
             ensure(living == 0, f"{living} tasks outlive the clients")
         ensure(not exchange.crashes, f"the exchange failed: {exchange.crashes}")
 
-    async def _run_clients(self, network: MemoryNetwork, truth: Truth, traders: Traders, user: User) -> None:
+    async def _run_clients(self, network: MemoryNetwork, reference: Reference, traders: Traders, user: User) -> None:
         settings, exchange = self.settings, network.exchange
         options: dict[str, Any] = {
             "connector": network,
@@ -168,13 +168,13 @@ class WorldRun:
             public = user if settings.signed_in else None
             md = await stack.enter_async_context(MarketDataClient("http://md", default_user=public, **options))
             oms = await stack.enter_async_context(OrderBookClient("http://oms", default_user=user, **options))
-            self.readers = cast(self, settings, md, oms, truth, user)
+            self.readers = make_actors(self, settings, md, oms, reference, user)
             callers = Callers(self, settings, md, oms, partial(exchange.orders, user))
-            injector = Injector(self, settings, network, truth, self.readers, traders, callers.sign_in_together)
+            injector = Injector(self, settings, network, reference, self.readers, traders, callers.sign_in_together)
             async with trio.open_nursery() as nursery:
                 for reader in self.readers:
                     nursery.start_soon(reader.run)
-                nursery.start_soon(self._look, truth)
+                nursery.start_soon(self._look, reference)
                 with trio.move_on_after(settings.chaos):
                     async with trio.open_nursery() as chaos:
                         chaos.start_soon(traders.run)
@@ -184,9 +184,9 @@ class WorldRun:
                 await injector.stop()
                 for reader in self.readers:
                     reader.calm_down()
-                await self._settle(traders, truth, injector)
+                await self._settle(traders, reference, injector)
                 await callers.check(exchange.orders(user.public_key))
-                self._check_snapshots(truth, injector)
+                self._check_snapshots(reference, injector)
                 for reader in self.readers:
                     reader.stop()
                 for reader in self.readers:
@@ -196,16 +196,16 @@ class WorldRun:
             await trio.sleep(1.0 + 2 * settings.most_latency + 0.1)
             ensure(exchange.connections == 0, f"{exchange.connections} streams outlive their readers")
 
-    async def _look(self, truth: Truth) -> None:
+    async def _look(self, reference: Reference) -> None:
         """Check what can be checked at any time, all the time."""
         rng = sources(self.settings.seed, "look")
-        while not truth.runaway.is_set():
+        while not reference.runaway.is_set():
             await trio.sleep(rng.uniform(0.05, 1.0))
             for reader in self.readers:
                 reader.check()
-        raise Violation(f"snapshots are asked for without end: {dict(truth.snapshots)}")
+        raise Violation(f"snapshots are asked for without end: {dict(reference.snapshots)}")
 
-    async def _settle(self, traders: Traders, truth: Truth, injector: Injector) -> None:
+    async def _settle(self, traders: Traders, reference: Reference, injector: Injector) -> None:
         """Nothing goes wrong any more: everything must come to rest, and be right."""
         began = trio.current_time()
         while any(reader.state is not StreamState.LIVE for reader in self.readers):
@@ -225,9 +225,9 @@ class WorldRun:
                 return
         raise Violation("; ".join(found))
 
-    def _check_snapshots(self, truth: Truth, injector: Injector) -> None:
+    def _check_snapshots(self, reference: Reference, injector: Injector) -> None:
         """Nobody asks for snapshots without end."""
-        asked = sum(truth.snapshots.values())
+        asked = sum(reference.snapshots.values())
         self.outcome.snapshots = asked
         most = injector.most_snapshots
         ensure(asked <= most, f"{asked} snapshots were asked for, {most} are accounted for")

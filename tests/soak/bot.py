@@ -16,7 +16,7 @@ import trio
 
 from tests.simulation.callers import Callers
 from tests.simulation.consumers import BookReader, Reader, StreamReader
-from tests.simulation.invariants import Judge, Violation, ensure
+from tests.simulation.invariants import Checker, Violation, ensure
 from tests.simulation.settings import Settings, sources
 from tplus_trio import MarketDataClient, OrderBookClient, SlowConsumer, TplusError
 from tplus_trio.errors import AuthError, HandshakeRejected
@@ -24,7 +24,7 @@ from tplus_trio.models import AssetIdentifier, Side
 from tplus_trio.streams.stats import StreamState
 from tplus_trio.users import User
 
-from .checkers import Judges
+from .checkers import Checkers
 from .samples import Sample, measured
 from .stage import Theatre
 
@@ -68,7 +68,7 @@ class Soak:
     Args:
         settings: The seed, the markets, and the clients' options.
         plan: How long.
-        judges: Who judges what.
+        checkers: The checker of each stream and book.
         user: Who orders.
         now_ns: What time it is.
         verbose: Whether to print what happens.
@@ -78,7 +78,7 @@ class Soak:
         self,
         settings: Settings,
         plan: Plan,
-        judges: Judges,
+        checkers: Checkers,
         user: User,
         now_ns: Callable[[], int],
         *,
@@ -97,7 +97,7 @@ class Soak:
         self.items = self.checks = self.published = 0
         #: Seconds that it took the slowest stream to be live after the last fault.
         self.slowest = 0.0
-        self._judges = judges
+        self._checkers = checkers
         self._verbose = verbose
         self._start = 0.0
         self._began = 0.0
@@ -137,7 +137,7 @@ class Soak:
         self.count("refused twice")
         ensure(self.faults["refused twice"] <= 2 + self.checks // 5, f"{who} ended: {failure!r}, as others before it")
 
-    # Its cast.
+    # Its actors.
 
     def open(self, md: MarketDataClient, oms: OrderBookClient) -> None:
         """Make the readers: in each market a live book and a depth stream of each kind; and one of everything else."""
@@ -157,44 +157,44 @@ class Soak:
         self._book("book-fickle", partial(md.open_book, first), first, fickle=self.plan.fickle)
         self._depth(md, first, "conflate", self.plan.pause, fickle=self.plan.fickle)
         self._depth(md, first, "block", 0.0, fickle=self.plan.fickle)
-        trades, judges = md.stream_finalized_trades, self._judges
-        self._stream("trades", trades, judges.trades)
-        self._stream("trades-slow", partial(trades, overflow="drop_oldest"), judges.trades, pause=self.plan.pause)
-        self._stream("trades-fickle", trades, judges.trades, fickle=self.plan.fickle)
-        self._stream("klines", partial(md.stream_klines, first), partial(judges.candles, first))
+        trades, checkers = md.stream_finalized_trades, self._checkers
+        self._stream("trades", trades, checkers.trades)
+        self._stream("trades-slow", partial(trades, overflow="drop_oldest"), checkers.trades, pause=self.plan.pause)
+        self._stream("trades-fickle", trades, checkers.trades, fickle=self.plan.fickle)
+        self._stream("klines", partial(md.stream_klines, first), partial(checkers.candles, first))
         self._stream(
             "klines-conflate",
             partial(md.stream_klines, first, overflow="conflate"),
-            partial(judges.candles, first),
+            partial(checkers.candles, first),
             pause=self.plan.pause,
         )
-        self._stream("orders", oms.stream_orders, judges.orders)
-        self._stream("orders-fickle", oms.stream_orders, judges.orders, fickle=self.plan.fickle)
-        self._stream("user-trades", oms.stream_user_finalized_trades, partial(judges.user_trades, 1))
-        self._stream("user-events", oms.stream_user_trade_events, partial(judges.user_trades, 2))
+        self._stream("orders", oms.stream_orders, checkers.orders)
+        self._stream("orders-fickle", oms.stream_orders, checkers.orders, fickle=self.plan.fickle)
+        self._stream("user-trades", oms.stream_user_finalized_trades, partial(checkers.user_trades, 1))
+        self._stream("user-events", oms.stream_user_trade_events, partial(checkers.user_trades, 2))
         self._stream(
-            "user-fickle", oms.stream_user_finalized_trades, partial(judges.user_trades, 1), fickle=self.plan.fickle
+            "user-fickle", oms.stream_user_finalized_trades, partial(checkers.user_trades, 1), fickle=self.plan.fickle
         )
 
     def _source(self, name: str) -> Random:
         return sources(self.settings.seed, name)
 
     def _book(self, name: str, opened: Callable[[], Any], asset: AssetIdentifier, *, fickle: float = inf) -> None:
-        judge = self._judges.book(asset)
-        self.readers.append(BookReader(self, name, self._source(name), opened=opened, judge=judge, fickle=fickle))
+        checker = self._checkers.book(asset)
+        self.readers.append(BookReader(self, name, self._source(name), opened=opened, checker=checker, fickle=fickle))
 
     def _depth(
         self, md: MarketDataClient, asset: AssetIdentifier, overflow: Any, pause: float, *, fickle: float = inf
     ) -> None:
         name = f"depth{self.settings.assets.index(asset)}-{overflow}{'' if fickle == inf else '-fickle'}"
-        judge = partial(self._judges.depth, asset, merged=overflow == "conflate", gaps=overflow == "drop_oldest")
-        self._stream(name, partial(md.stream_depth, asset, overflow=overflow), judge, pause=pause, fickle=fickle)
+        checker = partial(self._checkers.depth, asset, merged=overflow == "conflate", gaps=overflow == "drop_oldest")
+        self._stream(name, partial(md.stream_depth, asset, overflow=overflow), checker, pause=pause, fickle=fickle)
 
     def _stream(
         self,
         name: str,
         opened: Callable[..., Any],
-        judge: Callable[[], Judge],
+        checker: Callable[[], Checker],
         *,
         pause: float = 0.0,
         fickle: float = inf,
@@ -205,7 +205,7 @@ class Soak:
                 name,
                 self._source(name),
                 opened=opened,
-                judge=judge,
+                checker=checker,
                 fickle=fickle,
                 pause=pause,
                 impatient=0.02,
@@ -255,12 +255,12 @@ class Soak:
             await trio.sleep(0.25)
         self.slowest = max(self.slowest, trio.current_time() - began)
         await self._settle(theatre)
-        self._judges.records.settle()
-        await callers.check(self._judges.records.known.orders)
+        self._checkers.records.settle()
+        await callers.check(self._checkers.records.known.orders)
         await theatre.forget()
         for reader in self.readers:
             reader.forget()
-        self._judges.records.facts = None
+        self._checkers.records.facts = None
         self.checks += 1
         if self.plan.between_samples is None:
             self.samples.append(self.measure())
@@ -268,7 +268,7 @@ class Soak:
             reader.stir_up()
 
     async def _settle(self, theatre: Theatre) -> None:
-        records = self._judges.records
+        records = self._checkers.records
         found: list[str] = []
         for _ in range(self.plan.rounds):
             facts = await theatre.touch()

@@ -14,10 +14,18 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from tests.simulation.invariants import BookJudge, DepthJudge, Judge, KlinesJudge, OrdersJudge, Violation, ensure
-from tests.simulation.reference import Truth
+from tests.simulation.invariants import (
+    BookChecker,
+    Checker,
+    DepthChecker,
+    KlinesChecker,
+    OrdersChecker,
+    Violation,
+    ensure,
+)
+from tests.simulation.reference import Reference
 from tplus_trio import BookNotSynced, LiveBook, LocalBook, SequenceGap
-from tplus_trio.book import BookChange
+from tplus_trio.book.live import BookChange
 from tplus_trio.models import (
     AssetIdentifier,
     Gap,
@@ -30,7 +38,7 @@ from tplus_trio.models import (
     UserTrade,
 )
 
-__all__ = ["Facts", "Judges", "Records"]
+__all__ = ["Checkers", "Facts", "Records"]
 
 
 @attrs.frozen
@@ -71,7 +79,7 @@ class Records:
         self._ended.append((name, told, numbers))
 
     def settle(self) -> None:
-        """Judge the streams that have ended.
+        """Check the streams that have ended.
 
         Raises:
             Violation: one left something out.
@@ -102,7 +110,7 @@ def left_out(told: Sequence[_Step], numbers: Sequence[int]) -> str | None:
     return None
 
 
-class NumbersJudge(Judge):
+class NumbersChecker(Checker):
     """Trades: each once, in order, or a gap where it would have been.
 
     Args:
@@ -154,7 +162,7 @@ class NumbersJudge(Judge):
         del self._told[:-1]
 
 
-class CandlesJudge(KlinesJudge):
+class CandlesChecker(KlinesChecker):
     """Candles: of each the last state, unless there was a gap."""
 
     def __init__(self, records: Records, asset: AssetIdentifier) -> None:
@@ -179,7 +187,7 @@ class CandlesJudge(KlinesJudge):
         self._states = {key: self._states[key] for key in sorted(self._states)[-1:]}
 
 
-class LastingOrdersJudge(OrdersJudge):
+class LastingOrdersChecker(OrdersChecker):
     """Orders, of which the exchange forgets those that are long gone."""
 
     def __init__(self, records: Records, now_ns: Callable[[], int]) -> None:
@@ -188,7 +196,7 @@ class LastingOrdersJudge(OrdersJudge):
 
     def missing(self, *, complete: bool) -> str | None:
         if complete and self.live_at_ns is not None:
-            listed = {order.order_id for order in self._truth()}
+            listed = {order.order_id for order in self._exchange_orders()}
             self._orders = {
                 name: terms
                 for name, terms in self._orders.items()
@@ -202,7 +210,7 @@ class LastingOrdersJudge(OrdersJudge):
             self.live_at_ns = self._now_ns()
 
 
-class ChainJudge(Judge):
+class ChainChecker(Checker):
     """Depth: items chain, and lead to the exchange's book."""
 
     def __init__(self, records: Records, asset: AssetIdentifier, *, gaps: bool) -> None:
@@ -238,7 +246,7 @@ class ChainJudge(Judge):
         )
 
 
-class RemoteBookJudge:
+class RemoteBookChecker:
     """Holds a live book against the exchange's, where that can be asked at quiet moments only."""
 
     def __init__(self, records: Records, asset: AssetIdentifier) -> None:
@@ -261,50 +269,50 @@ class RemoteBookJudge:
 
 
 @attrs.frozen
-class Judges:
-    """Who judges what.
+class Checkers:
+    """The checker of each stream and book.
 
     Args:
         records: The exchange's facts, at quiet moments.
         now_ns: What time it is.
-        truth: Every state of every book, where the exchange lives in the same process.
-        latency: Seconds by which a book may be late, if there is a truth.
+        reference: Every state of every book, where the exchange lives in the same process.
+        latency: Seconds by which a book may be late, if there is a reference.
         notice: The same if the network fails.
     """
 
     records: Records
     now_ns: Callable[[], int]
-    truth: Truth | None = None
+    reference: Reference | None = None
     latency: float = 0.0
     notice: float = 0.0
 
-    def book(self, asset: AssetIdentifier) -> BookJudge | RemoteBookJudge:
+    def book(self, asset: AssetIdentifier) -> BookChecker | RemoteBookChecker:
         """Of a live book."""
-        if self.truth is None:
-            return RemoteBookJudge(self.records, asset)
-        return BookJudge(self.truth, asset, self.latency, self.notice)
+        if self.reference is None:
+            return RemoteBookChecker(self.records, asset)
+        return BookChecker(self.reference, asset, self.latency, self.notice)
 
-    def depth(self, asset: AssetIdentifier, *, merged: bool, gaps: bool) -> Judge:
+    def depth(self, asset: AssetIdentifier, *, merged: bool, gaps: bool) -> Checker:
         """Of a depth stream."""
-        if self.truth is None:
-            return ChainJudge(self.records, asset, gaps=gaps)
-        return DepthJudge(self.truth.books[asset], merged=merged, gaps=gaps)
+        if self.reference is None:
+            return ChainChecker(self.records, asset, gaps=gaps)
+        return DepthChecker(self.reference.books[asset], merged=merged, gaps=gaps)
 
-    def trades(self) -> Judge:
+    def trades(self) -> Checker:
         """Of the public trades."""
-        return NumbersJudge(self.records, None)
+        return NumbersChecker(self.records, None)
 
-    def user_trades(self, statuses: int) -> Judge:
+    def user_trades(self, statuses: int) -> Checker:
         """Of the user's trades."""
-        return NumbersJudge(self.records, partial(_each_status, statuses), statuses)
+        return NumbersChecker(self.records, partial(_each_status, statuses), statuses)
 
-    def candles(self, asset: AssetIdentifier) -> Judge:
+    def candles(self, asset: AssetIdentifier) -> Checker:
         """Of a market's candles."""
-        return CandlesJudge(self.records, asset)
+        return CandlesChecker(self.records, asset)
 
-    def orders(self) -> Judge:
+    def orders(self) -> Checker:
         """Of the user's orders."""
-        return LastingOrdersJudge(self.records, self.now_ns)
+        return LastingOrdersChecker(self.records, self.now_ns)
 
 
 def _each_status(statuses: int, facts: Facts) -> Sequence[int]:

@@ -17,7 +17,7 @@ import attrs
 import trio
 
 from tests.simulation.callers import Callers
-from tests.simulation.reference import Truth
+from tests.simulation.reference import Reference
 from tests.simulation.settings import MARKETS, Settings, sources
 from tests.simulation.world import explain
 from tplus_trio import RestartPolicy, TplusError
@@ -26,7 +26,7 @@ from tplus_trio.testing import Exchange, MemoryNetwork
 from tplus_trio.users import User
 
 from .bot import Plan, Soak, enter_clients
-from .checkers import Judges, Records
+from .checkers import Checkers, Records
 from .pipe import RemoteStage, obey, receive, send
 from .stage import REMOTE, Stage, paced, short_memory
 
@@ -101,7 +101,7 @@ class _ServersWorld:
         raise AssertionError("nobody asks")
 
 
-class _NoTruth(Truth):
+class _NoReference(Reference):
     """No history is kept: what was true is asked for at quiet moments."""
 
     def __init__(self, exchange: Exchange) -> None:
@@ -133,7 +133,7 @@ async def serve(seed: int, rate: float) -> None:
                 settings,
                 network,
                 user.public_key,
-                _NoTruth(exchange),
+                _NoReference(exchange),
                 paced(rate, settings.assets),
                 nursery,
                 kinds=REMOTE,
@@ -171,8 +171,8 @@ async def _live(seed: int, seconds: float, rate: float, soak: Soak) -> None:
 def soak_for_real(seed: int, seconds: float, rate: float, *, verbose: bool = False) -> tuple[Soak, str | None]:
     """Live for so many seconds; what there was, and what broke."""
     user = User(sources(seed, "user").randbytes(32))
-    judges = Judges(Records(), time.time_ns)
-    soak = Soak(settings_of(seed), plan_of(seconds), judges, user, time.time_ns, verbose=verbose)
+    checkers = Checkers(Records(), time.time_ns)
+    soak = Soak(settings_of(seed), plan_of(seconds), checkers, user, time.time_ns, verbose=verbose)
     logging.getLogger("tplus_trio").setLevel(logging.CRITICAL)
     try:
         trio.run(_live, seed, seconds, rate, soak)

@@ -17,7 +17,7 @@ from tests.simulation.callers import Callers
 from tests.simulation.determinism import deterministic
 from tests.simulation.faults import KINDS, Fault, Injector
 from tests.simulation.faults_data import DATA_KINDS
-from tests.simulation.reference import Truth
+from tests.simulation.reference import Reference
 from tests.simulation.runner import strict
 from tests.simulation.settings import MARKETS, Settings, sources
 from tests.simulation.world import explain
@@ -26,7 +26,7 @@ from tplus_trio.testing import Exchange, MemoryNetwork
 from tplus_trio.users import User
 
 from .bot import Plan, Soak, enter_clients
-from .checkers import Judges, Records
+from .checkers import Checkers, Records
 from .pipe import RemoteStage, obey
 from .stage import REMOTE, Market, Stage, Theatre, full_history, short_memory
 
@@ -122,7 +122,7 @@ class Life:
     plan: Plan
     market: Market = _calendar
     #: Whether every state of every book is known; otherwise what there is has to be asked for, through a pipe.
-    truthful: bool = True
+    has_reference: bool = True
     #: Whether the exchange has its full history from the beginning.
     history: bool = False
     make: Callable[..., Soak] = Soak
@@ -138,15 +138,15 @@ async def _live(life: Life, soaks: list[Soak]) -> None:
         exchange.add_market(asset)
     if life.history:
         full_history(exchange, user.public_key, _HISTORY)
-    truth = Truth(exchange)
-    judges = Judges(
+    reference = Reference(exchange)
+    checkers = Checkers(
         Records(),
         clock.true_ns,
-        truth if life.truthful else None,
+        reference if life.has_reference else None,
         2 * settings.most_latency + 0.1,
         settings.notice,
     )
-    soak = life.make(settings, life.plan, judges, user, clock.true_ns, verbose=life.verbose)
+    soak = life.make(settings, life.plan, checkers, user, clock.true_ns, verbose=life.verbose)
     soaks.append(soak)
     async with MemoryNetwork(exchange, latency=settings.latency, seed=seed) as network, AsyncExitStack() as stack:
         md, oms = await enter_clients(stack, "http://exchange", settings, user, connector=network, now_ns=clock)
@@ -158,7 +158,7 @@ async def _live(life: Life, soaks: list[Soak]) -> None:
                 settings,
                 network,
                 user.public_key,
-                truth,
+                reference,
                 life.market,
                 nursery,
                 kinds=_kinds(clock),
@@ -166,7 +166,7 @@ async def _live(life: Life, soaks: list[Soak]) -> None:
                 sign_in=callers.sign_in_together,
             )
             theatre: Theatre = stage
-            if not life.truthful:
+            if not life.has_reference:
                 near, far = trio.testing.memory_stream_pair()
                 nursery.start_soon(obey, stage, far)
                 theatre = RemoteStage(near)

@@ -14,7 +14,7 @@ import trio
 from tests.simulation.consumers import Reader, World
 from tests.simulation.faults import KINDS, Fault, Injector
 from tests.simulation.faults_data import DATA_KINDS
-from tests.simulation.reference import Truth
+from tests.simulation.reference import Reference
 from tests.simulation.settings import Settings
 from tests.simulation.traders import Traders
 from tplus_trio import codec
@@ -40,7 +40,7 @@ _STRANGER: Final = "f" * 64
 def feed_stalled(injector: Injector) -> None:
     """A feed is silent for a while, on a connection that answers."""
     seconds = injector._rng.uniform(0.1, 2.0)
-    injector._truth.disturbed(seconds)
+    injector._reference.disturbed(seconds)
     injector._faults.stall_feed(injector._feed(), seconds)
 
 
@@ -123,7 +123,7 @@ class Stage:
         settings: How often what happens.
         network: In front of the exchange.
         user: The public key whose orders and trades are told.
-        truth: Hears of what is disturbed.
+        reference: Hears of what is disturbed.
         market: What happens of itself.
         nursery: Where it happens.
         kinds: What goes wrong.
@@ -137,7 +137,7 @@ class Stage:
         settings: Settings,
         network: MemoryNetwork,
         user: str,
-        truth: Truth,
+        reference: Reference,
         market: Market,
         nursery: trio.Nursery,
         *,
@@ -150,13 +150,13 @@ class Stage:
         self._user = user
         self._market = market
         self._nursery = nursery
-        self._truth = truth
+        self._reference = reference
         self.traders = Traders(exchange, settings, [user])
         for _ in range(_BUILD_UP):
             for asset in settings.assets:
                 self.traders.change(asset)
         self.injector = Injector(
-            world, settings, network, truth, readers, self.traders, sign_in, kinds=kinds, private=_PRIVATE
+            world, settings, network, reference, readers, self.traders, sign_in, kinds=kinds, private=_PRIVATE
         )
         #: Messages that were published where somebody listened.
         self.published: Counter[str] = Counter()
@@ -231,7 +231,7 @@ class Stage:
         self._last_trade = self._exchange.trades()[-1].trade_id
         self._since_ns = self._exchange.now_ns()
         self.injector.forget()
-        self._truth.forget()
+        self._reference.forget()
         self._trim()
         await trio.lowlevel.checkpoint()
 

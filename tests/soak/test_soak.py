@@ -23,7 +23,7 @@ from tests.soak.report import report, verdict
 from tests.soak.samples import LIMITS, Sample, grown, measured
 from tests.soak.simulated import Life, live, simulate
 from tests.soak.stage import paced
-from tplus_trio.book import LocalBook
+from tplus_trio.book.local import LocalBook
 from tplus_trio.models import OrderBookDiff, PriceLevel, Trade
 from tplus_trio.streams.recovery import TradesBackfill
 
@@ -40,7 +40,7 @@ def real_life(**changes: object) -> Life:
         settings=settings,
         plan=attrs.evolve(plan, **changes),  # type: ignore[arg-type]  # as given
         market=paced(20.0, settings.assets),
-        truthful=False,
+        has_reference=False,
     )
 
 

@@ -163,6 +163,6 @@ async def test_many_streams_of_a_client(
                         await trio.sleep(rng.uniform(0.0, 0.1))
             await trio.sleep(2)
             assert taken.count(last) >= 30
-            assert market_data._home.decode_limiter._resuming == 0
+            assert market_data._client_scope.decode_limiter._resuming == 0
             assert waited > 1000
             ignoring.cancel_scope.cancel()

@@ -112,7 +112,7 @@ async def test_a_second_loss_while_rest_is_asked(autojump_clock: MockClock) -> N
         for _ in range(3):
             await go_down(world)
             made += make_trades(world, 5)
-            await trades._supervisor.wait_for(StreamState.SYNCING)
+            await trades._session.wait_for(StreamState.SYNCING)
             made += make_trades(world, 1)
         assert ids(await take(trades, len(made) - 2)) == made[2:]
         await assert_nothing_comes(trades)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeAlias, cast
 
-from tplus_trio.book import LocalBook
+from tplus_trio.book.local import LocalBook
 from tplus_trio.cli.show import describe
 from tplus_trio.errors import SequenceGap
 from tplus_trio.models import AssetIdentifier, KlineUpdate, OrderBook, OrderBookDiff, PriceLevel, Trade

@@ -1,4 +1,4 @@
-"""What every client has: a service, a default user, a nursery for bare streams, and checked arguments."""
+"""The base of all clients: a service, a default user, the scope of the streams, and checks of arguments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import attrs
 import trio
 
 from tplus_trio.arguments import check_count, check_instance, check_number
-from tplus_trio.book import LiveBook, open_live_book
+from tplus_trio.book.live import LiveBook, open_live_book
 from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.errors import MissingUserError
 from tplus_trio.models import AssetIdentifier
@@ -24,7 +24,7 @@ from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.overflow import Overflow, check_overflow
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import CONFIRM_TIMEOUT, Depth
-from tplus_trio.streams.stream import Home, Stream, open_stream
+from tplus_trio.streams.stream import ClientScope, Stream, open_stream
 from tplus_trio.transport.connector import Connector, Endpoint, TcpConnector
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.transport.tls import tls_context
@@ -36,7 +36,7 @@ __all__ = ["BookOptions", "Client", "ClientOptions", "StreamOptions"]
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
 
-#: A call of the client's user.
+#: The dispatch of a call that the user of the client makes.
 CALL: Final = Dispatch()
 _DEFAULT_RESTART: Final = RestartPolicy()
 #: Seconds that closing idle connections may take.
@@ -50,27 +50,28 @@ _HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 
 
 class BookOptions(TypedDict, total=False):
-    """What a live book takes besides its own arguments; what is left out is the client's."""
+    """Options of a live book. What is left out is taken from the client."""
 
-    #: How a failed stream is started again; None means not at all.
+    #: When to connect again after a failure; None means never.
     restart: RestartPolicy | None
     #: Seconds without data after which a connection counts as lost; None means never.
     idle_timeout: float | None
 
 
 class StreamOptions(BookOptions, total=False):
-    """What every ``stream_…`` method takes besides its own arguments; what is left out is the client's."""
+    """Options of every ``stream_…`` method. What is left out is taken from the client."""
 
-    #: How many items may wait for the consumer.
+    #: How many items may wait for the consumer; at least 1.
     buffer: int
-    #: What happens when more do: ``"block"``, ``"drop_oldest"``, ``"error"``, or on some feeds ``"conflate"``.
+    #: What happens when more items wait: ``"block"``, ``"drop_oldest"``, ``"error"``, or on some feeds ``"conflate"``.
     overflow: Overflow
-    #: Seconds that the first trade or candle after an outage is held for a read that shows what lies before it.
+    #: Seconds, at least 0: how long the first trade or candle after an outage is held back for a REST read that shows
+    #: what lies before it.
     confirm_timeout: float
 
 
 class ClientOptions(StreamOptions, total=False):
-    """What every client takes besides its URL and its user."""
+    """Options of every client, besides its URL and its user. `Client` explains them."""
 
     connector: Connector
     verify: bool | ssl.SSLContext
@@ -88,32 +89,32 @@ class ClientOptions(StreamOptions, total=False):
 class Client(Scoped):
     """A client of one T+ service.
 
-    ``async with`` gives it its nursery; leaving it ends every stream that it opened and closes every connection. REST
-    calls also work outside, on a client that is closed with `aclose`.
+    ``async with`` opens the nursery of its streams. Leaving the block ends every stream that the client opened, and
+    closes every connection. REST calls also work without ``async with``, on a client that is closed with `aclose`.
 
     Args:
         base_url: ``http(s)://host[:port][/prefix]``.
-        default_user: Whom calls sign in and sign as that name no user of their own.
-        connector: Opens byte streams, for REST and WebSockets; TCP by default.
-        verify: True verifies TLS certificates, False does not, an `ssl.SSLContext` is used as it is.
-        timeout: Seconds for one REST call, and for one connection with its handshake.
-        ping_interval: Seconds between pings on a WebSocket.
-        ping_timeout: Seconds without a pong after which a connection counts as lost.
-        close_timeout: Seconds to wait for the answer to a close frame.
-        idle_timeout: Seconds without data after which a connection counts as lost; None means never.
-        max_message_size: Bytes of the largest message or answer accepted.
+        default_user: The user of calls and streams that name no user.
+        connector: Opens byte streams for REST and WebSockets; TCP by default.
+        verify: True verifies TLS certificates, False does not; an `ssl.SSLContext` is used as it is.
+        timeout: Seconds, more than 0, for one REST call, and for one connection with its handshake.
+        ping_interval: Seconds, more than 0, between pings on a WebSocket.
+        ping_timeout: Seconds, more than 0, after a ping in which no byte arrives: the connection counts as lost.
+        close_timeout: Seconds, at least 0, to wait for the answer to a close frame.
+        idle_timeout: Seconds, more than 0, without data after which a connection counts as lost; None means never.
+        max_message_size: Bytes, at least 1, of the largest message or answer that is accepted.
         headers: Sent with every request and handshake.
-        auth_path_prefix: What the paths of signing in begin with: ``"/market-data"`` at a gateway.
-        restart: How a failed stream is started again; None means not at all.
-        buffer: How many items of a stream may wait for its consumer.
-        overflow: What happens when more do.
-        confirm_timeout: Seconds that a trade or candle stream holds the first live item after an outage, at most, for a
-            read of REST that shows what lies before it; then a `Gap` and the item are delivered. 0 holds nothing.
-        now_ns: Says what time it is, in nanoseconds since the Unix epoch.
+        auth_path_prefix: The prefix of the sign-in paths: ``"/market-data"`` at a gateway.
+        restart: When a stream connects again after a failure; None means never.
+        buffer: How many items of a stream may wait for its consumer; at least 1.
+        overflow: What happens when more items wait: ``"block"``, ``"drop_oldest"``, ``"error"`` or ``"conflate"``.
+        confirm_timeout: Seconds, at least 0: how long a trade or candle stream holds back the first live item after an
+            outage, at most, for a REST read that shows what lies before it. Then it delivers a `Gap` and the item.
+        now_ns: Returns the time in nanoseconds since the Unix epoch.
         jitter: Draws from [0, 1) for the delays before restarts.
 
     Raises:
-        TypeError, ValueError: an argument is not legal. Nothing is connected until a call needs it.
+        TypeError, ValueError: an argument is not legal. Constructing a client connects nothing.
     """
 
     def __init__(
@@ -159,49 +160,53 @@ class Client(Scoped):
             now_ns=_callable("now_ns", options.get("now_ns", time.time_ns)),
             draw=self._jitter,
         )
-        self._home = Home()
+        self._client_scope = ClientScope()
 
     def __repr__(self) -> str:
         user = "" if self._default_user is None else f" as {self._default_user.public_key}"
         return f"<{type(self).__name__} {self._service.endpoint}{user}>"
 
     def statistics(self) -> ClientStatistics:
-        """Return the counts of the running streams and live books, and of all REST requests, as they are now."""
-        return ClientStatistics(streams=self._home.statistics(), requests=self._service.request_statistics())
+        """Return the counts of the running streams and live books, and of all REST requests, as they are now.
+
+        Raises:
+            RuntimeError: the call does not come from inside ``trio.run``.
+        """
+        return ClientStatistics(streams=self._client_scope.statistics(), requests=self._service.request_statistics())
 
     # Lifetime.
 
     @asynccontextmanager
     async def _scope(self) -> AsyncGenerator[None]:
-        home = self._home
+        scope = self._client_scope
         try:
-            async with open_service_tasks() as home.tasks:
+            async with open_service_tasks() as scope.tasks:
                 try:
                     yield
-                    await home.close()
+                    await scope.close()
                 finally:
-                    await home.leave()  # noqa: ASYNC102 - it bounds itself
+                    await scope.leave()  # noqa: ASYNC102 - it bounds itself
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE):
                 await self._service.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections of a client that was not entered. A client that is entered closes itself."""
+        """Close the connections of a client that was not entered. An entered client closes itself."""
         await self._service.aclose()
         await trio.lowlevel.checkpoint()
 
     # For the methods of clients.
 
     def _stream(self, feed: Feed[T], options: StreamOptions) -> Stream[T]:
-        """Put a stream together out of the client's defaults and a call's options."""
+        """Make a stream from the client's defaults and a call's options."""
         restart, limits = self._supervision(options, StreamOptions)
         overflow: Overflow = options.get("overflow", self._overflow)
         if overflow == "conflate" and "overflow" not in options and feed.conflate is None:
-            overflow = "block"  # the client's wish, where a feed can follow it
+            overflow = "block"  # the client's default, which this feed cannot follow
         return open_stream(
             feed,
             self._service,
-            self._home,
+            self._client_scope,
             restart=restart,
             limits=limits,
             buffer=options.get("buffer", self._buffer),
@@ -210,14 +215,14 @@ class Client(Scoped):
         )
 
     def _confirm(self, options: StreamOptions) -> float:
-        """How long a stream holds the first live item after an outage, in seconds."""
+        """Return how long a stream holds back the first live item after an outage, in seconds."""
         return check_number("confirm_timeout", options.get("confirm_timeout", self._confirm_timeout))
 
     def _book(self, feed: Feed[Depth], asset_id: AssetIdentifier, options: BookOptions) -> LiveBook:
-        """Put a live book together, likewise."""
+        """Make a live book, likewise."""
         restart, limits = self._supervision(options, BookOptions)
         return open_live_book(
-            asset_id, feed, self._service, self._home, restart=restart, limits=limits, draw=self._jitter
+            asset_id, feed, self._service, self._client_scope, restart=restart, limits=limits, draw=self._jitter
         )
 
     def _supervision(
@@ -231,7 +236,7 @@ class Client(Scoped):
         return restart, limits
 
     def _user(self, user: User | None) -> User:
-        """The user of a call that needs one.
+        """Return the user of a call that needs one.
 
         Raises:
             MissingUserError: there is none.
@@ -254,7 +259,7 @@ class Client(Scoped):
         dispatch: Dispatch = CALL,
         **params: Any,
     ) -> bytes:
-        """Ask for something; parameters that are None are left out."""
+        """Send a GET request and return the body. Parameters that are None are left out."""
         given = {name: value for name, value in params.items() if value is not None}
         return await self._service.request(
             "GET", path, params=given or None, user=user, required=required, dispatch=dispatch
@@ -275,7 +280,7 @@ def page_params(page: int | None, limit: int | None) -> dict[str, int | None]:
 
 
 def asset(asset_id: AssetIdentifier | str | int) -> AssetIdentifier:
-    """The asset that an argument names.
+    """Return the asset that an argument names.
 
     Raises:
         TypeError, ValueError: it names none.
@@ -284,7 +289,7 @@ def asset(asset_id: AssetIdentifier | str | int) -> AssetIdentifier:
 
 
 def _no_others(options: Mapping[str, object], legal: Any) -> None:
-    """Refuse arguments that nobody asked for, as a function with a plain signature would."""
+    """Refuse unknown keyword arguments, as a function with a plain signature does."""
     unknown = options.keys() - legal.__optional_keys__
     if unknown:
         names = ", ".join(sorted(legal.__optional_keys__))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, Unpack
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count
-from tplus_trio.book import LiveBook
+from tplus_trio.book.live import LiveBook
 from tplus_trio.clients.base import (
     CALL,
     BookOptions,
@@ -150,7 +150,7 @@ class MarketDataClient(Client):
             fetch=lambda _page, dispatch: self._snapshot(asset_id, dispatch),
             user=self._default_user,
             conflate=conflate_depth,
-            begins=lambda item: isinstance(item, OrderBook),
+            is_snapshot=lambda item: isinstance(item, OrderBook),
         )
 
     def stream_klines(

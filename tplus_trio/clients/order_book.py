@@ -11,7 +11,6 @@ import trio
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count, check_instance
 from tplus_trio.clients.base import CALL, Client, ClientOptions, StreamOptions, asset, page_params
-from tplus_trio.clients.operations import ORDER, operate
 from tplus_trio.errors import DecodeError, NotFoundError, OrderRejected, ServerError
 from tplus_trio.models import (
     GTC,
@@ -41,6 +40,7 @@ from tplus_trio.models import (
     new_order_id,
     validate_order_id,
 )
+from tplus_trio.orders.operations import ORDER, operate
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.recovery import GapMarking, OrdersRecovery, OrdersUpdate
 from tplus_trio.streams.stream import Stream

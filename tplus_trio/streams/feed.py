@@ -1,4 +1,4 @@
-"""What a feed is: data, not code."""
+"""A feed, as data: everything that a subscription needs to know of it."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class Feed(Generic[T]):
-    """One subscription: where it is, how its frames decode, and how it is made whole again."""
+    """One feed: its path, how its frames decode, and how it is made whole again after a loss."""
 
+    #: The path of the WebSocket at the service.
     path: str
+    #: Decodes one frame into items.
     decode: FrameDecoder[Any]
-    #: Decodes many frames at once, as long as they are usual ones.
+    #: Decodes many frames at once. It returns None for frames that only ``decode`` handles.
     decode_batch: BatchDecoder[Any] | None = None
-    #: How many bytes of messages are decoded at a time, about.
+    #: About how many bytes of messages are decoded at a time.
     batch_size: int = 32 * 1024
-    #: Makes the feed's recovery, given the time and the stream's counts.
+    #: Makes the feed's recovery, given a clock in nanoseconds since the Unix epoch and the stream's counts.
     recovery: Callable[[Callable[[], int], ConnectionCounts], Recovery[T]] = Recovery
-    #: Asks REST for a page, where the recovery wants one.
+    #: Asks REST for the page that the recovery wants; None if it never wants one.
     fetch: Callable[[int, Dispatch], Awaitable[Any]] | None = None
-    #: Whom to sign in as, and whether the service insists.
+    #: The user to sign in as, if any.
     user: User | None = None
+    #: Whether the service insists on a user.
     private: bool = False
-    #: How waiting items are merged, where they can be.
+    #: How waiting items are merged; None if they cannot be.
     conflate: Conflate[T] | None = None
-    #: Where an item is worth nothing without the one before: which ones are, all the same.
-    begins: Callable[[T], bool] | None = None
+    #: For items that are useless without the item before them: says which of them are whole all the same.
+    is_snapshot: Callable[[T], bool] | None = None

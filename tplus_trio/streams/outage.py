@@ -1,4 +1,4 @@
-"""What a stream says of its troubles: when an outage begins, what it began with, and when it is over."""
+"""The outages of a session: when one begins, the failure that it began with, and when it is over."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _log = logging.getLogger("tplus_trio.streams")
 
 
 class Outage:
-    """The time from a stream's first failure until it is live again.
+    """The time from a session's first failure until it is live again.
 
-    The first failure is logged as a warning and the end as information; failures in between are logged at debug level,
-    since a service that is away for an hour would fill a log.
+    The first failure is logged as a warning, and the end at info level. Failures in between are logged at debug level,
+    because a service that is away for an hour would fill a log.
 
     Args:
-        name: What the stream is called in the log: its path.
+        name: The name of the session in log lines: its path.
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name: str = name
         #: The failure that the present outage began with; None while there is none.
         self.cause: Exception | None = None
         self._began_at = 0.0
@@ -29,32 +29,32 @@ class Outage:
         self._was_live = False
 
     def failed(self, failure: Exception, delay: float, now: float) -> None:
-        """Log a failure, after which the next attempt is made in ``delay`` seconds."""
+        """Log a failure. The next attempt follows in ``delay`` seconds; ``now`` is in seconds on trio's clock."""
         self._failures += 1
         if self.cause is None:
             self.cause, self._began_at, self._failures = _without_traceback(failure), now, 1
-            # As text: a record that is kept would keep the failure's frames.
-            _log.warning("%s: %s; trying again in %.2f s", self._name, str(failure), delay)
+            # As text: a log record that is kept would keep the failure's frames.
+            _log.warning("%s: %s; trying again in %.2f s", self.name, str(failure), delay)
         else:
-            _log.debug("%s: %s; failure %d, trying again in %.2f s", self._name, str(failure), self._failures, delay)
+            _log.debug("%s: %s; failure %d, trying again in %.2f s", self.name, str(failure), self._failures, delay)
 
     def ended_for_good(self, failure: Exception) -> None:
-        """Log the failure that ends the stream: as a warning if it was live, for nobody may be waiting for items."""
+        """Log the failure that ends the session: as a warning if it was live, because nobody may be reading it."""
         self.cause = _without_traceback(failure)
         level = logging.WARNING if self._was_live else logging.DEBUG
-        _log.log(level, "%s failed for good: %s", self._name, repr(failure))
+        _log.log(level, "%s failed for good: %s", self.name, repr(failure))
 
     def over(self, now: float) -> None:
-        """The stream is live."""
+        """End the outage, if there is one: the session is live. ``now`` is in seconds on trio's clock."""
         self._was_live = True
         if self.cause is not None:
             count = "1 failure" if self._failures == 1 else f"{self._failures} failures"
-            _log.info("%s: live again after %.1f s and %s", self._name, now - self._began_at, count)
+            _log.info("%s: live again after %.1f s and %s", self.name, now - self._began_at, count)
             self.cause = None
 
 
 def _without_traceback(failure: Exception) -> Exception:
-    """A copy that keeps no frames alive, and with them the stream whose failure it is."""
+    """Copy a failure. Its traceback would keep the frames of the session alive, and with them the session."""
     kept = copy.copy(failure)
     cause = failure.__cause__
     kept.__cause__ = copy.copy(cause) if isinstance(cause, Exception) else None

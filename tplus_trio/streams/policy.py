@@ -1,4 +1,4 @@
-"""When a stream that failed is started again, and when it is not."""
+"""The restart policy: when a session that failed connects again, and when it ends."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tplus_trio.errors import (
 
 __all__ = ["RestartPolicy"]
 
-#: Seconds. A `Retry-After` beyond this is a mistake, or a clock's that is years off, more likely than a wish.
+#: Seconds. A longer `Retry-After` is probably a mistake, or comes from a clock that is years off.
 _LONGEST_WAIT: Final = 3600.0
-#: Seconds over which streams come back once one of them shows that the service is there.
+#: Seconds over which streams spread their attempts once one of them has connected again.
 _SHORT: Final = 0.5
-#: Seconds: the least delay after the first failure, four times as much with each one, up to the second figure. Whatever
-#: the policy and the draw, a service that refuses is not asked thousands of times a second, and virtual time goes on.
-#: The first is small: a connection that was lost once may be made again at once.
+#: Seconds: the least delay after the first failure. It grows fourfold with each failure, up to the second figure. So no
+#: policy and no draw lets a client ask a service that refuses thousands of times a second, and virtual time advances.
+#: The first figure is small because a connection that was lost once can usually be made again at once.
 _LEAST_DELAY: Final = 0.001
 _MOST_LEAST_DELAY: Final = 0.25
 #: Statuses other than 429 and 5xx with which the same request may succeed later: Request Timeout, and Too Early.
@@ -38,22 +38,27 @@ _PASSING: Final = frozenset({408, 425, 429})
 
 @attrs.frozen(kw_only=True)
 class RestartPolicy:
-    """How a stream that failed for a passing reason is started again: after an exponential delay with full jitter.
+    """When a stream connects again after a failure that may pass: after an exponential delay with full jitter.
 
     The n-th delay in a row is drawn evenly between 0 and ``min(max_delay, initial_delay * factor ** (n - 1))`` seconds.
-    It is at least ``min(0.25, 0.001 * 4 ** (n - 1))`` seconds, also where ``max_delay`` is less or the draw is 0. A
-    ``Retry-After`` of the server's is kept where it is longer, up to an hour. The delay starts over once a stream has
-    been live for ``within`` seconds.
+    It is at least ``min(0.25, 0.001 * 4 ** (n - 1))`` seconds, even if ``max_delay`` is less or the draw is 0. A longer
+    ``Retry-After`` of the server is kept instead, up to an hour. The delay starts over once a stream has been live for
+    ``within`` seconds.
 
     Raises:
+        TypeError: an argument is not a number.
         ValueError: a number is out of its range.
     """
 
+    #: Seconds, at least 0: the upper bound of the first delay.
     initial_delay: float = attrs.field(default=0.25)
+    #: Seconds, at least 0: the upper bound of every delay.
     max_delay: float = attrs.field(default=30.0)
+    #: At least 1: how the upper bound grows with each failure in a row.
     factor: float = attrs.field(default=2.0)
-    #: More failures than this within ``within`` seconds raise `RestartLimitExceeded`; None means without limit.
+    #: At least 0. More failures than this within ``within`` seconds raise `RestartLimitExceeded`; None means no limit.
     max_restarts: int | None = attrs.field(default=None)
+    #: Seconds, at least 0.
     within: float = attrs.field(default=60.0)
 
     def __attrs_post_init__(self) -> None:
@@ -63,7 +68,7 @@ class RestartPolicy:
             check_count("max_restarts", self.max_restarts, least=0)
 
     def ceiling(self, failures: int) -> float:
-        """The longest delay, in seconds, after ``failures`` failures in a row."""
+        """Return the upper bound of the delay after ``failures`` failures in a row, in seconds."""
         # 0.25 * 2.0 ** 2000 would overflow long after max_delay has been reached.
         doublings = min(failures - 1, 512)
         try:
@@ -73,7 +78,7 @@ class RestartPolicy:
 
 
 class Restarts:
-    """One stream's failures, counted against its policy. Pure: the time is an argument."""
+    """The failures of one session, counted against its policy. Pure: the time is an argument."""
 
     def __init__(self, policy: RestartPolicy | None, draw: Callable[[], float] = random.random) -> None:
         self._policy = policy
@@ -83,7 +88,7 @@ class Restarts:
         self._live_since: float | None = None
 
     def live(self, now: float) -> None:
-        """The stream is live from now on, or again after it was made whole over a connection that lasted."""
+        """Note that the session is live: now for the first time, or again after a hole over the same connection."""
         if self._live_since is None:
             self._live_since = now
 
@@ -91,14 +96,14 @@ class Restarts:
         """Count a failure.
 
         Args:
-            failure: What happened.
-            now: Seconds on any clock that does not go back.
+            failure: The failure.
+            now: The time in seconds, on any clock that does not go back.
 
         Returns:
-            The seconds to wait before the next attempt.
+            The delay before the next attempt, in seconds.
 
         Raises:
-            Exception: ``failure`` itself, where it is fatal or the policy allows no restart.
+            Exception: ``failure`` itself, if it will not pass or the policy allows no restart.
             RestartLimitExceeded: the policy allows no more.
         """
         policy = self._policy
@@ -117,22 +122,26 @@ class Restarts:
         asked: float = getattr(failure, "retry_after", None) or 0.0
         return max(self.jitter(self._in_a_row), min(asked, _LONGEST_WAIT))
 
+    def shortened(self) -> float:
+        """Draw a factor from [0.75, 1), for delays that must not become 0."""
+        return 0.75 + 0.25 * self._draw()
+
     def spread(self, left: float) -> float:
-        """A short delay, in seconds, where ``left`` was still to wait and need not be any more."""
+        """Draw the rest of a delay whose reason is gone, in seconds: less than 0.5 s and less than ``left``."""
         return self._draw() * min(max(left, 0.0), _SHORT)
 
     def jitter(self, failures: int) -> float:
-        """A delay, in seconds, for so many attempts in a row that came to nothing."""
+        """Draw the delay after ``failures`` failed attempts in a row, in seconds."""
         least = min(_LEAST_DELAY * 4.0 ** max(min(failures - 1, 16), 0), _MOST_LEAST_DELAY)
         return max(self._draw() * (self._policy or RestartPolicy()).ceiling(failures), least)
 
 
 def is_passing(failure: Exception) -> bool:
-    """Whether the same attempt may succeed later.
+    """Return whether the same attempt may succeed later.
 
-    Lost, refused, timed out, closed, 408, 425, 429 and 5xx pass; so do an answer that cannot be decoded, and a page
-    (2xx) in place of a handshake, which a proxy in maintenance gives. A refused certificate and any other status,
-    redirects included, are for good.
+    These pass: a connection that was lost, refused, timed out or closed; the statuses 408, 425, 429 and 5xx; an answer
+    that cannot be decoded; and a page (2xx) in place of a handshake, which a proxy under maintenance sends. A refused
+    TLS certificate and any other status, redirects included, do not pass.
     """
     match failure:
         case CertificateRefused():

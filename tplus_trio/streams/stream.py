@@ -1,4 +1,4 @@
-"""What a consumer holds: a channel of items, whose task ends with it."""
+"""Streams as consumers see them, and the scope of a client in which they live."""
 
 from __future__ import annotations
 
@@ -19,69 +19,72 @@ from tplus_trio.streams.drop_marker import DropMarker
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.overflow import Overflow, OverflowRule, check_overflow, make_rule
 from tplus_trio.streams.policy import RestartPolicy
+from tplus_trio.streams.session import Session
 from tplus_trio.streams.stats import StreamState, StreamStatistics, StreamStats
-from tplus_trio.streams.supervisor import Supervisor
+from tplus_trio.streams.subscription import Subscription
 from tplus_trio.transport.websocket import WebSocketLimits
 
 __all__ = ["Stream"]
 
-#: Seconds that streams may take to end at once: they have nothing to wait for.
-_LEAVING: Final = 1.0
+#: Seconds that streams may take to end when they are cancelled; they have nothing to wait for.
+_LEAVE_TIMEOUT: Final = 1.0
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Home:
-    """Where a client's streams live: the tasks of those that are iterated bare, and a list of all that run."""
+class ClientScope:
+    """The scope of a client's streams: the nursery of those that are iterated bare, and a registry of all that run."""
 
     def __init__(self) -> None:
+        #: The client's nursery; None before the client is entered and after it was left.
         self.tasks: ServiceTasks | None = None
         self.decode_limiter: DecodeLimiter = DecodeLimiter()
-        self._left = False
-        self._running: set[Supervisor[Any]] = set()
-        #: Those that nobody has started; who holds one may be waiting for it.
-        self._unstarted: WeakSet[Supervisor[Any]] = WeakSet()
+        self._was_left = False
+        self._running: set[Subscription[Any]] = set()
+        #: Those that nobody has started. Another task may wait for one of them.
+        self._unstarted: WeakSet[Subscription[Any]] = WeakSet()
 
-    def expect(self, supervisor: Supervisor[Any]) -> None:
-        """Take note of a stream that may be started, to end it with the others."""
-        self._unstarted.add(supervisor)
-        if self._left:
-            supervisor.forgo()
+    def add_unstarted(self, subscription: Subscription[Any]) -> None:
+        """Register a subscription that may be started, so that it ends with the others."""
+        self._unstarted.add(subscription)
+        if self._was_left:
+            subscription.close_unstarted()
 
-    def start_bare(self, supervisor: Supervisor[Any]) -> None:
-        """Start a stream's task in the client's nursery.
+    def start_bare(self, subscription: Subscription[Any]) -> None:
+        """Start a subscription's task in the client's nursery.
 
         Raises:
             RuntimeError: the client was not entered, or has been left.
         """
-        if self.tasks is None and not self._left:
+        if self.tasks is None and not self._was_left:
             msg = "enter the client first: `async with …Client(…) as client:`; its streams live in its nursery"
             raise RuntimeError(msg)
-        self._start(self.tasks, supervisor)
+        self._start(self.tasks, subscription)
 
     @asynccontextmanager
-    async def running(self, supervisor: Supervisor[Any]) -> AsyncGenerator[None]:
-        """Run a stream's task in a nursery of its own, and end it in order with the block."""
+    async def running(self, subscription: Subscription[Any]) -> AsyncGenerator[None]:
+        """Run a subscription's task in a nursery around the block, and end it in order when the block is left."""
         async with open_service_tasks() as tasks:
-            self._start(tasks, supervisor)
+            self._start(tasks, subscription)
             yield
-            await supervisor.close()
+            await subscription.session.close()
 
-    def _start(self, tasks: ServiceTasks | None, supervisor: Supervisor[Any]) -> None:
-        if self._left or tasks is None:
+    def _start(self, tasks: ServiceTasks | None, subscription: Subscription[Any]) -> None:
+        if self._was_left or tasks is None:
             msg = "the client has been left, and its streams with it"
             raise RuntimeError(msg)
-        # Known from here on: the client may be left before the task's first step.
-        self._running.add(supervisor)
-        self._unstarted.discard(supervisor)
-        tasks.start_soon(self._run, supervisor)
+        # Before the task's first step: the client may be left, or the stream closed, before that.
+        subscription.session.start()
+        self._running.add(subscription)
+        self._unstarted.discard(subscription)
+        tasks.start_soon(self._run, subscription)
 
-    async def _run(self, supervisor: Supervisor[Any]) -> None:
+    async def _run(self, subscription: Subscription[Any]) -> None:
         try:
-            await supervisor.run()
+            await subscription.run()
         finally:
-            self._running.discard(supervisor)
+            self._running.discard(subscription)
 
     def statistics(self) -> tuple[StreamStatistics, ...]:
         """Return the counts of each stream that runs, in the order of their paths."""
@@ -91,51 +94,52 @@ class Home:
         """End every stream in order, all at once."""
         await trio.lowlevel.checkpoint()
         async with trio.open_nursery(strict_exception_groups=True) as nursery:
-            for supervisor in self._running:
-                nursery.start_soon(supervisor.close)
+            for subscription in self._running:
+                nursery.start_soon(subscription.session.close)
 
     async def leave(self) -> None:
-        """End every stream at once, those in nurseries of their own included, and start no more."""
-        self.tasks, self._left = None, True
-        for supervisor in self._running:
-            supervisor.abandon()
-        for supervisor in tuple(self._unstarted):
-            supervisor.forgo()
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + _LEAVING):
-            for supervisor in tuple(self._running):
-                await supervisor.done.wait()
+        """End every stream at once, also those in nurseries around blocks, and let no other stream start."""
+        self.tasks, self._was_left = None, True
+        for subscription in self._running:
+            subscription.session.cancel()
+        for subscription in tuple(self._unstarted):
+            subscription.close_unstarted()
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _LEAVE_TIMEOUT):
+            for subscription in tuple(self._running):
+                await subscription.session.wait_closed()
 
 
-class _Lease:
-    """Holds a bare stream's task alive; once it is dropped, the task ends.
+class StreamFinalizer:
+    """Cancels a bare stream's session when it is dropped.
 
-    The task knows nothing of it: it would never be dropped otherwise.
+    The iterator holds it. The session's task does not, or it would never be dropped.
     """
 
-    __slots__ = ("_supervisor", "_token")
+    __slots__ = ("_session", "_token")
 
-    def __init__(self, supervisor: Supervisor[Any]) -> None:
-        self._supervisor = supervisor
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._token = trio.lowlevel.current_trio_token()
 
     def __del__(self) -> None:
-        # Runs wherever the garbage is collected: in another thread, or after the end of the run.
+        # Runs where the garbage is collected: perhaps in another thread, or after the end of the run.
         with suppress(trio.RunFinishedError):
-            self._token.run_sync_soon(self._supervisor.abandon)
+            self._token.run_sync_soon(self._session.cancel)
 
 
 class Supervised(Scoped):
-    """What a stream and a live book have in common: a supervised task that one can look at and give orders to."""
+    """What a stream and a live book have in common: a subscription that one can look at and give orders to."""
 
-    def __init__(self, supervisor: Supervisor[Any], home: Home) -> None:
-        self._supervisor = supervisor
-        self._home = home
-        home.expect(supervisor)
+    def __init__(self, subscription: Subscription[Any], client_scope: ClientScope) -> None:
+        self._subscription = subscription
+        self._session: Session = subscription.session
+        self._client_scope = client_scope
+        client_scope.add_unstarted(subscription)
 
     @property
     def state(self) -> StreamState:
         """Where the stream is in its life."""
-        return self._supervisor.state
+        return self._session.state
 
     @property
     def stats(self) -> StreamStats:
@@ -146,33 +150,34 @@ class Supervised(Scoped):
 
     def statistics(self) -> StreamStatistics:
         """Return the counts of the connection and of the consumer as they are now."""
-        return self._supervisor.statistics()
+        return self._subscription.statistics()
 
     @property
     def last_error(self) -> Exception | None:
-        """The failure that the present outage began with, or the one that ended the stream; None while all is well."""
-        return self._supervisor.last_error
+        """The failure that the present outage began with, or the one that ended the stream; None if there is none."""
+        return self._session.last_error
 
     def __repr__(self) -> str:
         error = self.last_error
         failure = "" if error is None else f": {error!r}"
-        return f"<{type(self).__name__} {self._supervisor.path} {self.state.value}{failure}>"
+        return f"<{type(self).__name__} {self._session.name} {self.state.value}{failure}>"
 
     def reconnect(self) -> None:
         """Drop the connection and make a new one now, or end the wait before the next attempt.
 
-        What is missed meanwhile is recovered as after any loss.
+        The stream recovers what it misses meanwhile, as after any loss. On a stream that has not been started, that is
+        closing or that has ended, nothing happens.
         """
-        self._supervisor.reconnect()
+        self._session.reconnect()
 
     def resync(self) -> None:
         """Recover as if something had been missed, over the connection that there is.
 
-        A depth stream yields a new `OrderBook` and a live book starts again from one, a trade or candle stream asks
-        REST, an order stream yields an `OrdersSnapshot`. Without a connection there is nothing to do: the next one
+        A depth stream yields a new `OrderBook` and a live book starts again from one; a trade or candle stream asks
+        REST; an order stream yields an `OrdersSnapshot`. Without a connection nothing happens, because each connection
         begins like that.
         """
-        self._supervisor.resync()
+        self._subscription.resync()
 
 
 class Stream(Supervised, trio.abc.ReceiveChannel[T_co]):
@@ -181,26 +186,27 @@ class Stream(Supervised, trio.abc.ReceiveChannel[T_co]):
     Entered with ``async with``, its task lives in a nursery of its own around the block. Iterated bare, its task lives
     in the client's nursery, and ends when the loop is left, however it is left.
 
-    Items are delivered in the order of the exchange. A failure that the restart policy does not cover is raised by the
-    iteration, after the items that came before it. Cancelling whoever waits for an item loses none.
+    The stream delivers items in the order of the exchange. The iteration raises a failure that the restart policy does
+    not cover, after the items that came before it. Cancelling a task that waits for an item loses no item.
     """
 
-    def __init__(self, supervisor: Supervisor[Any], buffer: Buffer[Any], home: Home) -> None:
-        super().__init__(supervisor, home)
+    def __init__(self, subscription: Subscription[Any], buffer: Buffer[Any], client_scope: ClientScope) -> None:
+        super().__init__(subscription, client_scope)
         self._buffer: Buffer[T_co] = buffer
         self._started = False
-        self._lease: _Lease | None = None
+        self._finalizer: StreamFinalizer | None = None
 
     async def wait_live(self) -> None:
         """Wait until the stream is connected and nothing is missing.
 
-        A stream that nobody has entered yet is waited for too, so that one task may wait for what another enters.
+        The stream need not be entered yet: one task may wait for a stream that another task enters. Cancelling the wait
+        changes nothing.
 
         Raises:
-            TplusError: it failed for good.
+            TplusError: the stream failed for good.
             trio.ClosedResourceError: it was closed.
         """
-        await self._supervisor.wait_for(StreamState.LIVE)
+        await self._session.wait_for(StreamState.LIVE)
 
     # Lifetime.
 
@@ -213,78 +219,78 @@ class Stream(Supervised, trio.abc.ReceiveChannel[T_co]):
     def _start_bare(self) -> None:
         """Start in the client's nursery, unless it runs already."""
         if not self._started:
-            self._home.start_bare(self._supervisor)
+            self._client_scope.start_bare(self._subscription)
             self._claim()
-            self._lease = _Lease(self._supervisor)
+            self._finalizer = StreamFinalizer(self._session)
 
     @asynccontextmanager
     async def _scope(self) -> AsyncGenerator[None]:
         self._claim()
-        async with self._home.running(self._supervisor):
+        async with self._client_scope.running(self._subscription):
             try:
                 yield
             finally:
                 self._end()
 
     def _end(self) -> None:
-        """Nothing more is delivered."""
+        """Deliver no more items."""
         self._buffer.close(trio.ClosedResourceError("the stream was closed"))
         self._buffer.clear()
 
     async def aclose(self) -> None:
-        """End the stream: in order, or at once if cancelled. What waits undelivered is dropped."""
+        """End the stream in order, or at once if cancelled. Items that were not received are dropped."""
         self._end()
         if self._started:
-            await self._supervisor.close()
+            await self._session.close()
         else:
             self._started = True
-            self._supervisor.forgo()
+            self._subscription.close_unstarted()
             await trio.lowlevel.checkpoint()
 
     # Items.
 
     async def receive(self) -> T_co:
-        """Wait for the next item. Cancelled, it has taken none.
+        """Wait for the next item. If it is cancelled, it has taken no item.
 
         Raises:
             TplusError: the stream failed for good.
-            trio.ClosedResourceError: it was closed, here or with its client.
+            trio.ClosedResourceError: the stream or its client was closed.
         """
         self._start_bare()
         if len(self._buffer):
-            # A loop's step looks for cancellation alone where items wait; by itself, this is a full checkpoint.
+            # The buffer's step only checks for cancellation if items wait. This call is a full checkpoint.
             await trio.lowlevel.checkpoint()
         return await anext(self._buffer)
 
     def __anext__(self) -> Coroutine[Any, Any, T_co]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # Who asks for the first item alone, ``await anext(client.stream_x())``, may hold nothing but this coroutine.
+        # A caller that wants the first item only, ``await anext(client.stream_x())``, may hold just this coroutine.
         return self._buffer.__anext__() if self._started else self.receive()
 
     def __aiter__(self) -> AsyncIterator[T_co]:  # type: ignore[override]  # not itself
-        """Iterate. Outside the stream's context, the iterator is what keeps the stream alive."""
+        """Iterate. Outside the stream's context, the stream ends when the iterator is dropped."""
         if not self._started:
             return _Loop(self)
-        return self._buffer if self._lease is None else self
+        return self._buffer if self._finalizer is None else self
 
 
 class _Loop(trio.abc.ReceiveChannel[T_co]):
-    """A loop over a stream that was not entered. The loop alone holds it, and the stream ends with it."""
+    """The iterator of a stream that was not entered. Only the loop holds it, and the stream ends with it."""
 
     def __init__(self, stream: Stream[T_co]) -> None:
         self._stream = stream
-        self._lease: _Lease | None = None
+        self._finalizer: StreamFinalizer | None = None
 
     async def receive(self) -> T_co:
         return await self.__anext__()
 
     def __anext__(self) -> Coroutine[Any, Any, T_co]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._first() if self._lease is None else self._stream._buffer.__anext__()
+        return self._first() if self._finalizer is None else self._stream._buffer.__anext__()
 
     async def _first(self) -> T_co:
-        """The first item. Who asks for no more may hold nothing but this coroutine, so it holds the loop."""
+        """Start the stream and return the first item. The coroutine holds the iterator: the caller may hold only it."""
         stream = self._stream
         stream._start_bare()
-        self._lease, stream._lease = stream._lease, None
+        self._finalizer, stream._finalizer = stream._finalizer, None
         return await anext(stream._buffer)
 
     async def aclose(self) -> None:
@@ -294,7 +300,7 @@ class _Loop(trio.abc.ReceiveChannel[T_co]):
 def open_stream(
     feed: Feed[T],
     service: Service,
-    home: Home,
+    client_scope: ClientScope,
     *,
     restart: RestartPolicy | None,
     limits: WebSocketLimits,
@@ -302,7 +308,7 @@ def open_stream(
     overflow: Overflow,
     draw: Callable[[], float],
 ) -> Stream[T]:
-    """Put a stream together. Nothing is started.
+    """Make a stream. Nothing is started.
 
     Raises:
         TypeError, ValueError: ``buffer`` or ``overflow`` is not legal for this feed.
@@ -310,15 +316,22 @@ def open_stream(
     check_overflow(overflow, buffer, can_conflate=feed.conflate is not None)
     marker = DropMarker(service.now_ns)
     rule: OverflowRule[Any] = make_rule(
-        overflow, buffer, conflate=feed.conflate, mark_drops=marker.mark, is_snapshot=feed.begins
+        overflow, buffer, conflate=feed.conflate, mark_drops=marker.mark, is_snapshot=feed.is_snapshot
     )
-    items: Buffer[Any] = Buffer(rule, home.decode_limiter)
-    supervisor: Supervisor[Any] = Supervisor(
-        feed, service, items, home.decode_limiter, restart=restart, limits=limits, stats=ConnectionCounts(), draw=draw
+    items: Buffer[Any] = Buffer(rule, client_scope.decode_limiter)
+    subscription: Subscription[Any] = Subscription(
+        feed,
+        service,
+        items,
+        client_scope.decode_limiter,
+        restart=restart,
+        limits=limits,
+        stats=ConnectionCounts(),
+        draw=draw,
     )
-    if feed.begins is not None:
-        marker.resync = _weakly(supervisor.resync)  # the supervisor holds the buffer, which holds the marker
-    return Stream(supervisor, items, home)
+    if feed.is_snapshot is not None:
+        marker.resync = _weakly(subscription.resync)  # the subscription holds the buffer, which holds the marker
+    return Stream(subscription, items, client_scope)
 
 
 def _weakly(method: Callable[[str], None]) -> Callable[[str], None]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, cast
 
@@ -79,16 +78,17 @@ class _UnderWay:
         self._scopes: set[trio.CancelScope] = set()
         self._one_ended = trio.lowlevel.ParkingLot()
 
-    @contextmanager
-    def scope(self) -> Generator[trio.CancelScope]:
-        """A scope around one request."""
-        with trio.CancelScope() as scope:
-            self._scopes.add(scope)
-            try:
-                yield scope
-            finally:
-                self._scopes.discard(scope)
-                self._one_ended.unpark_all()
+    # Two methods, not a generator: a `Cancelled` that passes through a generator leaves a cycle of frames from
+    # Python 3.12 on.
+
+    def begin(self, scope: trio.CancelScope) -> None:
+        """Note a request that begins, and the scope around it."""
+        self._scopes.add(scope)
+
+    def finish(self, scope: trio.CancelScope) -> None:
+        """Note that a request has ended."""
+        self._scopes.discard(scope)
+        self._one_ended.unpark_all()
 
     async def end(self) -> None:
         """Cancel all requests, and wait until they have ended."""
@@ -267,7 +267,9 @@ class Http:
         if self._is_closed:
             raise RuntimeError(_CLOSED)
         progress = _Progress()
-        with self._under_way.get().scope() as scope:
+        under_way = self._under_way.get()
+        with trio.CancelScope() as scope:
+            under_way.begin(scope)
             self._begun += 1
             try:
                 return await self._send(scope, progress, request)
@@ -277,6 +279,7 @@ class Http:
                 raise self._redactor.error(exc)  # noqa: B904 - it is the same, and has its cause
             finally:
                 self._ended += 1
+                under_way.finish(scope)
         late = f"{request.method} {request.path} was not answered within {self._timeout:g} s"
         raise _unanswered(_CLOSED if self._is_closed else late, progress)
 
@@ -314,11 +317,10 @@ class Http:
 
     def statistics(self) -> RequestStatistics:
         """Return the counts of the requests as they are now."""
-        under_way = self._begun - self._ended
         return RequestStatistics(
             answers=dict(self._answers),
             unanswered=self._ended - self._answers.total(),
-            under_way=under_way,
+            under_way=self._begun - self._ended,
             idle_connections=self.idle_connections,
         )
 

@@ -89,10 +89,10 @@ async def test_a_sign_in_that_others_wait_for(tally: Tally, autojump_clock: Mock
         answers.append(await world.oms.get_user_orders())
 
     async def operation(world: World) -> None:
-        assert world.oms._home.tasks is not None
+        assert world.oms._client_scope.tasks is not None
         orders = world.oms.get_user_orders()
         for _ in range(2):
-            world.oms._home.tasks.start_soon(neighbour, world)
+            world.oms._client_scope.tasks.start_soon(neighbour, world)
         await orders
 
     async def prepare(world: World) -> None:

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from tests.helpers.hostile import URL, accepted, forever, turns
 from tests.helpers.peers import Peer, answer, read_head, ticker, websocket
 from tplus_trio import ConnectionFailed, MarketDataClient, Stream, StreamState, Ticker
-from tplus_trio.streams import supervisor
+from tplus_trio.streams import subscription
 from tplus_trio.testing import MemoryNetwork
 from tplus_trio.testing.wire_frames import BINARY, CONTINUATION, PING, PONG, TEXT, frame, text_frame
 from tplus_trio.transport import text_frame_parser
@@ -328,8 +328,8 @@ async def test_what_waits_for_rest_is_bounded_in_bytes(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Limits: 16 MiB (1 MB here) of frames, or 50,000 items, wait for an answer that does not come."""
-    assert supervisor._MAX_HELD_BYTES == 16 * MIB
-    monkeypatch.setattr(supervisor, "_MAX_HELD_BYTES", LIMIT)
+    assert subscription._MAX_HELD_BYTES == 16 * MIB
+    monkeypatch.setattr(subscription, "_MAX_HELD_BYTES", LIMIT)
     sent = 0
 
     async def handler(stream: trio.abc.Stream) -> None:

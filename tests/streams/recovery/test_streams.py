@@ -72,7 +72,7 @@ async def test_rest_behind_the_feed(times: int, jitter: float, autojump_clock: M
         made += [world.exchange.publish_trade(ASSET, 100, 1) for _ in range(2)]
         make(world)  # 6 is missed, and REST does not list it yet
         world.exchange.faults.answer_requests("/trades", Response(200, listing(made[::-1]), delay=0.1), times)
-        await trades._supervisor.wait_for(StreamState.SYNCING)
+        await trades._session.wait_for(StreamState.SYNCING)
         make(world)
         begun = trio.current_time()
         items = told(await take(trades, 4))

@@ -1,0 +1,1 @@
+"""Requests about orders: what is sent, and what became of it."""

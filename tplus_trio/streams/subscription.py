@@ -1,0 +1,213 @@
+"""A subscription: one feed over a session, made whole again by its recovery, and delivered to a sink."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Generic, TypeVar
+
+import attrs
+import trio
+
+from tplus_trio.codec import FrameDecoder
+from tplus_trio.errors import DecodeError
+from tplus_trio.models import Rows
+from tplus_trio.scopes import ProtectedNursery
+from tplus_trio.service import Service
+from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio.streams.decode_limiter import DecodeLimiter
+from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.policy import RestartPolicy
+from tplus_trio.streams.refetch import Refetcher
+from tplus_trio.streams.session import Session, SessionProtocol
+from tplus_trio.streams.sink import Sink
+from tplus_trio.streams.stats import StreamStatistics
+from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket, WebSocketLimits
+
+__all__ = ["Subscription"]
+
+_log = logging.getLogger("tplus_trio.streams")
+
+T = TypeVar("T")
+
+#: Items that a recovery may hold back before the subscription stops reading until REST has answered.
+_MAX_HELD: Final = 50_000
+#: Bytes of the messages that brought these items, likewise.
+_MAX_HELD_BYTES: Final = 16 * 1024 * 1024
+
+
+class Subscription(SessionProtocol, Generic[T]):
+    """Runs one feed from its first connection to its end.
+
+    Items reach the sink in order, whichever task delivers them: every step that changes what the feed has delivered is
+    synchronous.
+
+    Args:
+        feed: What is subscribed to.
+        service: Whom to connect to and ask over REST.
+        sink: Takes the items.
+        decode_limiter: Limits how many streams of a client decode at once.
+        restart: When to connect again after a failure; None means never.
+        limits: Bounds of the connection.
+        stats: Where connections, messages and losses are counted.
+        draw: Draws from [0, 1) for delays.
+    """
+
+    def __init__(
+        self,
+        feed: Feed[T],
+        service: Service,
+        sink: Sink[T],
+        decode_limiter: DecodeLimiter,
+        *,
+        restart: RestartPolicy | None,
+        limits: WebSocketLimits,
+        stats: ConnectionCounts,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.session: Session = Session(feed.path, restart=restart, draw=draw)
+        self.stats: ConnectionCounts = stats
+        self._feed = feed
+        self._service = service
+        self._sink = sink
+        self._decode_limiter = decode_limiter
+        self._limits = attrs.evolve(limits, batch_size=feed.batch_size)
+        self._recovery = feed.recovery(service.now_ns, stats)
+        #: Asks REST for what the present attempt or connection needs.
+        self._refetcher: Refetcher[T] | None = None
+        self._logged_kinds: set[str] = set()
+
+    async def run(self) -> None:
+        """Run until closed, cancelled, or failed for good. A failure is for the consumer and is not raised."""
+        try:
+            await self.session.run(self)
+        finally:
+            self._refetcher = None
+            self._close_sink()
+
+    def close_unstarted(self) -> None:
+        """Close a subscription that was not started."""
+        if self.session.close_unstarted():
+            self._close_sink()
+
+    def resync(self, reason: str = "ordered") -> None:
+        """Make the feed whole again over the connection that there is. Without one, the next one begins like that."""
+        if self.session.may_resync() and self._refetcher is not None:
+            self._refetcher.resync(reason)
+
+    def statistics(self) -> StreamStatistics:
+        """Return the counts of the connection and of the consumer as they are now."""
+        return StreamStatistics(
+            path=self._feed.path,
+            state=self.session.state,
+            connection=self.stats.statistics(),
+            consumer=self._sink.statistics(),
+        )
+
+    def _close_sink(self) -> None:
+        self._sink.close(self.session.failure or trio.ClosedResourceError("the stream was closed"))
+
+    # What the session asks for.
+
+    async def prepare(self, tasks: ProtectedNursery) -> None:
+        """Ask REST in advance, if that helps."""
+        if self.stats.connects:
+            # The service may have moved, and the connections for REST may lead to its former address.
+            await self._service.retire_connections()
+        recovery = self._recovery
+        self._refetcher = Refetcher(recovery, self._feed.fetch, self._service, self._sink, self.session, tasks)
+        if recovery.eager and not self._service.is_scarce:
+            self._refetcher.fetch_soon()
+
+    def connect(self) -> AbstractAsyncContextManager[WebSocket]:
+        """Open the feed's WebSocket."""
+        feed = self._feed
+        return self._service.websocket(feed.path, user=feed.user, required=feed.private, limits=self._limits)
+
+    def lost(self, reason: str) -> None:
+        """Let the recovery know that items may be missing."""
+        self._refetcher = None
+        self._recovery.lost(reason)
+
+    async def wait_until_back(self) -> None:
+        """Wait until another stream of the client has connected."""
+        await self._service.wait_until_back()
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Deliver what a connection brings, for as long as it lasts."""
+        stats, recovery, limiter, put = self.stats, self._recovery, self._decode_limiter, self._sink.put
+        decode, decode_batch = self._feed.decode, self._feed.decode_batch
+        refetcher = self._refetcher
+        assert refetcher is not None  # noqa: S101 - for the type checker: `prepare` made it
+        follow_up = refetcher.follow_up
+        stats.connects += 1
+        await self._deliver(recovery.subscribed(), refetcher)
+        counted = 0
+        held_from = stats.bytes
+        while True:
+            frames = await websocket.receive()
+            if limiter.is_saturated:
+                await limiter.wait()
+            received = websocket.bytes_received
+            stats.messages += len(frames)
+            stats.bytes += received - counted
+            counted = received
+            stats.last_message_at = trio.current_time()
+            batch = None if decode_batch is None else decode_batch(frames)
+            decoded: list[T] = []
+            for frame in frames if batch is None else ():
+                try:
+                    _decode_into(decoded, frame, decode)
+                except DecodeError as exc:
+                    await self._deliver(recovery.receive(decoded), refetcher)
+                    decoded = []
+                    websocket.reset_idle_timer()
+                    self._count_malformed(exc)
+                    if not isinstance(frame, LongMessage):  # over which the connection ends: that is a hole already
+                        refetcher.hole("a frame could not be decoded")
+            if batch or decoded:
+                websocket.reset_idle_timer()
+            # As `_deliver`, without a coroutine for each batch.
+            items = recovery.receive(decoded if batch is None else batch)
+            follow_up()
+            if items:
+                await put(items)
+            if not (held := recovery.held):
+                held_from = stats.bytes
+            while held > _MAX_HELD or (held and stats.bytes - held_from > _MAX_HELD_BYTES):
+                await refetcher.wait_answered()
+                held = recovery.held
+
+    async def _deliver(self, items: Sequence[T], refetcher: Refetcher[T]) -> None:
+        """Deliver what a recovery returned, and do what it wants now.
+
+        There is no checkpoint before the sink takes the items, so no other task can deliver between.
+        """
+        refetcher.follow_up()
+        if items:
+            await self._sink.put(items)
+
+    def _count_malformed(self, error: DecodeError) -> None:
+        """Count a frame that could not be decoded, and log the first one of its kind."""
+        self.stats.malformed += 1
+        kind = str(error).split(":", 1)[0]
+        if kind not in self._logged_kinds:
+            self._logged_kinds.add(kind)
+            text = self._service.redactor.text(str(error))
+            _log.warning("%s: a frame is %s (counted in stats.malformed; logged once)", self._feed.path, text)
+
+
+def _decode_into(items: list[T], frame: bytes | str | BadMessage, decode: FrameDecoder[T]) -> None:
+    """Add the items of a frame.
+
+    Raises:
+        DecodeError: the frame is bad, or some of its items are; the good items were added.
+    """
+    if isinstance(frame, BadMessage):
+        raise DecodeError(frame.why)
+    decoded = decode(frame)
+    items += decoded
+    if isinstance(decoded, Rows) and decoded.bad:
+        raise DecodeError(decoded.bad[0].reason)
