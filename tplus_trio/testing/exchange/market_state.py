@@ -63,6 +63,7 @@ class MarketState:
     """The markets, the public feeds, and the history of all trades."""
 
     def __init__(self, accounts: Accounts) -> None:
+        # Eleven attributes: the parts of the exchange that every request needs, at one place.
         self.now_ns: Callable[[], int] = accounts.now_ns
         self.hub: Hub = Hub()
         self.accounts = accounts

@@ -89,7 +89,7 @@ class Replacement:
 
 @attrs.define(eq=False)
 class OrderRecord:
-    """One order, from its arrival until after its end.
+    """One order, from its arrival until after its end: a record, with one attribute for each fact that REST reports.
 
     Attributes:
         key: Its id in the engine, unique over all users; two users may choose the same order id.

@@ -8,7 +8,7 @@ import random
 import socket
 import ssl
 import struct
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -22,6 +22,7 @@ from tplus_trio.arguments import check_count, check_number
 from tplus_trio.scopes import ServiceTasks, open_service_tasks
 from tplus_trio.testing.exchange.exchange import Exchange
 from tplus_trio.testing.network.pipe import DEFAULT_CAPACITY, Conditions, MemoryStream, Pipe
+from tplus_trio.testing.network.sites import Handler, Sites
 from tplus_trio.testing.server.expiry_timer import ExpiryTimer
 from tplus_trio.testing.server.replica import Replica
 from tplus_trio.testing.server.server import listen, serve_stream
@@ -30,8 +31,6 @@ __all__ = ["MemoryNetwork"]
 
 #: In memory, all hosts lead to the exchange.
 _URL: Final = "http://exchange"
-
-Handler = Callable[[trio.abc.Stream], Awaitable[object]]
 
 
 async def _pump(source: trio.abc.ReceiveStream, sink: trio.abc.SendStream, scope: trio.CancelScope) -> None:
@@ -60,6 +59,14 @@ class _Connection:
 
     def both(self) -> tuple[Pipe, Pipe]:
         return self.upward, self.downward
+
+
+@attrs.frozen(eq=False)
+class _Partition:
+    """A partition of the network: whether new connections fail, and the event of its end."""
+
+    refuses: bool
+    over: trio.Event = attrs.field(factory=trio.Event)
 
 
 class MemoryNetwork:
@@ -107,23 +114,21 @@ class MemoryNetwork:
             check_number("bandwidth", bandwidth, more=True)
         check_count("seed", seed, least=0)
         check_count("capacity", capacity)
+        # Three attributes are public counts and names, three exist only while the network is entered; the rest is its
+        # state, one attribute for each kind of fault.
         #: The exchange behind this network.
         self.exchange: Final = Exchange() if exchange is None else exchange
         #: The number of calls of :meth:`connect`, refused ones included.
         self.connects: int = 0
         #: A base URL of this network: over TCP while :meth:`serve` runs, else for clients with this ``connector``.
         self.url: str = _URL
-        #: Sites by name; ``""`` is the site of hosts that were never moved.
-        self._sites: dict[str, Handler] = {"": partial(serve_stream, self.exchange) if handler is None else handler}
-        #: The site of each host that was moved; ``""`` stands for all other hosts.
-        self._moved: dict[str, str] = {}
+        self._sites = Sites(partial(serve_stream, self.exchange) if handler is None else handler)
         self._conditions = Conditions(latency, bandwidth, rng=random.Random(seed))
         self._capacity = capacity
         #: A dict keeps its order: the latencies that a seed draws must not depend on addresses in memory.
         self._connections: dict[_Connection, None] = {}
         self._refusals = 0
-        self._partition: trio.Event | None = None
-        self._partition_refuses = False
+        self._partition: _Partition | None = None
         self._background: AbstractAsyncContextManager[ServiceTasks] | None = None
         self._nursery: ServiceTasks | None = None
         self._expiries: ExpiryTimer | None = None
@@ -172,9 +177,9 @@ class MemoryNetwork:
         await trio.lowlevel.checkpoint()
         self._raise_if_refused(host, port)
         if self._partition is not None:
-            if self._partition_refuses:
+            if self._partition.refuses:
                 raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH), f"{host}:{port}")
-            await self._partition.wait()
+            await self._partition.over.wait()
         await trio.sleep(self._conditions.draw_latency() + self._conditions.draw_latency())
         if self._nursery is None:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "the network is down", f"{host}:{port}")
@@ -182,7 +187,7 @@ class MemoryNetwork:
         self._connections[connection] = None
         near = MemoryStream(connection.upward, connection.downward, partial(self._closed, connection, near=True))
         far = MemoryStream(connection.downward, connection.upward, partial(self._closed, connection, near=False))
-        self._nursery.start_soon(self._serve, self._site_of(host), far)
+        self._nursery.start_soon(self._serve, self._sites.of(host), far)
         return near
 
     @asynccontextmanager
@@ -260,9 +265,7 @@ class MemoryNetwork:
         Raises:
             ValueError: The name is empty or taken.
         """
-        if not name or name in self._sites:
-            raise ValueError(f"name is that of a new site, and not empty, not {name!r}")
-        self._sites[name] = partial(serve_stream, site) if isinstance(site, Exchange | Replica) else site
+        self._sites.add(name, partial(serve_stream, site) if isinstance(site, Exchange | Replica) else site)
 
     def move(self, host: str, site: str) -> None:
         """Lead new connections to ``host`` to ``site``, as a changed DNS entry does.
@@ -276,12 +279,7 @@ class MemoryNetwork:
         Raises:
             ValueError: No site has this name.
         """
-        if site not in self._sites:
-            raise ValueError(f"site is one of {sorted(self._sites)}, not {site!r}; add it with add_site()")
-        self._moved[host] = site
-
-    def _site_of(self, host: str) -> Handler:
-        return self._sites[self._moved.get(host, self._moved.get("", ""))]
+        self._sites.move(host, site)
 
     # Faults
 
@@ -325,9 +323,8 @@ class MemoryNetwork:
         if self._partition is not None:
             raise RuntimeError("the network is partitioned already")
         self.stall()
-        self._partition = trio.Event()
-        self._partition_refuses = refuse
-        self._nursery.start_soon(self._heal, seconds, self._partition, list(self._connections))
+        self._partition = _Partition(refuse)
+        self._nursery.start_soon(self._heal, seconds, self._partition.over, list(self._connections))
 
     async def _heal(self, seconds: float, over: trio.Event, cut: list[_Connection]) -> None:
         await trio.sleep(seconds)

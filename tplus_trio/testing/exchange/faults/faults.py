@@ -30,6 +30,8 @@ class Faults(RefusalFaults, SessionFaults, AnswerFaults, SequenceFaults, Message
     Every method raises ValueError or TypeError for a fault that could never happen, such as a fault of a market that is
     not listed: a test must not pass because its fault never came.
 
+    It has more than ten attributes, because each kind of pending fault has its own queue, in the class of its group.
+
     Args:
         hub: The exchange's subscriptions.
         accounts: The exchange's tokens and clock.
