@@ -109,6 +109,21 @@ def test_every_method_that_takes_effect_later_can_be_withdrawn(exchange: Exchang
         exchange.faults.clear(name)
 
 
+def test_a_withdrawn_fault_of_pages_does_not_reach_later_pages(exchange: Exchange, clock: Clock) -> None:
+    for price in (1, 2, 3):
+        exchange.publish_trade(200, price, 1)
+        clock.now_ns += SECOND
+    exchange.faults.lag_requests("/trades", 1.5)
+    assert listed(exchange, "/trades?page=0&limit=1") == [2]
+    exchange.faults.clear("lag_requests")
+    assert listed(exchange, "/trades?page=1&limit=1") == [2]
+    assert listed(exchange, "/trades?page=0&limit=1") == [3]
+    exchange.faults.shift_pages("/trades")
+    assert listed(exchange, "/trades?page=1&limit=1") == [3]
+    exchange.faults.clear("shift_pages")
+    assert listed(exchange, "/trades?page=2&limit=1") == [1]
+
+
 async def test_a_stall_is_withdrawn(autojump_clock: MockClock) -> None:
     exchange = Exchange()
     exchange.add_market(200)

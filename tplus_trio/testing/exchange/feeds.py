@@ -18,14 +18,13 @@ TRY_AGAIN_LATER: Final = 1013
 GOING_AWAY: Final = 1001
 
 
+# Eleven attributes: what the exchange, the server, the client and a fault each set for one WebSocket.
 @attrs.define(eq=False)
 class Subscription:
     """One subscription to one path.
 
     Messages wait here in order until :meth:`take` fetches them. The server sets :attr:`on_ready`, which is called, in
     the task that publishes, when a message was added or the subscription was closed.
-
-    The attributes are the server's view of one WebSocket; each is set by another part of the exchange.
 
     Attributes:
         path: The feed's path.

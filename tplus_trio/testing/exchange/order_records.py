@@ -87,9 +87,10 @@ class Replacement:
     trigger: Trigger | None = None
 
 
+# Eleven attributes: one for each fact that REST and the order events report.
 @attrs.define(eq=False)
 class OrderRecord:
-    """One order, from its arrival until after its end: a record, with one attribute for each fact that REST reports.
+    """One order, from its arrival until after its end.
 
     Attributes:
         key: Its id in the engine, unique over all users; two users may choose the same order id.

@@ -114,8 +114,7 @@ class MemoryNetwork:
             check_number("bandwidth", bandwidth, more=True)
         check_count("seed", seed, least=0)
         check_count("capacity", capacity)
-        # Three attributes are public counts and names, three exist only while the network is entered; the rest is its
-        # state, one attribute for each kind of fault.
+        # Twelve attributes: three public ones, three for the tasks of an entered network, one for each kind of fault.
         #: The exchange behind this network.
         self.exchange: Final = Exchange() if exchange is None else exchange
         #: The number of calls of :meth:`connect`, refused ones included.

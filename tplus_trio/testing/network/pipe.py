@@ -77,7 +77,7 @@ class Pipe:
     """
 
     def __init__(self, conditions: Conditions, capacity: int = DEFAULT_CAPACITY) -> None:
-        # More than ten attributes: each end closes, fails and waits on its own, and both share one queue of bytes.
+        # Fourteen attributes: each end closes, fails and waits on its own, and both share one queue of bytes.
         self._conditions = conditions
         self._capacity = capacity
         self._pieces: deque[tuple[float, bytes]] = deque()
