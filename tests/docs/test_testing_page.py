@@ -15,7 +15,7 @@ pytest_plugins = ["pytester"]
 PAGE = (Path(__file__).parent.parent.parent / "docs/testing.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 #: What the exchange calls, and what only the machinery needs.
-INTERNAL = {"on_handshake", "on_request", "on_diff", "take_delay", "take_staleness", "next_number", "dress"}
+INTERNAL = {"on_handshake", "on_request", "on_diff", "take_delay", "take_staleness", "next_number", "apply_faults"}
 INTERNAL |= {"on_answer", "on_message", "on_trade", "take_lag", "take_replay", "take_shift"}
 SERVING = {"handle", "subscribe", "serve", "connect", "has_tape", "play_entry", "now_ns", "markets", "faults"}
 PARTS = {"Faults", "Rejection", "Request", "Subscription", "TapeAnswer", "TapeEntry", "TapeFrame", "serve_stream"}

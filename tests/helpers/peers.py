@@ -10,7 +10,7 @@ import trio
 import wsproto
 import wsproto.events as ws
 
-from tplus_trio.testing.frames import text_frame
+from tplus_trio.testing.wire_frames import text_frame
 
 Handler = Callable[[trio.abc.Stream], Awaitable[None]]
 

@@ -13,7 +13,7 @@ import trio
 import trio_websocket
 
 from tplus_trio.testing import Exchange, Rejection, Request, Response
-from tplus_trio.testing.frames import WireBytes
+from tplus_trio.testing.wire_frames import WireBytes
 from tplus_trio.users import User
 
 SECOND = 1_000_000_000

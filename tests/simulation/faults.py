@@ -10,7 +10,7 @@ import trio
 
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.testing import MemoryNetwork, Rejection
-from tplus_trio.testing.frames import BINARY, TEXT, frame
+from tplus_trio.testing.wire_frames import BINARY, TEXT, frame
 
 from .consumers import Reader, World
 from .faults_data import DATA_KINDS, INNOCENT

@@ -29,7 +29,7 @@ from tplus_trio.models import (
     UserTrade,
 )
 from tplus_trio.models.order import LimitOrderDetails
-from tplus_trio.testing.candles import Candles
+from tplus_trio.testing.exchange.candles import Candles
 
 from .reference import BookHistory, Moment, Reference
 

@@ -22,7 +22,7 @@ from tplus_trio import LiveBook, MarketDataClient, OrderBookClient, TplusError
 from tplus_trio.errors import AuthError, HandshakeRejected
 from tplus_trio.streams.stats import StreamState
 from tplus_trio.testing import Exchange, MemoryNetwork, Rejection, Replica, Request, Response, Subscription
-from tplus_trio.testing.front import serve_stream
+from tplus_trio.testing.server.server import serve_stream
 from tplus_trio.users import User
 
 from .determinism import deterministic

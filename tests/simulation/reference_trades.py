@@ -13,7 +13,7 @@ import trio
 
 from tplus_trio.models import AssetIdentifier, KlineUpdate, Trade
 from tplus_trio.testing import Exchange, Response
-from tplus_trio.testing.candles import Candles
+from tplus_trio.testing.exchange.candles import Candles
 
 __all__ = ["CandleRecord", "Identity", "TradeRecord", "TradeReference", "identity"]
 

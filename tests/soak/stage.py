@@ -19,7 +19,8 @@ from tests.simulation.settings import Settings
 from tests.simulation.traders import Traders
 from tplus_trio import codec
 from tplus_trio.models import AssetIdentifier, KlinesPage, Side, Timebar, UserTrade
-from tplus_trio.testing import Exchange, MemoryNetwork, Request, candles, desk, history
+from tplus_trio.testing import Exchange, MemoryNetwork, Request
+from tplus_trio.testing.exchange import candles, order_manager, trade_history
 
 from .checkers import Facts
 
@@ -73,9 +74,9 @@ class Theatre(Protocol):
 def short_memory(items: int) -> Generator[None]:
     """Let exchanges keep less history: it has reached its full length soon, and does not look like a leak."""
     with (
-        mock.patch.object(history, "MOST_HISTORY", items),
-        mock.patch.object(desk, "_MOST_DONE", items),
-        mock.patch.object(candles, "_MOST_BARS", items),
+        mock.patch.object(trade_history, "MIN_HISTORY", items),
+        mock.patch.object(order_manager, "_MAX_DONE", items),
+        mock.patch.object(candles, "_MAX_CANDLES", items),
     ):
         yield
 
@@ -159,13 +160,13 @@ class Stage:
         )
         #: Messages that were published where somebody listened.
         self.published: Counter[str] = Counter()
-        proper = exchange.faults.dress
+        proper = exchange.faults.apply_faults
 
-        def dress(path: str, message: bytes) -> bytes:
+        def apply_faults(path: str, message: bytes) -> bytes:
             self.published["messages"] += 1
             return proper(path, message)
 
-        exchange.faults.dress = dress  # type: ignore[method-assign]
+        exchange.faults.apply_faults = apply_faults  # type: ignore[method-assign]
         self._scope = trio.CancelScope()
         self._done = trio.Event()
         trades = exchange.trades()
@@ -236,9 +237,9 @@ class Stage:
 
     def _trim(self) -> None:
         """Let every history have its least length, so that one quiet moment is like another."""
-        inside, least = self._exchange._venue, history.MOST_HISTORY
+        inside, least = self._exchange._market_state, trade_history.MIN_HISTORY
         listed = [listing.trades for listing in inside.listings.values()]
         for trades in (inside.trades, *listed):
             del trades[:-least]
-        for mine in self._exchange._desk.trades.by_user.values():
+        for mine in self._exchange._order_manager.trades.by_user.values():
             del mine[:-least]

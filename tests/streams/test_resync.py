@@ -12,8 +12,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.helpers.depth_model import Checker, books_of
 from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, URL, World, open_world
 from tplus_trio import BookChange, LiveBook, MarketDataClient
-from tplus_trio.testing.depth import encode_diff
-from tplus_trio.testing.frames import BINARY, PING, TEXT, frame, text_frame
+from tplus_trio.testing.exchange.depth_book import encode_diff
+from tplus_trio.testing.wire_frames import BINARY, PING, TEXT, frame, text_frame
 
 
 class Watch:

@@ -24,7 +24,7 @@ from tplus_trio.models import (
     MarketQuoteQuantity,
     Side,
 )
-from tplus_trio.testing.engine import (
+from tplus_trio.testing.matching.engine import (
     Accepted,
     Amended,
     Done,

@@ -13,7 +13,7 @@ from tests.helpers.raw_client import SECOND, Clock, call, messages, refused, sig
 from tplus_trio import codec
 from tplus_trio.models import GTC, GTD, IOC, OrderBook, OrderOperationResponse, UserOrders
 from tplus_trio.testing import Exchange, Request, Subscription
-from tplus_trio.testing.signatures import order_text
+from tplus_trio.testing.exchange.signatures import order_text
 from tplus_trio.users import User
 
 ALICE_SEED = bytes(range(32))

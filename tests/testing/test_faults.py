@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import tracemalloc
 from collections.abc import Callable
@@ -17,7 +18,6 @@ from tests.helpers.raw_client import SECOND, Clock, call, messages, refused, sig
 from tplus_trio import MarketDataClient, OrderBookClient, OrderRemovedEvent
 from tplus_trio.models import GTC, GTD, Interval, PositionUpdate
 from tplus_trio.testing import Exchange, Faults, MemoryNetwork, Response, serve
-from tplus_trio.testing.faults import _WITHDRAWN
 from tplus_trio.users import User
 
 ALICE = User()
@@ -101,8 +101,27 @@ def test_faults_are_withdrawn(exchange: Exchange) -> None:
         faults.clear("expire_tokens")
 
 
-def test_every_method_with_a_number_can_be_withdrawn() -> None:
-    assert all(callable(getattr(Faults, name)) for name in _WITHDRAWN)
+def test_every_method_that_takes_effect_later_can_be_withdrawn(exchange: Exchange) -> None:
+    methods = {name: getattr(Faults, name) for name in dir(Faults) if not name.startswith("_") and name != "refused"}
+    later = {name for name, method in methods.items() if {"n", "seconds"} & set(inspect.signature(method).parameters)}
+    assert set(exchange.faults._withdrawals) == later | {"limit_rate", "swap_diffs"}
+    for name in exchange.faults._withdrawals:
+        exchange.faults.clear(name)
+
+
+def test_a_withdrawn_fault_of_pages_does_not_reach_later_pages(exchange: Exchange, clock: Clock) -> None:
+    for price in (1, 2, 3):
+        exchange.publish_trade(200, price, 1)
+        clock.now_ns += SECOND
+    exchange.faults.lag_requests("/trades", 1.5)
+    assert listed(exchange, "/trades?page=0&limit=1") == [2]
+    exchange.faults.clear("lag_requests")
+    assert listed(exchange, "/trades?page=1&limit=1") == [2]
+    assert listed(exchange, "/trades?page=0&limit=1") == [3]
+    exchange.faults.shift_pages("/trades")
+    assert listed(exchange, "/trades?page=1&limit=1") == [3]
+    exchange.faults.clear("shift_pages")
+    assert listed(exchange, "/trades?page=2&limit=1") == [1]
 
 
 async def test_a_stall_is_withdrawn(autojump_clock: MockClock) -> None:

@@ -14,8 +14,8 @@ from trio.testing import MockClock
 
 from tests.helpers.raw_client import open_feed, open_http, sign_in
 from tplus_trio.testing import Exchange, MemoryNetwork, Request, Response, serve, serve_stream
-from tplus_trio.testing.frames import PING, TEXT, fragmented, frame
-from tplus_trio.testing.pipe import stream_pair
+from tplus_trio.testing.network.pipe import stream_pair
+from tplus_trio.testing.wire_frames import PING, TEXT, fragmented, frame
 from tplus_trio.users import User
 
 HANDSHAKE = [
@@ -255,7 +255,7 @@ async def test_answers_can_be_held_back(exchange: Exchange, autojump_clock: Mock
 
 
 async def test_a_listener_who_never_reads_is_cut_off(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tplus_trio.testing.feeds.MAX_BACKLOG", 100)
+    monkeypatch.setattr("tplus_trio.testing.exchange.feeds.MAX_BACKLOG", 100)
     async with MemoryNetwork(exchange) as network, open_feed(network, "/marketdepth/diff/200"):
         for i in range(200):
             exchange.publish_diff(200, bids=[(1, i)])

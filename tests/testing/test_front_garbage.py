@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from tests.helpers.raw_client import open_http
 from tplus_trio.testing import Exchange, MemoryNetwork
-from tplus_trio.testing.frames import CLOSE, PING, TEXT, frame
+from tplus_trio.testing.wire_frames import CLOSE, PING, TEXT, frame
 
 _UPGRADE = (
     b"GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

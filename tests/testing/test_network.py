@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, assert_checkpoints, check_two_way_stream, wait_all_tasks_blocked
 
 from tplus_trio.testing import MemoryNetwork
-from tplus_trio.testing.pipe import Conditions, MemoryStream, stream_pair
+from tplus_trio.testing.network.pipe import Conditions, MemoryStream, stream_pair
 
 
 async def echo(stream: trio.abc.Stream) -> None:

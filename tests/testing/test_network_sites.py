@@ -103,7 +103,7 @@ async def test_a_revoked_token_is_closed_after_the_handshake(
     async with order_book.stream_orders() as orders:
         await orders.wait_live()
         session = exchange.sign_ins
-        token = next(iter(exchange._venue.accounts._tokens))  # a client's token is shown nowhere
+        token = next(iter(exchange._market_state.accounts._tokens))  # a client's token is shown nowhere
         exchange.faults.revoke_tokens(code)
         headers = {"authorization": f"Bearer {token}", "user-id": user.public_key}
         refused = exchange.subscribe("/orders", headers)

@@ -13,7 +13,7 @@ import trustme
 from trio.testing import MockClock
 
 from tplus_trio import CertificateRefused, ConnectionFailed
-from tplus_trio.testing.pipe import stream_pair
+from tplus_trio.testing.network.pipe import stream_pair
 from tplus_trio.transport.tls import start_tls
 
 

@@ -19,7 +19,7 @@ from trio.testing import MockClock
 from tests.helpers.peers import Peer
 from tplus_trio import ConnectionFailed
 from tplus_trio.testing import MemoryNetwork
-from tplus_trio.testing.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
+from tplus_trio.testing.wire_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 from tplus_trio.transport.connector import Endpoint
 from tplus_trio.transport.websocket import BinaryMessage, LongMessage, WebSocketLimits
 from tplus_trio.transport.websocket_opening import open_websocket

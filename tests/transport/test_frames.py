@@ -15,7 +15,7 @@ from tests.helpers.peers import Peer, ticker, websocket
 from tplus_trio import ConnectionFailed, MarketDataClient, OrderBook, Stream, StreamState, Ticker
 from tplus_trio.clients import base
 from tplus_trio.testing import Exchange, MemoryNetwork
-from tplus_trio.testing.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, text_frame
+from tplus_trio.testing.wire_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, text_frame
 from tplus_trio.transport.websocket import WebSocketLimits
 
 

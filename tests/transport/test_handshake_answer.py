@@ -14,7 +14,7 @@ from tests.helpers.peers import Handler, answer, answers, read_head, ticker
 from tplus_trio import ConnectionFailed, HandshakeRejected, MarketDataClient, TplusError
 from tplus_trio.secret import Redactor
 from tplus_trio.testing import MemoryNetwork
-from tplus_trio.testing.frames import text_frame
+from tplus_trio.testing.wire_frames import text_frame
 from tplus_trio.transport.connector import Endpoint
 from tplus_trio.transport.handshake_answer import is_foreign, readable, refusal
 from tplus_trio.transport.websocket import WebSocketLimits

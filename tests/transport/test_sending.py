@@ -14,7 +14,7 @@ from tests.helpers.peers import websocket as peer_websocket
 from tplus_trio import ConnectionFailed
 from tplus_trio.secret import Redactor
 from tplus_trio.testing import MemoryNetwork
-from tplus_trio.testing.frames import text_frame
+from tplus_trio.testing.wire_frames import text_frame
 from tplus_trio.transport.connector import Endpoint
 from tplus_trio.transport.websocket import BinaryMessage, WebSocket, WebSocketLimits
 from tplus_trio.transport.websocket_opening import open_websocket

@@ -14,8 +14,8 @@ from trio.testing import MockClock
 from tests.helpers.peers import Peer, ticker, websocket
 from tplus_trio import MarketDataClient
 from tplus_trio.testing import MemoryNetwork
-from tplus_trio.testing.frames import PONG, frame, text_frame
-from tplus_trio.testing.pipe import stream_pair
+from tplus_trio.testing.network.pipe import stream_pair
+from tplus_trio.testing.wire_frames import PONG, frame, text_frame
 from tplus_trio.transport.watched_stream import WatchedStream
 
 

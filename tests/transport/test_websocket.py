@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from tests.helpers.peers import Handler, Peer, answer, answers, read_head, ticker, websocket
 from tplus_trio import ConnectionFailed, HandshakeRejected, MarketDataClient, Stream, StreamState, Ticker, TplusError
 from tplus_trio.testing import MemoryNetwork
-from tplus_trio.testing.frames import CLOSE, frame
+from tplus_trio.testing.wire_frames import CLOSE, frame
 
 
 def client(network: MemoryNetwork, **options: float) -> MarketDataClient:

@@ -10,31 +10,31 @@ from typing import TYPE_CHECKING, Any
 from tplus_trio.lazy import get_name, list_names
 
 if TYPE_CHECKING:  # type checkers read the same names from the same modules
-    from tplus_trio.testing.exchange import *
-    from tplus_trio.testing.faults import *
-    from tplus_trio.testing.feeds import *
-    from tplus_trio.testing.front import *
+    from tplus_trio.testing.exchange.exchange import *
+    from tplus_trio.testing.exchange.faults.faults import *
+    from tplus_trio.testing.exchange.feeds import *
+    from tplus_trio.testing.exchange.http_messages import *
     from tplus_trio.testing.leaks import *
-    from tplus_trio.testing.messages import *
-    from tplus_trio.testing.network import *
-    from tplus_trio.testing.playback import *
-    from tplus_trio.testing.population import *
-    from tplus_trio.testing.replica import *
-    from tplus_trio.testing.tape import *
+    from tplus_trio.testing.network.memory_network import *
+    from tplus_trio.testing.replay.play_tape import *
+    from tplus_trio.testing.replay.tape import *
+    from tplus_trio.testing.server.replica import *
+    from tplus_trio.testing.server.server import *
+    from tplus_trio.testing.traders import *
 
 #: The modules whose ``__all__`` are the public names, lower layers first, as in `tplus_trio`.
 _MODULES = (
     "leaks",
-    "messages",
-    "tape",
-    "network",
-    "feeds",
-    "faults",
-    "exchange",
-    "population",
-    "replica",
-    "playback",
-    "front",
+    "exchange.http_messages",
+    "replay.tape",
+    "network.memory_network",
+    "exchange.feeds",
+    "exchange.faults.faults",
+    "exchange.exchange",
+    "traders",
+    "server.replica",
+    "replay.play_tape",
+    "server.server",
 )
 
 

@@ -1,4 +1,4 @@
-"""What time it is on the exchange."""
+"""The clock of the exchange."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["WallClock"]
 
 
 class WallClock:
-    """Nanoseconds since the Unix epoch, UTC, that pass as fast as trio's clock does.
+    """A clock that returns nanoseconds since the Unix epoch, UTC, and advances with trio's clock.
 
-    Inside trio it starts at the real time and then follows :func:`trio.current_time`, so that under a virtual
-    clock the exchange's timestamps, candles and tokens age in virtual time. Outside trio it is the system's
-    clock. It never runs backwards.
+    Inside trio it starts at the real time and then follows :func:`trio.current_time`. Under a virtual clock the
+    exchange's timestamps, candles and tokens therefore age in virtual time. Outside trio it is the system's clock. It
+    never runs backwards.
     """
 
     def __init__(self) -> None:
@@ -22,10 +22,10 @@ class WallClock:
         self._latest_ns = self._base_ns
         self._trio_clock: object = None
         self._trio_start = 0.0
-        self()  # made inside trio, it is anchored here
+        self()  # inside trio, this fixes the start
 
     def __call__(self) -> int:
-        """The time."""
+        """Return the time, in nanoseconds since the Unix epoch."""
         try:
             clock, now = trio.lowlevel.current_clock(), trio.current_time()
         except RuntimeError:

@@ -1,4 +1,4 @@
-"""What a piece of a program has left behind: tasks that still run, descriptors that are still open."""
+"""A check for leaks: tasks that still run and descriptors that are still open after a block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import trio.testing
 
 __all__ = ["assert_no_leaks"]
 
-_OWN_ROOM: Final = str(Path(__file__).parent) + os.sep
+_TESTING_FOLDER: Final = str(Path(__file__).parent) + os.sep
 _DESCRIPTORS: Final = "/proc/self/fd" if Path("/proc/self/fd").is_dir() else "/dev/fd"
 _STEP: Final = 0.05
 
@@ -28,16 +28,17 @@ async def assert_no_leaks(*, grace: float = 1.0) -> AsyncGenerator[None]:
             async with MarketDataClient(url, connector=network) as client:
                 await my_bot(client)
 
-    Clients belong inside: one from outside keeps connections for its next request. What serves the embedded exchange's
-    side of a connection does not count. Where descriptors cannot be listed, tasks alone are checked.
+    Open clients inside the block: a client from outside keeps connections for its next request. Tasks of the embedded
+    exchange do not count. If the system cannot list descriptors, only tasks are checked.
 
     Args:
-        grace: Seconds, on trio's clock, that what is ending already may take.
+        grace: The time in seconds, on trio's clock, that ending tasks may still take, 0 or more.
 
     Raises:
-        AssertionError: Something was left; it is named. What the body raises comes first, and as it is.
+        AssertionError: A task or descriptor was left; the message names it. An exception of the body is raised
+            unchanged instead.
     """
-    before = _all_there_is()
+    before = _tasks_and_descriptors()
     yield
     await trio.testing.wait_all_tasks_blocked()
     left = _left_since(before)
@@ -50,23 +51,23 @@ async def assert_no_leaks(*, grace: float = 1.0) -> AsyncGenerator[None]:
 
 
 def _left_since(before: Container[object]) -> dict[object, str]:
-    return {key: what for key, what in _all_there_is().items() if key not in before}
+    return {key: what for key, what in _tasks_and_descriptors().items() if key not in before}
 
 
-def _all_there_is() -> dict[object, str]:
-    """Tasks and descriptors, and what to call them."""
+def _tasks_and_descriptors() -> dict[object, str]:
+    """Return the tasks and descriptors that exist, and their names."""
     tasks: dict[object, str] = {task: f"task {task.name}" for task in _tasks()}
     return tasks | dict(_descriptors())
 
 
 def _tasks() -> Iterator[trio.lowlevel.Task]:
-    """Every task of this run, but for those of the embedded exchange."""
+    """Yield every task of this run, except those of the embedded exchange."""
     root = trio.lowlevel.current_root_task()
     waiting = [] if root is None else [root]
     while waiting:
         task = waiting.pop()
         coroutine: Any = task.coro
-        if _code_file(coroutine).startswith(_OWN_ROOM):
+        if _code_file(coroutine).startswith(_TESTING_FOLDER):
             continue
         yield task
         waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
@@ -78,7 +79,7 @@ def _code_file(coroutine: Any) -> str:
 
 
 def _descriptors() -> Iterator[tuple[tuple[int, str], str]]:
-    """Each open descriptor with what it leads to: a number is soon used again."""
+    """Yield each open descriptor with its target, because its number is soon used again."""
     with suppress(OSError):
         for name in os.listdir(_DESCRIPTORS):  # noqa: PTH208 - of names alone
             with suppress(OSError, ValueError):

@@ -10,7 +10,7 @@ from tests.helpers.hostile import SWITCHING, URL, Pouring, accepted, failure_of
 from tests.helpers.peers import answer, answers, read_head, ticker
 from tplus_trio import ConnectionFailed, HandshakeRejected, MarketDataClient, RestartPolicy
 from tplus_trio.testing import MemoryNetwork
-from tplus_trio.testing.frames import text_frame
+from tplus_trio.testing.wire_frames import text_frame
 
 
 class Accepting:

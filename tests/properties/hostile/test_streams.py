@@ -16,7 +16,7 @@ from tests.helpers.peers import Peer, answer, read_head, ticker, websocket
 from tplus_trio import ConnectionFailed, MarketDataClient, Stream, StreamState, Ticker
 from tplus_trio.streams import subscription
 from tplus_trio.testing import MemoryNetwork
-from tplus_trio.testing.frames import BINARY, CONTINUATION, PING, PONG, TEXT, frame, text_frame
+from tplus_trio.testing.wire_frames import BINARY, CONTINUATION, PING, PONG, TEXT, frame, text_frame
 from tplus_trio.transport import text_frame_parser
 
 LIMIT = 1_000_000

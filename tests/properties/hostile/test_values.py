@@ -28,7 +28,7 @@ from tplus_trio import (
     codec,
 )
 from tplus_trio.testing import MemoryNetwork, Response
-from tplus_trio.testing.frames import text_frame
+from tplus_trio.testing.wire_frames import text_frame
 
 LONG = 1_000_000
 

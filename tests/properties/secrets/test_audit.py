@@ -26,7 +26,7 @@ from tests.helpers.peers import answer, listening, read_head
 from tests.helpers.secrets_search import assert_no_secret, said_by, told_by_records
 from tplus_trio import LocalUser, MarketDataClient, OrderBookClient, RestartPolicy, User, UserManager
 from tplus_trio.testing import MemoryNetwork
-from tplus_trio.testing.frames import CLOSE, PING, TEXT, frame
+from tplus_trio.testing.wire_frames import CLOSE, PING, TEXT, frame
 from tplus_trio.users import manager
 from tplus_trio.users.keyfile import encrypt_keyfile
 

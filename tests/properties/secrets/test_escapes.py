@@ -24,7 +24,7 @@ from tplus_trio.cli.lines import Lines
 from tplus_trio.cli.run import run
 from tplus_trio.cli.show import as_json, as_text
 from tplus_trio.escapes import escape, escape_json
-from tplus_trio.testing.frames import CLOSE, TEXT, frame
+from tplus_trio.testing.wire_frames import CLOSE, TEXT, frame
 
 EVIL: Final = "gone\x1b[2J\x07\r\nFORGED: bought\x9b31m\u2028FORGED\u202e\x7f\u200b\x85FORGED"
 RAW: Final = EVIL.encode()

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from tplus_trio import LocalUser, MarketDataClient, OrderBookClient, TplusError, User
 from tplus_trio.testing import Exchange, MemoryNetwork, Request, Response, Subscription
-from tplus_trio.testing.messages import Rejection
+from tplus_trio.testing.exchange.http_messages import Rejection
 
 URL = "http://exchange"
 

@@ -1,0 +1,332 @@
+"""The order manager: passes orders and changes to the engines, and sends their events to the users."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import attrs
+
+from tplus_trio.models import LimitOrderDetails, Side, TriggerAbove, UserTrade
+from tplus_trio.testing.exchange.depth_book import Level
+from tplus_trio.testing.exchange.http_messages import error
+from tplus_trio.testing.exchange.market_state import Listing, MarketState
+from tplus_trio.testing.exchange.order_events import OrderEvents
+from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement
+from tplus_trio.testing.exchange.user_trades import UserTrades
+from tplus_trio.testing.matching.engine import (
+    Accepted,
+    Amended,
+    Done,
+    EngineOrder,
+    Event,
+    Fill,
+    LevelChanged,
+    OrderState,
+    Rejected,
+    Replaced,
+)
+
+__all__ = ["OrderManager"]
+
+#: The number of ended orders that are kept.
+_MAX_DONE: Final = 50_000
+_RECEIVED: Final = "Received"
+_REJECTED: Final = "Rejected"
+
+
+class OrderManager:
+    """All orders by user and id. It stands between the requests and the matching engines."""
+
+    def __init__(self, market_state: MarketState) -> None:
+        self._market_state = market_state
+        self._by_key: dict[str, OrderRecord] = {}
+        self._by_user: dict[str, dict[str, OrderRecord]] = {}
+        #: Ended orders, the one that ended first at the left.
+        self._done: deque[OrderRecord] = deque()
+        #: Orders that wait for their trigger, by asset.
+        self._waiting: dict[str, list[OrderRecord]] = {}
+        self._order_events = OrderEvents(market_state)
+        self.trades: UserTrades = UserTrades(market_state)
+        #: Functions to call when the next expiry changes.
+        self.expiry_watchers: list[Callable[[], None]] = []
+        self._next_expiry_ns: int | None = None
+
+    # Reading
+
+    def orders(self, user: str) -> Sequence[OrderRecord]:
+        """Return all orders of a user, oldest first."""
+        return tuple(self._by_user.get(user, {}).values())
+
+    def knows(self, user: str) -> bool:
+        """Return whether a user has ever placed an order."""
+        return user in self._by_user
+
+    def is_open(self, user: str, order_id: str) -> bool:
+        """Return whether an order is open."""
+        record = self._by_key.get(_key(user, order_id))
+        return record is not None and record.is_open
+
+    def find(self, user: str, order_id: str) -> OrderRecord:
+        """Return an open order.
+
+        Raises:
+            Rejection: (404) The user has no open order of this id.
+        """
+        record = self._by_key.get(_key(user, order_id))
+        if record is None or not record.is_open:
+            raise error(404, "ORDER_NOT_FOUND", f"no open order {order_id!r}", details={"order_id": order_id})
+        return record
+
+    # Requests
+
+    def create(self, listing: Listing, user: str, new: NewOrder) -> dict[str, Any]:
+        """Accept a new order, and return the answer to its sender.
+
+        Raises:
+            Rejection: (409) The user has used this id before.
+        """
+        key = _key(user, new.order_id)
+        if key in self._by_key:
+            raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
+        now_ns = self._market_state.now_ns()
+        record = OrderRecord(
+            key,
+            user,
+            listing,
+            new,
+            OrderState(EngineOrder(key, user, new.side, new.details)),
+            now_ns,
+            now_ns,
+            pending_trigger=new.trigger,
+            triggered=None if new.trigger is None else False,
+        )
+        self._by_key[key] = record
+        self._by_user.setdefault(user, {})[key] = record
+        if new.trigger is not None:
+            self._waiting.setdefault(listing.asset, []).append(record)
+            self._order_events.send_created(record)
+            self._check_triggers(listing)
+            return self._answer(new.order_id)
+        reason = self._publish_events(listing, listing.engine.submit(record.state.order, now_ns), key, "CreateFailed")
+        if reason is not None:
+            # The order was never in the book, so its id may be used again.
+            self._forget(record)
+        return self._answer(new.order_id, reason)
+
+    def cancel(self, user: str, order_id: str) -> dict[str, Any]:
+        """Cancel an open order, and return the answer to the sender.
+
+        Raises:
+            Rejection: (404) The user has no open order of this id.
+        """
+        record = self.find(user, order_id)
+        events: list[Event]
+        if record.pending_trigger is None:
+            events = record.listing.engine.cancel(record.key, self._market_state.now_ns())
+        else:
+            self._waiting[record.listing.asset].remove(record)
+            events = [Done(record.state, "Canceled")]
+        return self._answer(order_id, self._publish_events(record.listing, events, record.key, "CancelFailed"))
+
+    def replace(self, user: str, new: Replacement) -> dict[str, Any]:
+        """Give an open order new terms, and return the answer to the sender.
+
+        Raises:
+            Rejection: (404) The user has no open order of this id; (400) the order waits for a trigger, and the
+                replacement has none.
+        """
+        record = self.find(user, new.order_id)
+        before = record.revision
+        events: list[Event]
+        if record.pending_trigger is None:
+            events = record.listing.engine.replace(record.key, new.price, new.quantity, self._market_state.now_ns())
+        else:
+            events = [Replaced(_waiting_with(record, new))]
+        record.revision = new.revision
+        reason = self._publish_events(record.listing, events, record.key, "ReplaceFailed")
+        if reason is not None:
+            record.revision = before
+        self._check_triggers(record.listing)
+        return self._answer(new.order_id, reason)
+
+    def amend(self, user: str, order_id: str, quantity: int, expected: int | None, revision: int) -> dict[str, Any]:
+        """Reduce an open order, and return the answer to the sender.
+
+        Raises:
+            Rejection: (404) The user has no open order of this id; (409) its revision is not the expected one; (400) it
+                waits for a trigger.
+        """
+        record = self.find(user, order_id)
+        if expected != record.revision:
+            raise error(
+                409,
+                "ORDER_REJECTED",
+                f"the order is on revision {record.revision}",
+                details={"order_id": order_id},
+            )
+        if record.pending_trigger is not None:
+            raise error(400, "INVALID_ORDER", "an order that waits for its trigger cannot be amended")
+        before, record.revision = record.revision, revision
+        events = record.listing.engine.amend(record.key, quantity, self._market_state.now_ns())
+        reason = self._publish_events(record.listing, events, record.key, "AmendFailed")
+        if reason is not None:
+            record.revision = before
+        return self._answer(order_id, reason)
+
+    @property
+    def next_expiry_ns(self) -> int | None:
+        """The time at which the next resting order of any market expires, in nanoseconds; None if no order will."""
+        times = (listing.engine.next_expiry_ns for listing in self._market_state.listings.values())
+        return min((time for time in times if time is not None), default=None)
+
+    def expire(self) -> None:
+        """Remove the orders that have expired by now, in all markets."""
+        now_ns = self._market_state.now_ns()
+        for listing in self._market_state.listings.values():
+            if (expiry_ns := listing.engine.next_expiry_ns) is not None and expiry_ns <= now_ns:
+                self._publish_events(listing, listing.engine.expire(now_ns))
+
+    # Events
+
+    def _answer(self, order_id: str, reason: str | None = None) -> dict[str, Any]:
+        answer: dict[str, Any] = {
+            "order_id": order_id,
+            "status": _RECEIVED if reason is None else _REJECTED,
+            "processed_at_ns": self._market_state.now_ns(),
+        }
+        return answer if reason is None else {**answer, "reason": reason}
+
+    def _publish_events(
+        self, listing: Listing, events: Sequence[Event], key: str = "", failure: str = ""
+    ) -> str | None:
+        """Send the events of an action to the feeds.
+
+        Args:
+            listing: The market.
+            events: The engine's events.
+            key: The key of the order that the action was for.
+            failure: The variant of the order event that reports a refusal.
+
+        Returns:
+            The reason of the refusal; None if the action was not refused.
+        """
+        reason: str | None = None
+        changes: dict[Side, list[Level]] = {Side.BUY: [], Side.SELL: []}
+        for event in events:
+            if isinstance(event, LevelChanged):
+                level = (listing.price(event.price), listing.quantity(event.quantity))
+                changes[event.side].append(level)
+            elif isinstance(event, Rejected):
+                if event.order_id == key:
+                    reason = event.reason
+                    self._order_events.send_failed(self._by_key[key], failure, event.reason)
+            else:
+                self._publish_event(listing, event)
+        if changes[Side.BUY] or changes[Side.SELL]:
+            self._market_state.publish_diff(listing, changes[Side.BUY], changes[Side.SELL])
+        if any(isinstance(event, Fill) for event in events):
+            self._check_triggers(listing)
+        if (expiry_ns := self.next_expiry_ns) != self._next_expiry_ns:
+            self._next_expiry_ns = expiry_ns
+            for watcher in tuple(self.expiry_watchers):
+                watcher()
+        return reason
+
+    def _publish_event(self, listing: Listing, event: Accepted | Fill | Done | Replaced | Amended) -> None:
+        if isinstance(event, Fill):
+            self._fill(listing, event)
+        elif isinstance(event, Accepted):
+            record = self._by_key[event.order.order_id]
+            if record.triggered is None:  # an order with a trigger was reported as created when it came
+                self._order_events.send_created(record)
+        else:
+            record = self._by_key[event.state.order_id]
+            record.state, record.updated_ns = event.state, self._market_state.now_ns()
+            if isinstance(event, Done):
+                self._remove(record, event.reason)
+            else:
+                self._order_events.send_changed(record, amended=isinstance(event, Amended))
+
+    def _fill(self, listing: Listing, fill: Fill) -> None:
+        price, quantity = listing.price(fill.price), listing.quantity(fill.quantity)
+        now_ns = self._market_state.now_ns()
+        self._market_state.publish_trade(
+            listing,
+            price,
+            quantity,
+            buyer_is_maker=fill.buyer_is_maker,
+            timestamp_ns=now_ns,
+            trade_id=fill.trade_id,
+        )
+        for state, is_maker in ((fill.maker, True), (fill.taker, False)):
+            record = self._by_key[state.order_id]
+            record.state, record.updated_ns = state, now_ns
+            trade = UserTrade(
+                asset_id=listing.asset,
+                trade_id=fill.trade_id,
+                order_id=record.order_id,
+                price=price,
+                quantity=quantity,
+                timestamp_ns=now_ns,
+                is_maker=is_maker,
+                is_buyer=record.side is Side.BUY,
+                status="Confirmed",
+                sub_account=record.account,
+            )
+            self.trades.add(record.user, trade)
+
+    def _forget(self, record: OrderRecord) -> None:
+        del self._by_key[record.key]
+        del self._by_user[record.user][record.key]
+
+    def _remove(self, record: OrderRecord, reason: str) -> None:
+        self._done.append(record)
+        if len(self._done) > _MAX_DONE:
+            self._forget(self._done.popleft())
+        record.done, record.updated_ns = reason, self._market_state.now_ns()
+        record.pending_trigger = None
+        self._order_events.send_removed(record, reason)
+
+    # Triggers
+
+    def _check_triggers(self, listing: Listing) -> None:
+        """Submit the orders whose trigger the last price touched, and then those that their trades touch."""
+        waiting = self._waiting.get(listing.asset, [])
+        while listing.trades and (
+            record := next((r for r in waiting if _is_touched(r, listing.trades[-1].price)), None)
+        ):
+            waiting.remove(record)
+            record.pending_trigger, record.triggered = None, True
+            self._order_events.send_triggered(record)
+            events = listing.engine.submit(record.state.order, self._market_state.now_ns())
+            if self._publish_events(listing, events, record.key, "CreateFailed") is not None:
+                self._remove(record, "Rejected")
+
+
+def _key(user: str, order_id: str) -> str:
+    return f"{user}/{order_id}"
+
+
+def _is_touched(record: OrderRecord, last: Decimal) -> bool:
+    if record.pending_trigger is None:
+        return False
+    price = record.listing.price(record.pending_trigger.price)
+    return last >= price if isinstance(record.pending_trigger, TriggerAbove) else last <= price
+
+
+def _waiting_with(record: OrderRecord, new: Replacement) -> OrderState:
+    """Return an order that waits for its trigger, with new terms."""
+    details = record.details
+    if new.trigger is None or not isinstance(details, LimitOrderDetails):
+        raise error(
+            400,
+            "INVALID_ORDER",
+            "a limit order that waits for its trigger is replaced with a trigger, a market order not at all",
+            details={"order_id": record.order_id},
+        )
+    record.pending_trigger = new.trigger
+    details = attrs.evolve(details, limit_price=new.price, quantity=new.quantity)
+    return OrderState(attrs.evolve(record.state.order, details=details))

@@ -1,0 +1,1 @@
+"""The matching engine: one market's order book, without I/O."""

@@ -1,0 +1,1 @@
+"""Tapes: recorded frames and answers, and how they are played."""

@@ -1,0 +1,1 @@
+"""The server: the exchange over HTTP and WebSocket, on any byte stream."""
