@@ -15,6 +15,7 @@ import trio
 from tplus_trio import auth
 from tplus_trio.clients import market_data
 from tplus_trio.models import Gap, OrderBook, OrderBookDiff, Trade
+from tplus_trio.streams.losses import LossWatchers
 from tplus_trio.streams.recovery import Depth, DepthRecovery, GapMarking, TradesBackfill, conflate_depth
 from tplus_trio.streams.recovery.sequencing import SequencingRule
 
@@ -170,6 +171,31 @@ def _gap_unsaid() -> Generator[None]:
         yield
 
 
+@contextmanager
+def _loss_announced_late() -> Generator[None]:
+    """The blocks that depend on a book are told of its loss in the next turn of the loop, not in the same step."""
+    proper = LossWatchers.notify
+
+    def notify(self: LossWatchers[Any], loss: Any) -> None:
+        trio.lowlevel.current_trio_token().run_sync_soon(proper, self, loss)
+
+    with mock.patch.object(LossWatchers, "notify", notify):
+        yield
+
+
+@contextmanager
+def _loss_of_holes_unsaid() -> Generator[None]:
+    """Only the loss of a connection ends a block of ``while_synced``, not a hole over one that lasts."""
+    proper = LossWatchers.notify
+
+    def notify(self: LossWatchers[Any], loss: Any) -> None:
+        if "sequence number" not in loss.reason:
+            proper(self, loss)
+
+    with mock.patch.object(LossWatchers, "notify", notify):
+        yield
+
+
 #: By name.
 BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "snapshot-before-subscribing": _snapshot_before_subscribing,
@@ -182,6 +208,8 @@ BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "token-refresh-lost-by-cancellation": _token_refresh_lost_by_cancellation,
     "conflation-loses-removals": _conflation_loses_removals,
     "gap-unsaid": _gap_unsaid,
+    "loss-announced-late": _loss_announced_late,
+    "loss-of-holes-unsaid": _loss_of_holes_unsaid,
     **DATA_BUGS,
     **NETWORK_BUGS,
 }

@@ -18,6 +18,7 @@ from tplus_trio.streams.stats import StreamState, StreamStats
 from tplus_trio.streams.stream import Stream
 
 from .invariants import Checker, Violation, ensure
+from .sessions import SessionTrader
 
 __all__ = ["BookReader", "BookWatch", "Reader", "StreamReader", "World"]
 
@@ -343,12 +344,14 @@ class BookReader(Reader):
         self._opened = opened
         self._checker = checker
         self.book = opened()
+        self._trader = SessionTrader(name)
         self._up_to_date = False
 
     async def _session(self, inner: trio.CancelScope) -> None:
         self.book = book = self._opened()
         self.world.log(self.name, "begins")
-        async with book:
+        async with book, open_plain_nursery() as beside:
+            beside.start_soon(self._trader.run, book)
             with inner:
                 async for change in book.changes():
                     if isinstance(change, BookLost):
@@ -376,6 +379,8 @@ class BookReader(Reader):
 
     def check(self) -> None:
         super().check()
+        if self._trader.violation is not None:
+            raise Violation(f"{self.name}: {self._trader.violation}")
         try:
             self._up_to_date = self._checker.check(self.book)
         except Violation as exc:
