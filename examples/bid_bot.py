@@ -21,34 +21,32 @@ class BidBot:
     """One bid of one unit, anew every second."""
 
     def __init__(self, md: MarketDataClient, oms: OrderBookClient) -> None:
-        self.md, self.oms, self.order_id, self.bought = md, oms, "", 0
+        self.md, self.oms, self.order_id, self.bought = md, oms, new_order_id(), 0
 
     async def run(self) -> None:
         async with self.md.open_book(ASSET) as book, trio.open_nursery() as nursery:
             nursery.start_soon(self.count)
-            try:
-                while book.state.value != "closed":
-                    with suppress(TplusError):  # no network, or no known price: in a second, again
-                        await self.quote(book)
-                    await trio.sleep(1)
-                await book.wait_synced()  # raises what the book failed with, for good
-            finally:
-                with trio.move_on_after(2, shield=True):
-                    await self.pull()
+            while True:
+                async with book.while_synced():  # raises what the book failed with, for good
+                    await self.quote(book)
 
     async def quote(self, book: LiveBook) -> None:
-        await self.pull()
-        best = book.best_bid  # raises BookNotSynced while nobody knows it
-        if best is not None:
-            self.order_id = new_order_id()  # chosen before it is sent: whatever happens, it can be taken back
-            price = int(best.price * 100)  # in units of this market's book
-            await self.oms.create_limit_order(1, price, "Buy", asset_id=ASSET, order_id=self.order_id)
+        try:
+            while True:
+                with suppress(TplusError):  # the order service is away: in a second, again
+                    await self.pull()
+                    if book.best_bid is not None:
+                        self.order_id = new_order_id()  # before it is sent: whatever happens, it can be taken back
+                        price = int(book.best_bid.price * 100)  # in units of this market's book
+                        await self.oms.create_limit_order(1, price, "Buy", asset_id=ASSET, order_id=self.order_id)
+                await trio.sleep(1)
+        finally:
+            with trio.move_on_after(2, shield=True), suppress(TplusError):
+                await self.pull()
 
     async def pull(self) -> None:
-        if self.order_id:
-            with suppress(NotFoundError):  # filled meanwhile, or never there
-                await self.oms.cancel_order(self.order_id, ASSET)
-            self.order_id = ""
+        with suppress(NotFoundError):  # filled meanwhile, or never there
+            await self.oms.cancel_order(self.order_id, ASSET)
 
     async def count(self) -> None:
         async for event in self.oms.stream_user_trade_events():
