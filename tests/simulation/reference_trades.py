@@ -96,9 +96,9 @@ class TradeReference:
         faults.take_lag = self._asked  # type: ignore[method-assign]  # the same
         faults.on_answer = self._answered  # type: ignore[method-assign]  # the same
 
-    def doubt(self) -> None:
-        """Something is said wrongly: for a while, a client may find itself unable to prove a thing."""
-        self.doubted_until = trio.current_time() + _DOUBT
+    def doubt(self, seconds: float = _DOUBT) -> None:
+        """Something is said wrongly, or not at all: for a while, a client may be unable to prove that it has all."""
+        self.doubted_until = max(self.doubted_until, trio.current_time() + seconds)
 
     def update(self) -> None:
         """Take in what has been recorded since the last time."""

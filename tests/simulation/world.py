@@ -6,6 +6,7 @@ import hashlib
 import sys
 import traceback
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final
@@ -17,7 +18,7 @@ from trio.testing import MockClock
 from tplus_trio import MarketDataClient, OrderBookClient, SlowConsumer, TplusError
 from tplus_trio.errors import AuthError, HandshakeRejected, NotFoundError
 from tplus_trio.streams.stats import StreamState
-from tplus_trio.testing import Exchange, MemoryNetwork
+from tplus_trio.testing import Exchange, MemoryNetwork, Rejection, Request, Response, Subscription
 from tplus_trio.users import User
 
 from .actors import make_actors
@@ -28,7 +29,7 @@ from .faults import Injector
 from .faults_data import HARMLESS, NOT_FOUND
 from .invariants import Violation, ensure
 from .reference import Reference
-from .settings import MOST_REST_DELAY, Settings, sources
+from .settings import MOST_DELAY, MOST_REST_DELAY, Settings, sources
 from .traders import Traders
 
 __all__ = ["Outcome", "WorldRun", "explain", "run_world"]
@@ -43,6 +44,10 @@ _ROUNDS: Final = 60
 _ROUNDS_AFTER_RESTART: Final = 260
 #: What is counted and changes nothing of what a client does.
 _HARMLESS: Final = ("slow consumer", "receive cancelled", *HARMLESS)
+
+
+#: Seconds. The longest `Retry-After` of a fault, and the time for which a live item is held for one more read.
+_HELD: Final = 4.0 + 1.0 + 1.0
 
 
 @attrs.define
@@ -60,6 +65,27 @@ class Outcome:
     recovery: float = 0.0
     snapshots: int = 0
     items: int = 0
+
+
+class _Exchange(Exchange):
+    """Says when it refuses a request with a 429: that holds the client's requests, also those that prove a thing."""
+
+    def on_refusal(self) -> None:
+        """It has refused a request or a handshake."""
+
+    def handle(self, request: Request) -> Response:
+        response = super().handle(request)
+        if response.status == 429:
+            self.on_refusal()
+        return response
+
+    def subscribe(self, path: str, headers: Mapping[str, str] | None = None) -> Subscription:
+        try:
+            return super().subscribe(path, headers)
+        except Rejection as rejection:
+            if rejection.response.status == 429:
+                self.on_refusal()
+            raise
 
 
 class WorldRun:
@@ -131,7 +157,7 @@ class WorldRun:
         """
         settings = self.settings
         rng = sources(settings.seed, "world")
-        exchange = Exchange(now_ns=self.now_ns, token_ttl=settings.token_ttl, seed=settings.seed)
+        exchange = _Exchange(now_ns=self.now_ns, token_ttl=settings.token_ttl, seed=settings.seed)
         user = User(rng.randbytes(32))
         for asset in settings.assets:
             exchange.add_market(asset)
@@ -139,6 +165,7 @@ class WorldRun:
                 exchange.faults.number_by(asset, 10)
                 self.count("numbering by tens")
         reference = Reference(exchange, follows_trades=True)
+        exchange.on_refusal = partial(reference.trades.doubt, _HELD)  # type: ignore[method-assign]  # to listen in
         traders = Traders(exchange, settings, [user.public_key], statuses=True)
         for _ in range(30):
             traders.change(rng.choice(settings.assets))
@@ -194,6 +221,10 @@ class WorldRun:
                 nursery.cancel_scope.cancel()
             # A stream that was iterated bare has a second to notice that nobody iterates it any more.
             await trio.sleep(1.0 + 2 * settings.most_latency + 0.1)
+            running = [stream.path for stream in (*md.statistics().streams, *oms.statistics().streams)]
+            ensure(not running, f"streams outlive their readers: {running}")
+            # Their ends may stand behind bytes that a fault delayed.
+            await trio.sleep(MOST_DELAY)
             ensure(exchange.connections == 0, f"{exchange.connections} streams outlive their readers")
 
     async def _look(self, reference: Reference) -> None:
