@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tplus_trio import codec, models
-from tplus_trio.codec.orders import _shape, read_event
+from tplus_trio.codec.fast_order_events import _shape, read_event
 from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AssetIdentifier,

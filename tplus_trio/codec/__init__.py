@@ -14,7 +14,7 @@ numbers or numeric strings. What is not as the protocol says raises :class:`~tpl
 
 from __future__ import annotations
 
-from tplus_trio.codec.batches import (
+from tplus_trio.codec.batch_decoders import (
     BatchDecoder,
     decode_depth_batch,
     decode_order_event_batch,
@@ -22,9 +22,8 @@ from tplus_trio.codec.batches import (
     decode_user_trade_batch,
     kline_batch_decoder,
 )
-from tplus_trio.codec.bodies import decode, decode_page, decode_rows, encode, signable, unstructure
-from tplus_trio.codec.books import decode_depth_frame
-from tplus_trio.codec.frames import (
+from tplus_trio.codec.book_decoders import decode_depth_frame
+from tplus_trio.codec.frame_decoders import (
     FrameDecoder,
     decode_intent_frame,
     decode_order_event_frame,
@@ -36,6 +35,7 @@ from tplus_trio.codec.frames import (
     decode_user_trade_frame,
     kline_frame_decoder,
 )
+from tplus_trio.codec.rest_bodies import decode, decode_page, decode_rows, encode, signable, unstructure
 
 __all__ = [
     "BatchDecoder",

@@ -1,7 +1,7 @@
 """What happens to a user's orders. Quantities and amounts are integers in the book's units.
 
-What comes in thousands a second has no slot for weak references: `tplus_trio.codec.orders` makes it in a way that needs
-that.
+The event classes have no slot for weak references, because `tplus_trio.codec.fast_order_events` makes instances in a way
+that does not work with one.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 import attrs
 import msgspec
 
-from tplus_trio.codec.shapes import converter
-from tplus_trio.codec.text import MALFORMED, decode_hook, exact, parse
+from tplus_trio.codec.converter import converter
+from tplus_trio.codec.json_text import MALFORMED, decode_hook, exact, parse
 
 __all__ = ["record_reader", "spells_fractions"]
 

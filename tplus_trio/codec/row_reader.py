@@ -6,9 +6,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from tplus_trio.codec.numbers import check_all
-from tplus_trio.codec.records import record_reader
-from tplus_trio.codec.text import MALFORMED, as_json, failure
+from tplus_trio.codec.json_text import MALFORMED, as_json, failure
+from tplus_trio.codec.number_checks import check_all
+from tplus_trio.codec.record_reader import record_reader
 from tplus_trio.models import BadRow, Rows
 
 __all__ = ["read_rows"]

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from tplus_trio.codec.text import MALFORMED, as_json, failure, holds_control, parse, whole
+from tplus_trio.codec.json_text import MALFORMED, as_json, failure, holds_control, parse, whole
 from tplus_trio.models import OrderBook, OrderBookDiff, PriceLevel
 from tplus_trio.models.book import sorted_asks, sorted_bids
 from tplus_trio.models.numbers import check_decimal

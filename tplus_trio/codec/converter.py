@@ -15,7 +15,7 @@ import msgspec
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from tplus_trio.codec.text import decode_hook, whole
+from tplus_trio.codec.json_text import decode_hook, whole
 from tplus_trio.models import (
     GTC,
     GTD,

@@ -1,4 +1,4 @@
-"""Order events of the usual form, read in one step; `shapes` reads them in every form, and says what is wrong."""
+"""Order events of the usual form, read in one step; `converter` reads them in every form, and says what is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import astuple
 
-from tplus_trio.codec.text import MALFORMED, check_nesting, exact, quick_hook
+from tplus_trio.codec.json_text import MALFORMED, check_nesting, exact, quick_hook
 from tplus_trio.models import (
     GTC,
     GTD,
@@ -45,12 +45,12 @@ T = TypeVar("T", bound=attrs.AttrsInstance)
 
 _Byte: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=255)]
 _Units: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
-#: How deeply what may be anything may be nested here. `shapes` looks into what is nested deeper, and knows the limit.
+#: How deeply a field of arbitrary JSON may be nested here. The general reader takes deeper ones, up to its own limit.
 _NESTING: Final = 50
 
 # Events as they are spelled today, a new order as a limit order without a trigger. These shapes take nothing that the
 # models would refuse, so that the models need not be asked; what is left to check is checked below. A key that nobody
-# knows may hold what nobody allows: `shapes` looks into it.
+# knows may hold what nobody allows: `converter` looks into it.
 
 
 class _Shape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -110,7 +110,7 @@ def _shape(cls: type[attrs.AttrsInstance], **types: Any) -> type[msgspec.Struct]
     for field in attrs.fields(cls):
         if field.name not in types and not _covered(field):
             raise TypeError(f"{cls.__name__}.{field.name} is checked by the model alone: name its type, and check it")
-        # A default that is made for each model is left to `shapes`.
+        # A default that is made for each model is left to `converter`.
         is_plain = field.default is None or isinstance(field.default, int | str)
         fields.append((field.name, hints[field.name], *([field.default] if is_plain else [])))
     return msgspec.defstruct(f"_{cls.__name__}", fields, bases=(_Shape,), kw_only=True)

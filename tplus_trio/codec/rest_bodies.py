@@ -10,12 +10,12 @@ from typing import Any, Final, Literal, TypeVar, cast
 import attrs
 import msgspec
 
-from tplus_trio.codec.books import read_book, read_diff
-from tplus_trio.codec.numbers import check_all
-from tplus_trio.codec.records import record_reader
-from tplus_trio.codec.rows import read_rows
-from tplus_trio.codec.shapes import converter, is_record
-from tplus_trio.codec.text import MALFORMED, as_json, check_nesting, failure, parse
+from tplus_trio.codec.book_decoders import read_book, read_diff
+from tplus_trio.codec.converter import converter, is_record
+from tplus_trio.codec.json_text import MALFORMED, as_json, check_nesting, failure, parse
+from tplus_trio.codec.number_checks import check_all
+from tplus_trio.codec.record_reader import record_reader
+from tplus_trio.codec.row_reader import read_rows
 from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AuthToken,

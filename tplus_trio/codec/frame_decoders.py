@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias, TypeVar, get_type_hints
 
-from tplus_trio.codec.numbers import checker, one_checker
-from tplus_trio.codec.records import record_reader
-from tplus_trio.codec.rows import read_rows
-from tplus_trio.codec.shapes import converter
-from tplus_trio.codec.text import MALFORMED, as_json, failure, holds_control, parse
+from tplus_trio.codec.converter import converter
+from tplus_trio.codec.json_text import MALFORMED, as_json, failure, holds_control, parse
+from tplus_trio.codec.number_checks import checker, one_checker
+from tplus_trio.codec.record_reader import record_reader
+from tplus_trio.codec.row_reader import read_rows
 from tplus_trio.models import (
     AssetIdentifier,
     IntentAggregateUpdate,

@@ -18,11 +18,11 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from tplus_trio.codec.books import KEYS, PLAIN, SHORT, has_short_numbers
-from tplus_trio.codec.numbers import checker
-from tplus_trio.codec.orders import read_event
-from tplus_trio.codec.records import spells_fractions
-from tplus_trio.codec.text import MALFORMED, quick_hook
+from tplus_trio.codec.book_decoders import KEYS, PLAIN, SHORT, has_short_numbers
+from tplus_trio.codec.fast_order_events import read_event
+from tplus_trio.codec.json_text import MALFORMED, quick_hook
+from tplus_trio.codec.number_checks import checker
+from tplus_trio.codec.record_reader import spells_fractions
 from tplus_trio.models import AssetIdentifier, KlineUpdate, OrderBookDiff, OrderEvent, Trade, UserTrade
 
 __all__ = [
