@@ -1,7 +1,7 @@
 """What happens to a user's orders. Quantities and amounts are integers in the book's units.
 
-The event classes have no slot for weak references, because `tplus_trio.codec.fast_order_events` makes instances in a way
-that does not work with one.
+The event classes have no slot for weak references, because `tplus_trio.codec.fast_order_events` makes instances in a
+way that does not work with one.
 """
 
 from __future__ import annotations
