@@ -61,7 +61,7 @@ class OrderResponse:
     good_until_timestamp_ns: int | None = None
     #: When the order was made.
     timestamp_ns: int
-    #: Whether a change of the order is on its way inside the service.
+    #: As the service sends it.
     in_flight: bool | None = None
     canceled: bool | None = None
     #: The state as the service spells it.
