@@ -1,4 +1,8 @@
-"""Order events of the usual form, read in one step; `converter` reads them in every form, and says what is wrong."""
+"""The fast reader of order events in their usual form. The general reader, `converter`, reads every legal form.
+
+`read_event` returns None for an event of any other form, and the caller uses the general reader, which also explains
+errors. Field names, types, defaults and positions come from the models.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +52,9 @@ _Units: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 #: How deeply a field of arbitrary JSON may be nested here. The general reader takes deeper ones, up to its own limit.
 _NESTING: Final = 50
 
-# Events as they are spelled today, a new order as a limit order without a trigger. These shapes take nothing that the
-# models would refuse, so that the models need not be asked; what is left to check is checked below. A key that nobody
-# knows may hold what nobody allows: `converter` looks into it.
+# The usual form: events as the service spells them today, a new order as a limit order without a trigger. The types of
+# these structs refuse all that the models refuse, apart from what the functions below check. The models' constructors
+# therefore need not run. An unknown key makes a struct refuse the event, because its value would not be checked.
 
 
 class _Shape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -92,16 +96,21 @@ class _Target(_Shape):
 
 
 def _covered(field: attrs.Attribute[Any]) -> bool:
-    """Whether a shape checks by the field's type all that the model checks."""
+    """Return whether a struct, by the type of a field, checks all that the model checks."""
     converter = cast("Any", field).converter
     return field.validator in (None, units) and (converter is None or converter is AssetIdentifier)
 
 
 def _shape(cls: type[attrs.AttrsInstance], **types: Any) -> type[msgspec.Struct]:
-    """The shape of a model whose JSON is its fields, with other types for the fields named.
+    """Return a struct with the fields of a model whose JSON is its fields.
+
+    Args:
+        cls: The model.
+        types: Other types for some fields, which the caller checks itself.
 
     Raises:
-        TypeError: the model checks a field in a way that no shape does: it would be skipped here.
+        TypeError: The model checks a field, not named in ``types``, in a way that no struct does. The fast reader would
+            skip that check.
     """
     hints = (
         get_type_hints(cls) | {field.name: _Units for field in attrs.fields(cls) if field.validator is units} | types
@@ -110,7 +119,7 @@ def _shape(cls: type[attrs.AttrsInstance], **types: Any) -> type[msgspec.Struct]
     for field in attrs.fields(cls):
         if field.name not in types and not _covered(field):
             raise TypeError(f"{cls.__name__}.{field.name} is checked by the model alone: name its type, and check it")
-        # A default that is made for each model is left to `converter`.
+        # A field with a default factory is required here: the general reader takes an event without it.
         is_plain = field.default is None or isinstance(field.default, int | str)
         fields.append((field.name, hints[field.name], *([field.default] if is_plain else [])))
     return msgspec.defstruct(f"_{cls.__name__}", fields, bases=(_Shape,), kw_only=True)
@@ -129,10 +138,10 @@ _CreatedShape: Final[Any] = _shape(OrderCreatedEvent, user_order=_OrderShape, si
 
 
 def _maker(cls: type[T]) -> Callable[..., T]:
-    """What makes a model of checked values, in the order of its fields. Its constructor would check them again.
+    """Return a function that makes a model of checked values, in the order of its fields, without its constructor.
 
-    It makes an instance of a class that is laid out alike and has a plain constructor, which takes a quarter of the
-    time of setting the fields of a frozen one by one; then that becomes the model.
+    It makes an instance of a class with the same slots and a plain constructor, then sets the instance's class to the
+    model. That takes a quarter of the time of setting the fields of a frozen instance one by one.
     """
     names = [field.name for field in attrs.fields(cls)]
     plain: Any = attrs.make_class(f"_Plain{cls.__name__}", names, eq=False, repr=False, slots=True, weakref_slot=False)
@@ -146,7 +155,7 @@ def _maker(cls: type[T]) -> Callable[..., T]:
 
 
 _make_limit: Final = _maker(LimitOrderDetails)
-#: Feeds repeat these.
+# Feeds repeat these values, so they are cached.
 _make_target: Final = lru_cache(maxsize=256)(TradeTarget)
 _make_gtc: Final = lru_cache(maxsize=2)(GTC)
 _make_ioc: Final = lru_cache(maxsize=2)(IOC)
@@ -165,14 +174,14 @@ def _time_in_force(terms: _TimeInForce) -> TimeInForce:
 
 
 def _completer(cls: type[T], *given: str) -> Callable[..., T]:
-    """A function that makes a model of a shape and of the values ``given`` for some fields, in the order of ``given``.
+    """Return a function that makes a model of a struct and of the values of the fields ``given``, in that order.
 
-    The call is compiled from the model's fields, as attrs compiles ``__init__``: a list of the shape's values, changed
-    at some places, takes a third longer.
+    The call is compiled from the model's fields, as attrs compiles ``__init__``. A list of the struct's values with
+    some places changed would take a third longer.
     """
     values = ", ".join(field.name if field.name in given else f"shape.{field.name}" for field in attrs.fields(cls))
     code = f"lambda shape, {', '.join(given)}: make({values})"
-    complete: Callable[..., T] = eval(code, {"make": _maker(cls)})  # noqa: S307 - made of names of fields alone
+    complete: Callable[..., T] = eval(code, {"make": _maker(cls)})  # noqa: S307 - the code holds only names of fields
     return complete
 
 
@@ -185,7 +194,7 @@ _NOTHING: Final = (None,) * len(_ANYTHING)
 
 
 def _created(created: Any) -> OrderCreatedEvent:
-    """Make the event; one of ``MALFORMED`` is raised where the event is not as usual."""
+    """Make the event. Raises one of ``MALFORMED`` if the event has an unusual form."""
     if (anything := _anything(created)) != _NOTHING:
         for value in anything:
             check_nesting(value, _NESTING)
@@ -205,9 +214,9 @@ def _created(created: Any) -> OrderCreatedEvent:
 
 
 def _reader(name: str, shape: type[msgspec.Struct], make: Callable[[Any], T]) -> Callable[[bytes], T]:
-    """What reads an object of one key, a variant's name; raises one of ``MALFORMED`` over any other."""
+    """Return a reader of objects whose one key is a variant's name. It raises one of ``MALFORMED`` for any other."""
     envelope = msgspec.defstruct(f"_{name}Only", [("event", shape)], rename={"event": name}, bases=(_Shape,))
-    # Strict: what needs reading into a number is not of the usual form.
+    # Strict: an event with numeric strings has an unusual form.
     decode = msgspec.json.Decoder(envelope, dec_hook=quick_hook, float_hook=exact).decode
     return lambda frame: make(cast("Any", decode(frame)).event)
 
@@ -233,7 +242,7 @@ _READERS: Final[Mapping[bytes, Callable[[bytes], OrderEvent]]] = {
 
 
 def read_event(frame: bytes) -> OrderEvent | None:
-    """The event of a frame, or None if it is not of the usual form."""
+    """Return the event of a frame, or None if the frame does not have the usual form."""
     read = _READERS.get(frame[2 : frame.find(b'"', 2)])
     if read is None or not frame.isascii():
         return None
