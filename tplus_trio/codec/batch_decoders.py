@@ -56,9 +56,10 @@ _BAR_KEYS: Final = b"openhighlowclosevolumeopen_timestamp_nsclose_timestamp_ns"
 
 
 def _lines_decoder(kind: Any, record: type) -> Callable[[bytes], list[Any]]:
-    """Return a reader of JSON lines. It raises one of ``MALFORMED``, also for an ``int`` with a point or an
-    exponent.""" strict = msgspec.json.Decoder(kind, dec_hook=quick_hook).decode_lines lax = msgspec.json.Decoder(kind,
-    strict=False, dec_hook=quick_hook).decode_lines has_fractions = spells_fractions(record)
+    """Return a reader of JSON lines. It raises one of ``MALFORMED``, also if an ``int`` has a point or an exponent."""
+    strict = msgspec.json.Decoder(kind, dec_hook=quick_hook).decode_lines
+    lax = msgspec.json.Decoder(kind, strict=False, dec_hook=quick_hook).decode_lines
+    has_fractions = spells_fractions(record)
 
     def decode_lines(lines: bytes) -> list[Any]:
         try:

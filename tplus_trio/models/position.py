@@ -29,7 +29,7 @@ class Position:
     asset_id: AssetIdentifier = attrs.field(converter=AssetIdentifier)
     #: 0 is the main account, 1 the first margin account.
     sub_account_index: int
-    #: The name of the market.
+    #: The name of the sub-account.
     name: str
     side: PositionSide
     #: In base units.
