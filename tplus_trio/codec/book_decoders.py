@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import permutations
 from typing import Final, TypeVar
 
+import attrs
 import msgspec
 
 from tplus_trio.codec.json_text import MALFORMED, as_json, failure, holds_control, parse, whole
@@ -58,16 +60,10 @@ def _read_loosely(data: bytes, kind: type[T]) -> T:
 # of plain numbers, only its keys remain: no minus, no exponent, no NaN, no further key. If more remains, each number is
 # checked on its own.
 PLAIN: Final = b'0123456789.,:[]{}" '
-KEYS: Final = frozenset(
-    {
-        b"asksbidssequence_number",
-        b"bidsaskssequence_number",
-        b"sequence_numberasksbids",
-        b"sequence_numberbidsasks",
-    }
-)
 #: The keys of data. A control message has none of them.
-FIELDS: Final = frozenset({"asks", "bids", "sequence_number"})
+_FIELDS: Final = frozenset(field.name for field in attrs.fields(OrderBookDiff))
+#: What remains of a frame of plain numbers: its keys, in any order.
+KEYS: Final = frozenset("".join(names).encode() for names in permutations(_FIELDS))
 #: The most digits of a number. A frame with a longer number is longer than its keys and signs by more than this.
 _DIGITS: Final = 100
 _TOO_LONG: Final = b"0" * (_DIGITS + 1)
@@ -110,12 +106,12 @@ def decode_depth_frame(frame: bytes | str) -> tuple[OrderBookDiff, ...]:
         try:
             diff = _decode_diff(data)
         except MALFORMED:
-            if holds_control(as_json(data), FIELDS):
+            if holds_control(as_json(data), _FIELDS):
                 return ()
             diff = _read_loosely(data, OrderBookDiff)
         if data.translate(None, PLAIN) in KEYS and (len(data) <= SHORT or has_short_numbers(data)):
             return (diff,)
-        if holds_control(as_json(data), FIELDS):
+        if holds_control(as_json(data), _FIELDS):
             return ()
         _check(diff)
     except MALFORMED as error:
@@ -144,7 +140,7 @@ def read_book(data: bytes) -> OrderBook:
         book = _read_loosely(data, OrderBook)
     if data.translate(None, PLAIN) not in KEYS or not has_short_numbers(data):
         _check(book)
-    if not any(key in data for key in (b'"asks"', b'"bids"', b'"sequence_number"')):
+    if not any(b'"%b"' % name.encode() in data for name in _FIELDS):
         raise ValueError("neither asks, bids nor sequence_number")
     # msgspec does not run the model's converters, which sort the levels.
     asks, bids = sorted_asks(book.asks), sorted_bids(book.bids)

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, cast, get_args, get_type_hints
 import attrs
 import msgspec
 from cattrs import Converter
+from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from tplus_trio.codec.json_text import decode_hook, whole
@@ -58,7 +59,7 @@ from tplus_trio.models import (
     WithdrawalCompleted,
 )
 
-__all__ = ["converter", "is_record"]
+__all__ = ["converter", "is_record", "variants_of"]
 
 
 class _UnknownVariantError(ValueError):
@@ -137,6 +138,11 @@ _SPECIAL: Final = frozenset(
         UserOrders,
     }
 )
+
+
+def variants_of(union: Any) -> Mapping[str, type]:
+    """Return the classes of a tagged union by the names of its variants in the protocol."""
+    return next(variants.classes for variants in (*_TERMS, *_EVENTS) if variants.union == union)
 
 
 def _reachable(kind: Any) -> Iterator[Any]:
@@ -264,13 +270,9 @@ def _register_order(converter: Converter) -> None:
 # msgspec encodes levels directly. Unstructuring thousands of them first would only cost time.
 
 
-def _write_book(book: OrderBook) -> dict[str, Any]:
-    return {"asks": book.asks, "bids": book.bids, "sequence_number": book.sequence_number}
-
-
-def _write_diff(diff: OrderBookDiff) -> dict[str, Any]:
-    """Unstructure a diff, without the extra field of a `LinkedDiff`, which the protocol does not have."""
-    return {"bids": diff.bids, "asks": diff.asks, "sequence_number": diff.sequence_number}
+def _shallow_writer(converter: Converter, cls: type[attrs.AttrsInstance]) -> Callable[[Any], dict[str, Any]]:
+    as_they_are: Any = {field.name: override(unstruct_hook=identity) for field in attrs.fields(cls)}
+    return make_dict_unstructure_fn(cls, converter, **as_they_are)
 
 
 def _make_converter() -> Converter:
@@ -291,8 +293,9 @@ def _make_converter() -> Converter:
     converter.register_unstructure_hook(
         KlinesPage, make_dict_unstructure_fn(KlinesPage, converter, bad=override(omit=True))
     )
-    converter.register_unstructure_hook(OrderBook, _write_book)
-    converter.register_unstructure_hook(OrderBookDiff, _write_diff)
+    converter.register_unstructure_hook(OrderBook, _shallow_writer(converter, OrderBook))
+    # This also writes a `LinkedDiff`, without its extra field, which the protocol does not have.
+    converter.register_unstructure_hook(OrderBookDiff, _shallow_writer(converter, OrderBookDiff))
     converter.register_unstructure_hook(UnknownOrderEvent, lambda event: {event.variant: event.payload})
     converter.register_unstructure_hook(
         UserOrders,

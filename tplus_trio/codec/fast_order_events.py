@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import astuple
 
+from tplus_trio.codec.converter import variants_of
 from tplus_trio.codec.json_text import MALFORMED, check_nesting, exact, quick_hook
 from tplus_trio.models import (
     GTC,
@@ -24,24 +25,14 @@ from tplus_trio.models import (
     AssetIdentifier,
     LimitOrderDetails,
     Order,
-    OrderAmendedEvent,
-    OrderAmendFailedEvent,
-    OrderCancelFailedEvent,
-    OrderCancelledEvent,
     OrderCreatedEvent,
-    OrderCreateFailedEvent,
     OrderEvent,
-    OrderRemovedEvent,
-    OrderReplacedEvent,
-    OrderReplaceFailedEvent,
-    OrderTriggeredEvent,
-    OrderUpdatedEvent,
     Side,
     TimeInForce,
     TradeTarget,
     validate_order_id,
 )
-from tplus_trio.models.order import public_key, units
+from tplus_trio.models.order import public_key, truth, units
 
 __all__ = ["read_event"]
 
@@ -57,48 +48,14 @@ _NESTING: Final = 50
 # therefore need not run. An unknown key makes a struct refuse the event, because its value would not be checked.
 
 
-class _Shape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class _Shape(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
     pass
-
-
-class _GTC(_Shape):
-    post_only: bool = False
-
-
-class _GTD(_Shape):
-    post_only: bool
-    timestamp_ns: int
-
-
-class _IOC(_Shape):
-    fill_or_kill: bool = False
-
-
-class _TimeInForce(_Shape):
-    GTC: _GTC | UnsetType = UNSET
-    GTD: _GTD | UnsetType = UNSET
-    IOC: _IOC | UnsetType = UNSET
-
-
-class _Limit(_Shape):
-    limit_price: _Units
-    quantity: _Units
-    time_in_force: _TimeInForce
-
-
-class _Details(_Shape):
-    Limit: _Limit
-
-
-class _Target(_Shape):
-    account: _Units
-    is_spot: bool
 
 
 def _covered(field: attrs.Attribute[Any]) -> bool:
     """Return whether a struct, by the type of a field, checks all that the model checks."""
     converter = cast("Any", field).converter
-    return field.validator in (None, units) and (converter is None or converter is AssetIdentifier)
+    return field.validator in (None, units, truth) and (converter is None or converter is AssetIdentifier)
 
 
 def _shape(cls: type[attrs.AttrsInstance], **types: Any) -> type[msgspec.Struct]:
@@ -125,68 +82,93 @@ def _shape(cls: type[attrs.AttrsInstance], **types: Any) -> type[msgspec.Struct]
     return msgspec.defstruct(f"_{cls.__name__}", fields, bases=(_Shape,), kw_only=True)
 
 
+_TimeInForceShape: Final[Any] = msgspec.defstruct(
+    "_TimeInForce",
+    [(name, _shape(cls) | UnsetType, UNSET) for name, cls in variants_of(TimeInForce).items()],
+    bases=(_Shape,),
+)
+_LimitShape: Final[Any] = _shape(LimitOrderDetails, time_in_force=_TimeInForceShape)
 _OrderShape: Final[Any] = _shape(
     Order,
     signer=str,
     order_id=str,
     side=Side,
-    details=_Details,
-    target=_Target,
+    details=msgspec.defstruct("_Details", [("Limit", _LimitShape)], bases=(_Shape,)),
+    target=_shape(TradeTarget),
     trigger=None,
 )
 _CreatedShape: Final[Any] = _shape(OrderCreatedEvent, user_order=_OrderShape, signature=tuple[_Byte, ...])
 
 
-def _maker(cls: type[T]) -> Callable[..., T]:
-    """Return a function that makes a model of checked values, in the order of its fields, without its constructor.
+def _plain_class(cls: type[T]) -> type[Any]:
+    """Return a class with the same slots as a model and a plain constructor, which checks nothing.
 
-    It makes an instance of a class with the same slots and a plain constructor, then sets the instance's class to the
-    model. That takes a quarter of the time of setting the fields of a frozen instance one by one.
+    An instance of it becomes a model when its class is set to the model. That takes a quarter of the time of setting
+    the fields of a frozen instance one by one.
+
+    Raises:
+        TypeError: The model has a slot for weak references, so that the class of an instance cannot be set to it.
     """
+    if cls.__weakrefoffset__:
+        raise TypeError(f"{cls.__name__} needs weakref_slot=False: the fast reader cannot make it otherwise")
     names = [field.name for field in attrs.fields(cls)]
-    plain: Any = attrs.make_class(f"_Plain{cls.__name__}", names, eq=False, repr=False, slots=True, weakref_slot=False)
-
-    def make(*values: object) -> T:
-        model = plain(*values)
-        model.__class__ = cls
-        return cast("T", model)
-
-    return make
-
-
-_make_limit: Final = _maker(LimitOrderDetails)
-# Feeds repeat these values, so they are cached.
-_make_target: Final = lru_cache(maxsize=256)(TradeTarget)
-_make_gtc: Final = lru_cache(maxsize=2)(GTC)
-_make_ioc: Final = lru_cache(maxsize=2)(IOC)
-_public_key: Final = lru_cache(maxsize=256)(public_key)
-
-
-def _time_in_force(terms: _TimeInForce) -> TimeInForce:
-    gtc, gtd, ioc = terms.GTC, terms.GTD, terms.IOC
-    if isinstance(gtc, _GTC) and gtd is ioc is UNSET:
-        return _make_gtc(gtc.post_only)
-    if isinstance(ioc, _IOC) and gtc is gtd is UNSET:
-        return _make_ioc(ioc.fill_or_kill)
-    if isinstance(gtd, _GTD) and gtc is ioc is UNSET:
-        return GTD(gtd.post_only, gtd.timestamp_ns)
-    raise ValueError("expected one of GTC, GTD, IOC")
+    return attrs.make_class(f"_Plain{cls.__name__}", names, eq=False, repr=False, slots=True, weakref_slot=False)
 
 
 def _completer(cls: type[T], *given: str) -> Callable[..., T]:
     """Return a function that makes a model of a struct and of the values of the fields ``given``, in that order.
 
-    The call is compiled from the model's fields, as attrs compiles ``__init__``. A list of the struct's values with
-    some places changed would take a third longer.
+    The values are checked already; the model's constructor does not run. The code is compiled from the model's fields,
+    as attrs compiles ``__init__``: a list of the struct's values with some places changed would take a third longer.
     """
     values = ", ".join(field.name if field.name in given else f"shape.{field.name}" for field in attrs.fields(cls))
-    code = f"lambda shape, {', '.join(given)}: make({values})"
-    complete: Callable[..., T] = eval(code, {"make": _maker(cls)})  # noqa: S307 - the code holds only names of fields
+    code = (
+        f"def complete({', '.join(('shape', *given))}):\n"
+        f"    model = plain({values})\n"
+        "    model.__class__ = cls\n"
+        "    return model\n"
+    )
+    names: dict[str, Any] = {"plain": _plain_class(cls), "cls": cls}
+    exec(code, names)  # noqa: S102 - the code holds only names of fields
+    complete: Callable[..., T] = names["complete"]
     return complete
 
 
+_public_key: Final = lru_cache(maxsize=256)(public_key)
+_complete_limit: Final = _completer(LimitOrderDetails, "time_in_force")
 _complete_order: Final = _completer(Order, "signer", "order_id", "details", "target")
 _complete_event: Final = _completer(OrderCreatedEvent, "user_order")
+
+
+# Feeds repeat a few of these values, so they are cached. The sizes bound the cost of a look-up of hostile values.
+
+
+@lru_cache(maxsize=256)
+def _target(shape: Any) -> TradeTarget:
+    return TradeTarget(*astuple(shape))
+
+
+@lru_cache(maxsize=16)
+def _gtc(shape: Any) -> GTC:
+    return GTC(*astuple(shape))
+
+
+@lru_cache(maxsize=16)
+def _ioc(shape: Any) -> IOC:
+    return IOC(*astuple(shape))
+
+
+def _time_in_force(shape: Any) -> TimeInForce:
+    gtc, gtd, ioc = shape.GTC, shape.GTD, shape.IOC
+    if gtd is ioc is UNSET and gtc is not UNSET:
+        return _gtc(gtc)
+    if gtc is gtd is UNSET and ioc is not UNSET:
+        return _ioc(ioc)
+    if gtc is ioc is UNSET and gtd is not UNSET:
+        return GTD(*astuple(gtd))
+    raise ValueError("expected one of GTC, GTD, IOC")
+
+
 #: The fields of an event that may hold any JSON.
 _ANYTHING: Final = [name for name, hint in get_type_hints(OrderCreatedEvent).items() if hint is Any]
 _anything: Final = attrgetter(*_ANYTHING)
@@ -199,16 +181,15 @@ def _created(created: Any) -> OrderCreatedEvent:
         for value in anything:
             check_nesting(value, _NESTING)
     order = created.user_order
-    limit: _Limit = order.details.Limit
-    target: _Target = order.target
+    limit = order.details.Limit
     return _complete_event(
         created,
         _complete_order(
             order,
             _public_key(order.signer),
             validate_order_id(order.order_id),
-            _make_limit(limit.limit_price, limit.quantity, _time_in_force(limit.time_in_force)),
-            _make_target(target.account, target.is_spot),
+            _complete_limit(limit, _time_in_force(limit.time_in_force)),
+            _target(order.target),
         ),
     )
 
@@ -221,23 +202,14 @@ def _reader(name: str, shape: type[msgspec.Struct], make: Callable[[Any], T]) ->
     return lambda frame: make(cast("Any", decode(frame)).event)
 
 
-def _event_reader(name: str, cls: type[T]) -> Callable[[bytes], T]:
-    make = _maker(cls)
-    return _reader(name, _shape(cls), lambda event: make(*astuple(event)))
+def _variant_reader(name: str, cls: Any) -> Callable[[bytes], Any]:
+    if cls is OrderCreatedEvent:
+        return _reader(name, _CreatedShape, _created)
+    return _reader(name, _shape(cls), _completer(cls))
 
 
 _READERS: Final[Mapping[bytes, Callable[[bytes], OrderEvent]]] = {
-    b"Created": _reader("Created", _CreatedShape, _created),
-    b"Updated": _event_reader("Updated", OrderUpdatedEvent),
-    b"Canceled": _event_reader("Canceled", OrderCancelledEvent),
-    b"Removed": _event_reader("Removed", OrderRemovedEvent),
-    b"Replaced": _event_reader("Replaced", OrderReplacedEvent),
-    b"Amended": _event_reader("Amended", OrderAmendedEvent),
-    b"Triggered": _event_reader("Triggered", OrderTriggeredEvent),
-    b"CreateFailed": _event_reader("CreateFailed", OrderCreateFailedEvent),
-    b"ReplaceFailed": _event_reader("ReplaceFailed", OrderReplaceFailedEvent),
-    b"AmendFailed": _event_reader("AmendFailed", OrderAmendFailedEvent),
-    b"CancelFailed": _event_reader("CancelFailed", OrderCancelFailedEvent),
+    name.encode(): _variant_reader(name, cls) for name, cls in variants_of(OrderEvent).items()
 }
 
 

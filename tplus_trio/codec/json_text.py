@@ -29,8 +29,8 @@ __all__ = [
     "whole",
 ]
 
-#: The errors that decoding raises for bad input: msgspec's for types, the models' for values, those of attribute and key
-#: look-ups for unexpected structures, and RecursionError for deep nesting.
+#: The errors that decoding raises for bad input: those of msgspec for types, of the models for values, of attribute and
+#: key look-ups for unexpected structures, and RecursionError for deep nesting.
 MALFORMED: Final = (
     msgspec.MsgspecError,
     ValueError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast, get_type_hints
 
 import attrs
 import msgspec
@@ -39,16 +39,17 @@ _encoders: Final = {style: msgspec.json.Encoder(enc_hook=str, decimal_format=sty
 _raw: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
 
 
-@attrs.frozen
-class _Envelope:
-    """The fields of a page of candles without its rows."""
-
-    has_next_page: bool = False
-    next_page: int | None = None
-    truncated_before_ns: int | None = None
-
-
-_read_envelope: Final = record_reader(_Envelope)
+#: A page of candles without its rows.
+_Envelope: Final[Any] = attrs.make_class(
+    "_Envelope",
+    {
+        field.name: attrs.field(type=get_type_hints(KlinesPage)[field.name], default=field.default)
+        for field in attrs.fields(KlinesPage)
+        if field.name not in {"items", "bad"}
+    },
+    frozen=True,
+)
+_read_envelope: Final[Callable[[bytes], Any]] = record_reader(_Envelope)
 
 
 def _page(data: bytes, key: str) -> tuple[bytes, dict[str, Any]]:
@@ -78,9 +79,7 @@ def _klines_page(data: bytes) -> KlinesPage:
     listed, page = _page(data, "items")
     candles = _rows(listed, Timebar)
     envelope = _read_envelope(data) if page else _Envelope()
-    return KlinesPage(
-        candles, envelope.has_next_page, envelope.next_page, envelope.truncated_before_ns, bad=candles.bad
-    )
+    return KlinesPage(candles, bad=candles.bad, **attrs.asdict(envelope))
 
 
 def _user_orders(data: bytes) -> UserOrders:

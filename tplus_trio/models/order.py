@@ -108,7 +108,8 @@ def units(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
         raise ValueError(f"{attribute.name} must not be negative, got {given}")
 
 
-def _truth(_: object, attribute: attrs.Attribute[Any], value: bool) -> None:
+def truth(_: object, attribute: attrs.Attribute[Any], value: bool) -> None:
+    """Check that a field is a ``bool`` (an attrs validator)."""
     if not isinstance(cast("object", value), bool):
         raise TypeError(f"{attribute.name} must be True or False, got {type(value).__name__}")
 
@@ -169,7 +170,7 @@ class TradeTarget:
     #: The index of the sub-account: 0 is the main account, 1 the first margin account.
     account: int = attrs.field(default=0, validator=units)
     #: Whether the order spends the spot balance instead of margin.
-    is_spot: bool = attrs.field(default=True, validator=_truth)
+    is_spot: bool = attrs.field(default=True, validator=truth)
 
     @classmethod
     def main_account_spot_trade(cls) -> TradeTarget:
@@ -192,7 +193,7 @@ class GTC:
     """Time in force: the order rests until it is filled or canceled."""
 
     #: Whether the book refuses the order if it would trade at once.
-    post_only: bool = attrs.field(default=False, validator=_truth)
+    post_only: bool = attrs.field(default=False, validator=truth)
 
 
 @attrs.frozen
@@ -200,7 +201,7 @@ class GTD:
     """Time in force: the order rests until a given time."""
 
     #: Whether the book refuses the order if it would trade at once.
-    post_only: bool = attrs.field(validator=_truth)
+    post_only: bool = attrs.field(validator=truth)
     #: When the order expires, in nanoseconds since the Unix epoch, UTC.
     timestamp_ns: int = attrs.field(validator=units)
 
@@ -210,7 +211,7 @@ class IOC:
     """Time in force: immediate or cancel. The book cancels the part that does not trade at once."""
 
     #: Whether the book trades the whole quantity at once or nothing.
-    fill_or_kill: bool = attrs.field(default=False, validator=_truth)
+    fill_or_kill: bool = attrs.field(default=False, validator=truth)
 
 
 TimeInForce: TypeAlias = GTC | GTD | IOC
@@ -269,7 +270,7 @@ class MarketOrderDetails:
 
     quantity: MarketQuantity = attrs.field(validator=instance_of(MarketQuantity))
     #: Whether the book trades the whole size at once or nothing.
-    fill_or_kill: bool = attrs.field(default=False, validator=_truth)
+    fill_or_kill: bool = attrs.field(default=False, validator=truth)
 
 
 OrderDetails: TypeAlias = LimitOrderDetails | MarketOrderDetails
