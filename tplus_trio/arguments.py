@@ -1,4 +1,4 @@
-"""Checks of what callers pass, where a type alone does not say enough. Callers need not be typed."""
+"""Checks of callers' arguments, at run time because callers may not use a type checker."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ E = TypeVar("E", bound=StrEnum)
 
 
 def check_count(name: str, value: object, *, least: int = 1) -> int:
-    """Check an argument that counts something.
+    """Check an argument that counts something, and return it.
+
+    Args:
+        name: The argument's name in the error message.
+        value: The argument.
+        least: The smallest legal value.
 
     Raises:
-        TypeError: it is no whole number.
-        ValueError: it is less than ``least``.
+        TypeError: The value is not an ``int``.
+        ValueError: The value is less than ``least``.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} is a whole number, not {type(value).__name__}")
@@ -27,18 +32,18 @@ def check_count(name: str, value: object, *, least: int = 1) -> int:
 
 
 def check_number(name: str, value: object, *, least: float = 0.0, more: bool = False, finite: bool = False) -> float:
-    """Check an argument that measures something: a number of seconds, a factor.
+    """Check an argument that measures something, such as a number of seconds or a factor, and return it.
 
     Args:
-        name: What it is called.
-        value: What was passed.
-        least: What it must not be less than.
-        more: Whether it must be more than that.
-        finite: Whether infinity is refused.
+        name: The argument's name in the error message.
+        value: The argument.
+        least: The lower bound.
+        more: Whether the value must be more than ``least``, not only at least that.
+        finite: Whether infinity is illegal.
 
     Raises:
-        TypeError: it is no number.
-        ValueError: it is out of range.
+        TypeError: The value is not a number.
+        ValueError: The value is NaN, out of range, or too large for a float.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} is a number, not {type(value).__name__}")
@@ -53,10 +58,10 @@ def check_number(name: str, value: object, *, least: float = 0.0, more: bool = F
 
 
 def check_choice(name: str, value: Any, choices: type[E]) -> E:
-    """Check an argument that is one of a few.
+    """Check an argument that is a member of an enumeration, and return the member.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: The value is not a member.
     """
     try:
         return choices(value)
@@ -65,10 +70,10 @@ def check_choice(name: str, value: Any, choices: type[E]) -> E:
 
 
 def check_instance(name: str, value: object, kind: type[T]) -> T:
-    """Check an argument of a certain type.
+    """Check the type of an argument, and return the argument.
 
     Raises:
-        TypeError: it is of another.
+        TypeError: The value is not an instance of ``kind``.
     """
     if not isinstance(value, kind):
         article = "an" if kind.__name__[0] in "AEIOU" else "a"

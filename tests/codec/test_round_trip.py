@@ -5,6 +5,7 @@ import json
 import pickle
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import permutations
 from types import NoneType
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
@@ -13,8 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.codec.test_frame_decoders import BAR
 from tplus_trio import codec, models
-from tplus_trio.codec.orders import _shape, read_event
+from tplus_trio.codec.batch_decoders import _BAR_KEYS
+from tplus_trio.codec.converter import variants_of
+from tplus_trio.codec.fast_order_events import _completer, _shape, read_event
 from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AssetIdentifier,
@@ -252,14 +256,16 @@ def test_a_new_field_needs_no_list() -> None:
 
 
 @pytest.mark.parametrize("cls", [cls for cls in _MODELS if hasattr(cls, "event_type") and cls is not UnknownOrderEvent])
-@given(data=st.data())
+@given(data=st.data(), terms=st.sampled_from(get_args(models.TimeInForce)).flatmap(st.from_type))
 @settings(max_examples=30, deadline=None)
-def test_order_events_of_the_usual_form_are_read_quickly(cls: type[Any], data: st.DataObject) -> None:
-    """Whatever fields the models have, those that are at their defaults left out or not."""
+def test_order_events_of_the_usual_form_are_read_quickly(
+    cls: type[Any], data: st.DataObject, terms: models.TimeInForce
+) -> None:
+    """Whatever fields the models have, and with fields at their defaults left out."""
     event = data.draw(st.from_type(cls))
     if cls is models.OrderCreatedEvent:
-        terms = models.LimitOrderDetails(5, 6, models.GTC(post_only=True))
-        event = attrs.evolve(event, user_order=attrs.evolve(event.user_order, details=terms, trigger=None))
+        details = attrs.evolve(data.draw(st.from_type(models.LimitOrderDetails)), time_in_force=terms)
+        event = attrs.evolve(event, user_order=attrs.evolve(event.user_order, details=details, trigger=None))
     frame = json.dumps(codec.unstructure(event), separators=(",", ":")).encode()
     assert read_event(frame) == event
     (variant, fields), *_ = codec.unstructure(event).items()
@@ -280,3 +286,59 @@ def test_a_field_that_only_the_model_checks_is_not_forgotten() -> None:
 
     with pytest.raises(TypeError, match=r"Odd\.even is checked by the model alone"):
         _shape(Odd)
+
+
+def test_a_model_that_the_fast_reader_cannot_make_is_refused_at_import() -> None:
+    """Otherwise each event of it would silently take the slow way."""
+
+    @attrs.frozen
+    class Referable:
+        order_id: str
+
+    with pytest.raises(TypeError, match="Referable needs weakref_slot=False"):
+        _completer(Referable)
+
+
+@pytest.mark.parametrize("terms", get_args(models.TimeInForce))
+def test_every_time_in_force_is_read_quickly(terms: type[Any]) -> None:
+    assert terms in variants_of(models.TimeInForce).values()
+    flags = {name: True if hint is bool else 7 for name, hint in get_type_hints(terms).items()}
+    details = models.LimitOrderDetails(5, 6, terms(**flags))
+    order = models.Order(
+        signer="ab" * 32,
+        order_id="o",
+        base_asset=AssetIdentifier(200),
+        book_price_decimals=2,
+        book_quantity_decimals=3,
+        details=details,
+        side=models.Side.BUY,
+        creation_timestamp_ns=1,
+    )
+    event = models.OrderCreatedEvent(order, (1,) * 64, 5)
+    frame = json.dumps(codec.unstructure(event), separators=(",", ":")).encode()
+    assert read_event(frame) == event
+
+
+def test_every_event_has_a_fast_reader() -> None:
+    classes = {*variants_of(models.OrderEvent).values(), UnknownOrderEvent}
+    assert classes == set(get_args(models.OrderEvent)) == {cls for cls in _MODELS if hasattr(cls, "event_type")}
+
+
+# Keys that decoders compare as bytes.
+
+
+def test_the_keys_of_candles_are_those_of_the_model() -> None:
+    keys = list(json.loads(BAR))
+    assert sorted(keys) == sorted(field.name for field in attrs.fields(Timebar))
+    assert "".join(keys).encode() == _BAR_KEYS
+
+
+@pytest.mark.parametrize(
+    "names", list(permutations(field.name for field in attrs.fields(models.OrderBookDiff))), ids=str
+)
+def test_diffs_with_their_keys_in_any_order_are_decoded_in_batches(names: tuple[str, ...]) -> None:
+    diff = models.OrderBookDiff(bids=[("1.5", 2)], asks=[("2.5", 1)], sequence_number=7)
+    fields = json.loads(codec.encode(diff))
+    frame = json.dumps({name: fields[name] for name in names}, separators=(",", ":")).encode()
+    assert list(codec.decode_depth_batch([frame, frame]) or ()) == [diff, diff]
+    assert codec.decode(codec.encode(models.LinkedDiff(diff.bids, diff.asks, 7, 5)), models.OrderBookDiff) == diff

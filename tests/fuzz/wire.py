@@ -18,10 +18,10 @@ import attrs
 import httpx
 from wsproto.frame_protocol import FrameProtocol, Opcode, ParseFailed
 
-from tests.codec.test_batches import BATCHES, CREATED, ORDERS
-from tests.codec.test_frames import BAR, REAL_TRADE, REMOVED, TICKER, TestAnswers
-from tests.codec.test_frames import FEEDS as GOOD
-from tests.codec.test_orders import USER_EVENTS, TestSigning
+from tests.codec.test_batch_decoders import BATCHES, CREATED, ORDERS
+from tests.codec.test_converter import USER_EVENTS, TestSigning
+from tests.codec.test_frame_decoders import BAR, REAL_TRADE, REMOVED, TICKER, TestAnswers
+from tests.codec.test_frame_decoders import FEEDS as GOOD
 from tplus_trio import codec, models
 from tplus_trio.auth import body_of
 from tplus_trio.errors import ApiError, DecodeError, HandshakeRejected

@@ -1,20 +1,31 @@
 """Bytes to models, and models to bytes. No I/O, no state.
 
-Three ways in, by what the bytes are:
+* The *frame* of a feed: ``decode_…_frame`` returns its items, and no items for a control message. For busy feeds,
+  ``decode_…_batch`` decodes many frames at once.
+* The *body* of a REST answer: :func:`decode` returns the model asked for. :func:`decode_rows` and :func:`decode_page`
+  return the good rows of a list and name the bad ones. A new read needs no line here: ``decode(body, Model)`` works
+  for every model.
+* A model to send or sign: :func:`encode`, :func:`signable`; as plain objects for `json.dumps`: :func:`unstructure`.
 
-* a *frame* of a stream: ``decode_…_frame`` gives the items that it holds, none for a control message;
-  of the busy feeds also many frames at once, ``decode_…_batch``;
-* the *body* of a REST answer: :func:`decode` gives the model asked for; :func:`decode_rows` and :func:`decode_page`
-  give the good rows of a list, and say which rows were bad;
-* a model to be sent or signed: :func:`encode`, :func:`signable`; as plain objects: :func:`unstructure`.
+Numbers may be JSON numbers or numeric strings. They become :class:`~decimal.Decimal` or ``int`` directly from their
+text, never through a float. If a JSON key is repeated, the last value wins. Input that breaks the protocol raises
+:class:`~tplus_trio.errors.DecodeError`.
 
-Numbers go from their text to :class:`~decimal.Decimal` or ``int`` and never through a float, be they JSON
-numbers or numeric strings. What is not as the protocol says raises :class:`~tplus_trio.errors.DecodeError`.
+The modules:
+
+* ``frame_decoders`` and ``batch_decoders``: the decoders of the feeds; ``book_decoders`` and ``fast_order_events``:
+those
+  of the two busiest feeds;
+* ``rest_bodies``: decoding of REST answers, encoding of what is sent and signed;
+* ``record_reader``: msgspec readers for models whose JSON is simply their fields; ``row_reader``: lists of such records
+  with bad rows among them;
+* ``converter``: the cattrs converter for models with another JSON form;
+* ``number_checks``: checks of decoded numbers; ``json_text``: JSON text, control messages and error messages.
 """
 
 from __future__ import annotations
 
-from tplus_trio.codec.batches import (
+from tplus_trio.codec.batch_decoders import (
     BatchDecoder,
     decode_depth_batch,
     decode_order_event_batch,
@@ -22,9 +33,8 @@ from tplus_trio.codec.batches import (
     decode_user_trade_batch,
     kline_batch_decoder,
 )
-from tplus_trio.codec.bodies import decode, decode_page, decode_rows, encode, signable, unstructure
-from tplus_trio.codec.books import decode_depth_frame
-from tplus_trio.codec.frames import (
+from tplus_trio.codec.book_decoders import decode_depth_frame
+from tplus_trio.codec.frame_decoders import (
     FrameDecoder,
     decode_intent_frame,
     decode_order_event_frame,
@@ -36,6 +46,7 @@ from tplus_trio.codec.frames import (
     decode_user_trade_frame,
     kline_frame_decoder,
 )
+from tplus_trio.codec.rest_bodies import decode, decode_page, decode_rows, encode, signable, unstructure
 
 __all__ = [
     "BatchDecoder",

@@ -1,7 +1,15 @@
-"""What the exchange speaks of: one file per noun, no I/O.
+"""The things of the exchange as frozen attrs classes: one file per noun, no I/O.
 
-Every model is frozen; sequences are tuples, money is :class:`~decimal.Decimal`, times are integer
-nanoseconds since the Unix epoch. A model that cannot be is refused when it is made.
+Sequences are tuples. Times are integer nanoseconds since the Unix epoch, UTC.
+
+* Books, trades, candles and tickers: prices are in quote units, quantities in base units, as
+  :class:`~decimal.Decimal`.
+* Orders, order events and order listings: prices and quantities count the book's units. One price unit is
+  ``10**-book_price_decimals`` quote units, one quantity unit ``10**-book_quantity_decimals`` base units; see
+  :class:`~tplus_trio.Market`.
+
+A constructor refuses illegal values with ``ValueError`` and wrong types with ``TypeError``. Decoding refuses the same
+values with :class:`~tplus_trio.errors.DecodeError`.
 """
 
 from __future__ import annotations

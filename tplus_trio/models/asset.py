@@ -1,4 +1,4 @@
-"""The name of an asset, in its one canonical text."""
+"""The identifier of an asset as one canonical text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["AssetIdentifier"]
 _LEGAL: Final = "an asset is a registry index (200 or '200') or '<address, up to 64 hex digits>@<chain, 18 hex digits>'"
 _INDEX: Final = re.compile(r"[0-9]{1,78}")
 _ADDRESS: Final = re.compile(r"(?:0[xX])?((?:[0-9a-fA-F]{2}){1,32})@(?:0[xX])?([0-9a-fA-F]{18})")
-#: The longest legal text: two prefixes, an address, the sign, a chain. Longer ones never reach the cache.
+#: The longest legal text in characters: two ``0x``, an address, ``@``, a chain. Longer texts never reach the cache.
 _LONGEST: Final = 2 + 64 + 1 + 2 + 18
 
 
@@ -20,24 +20,24 @@ _LONGEST: Final = 2 + 64 + 1 + 2 + 18
 class AssetIdentifier(str):
     """An asset: a registry index, or an address on a chain.
 
-    It is a ``str`` in canonical form, so it compares with plain strings, hashes, and goes into a URL as it
-    is: an index without leading zeros (``"200"``), or 64 lower-case hex digits of address, ``@``, and 18 of
-    chain (one byte of routing id, eight of VM id). A shorter address is padded with zero bytes on the right.
+    It is a ``str`` in canonical form: an index without leading zeros (``"200"``), or 64 lower-case hex digits of
+    address, ``@``, and 18 hex digits of chain (one byte of routing id, eight bytes of VM id). It therefore equals and
+    hashes as plain text, and needs no quoting in a URL. A shorter address is padded with zero bytes on the right.
 
     Args:
-        root: The index as an ``int`` or text, the ``address@chain`` text (``0x`` allowed on either part), or
-            one of the forms that older servers send: ``{"Index": 200}`` and ``{"Address": {"address":
+        root: The index as an ``int`` from 0 to 10**78 - 1 or as text; the ``address@chain`` text, with ``0x`` allowed
+            before either part; or a form that older servers send: ``{"Index": 200}`` or ``{"Address": {"address":
             [bytes], "chain": [bytes]}}``.
 
     Raises:
-        ValueError: If the value is neither of the two forms; a symbol is not.
-        TypeError: If it is of another type altogether; a ``bool`` is.
+        ValueError: The value has none of these forms. A symbol such as ``"ETH"`` is refused.
+        TypeError: The value is of another type. A ``bool`` is refused.
     """
 
     __slots__ = ()
 
     def __new__(cls, root: AssetIdentifier | int | str | Mapping[str, object]) -> AssetIdentifier:
-        """Parse it; the same text gives the same object, mostly."""
+        """Parse the value. Texts parsed recently give the same object again."""
         if isinstance(root, AssetIdentifier):
             return root
         if isinstance(root, str):
@@ -50,7 +50,7 @@ class AssetIdentifier(str):
             if not 0 <= root < 10**78:
                 raise ValueError(f"{_LEGAL}, got an index out of range")
             return _parse(str(root))
-        # What arrives here from the wire was promised to nobody: it may be anything.
+        # Decoded JSON also arrives here and may be of any type.
         if isinstance(cast("object", root), Mapping):
             return _parse_old_form(root)
         raise TypeError(f"{_LEGAL}, got {type(root).__name__}")
@@ -60,7 +60,7 @@ class AssetIdentifier(str):
 
     @property
     def indexed(self) -> bool:
-        """Whether this is a registry index, not an address."""
+        """Whether the asset is a registry index, not an address."""
         return "@" not in self
 
     @property
@@ -68,7 +68,7 @@ class AssetIdentifier(str):
         """The address: 64 lower-case hex digits.
 
         Raises:
-            ValueError: If the asset is a registry index.
+            ValueError: The asset is a registry index.
         """
         return self._split()[0]
 
@@ -77,16 +77,16 @@ class AssetIdentifier(str):
         """The chain: 18 lower-case hex digits.
 
         Raises:
-            ValueError: If the asset is a registry index.
+            ValueError: The asset is a registry index.
         """
         return self._split()[1]
 
     @property
     def evm_address(self) -> str:
-        """The first 20 bytes of the address as ``0x`` and 40 lower-case hex digits.
+        """The first 20 bytes of the address: ``0x`` and 40 lower-case hex digits.
 
         Raises:
-            ValueError: If the asset is a registry index.
+            ValueError: The asset is a registry index.
         """
         return f"0x{self.address[:40]}"
 
@@ -99,7 +99,7 @@ class AssetIdentifier(str):
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> AssetIdentifier:
-    """The identifier that a text stands for; a feed names the same few assets over and over."""
+    """Parse a text. The cache helps because a feed repeats the same few assets."""
     if _INDEX.fullmatch(text):
         return str.__new__(AssetIdentifier, text.lstrip("0") or "0")
     if match := _ADDRESS.fullmatch(text):

@@ -1,4 +1,4 @@
-"""What a sign-in is made of."""
+"""Sign-in: the nonce to sign and the token that is issued for its signature."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ __all__ = ["AuthToken", "Nonce"]
 
 @attrs.frozen
 class Nonce:
-    """What a server wants signed before it hands out a token; good once."""
+    """A text that the user signs once to obtain a token (``GET /nonce/{public_key}``)."""
 
+    #: The text to sign. A number in the answer becomes text.
     value: str
 
 
 @attrs.frozen
 class AuthToken:
-    """A bearer token. Its text is in no repr."""
+    """A bearer token of one user and one service (``POST /auth``)."""
 
+    #: The token's text. It does not appear in the repr.
     token: str = attrs.field(repr=False)
-    #: Nanoseconds since the Unix epoch, UTC.
+    #: When the token expires, in nanoseconds since the Unix epoch, UTC.
     expiry_ns: int

@@ -1,6 +1,6 @@
-"""An order book and its changes, as the exchange sends them.
+"""Order books and their changes.
 
-These are built a hundred thousand times a second, so nothing here runs when one is decoded: the codec
+Decoding builds up to a hundred thousand of these a second. It therefore bypasses the converters here, and the codec
 checks the numbers of a whole frame at once.
 """
 
@@ -19,23 +19,26 @@ __all__ = ["LinkedDiff", "OrderBook", "OrderBookDiff", "PriceLevel"]
 
 
 class _Level(NamedTuple):
-    #: In units of the quote asset.
+    #: In quote units.
     price: Decimal
-    #: The total at this price, in units of the base asset; in a diff the new total, where 0 removes the level.
+    #: The total at this price, in base units. In a diff it is the new total, and 0 removes the level.
     quantity: Decimal
 
 
 class PriceLevel(_Level):
-    """What rests at one price.
+    """One price of a book and the total quantity that rests there.
 
-    It is made of a price and a quantity, or, as other tuples are, of one iterable of the two: so `attrs.asdict` can
-    copy it.
+    The constructor takes a price (quote units) and a quantity (base units), or one iterable of the two, as
+    `attrs.asdict` needs to copy it. It does not convert or check them.
+
+    Raises:
+        TypeError: The iterable does not have two values.
     """
 
     __slots__ = ()
 
     def __new__(cls, price: Decimal | Iterable[Any], quantity: Decimal | None = None) -> Self:
-        """A level of two Decimals, which are taken as they are."""
+        """Make a level of two Decimals, unchecked."""
         pair = (price, quantity) if quantity is not None else tuple(cast("Iterable[Any]", price))
         if len(pair) != 2:
             raise TypeError(f"a level is a price and a quantity, not {len(pair)} values")
@@ -43,8 +46,8 @@ class PriceLevel(_Level):
 
 
 def _levels(levels: Iterable[PriceLevel | Sequence[Decimal | int | str]]) -> tuple[PriceLevel, ...]:
-    """Levels from plain pairs, for books that are written by hand; decoding does not come through here."""
-    # Those of a book that says what it holds are levels already, thousands of them.
+    """Make levels of plain pairs, for books that are written by hand. Decoding does not run this."""
+    # A large book made of another one has thousands of levels that need no conversion.
     return tuple([level if _is_exact(level) else _level(level) for level in levels])
 
 
@@ -64,13 +67,13 @@ _price_of: Final = itemgetter(0)
 
 
 def sorted_asks(levels: Iterable[PriceLevel]) -> tuple[PriceLevel, ...]:
-    """Levels by ascending price. Those that are sorted already cost one comparison each."""
+    """Sort levels by ascending price. A level that is already in place costs one comparison."""
     return tuple(sorted(levels, key=_price_of))
 
 
 def sorted_bids(levels: Iterable[PriceLevel]) -> tuple[PriceLevel, ...]:
-    """Levels by descending price. Those that are sorted already cost one comparison each."""
-    # Levels of equal price keep their order here too: of those, the last holds.
+    """Sort levels by descending price. A level that is already in place costs one comparison."""
+    # A reversed sort also keeps the order of levels of equal price. If a price is repeated, its last level wins.
     return tuple(sorted(levels, key=_price_of, reverse=True))
 
 
@@ -96,19 +99,20 @@ def _bids(levels: Iterable[PriceLevel | Sequence[Decimal | int | str]]) -> tuple
 
 @attrs.frozen
 class OrderBook:
-    """A whole book at one moment; levels are best first, in whatever order the service sent them.
+    """A whole book at one moment (``GET /marketdepth/{asset}``), with the best level of each side first.
 
-    The constructor takes any pairs of exact numbers as levels, in any order, checks them and sorts them:
-    ``OrderBook(asks=[("10.5", 2)])``. A `PriceLevel` of two Decimals it takes as it is.
+    Prices are in quote units, quantities in base units. The constructor takes pairs of exact numbers as levels, checks
+    them and sorts them: ``OrderBook(asks=[("10.5", 2)])``. A `PriceLevel` of two Decimals is taken without a check.
 
     Raises:
-        TypeError: A number is a float, or none at all.
-        ValueError: A number is NaN, infinite, below zero or of an absurd size; or a level is no pair.
+        TypeError: A number is a float or not a number. ValueError: A number is NaN, infinite or negative, has more than
+        100 digits or an exponent beyond ±99; or a level
+            is not a pair.
     """
 
-    #: By ascending price.
+    #: The levels by ascending price.
     asks: tuple[PriceLevel, ...] = attrs.field(default=(), converter=_asks)
-    #: By descending price.
+    #: The levels by descending price.
     bids: tuple[PriceLevel, ...] = attrs.field(default=(), converter=_bids)
     #: The number of the last change that this book contains.
     sequence_number: int = 0
@@ -116,15 +120,18 @@ class OrderBook:
 
 @attrs.frozen(weakref_slot=False)
 class OrderBookDiff:
-    """One change of a book: the new total at each price named; 0 removes the level.
+    """One change of a book (feed ``/marketdepth/diff/{asset}``): the new total at each price that changed.
 
-    Levels are in the order in which the service sent them: of several at one price, the last holds. The constructor
-    takes levels as that of `OrderBook` does, but leaves their order, and raises the same.
+    Prices are in quote units, quantities in base units; quantity 0 removes the level. Levels keep the order in which
+    the service sent them. If a price is repeated, its last level wins. The constructor takes the same levels and raises
+    the same errors as that of `OrderBook`, but does not sort.
     """
 
+    #: The changed levels of the bid side.
     bids: tuple[PriceLevel, ...] = attrs.field(converter=_levels)
+    #: The changed levels of the ask side.
     asks: tuple[PriceLevel, ...] = attrs.field(converter=_levels)
-    #: The number of this change, counted per asset.
+    #: The number of this change. The service counts the changes of each asset.
     sequence_number: int
 
     @property
@@ -135,11 +142,12 @@ class OrderBookDiff:
 
 @attrs.frozen(weakref_slot=False)
 class LinkedDiff(OrderBookDiff):
-    """A change that says which one is before it.
+    """A change that names the change before it.
 
-    A stream makes these where it merged changes, and where a service's numbers are not contiguous.
+    A stream yields these for changes that it merged, and where the sequence numbers of a service are not contiguous.
     """
 
+    #: The sequence number of the book that this change applies to.
     follows: int
 
     @property

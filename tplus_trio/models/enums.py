@@ -1,4 +1,4 @@
-"""Enumerations of the service, which may grow: a member that this version does not know is kept as text."""
+"""Enumerations that the service may extend: an unknown member is kept as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["OpenEnum"]
 
 
 class _KnownOnly(EnumType):
-    """Calling the class finds known members only, as for any enumeration: a misspelled argument is refused."""
+    """Calling the class finds only known members, so that a misspelled argument is refused."""
 
     def __call__(cls, value: Any, *args: Any, **kwargs: Any) -> Any:
         member = cast("object", super().__call__(value, *args, **kwargs))
@@ -19,21 +19,24 @@ class _KnownOnly(EnumType):
 
 
 class OpenEnum(StrEnum, metaclass=_KnownOnly):
-    """A ``str`` enumeration whose unknown members are made as they arrive.
+    """A ``str`` enumeration that keeps members that this version does not know.
 
-    An unknown member has its text as name and value, compares and hashes as that text, and survives copying and
-    pickling. It is not registered: iterating over the class gives the known members only, and two unknown members
-    of one text are equal but need not be the same object. Decoding makes them; calling the class raises ValueError.
+    Decoding makes a member of an unknown text. The text is its name and value; the member compares and hashes as that
+    text, and can be copied and pickled. It is not registered: iterating over the class gives only the known members,
+    and two unknown members of the same text are equal but may be different objects.
+
+    Raises:
+        ValueError: The class is called with a text that is not a known member's.
     """
 
     @classmethod
     def _known(cls, text: str) -> Self | None:
-        """Other spellings of known members; subclasses may add some."""
+        """Return the known member that a text names, or None. Subclasses may accept other spellings."""
         return cls._value2member_map_.get(text)  # type: ignore[return-value]  # a map of this class's members
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
-        # msgspec calls this as well, for a text that is no member's.
+        # msgspec also calls this, for a text that is not a known member's.
         if not isinstance(value, str):
             return None
         if (known := cls._known(value)) is not None:
@@ -44,10 +47,10 @@ class OpenEnum(StrEnum, metaclass=_KnownOnly):
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The member of a text that the service sent, known or not.
+        """Return the member of a text that the service sent, known or unknown.
 
         Raises:
-            TypeError: It is no text.
+            TypeError: The value is not a ``str``.
         """
         member = cls._value2member_map_.get(text) if isinstance(text, str) else None
         if member is None and (member := cls._missing_(text)) is None:

@@ -1,4 +1,4 @@
-"""A hole in a stream that could not be closed."""
+"""The mark of a place in a stream where items may be missing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ __all__ = ["Gap"]
 
 @attrs.frozen
 class Gap:
-    """Stands in a stream where items may be missing: between two times, completeness cannot be proved."""
+    """A place in a stream where items may be missing between two times.
 
-    #: The last moment (ns since the Unix epoch) up to which nothing is missing.
+    A stream yields it where the missing items would have been. Times are in nanoseconds since the Unix epoch, UTC.
+    """
+
+    #: Nothing is missing up to this time.
     since_ns: int
-    #: The first moment (ns) from which on nothing is missing again.
+    #: Nothing is missing from this time on.
     until_ns: int
-    #: Why, for a person to read.
+    #: Why items may be missing, as text for people.
     reason: str

@@ -1,4 +1,4 @@
-"""Candles."""
+"""Candles (klines): their widths, one candle, and a page of candles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Interval", "KlineUpdate", "KlinesPage", "Timebar"]
 
 
 class Interval(StrEnum):
-    """The width of a candle, as the server spells it: digits alone are minutes, ``1M`` is a month."""
+    """The width of a candle as the service spells it: digits alone are minutes, ``1M`` is a month."""
 
     SEC_1 = "1S"
     SEC_5 = "5S"
@@ -41,43 +41,54 @@ class Interval(StrEnum):
 
 
 def _utc(timestamp_ns: int) -> dt.datetime:
-    """A nanosecond time, cut to the microseconds that a datetime can hold."""
+    """Convert a time in nanoseconds, rounded down to the microseconds that a datetime holds."""
     epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     return epoch + dt.timedelta(microseconds=timestamp_ns // 1000)
 
 
 @attrs.frozen
 class Timebar:
-    """One candle. Times are nanoseconds since the Unix epoch, UTC."""
+    """One candle (``GET /klines/{asset}``). No number is negative.
 
+    Times are in nanoseconds since the Unix epoch, UTC.
+    """
+
+    #: The first price, in quote units.
     open: Decimal = attrs.field(converter=unsigned_number)
+    #: The last price so far, in quote units.
     close: Decimal = attrs.field(converter=unsigned_number)
+    #: The lowest price, in quote units.
     low: Decimal = attrs.field(converter=unsigned_number)
+    #: The highest price, in quote units.
     high: Decimal = attrs.field(converter=unsigned_number)
+    #: The quantity traded, in base units.
     volume: Decimal = attrs.field(converter=unsigned_number)
+    #: When the candle opened.
     open_timestamp_ns: int
+    #: When the candle closes.
     close_timestamp_ns: int
 
     @property
     def open_datetime(self) -> dt.datetime:
-        """When the candle opened, in UTC, to the microsecond."""
+        """When the candle opened: an aware datetime in UTC, rounded down to the microsecond."""
         return _utc(self.open_timestamp_ns)
 
     @property
     def close_datetime(self) -> dt.datetime:
-        """When the candle closes, in UTC, to the microsecond."""
+        """When the candle closes: an aware datetime in UTC, rounded down to the microsecond."""
         return _utc(self.close_timestamp_ns)
 
 
 @attrs.frozen(kw_only=True)
 class KlineUpdate(Timebar):
-    """A candle with its asset, which the wire leaves to the path of the stream."""
+    """A candle of a known asset (feed ``/klines/diff/{asset}``)."""
 
+    #: The asset. The service names it only in the path of the feed.
     asset_id: AssetIdentifier = attrs.field(converter=AssetIdentifier)
 
     @classmethod
     def of(cls, asset_id: AssetIdentifier, bar: Timebar) -> KlineUpdate:
-        """The same candle, with its asset."""
+        """Return the same candle with its asset."""
         return cls(
             bar.open,
             bar.close,
@@ -96,12 +107,15 @@ def _timebars(timebars: Iterable[Timebar]) -> tuple[Timebar, ...]:
 
 @attrs.frozen
 class KlinesPage:
-    """A page of candles, newest first."""
+    """A page of candles, newest first (``GET /klines/{asset}``)."""
 
+    #: The candles, newest first.
     items: tuple[Timebar, ...] = attrs.field(converter=_timebars)
+    #: Whether older candles follow on the next page.
     has_next_page: bool = False
+    #: The number of the next page; None if the service does not send it.
     next_page: int | None = None
-    #: History before this time (ns) is not kept; None where the server does not say.
+    #: The service keeps no candles before this time, in nanoseconds since the Unix epoch, UTC; None if unknown.
     truncated_before_ns: int | None = None
-    #: The rows that could not be read; `items` has the others. It is not part of the wire form.
+    #: The rows that could not be decoded; `items` has the others. It is not sent, and does not count in comparisons.
     bad: tuple[BadRow, ...] = attrs.field(default=(), eq=False)

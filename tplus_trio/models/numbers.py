@@ -1,4 +1,4 @@
-"""What a number on this exchange may be: the converter and the validators that the models share."""
+"""The legal numbers of the exchange, as converters and validators that the models share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
     "unsigned_number",
 ]
 
-#: Wide enough for any 256-bit amount, narrow enough that no arithmetic on a value can be made to take long.
+#: 100 digits hold any 256-bit amount. The bounds keep arithmetic on a hostile value cheap.
 _LIMITS: Final = decimal.Context(
     prec=100,
     Emax=99,
@@ -37,16 +37,16 @@ _LIMITS: Final = decimal.Context(
 )
 
 
-#: Gives a number of a sane size back, or an infinity or a NaN; raises a DecimalException over any other.
+#: Returns a number within the limits, an infinity or a NaN unchanged; raises a DecimalException for any other.
 in_limits: Final = _LIMITS.plus
 
 
 def to_decimal(value: Decimal | int | str) -> Decimal:
-    """Turn what is exact into a Decimal.
+    """Convert an exact number to a Decimal.
 
     Raises:
-        TypeError: For a float, whose digits are not the ones that were meant, and for anything else.
-        ValueError: For text that is not a number.
+        TypeError: The value is a float, whose digits may differ from the intended ones, or of another type.
+        ValueError: The value is a text that is not a number.
     """
     if isinstance(value, Decimal):
         return value
@@ -60,16 +60,16 @@ def to_decimal(value: Decimal | int | str) -> Decimal:
 
 
 def check_decimal(value: Decimal, name: str, *, signed: bool = False) -> None:
-    """Refuse what is no quantity of anything.
+    """Check that a number is a legal price, quantity or amount.
 
     Args:
         value: The number.
-        name: What it is called in the error.
-        signed: Whether it may be below zero.
+        name: Its name in the error message.
+        signed: Whether it may be negative.
 
     Raises:
-        ValueError: For NaN, an infinity, a number of more than 100 digits or of an exponent beyond ±99, and,
-            unless ``signed``, one below zero.
+        ValueError: The number is NaN or infinite, has more than 100 digits or an exponent beyond ±99, or is negative
+            although ``signed`` is False.
     """
     try:
         in_limits(value)
@@ -82,26 +82,27 @@ def check_decimal(value: Decimal, name: str, *, signed: bool = False) -> None:
 
 
 def finite(_: object, attribute: attrs.Attribute[Any], value: Decimal) -> None:
-    """An attrs validator: any finite number of a sane size."""
+    """Check a field as :func:`check_decimal` does, negative numbers allowed (an attrs validator)."""
     check_decimal(value, attribute.name, signed=True)
 
 
 def not_negative(_: object, attribute: attrs.Attribute[Any], value: Decimal) -> None:
-    """An attrs validator: any finite number of a sane size that is not below zero."""
+    """Check a field as :func:`check_decimal` does (an attrs validator)."""
     check_decimal(value, attribute.name)
 
 
-# The models of the busy feeds check their numbers in converters: msgspec runs validators, each a call, but no
-# converters, and the codec checks what it has decoded in a quicker way.
+# The models of busy feeds check their numbers in converters, not in validators. msgspec calls each validator while it
+# decodes, which is slow, but it does not call converters. `tplus_trio.codec.number_checks` finds these two converters
+# in the models and checks whole batches of decoded numbers.
 
-if TYPE_CHECKING:  # which mypy takes from a function, not from a Converter
+if TYPE_CHECKING:  # mypy infers the type of __init__'s argument from a function, but not from a Converter
 
     def unsigned_number(value: Decimal | int | str) -> Decimal:
-        """An attrs converter: :func:`to_decimal`, then what :func:`not_negative` checks."""
+        """Convert with :func:`to_decimal` and check that the number is legal and not negative (an attrs converter)."""
         ...
 
     def signed_number(value: Decimal | int | str) -> Decimal:
-        """An attrs converter: :func:`to_decimal`, then what :func:`finite` checks."""
+        """Convert with :func:`to_decimal` and check that the number is legal (an attrs converter)."""
         ...
 
 else:
@@ -121,17 +122,17 @@ else:
 
 
 def maybe_decimal(value: Decimal | int | str | None) -> Decimal | None:
-    """:func:`to_decimal`, or None as it is."""
+    """Convert with :func:`to_decimal`; None stays None (an attrs converter)."""
     return None if value is None else to_decimal(value)
 
 
 def maybe_finite(_: object, attribute: attrs.Attribute[Any], value: Decimal | None) -> None:
-    """An attrs validator: None, or what :func:`finite` allows."""
+    """Check a field as :func:`finite` does; None is legal (an attrs validator)."""
     if value is not None:
         check_decimal(value, attribute.name, signed=True)
 
 
 def maybe_not_negative(_: object, attribute: attrs.Attribute[Any], value: Decimal | None) -> None:
-    """An attrs validator: None, or what :func:`not_negative` allows."""
+    """Check a field as :func:`not_negative` does; None is legal (an attrs validator)."""
     if value is not None:
         check_decimal(value, attribute.name)

@@ -1,6 +1,8 @@
-"""Orders, as they are signed and sent. Prices and quantities are integers in the book's units.
+"""Orders and their terms, and cancellations, as users sign and send them.
 
-The order of the fields is the order of the keys in the signed text, and so part of the protocol.
+Prices and quantities are integers in the book's units (see `Market`): a price unit is ``10**-book_price_decimals``
+quote units, a quantity unit ``10**-book_quantity_decimals`` base units. The order of the fields is the order of the
+keys in the signed text, and is therefore part of the protocol.
 """
 
 from __future__ import annotations
@@ -47,9 +49,12 @@ _PUBLIC_KEY: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
 
 
 class Side(OpenEnum):
-    """Which way an order goes. ``Side("bid")``, ``Side("SELL")`` and the like are understood too.
+    """The side of an order. ``Side("bid")`` and ``Side("SELL")`` work too: case does not matter.
 
-    A side that this version does not know is decoded as a member that is not `is_known`; ``Side(text)`` refuses it.
+    Decoding keeps a side that this version does not know, as a member whose `is_known` is False.
+
+    Raises:
+        ValueError: ``Side(text)`` is called with the text of no known side.
     """
 
     BUY = "Buy"
@@ -63,11 +68,14 @@ class Side(OpenEnum):
 
 
 def validate_order_id(order_id: str) -> str:
-    """Give an order id back if it is a legal one.
+    """Check an order id and return it.
+
+    Args:
+        order_id: A text of 1 to 24 UTF-8 bytes.
 
     Raises:
-        TypeError: If it is no text.
-        ValueError: If it is empty, longer than 24 UTF-8 bytes, or has no UTF-8 form.
+        TypeError: The id is not a ``str``.
+        ValueError: The id is empty or longer than 24 UTF-8 bytes, or cannot be encoded as UTF-8.
     """
     given = cast("object", order_id)  # callers need not be typed
     if not isinstance(given, str):
@@ -82,17 +90,17 @@ def validate_order_id(order_id: str) -> str:
 
 
 def new_order_id() -> str:
-    """A fresh order id: 16 random bytes in base64, 24 characters."""
+    """Return a new order id: 16 random bytes in base64, 24 characters."""
     return base64.b64encode(secrets.token_bytes(16)).decode("ascii")
 
 
 def order_id_field(_: object, __: attrs.Attribute[Any], value: str) -> None:
-    """An attrs validator: :func:`validate_order_id`."""
+    """Check a field with :func:`validate_order_id` (an attrs validator)."""
     validate_order_id(value)
 
 
 def units(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
-    """An attrs validator: an ``int`` from 0 on, as which the book's units are counted."""
+    """Check that a field is an ``int`` of at least 0, such as a number of the book's units (an attrs validator)."""
     given = cast("object", value)
     if isinstance(given, bool) or not isinstance(given, int):
         raise TypeError(f"{attribute.name} must be an int, got {type(given).__name__}")
@@ -100,7 +108,8 @@ def units(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
         raise ValueError(f"{attribute.name} must not be negative, got {given}")
 
 
-def _truth(_: object, attribute: attrs.Attribute[Any], value: bool) -> None:
+def truth(_: object, attribute: attrs.Attribute[Any], value: bool) -> None:
+    """Check that a field is a ``bool`` (an attrs validator)."""
     if not isinstance(cast("object", value), bool):
         raise TypeError(f"{attribute.name} must be True or False, got {type(value).__name__}")
 
@@ -111,7 +120,7 @@ def _text_or_none(_: object, attribute: attrs.Attribute[Any], value: str | None)
 
 
 def _bytes(value: bytes | Iterable[int], name: str) -> bytes:
-    if isinstance(cast("object", value), int):  # of which bytes() would make so many zeros
+    if isinstance(cast("object", value), int):  # bytes(5) would be five zeros
         raise TypeError(f"{name} must be bytes or a sequence of them, got {type(value).__name__}")
     try:
         return bytes(value)
@@ -120,11 +129,14 @@ def _bytes(value: bytes | Iterable[int], name: str) -> bytes:
 
 
 def public_key(value: str | bytes | Iterable[int]) -> str:
-    """A user's public key as 64 lower-case hex digits, from hex (``0x`` allowed), bytes, or a list of bytes.
+    """Convert a user's public key to 64 lower-case hex digits (an attrs converter).
+
+    Args:
+        value: 64 hex digits, with or without ``0x``; or 32 bytes, also as a sequence of integers.
 
     Raises:
-        ValueError: If it is not 32 bytes.
-        TypeError: If it is of another type.
+        ValueError: The key is not 32 bytes long.
+        TypeError: The value is of another type.
     """
     if isinstance(value, str):
         if not (match := _PUBLIC_KEY.fullmatch(value)):
@@ -137,63 +149,69 @@ def public_key(value: str | bytes | Iterable[int]) -> str:
 
 
 def signature_bytes(value: bytes | Iterable[int]) -> tuple[int, ...]:
-    """A signature as the tuple of its bytes, as which it is sent.
+    """Convert a signature to the tuple of its bytes, the form in which it is sent (an attrs converter).
 
     Raises:
-        ValueError: If a number in it is not a byte.
-        TypeError: If it is of another type.
+        ValueError: A number in it is not a byte.
+        TypeError: The value is of another type.
     """
     return tuple(_bytes(value, "a signature"))
 
 
 @attrs.frozen
 class TradeTarget:
-    """Which sub-account an order trades for, and from which of its balances it spends."""
+    """The sub-account for which an order trades, and the balance that it spends.
 
-    #: 0 is the main account, 1 the first margin account.
+    Raises:
+        ValueError: `account` is negative.
+        TypeError: `account` is not an ``int``, or `is_spot` is not a ``bool``.
+    """
+
+    #: The index of the sub-account: 0 is the main account, 1 the first margin account.
     account: int = attrs.field(default=0, validator=units)
-    #: Whether to spend the spot balance, not margin.
-    is_spot: bool = attrs.field(default=True, validator=_truth)
+    #: Whether the order spends the spot balance instead of margin.
+    is_spot: bool = attrs.field(default=True, validator=truth)
 
     @classmethod
     def main_account_spot_trade(cls) -> TradeTarget:
-        """The main account, spending its spot balance."""
+        """Return the target that spends the spot balance of the main account."""
         return cls(account=0, is_spot=True)
 
     @classmethod
     def margin_account_spot_trade(cls) -> TradeTarget:
-        """The margin account, spending its spot balance."""
+        """Return the target that spends the spot balance of the first margin account."""
         return cls(account=1, is_spot=True)
 
     @classmethod
     def margin_account_margin_trade(cls) -> TradeTarget:
-        """The margin account, spending margin."""
+        """Return the target that spends margin of the first margin account."""
         return cls(account=1, is_spot=False)
 
 
 @attrs.frozen
 class GTC:
-    """Good until canceled."""
+    """Time in force: the order rests until it is filled or canceled."""
 
-    #: Refuse the order if it would trade at once.
-    post_only: bool = attrs.field(default=False, validator=_truth)
+    #: Whether the book refuses the order if it would trade at once.
+    post_only: bool = attrs.field(default=False, validator=truth)
 
 
 @attrs.frozen
 class GTD:
-    """Good until a date."""
+    """Time in force: the order rests until a given time."""
 
-    post_only: bool = attrs.field(validator=_truth)
-    #: When the order expires, nanoseconds since the Unix epoch, UTC.
+    #: Whether the book refuses the order if it would trade at once.
+    post_only: bool = attrs.field(validator=truth)
+    #: When the order expires, in nanoseconds since the Unix epoch, UTC.
     timestamp_ns: int = attrs.field(validator=units)
 
 
 @attrs.frozen
 class IOC:
-    """Immediate or cancel: what does not trade at once is canceled."""
+    """Time in force: immediate or cancel. The book cancels the part that does not trade at once."""
 
-    #: Trade the whole quantity at once, or nothing.
-    fill_or_kill: bool = attrs.field(default=False, validator=_truth)
+    #: Whether the book trades the whole quantity at once or nothing.
+    fill_or_kill: bool = attrs.field(default=False, validator=truth)
 
 
 TimeInForce: TypeAlias = GTC | GTD | IOC
@@ -201,32 +219,42 @@ TimeInForce: TypeAlias = GTC | GTD | IOC
 
 @attrs.frozen(weakref_slot=False)
 class LimitOrderDetails:
-    """A limit order's terms."""
+    """The terms of a limit order."""
 
+    #: The worst price, in price units of the book.
     limit_price: int = attrs.field(validator=units)
+    #: The total, in quantity units of the book.
     quantity: int = attrs.field(validator=units)
     time_in_force: TimeInForce = attrs.field(factory=GTC, validator=instance_of((GTC, GTD, IOC)))
 
 
 @attrs.frozen
 class MarketBaseQuantity:
-    """So much of the base asset, paying or taking at most so much of the quote."""
+    """The size of a market order as a quantity of the base asset."""
 
+    #: The quantity to trade, in quantity units of the book.
     quantity: int = attrs.field(validator=units)
+    #: The largest quote amount that a buy may spend, in price units times quantity units; None means no limit.
     max_sellable_amount: int | None = attrs.field(default=None, validator=optional(units))
 
 
 @attrs.frozen
 class MarketQuoteQuantity:
-    """So much of the quote asset, paying or taking at most so much of the base."""
+    """The size of a market order as an amount of the quote asset."""
 
+    #: The amount to trade, in price units times quantity units of the book.
     quantity: int = attrs.field(validator=units)
+    #: The largest base quantity that a sell may spend, in quantity units of the book; None means no limit.
     max_sellable_quantity: int | None = attrs.field(default=None, validator=optional(units))
 
 
 @attrs.frozen
 class MarketQuantity:
-    """A market order's size: exactly one of the two."""
+    """The size of a market order: exactly one of the two fields is given.
+
+    Raises:
+        ValueError: Both fields are given, or none.
+    """
 
     base_asset: MarketBaseQuantity | None = None
     quote_asset: MarketQuoteQuantity | None = None
@@ -238,10 +266,11 @@ class MarketQuantity:
 
 @attrs.frozen
 class MarketOrderDetails:
-    """A market order's terms."""
+    """The terms of a market order."""
 
     quantity: MarketQuantity = attrs.field(validator=instance_of(MarketQuantity))
-    fill_or_kill: bool = attrs.field(default=False, validator=_truth)
+    #: Whether the book trades the whole size at once or nothing.
+    fill_or_kill: bool = attrs.field(default=False, validator=truth)
 
 
 OrderDetails: TypeAlias = LimitOrderDetails | MarketOrderDetails
@@ -249,15 +278,17 @@ OrderDetails: TypeAlias = LimitOrderDetails | MarketOrderDetails
 
 @attrs.frozen
 class TriggerAbove:
-    """The price has risen to this."""
+    """The condition that the price has risen to a value."""
 
+    #: In price units of the book.
     price: int = attrs.field(validator=units)
 
 
 @attrs.frozen
 class TriggerBelow:
-    """The price has fallen to this."""
+    """The condition that the price has fallen to a value."""
 
+    #: In price units of the book.
     price: int = attrs.field(validator=units)
 
 
@@ -266,55 +297,70 @@ TriggerCondition: TypeAlias = TriggerAbove | TriggerBelow
 
 @attrs.frozen
 class OrderTrigger:
-    """What must happen before an order becomes active."""
+    """The condition under which an order becomes active."""
 
-    #: The order that this one belongs to, if any.
+    #: The id of the order to which this one belongs; None if it belongs to none.
     parent_order_id: str | None = attrs.field(validator=_text_or_none)
-    #: On the wire this is ``condition``.
+    #: The condition. Its JSON key is ``condition``.
     trigger: TriggerCondition = attrs.field(validator=instance_of((TriggerAbove, TriggerBelow)))
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Order:
-    """An order, as its user signs it."""
+    """An order as its user signs it. Its prices and quantities are integers in the book's units.
+
+    Raises:
+        ValueError: A field has the right type but an illegal value; the message names the field.
+        TypeError: A field has the wrong type; the message names the field.
+    """
 
     #: The user's public key: 64 lower-case hex digits.
     signer: str = attrs.field(converter=public_key)
+    #: Chosen by the client: 1 to 24 UTF-8 bytes.
     order_id: str = attrs.field(validator=order_id_field)
+    #: The market.
     base_asset: AssetIdentifier = attrs.field(converter=AssetIdentifier)
+    #: The market's decimals, which define the units of the prices in this order.
     book_price_decimals: int
+    #: The market's decimals, which define the units of the quantities in this order.
     book_quantity_decimals: int
     details: OrderDetails = attrs.field(validator=instance_of((LimitOrderDetails, MarketOrderDetails)))
     side: Side = attrs.field(converter=Side)
     trigger: OrderTrigger | None = attrs.field(default=None, validator=optional(instance_of(OrderTrigger)))
-    #: Nanoseconds since the Unix epoch, UTC.
+    #: When the client made the order, in nanoseconds since the Unix epoch, UTC.
     creation_timestamp_ns: int = attrs.field(validator=units)
     target: TradeTarget = attrs.field(factory=TradeTarget.margin_account_spot_trade)
+    #: Whether the order may only reduce a position.
     reduce_only: bool = False
+    #: The highest fee rate that the user accepts, as the service counts it.
     max_trading_fees_rate: int = 50_000
     protocol_version: int = 1
 
 
 def cosigners(signers: Iterable[Any]) -> tuple[Any, ...]:
-    """Cosigners' parts of a request, as they are."""
+    """Make a tuple of cosigners' parts of a request (an attrs converter)."""
     return tuple(signers)
 
 
 @attrs.frozen
 class CreateOrderRequest:
-    """A signed order. The signature is in no repr. It is hashable where the cosigners' parts are."""
+    """A signed order: the body of ``POST /orders/create``.
+
+    The signature is not in the repr. The request is hashable if the cosigners' parts are.
+    """
 
     order: Order
+    #: The 64 bytes of the user's signature.
     signature: tuple[int, ...] = attrs.field(converter=signature_bytes, repr=False)
-    #: Nanoseconds since the Unix epoch, UTC.
+    #: When the order was signed, in nanoseconds since the Unix epoch, UTC.
     post_sign_timestamp: int
-    #: Cosigners' parts, passed on as they are.
+    #: Cosigners' parts, sent unchanged.
     additional_signers: tuple[Any, ...] = attrs.field(default=(), converter=cosigners, repr=False)
 
 
 @attrs.frozen
 class CancelOrder:
-    """The wish to cancel an order, as its user signs it."""
+    """A cancellation of an order as its user signs it."""
 
     order_id: str = attrs.field(validator=order_id_field)
     asset_id: AssetIdentifier = attrs.field(converter=AssetIdentifier)
@@ -325,9 +371,10 @@ class CancelOrder:
 
 @attrs.frozen
 class CancelOrderRequest:
-    """A signed cancellation. The signature is in no repr."""
+    """A signed cancellation: the body of ``DELETE /orders/cancel``. The signature is not in the repr."""
 
     cancel: CancelOrder
+    #: The 64 bytes of the user's signature.
     signature: tuple[int, ...] = attrs.field(converter=signature_bytes, repr=False)
-    #: Nanoseconds since the Unix epoch, UTC.
+    #: When the cancellation was signed, in nanoseconds since the Unix epoch, UTC.
     post_sign_timestamp: int

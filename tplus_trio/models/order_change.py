@@ -1,4 +1,4 @@
-"""Changes to orders: replacing one with new signed terms, and amending one downwards without a signature."""
+"""Changes of orders: a replacement has new, signed terms; an amendment is unsigned and reduces the quantity."""
 
 from __future__ import annotations
 
@@ -25,16 +25,23 @@ __all__ = ["AmendOrder", "AmendOrderRequest", "ReplaceOrderDetails", "ReplaceOrd
 
 @attrs.frozen(kw_only=True)
 class ReplaceOrderDetails:
-    """An order's new terms, complete, as its user signs them."""
+    """The complete new terms of an order as its user signs them.
+
+    Raises:
+        ValueError: A field has the right type but an illegal value; the message names the field.
+        TypeError: A field has the wrong type; the message names the field.
+    """
 
     order_id: str = attrs.field(validator=order_id_field)
     base_asset: AssetIdentifier = attrs.field(converter=AssetIdentifier)
-    #: Nanoseconds since the Unix epoch, UTC; from then on the order's authorization revision.
+    #: When the client made the replacement, in nanoseconds since the Unix epoch, UTC. It becomes the order's
+    #: authorization revision.
     timestamp_ns: int = attrs.field(validator=units)
+    #: The new limit, in price units of the book.
     new_price_limit: int = attrs.field(validator=units)
-    #: The order's lifetime total, the filled part included.
+    #: The new total over the order's life, filled part included, in quantity units of the book.
     new_quantity: int = attrs.field(validator=units)
-    #: None means no trigger: one that is to stay must be said again.
+    #: The new trigger. None removes a trigger that the order has.
     new_trigger: TriggerCondition | None = attrs.field(
         default=None, validator=optional(instance_of((TriggerAbove, TriggerBelow)))
     )
@@ -45,36 +52,41 @@ class ReplaceOrderDetails:
 
 @attrs.frozen
 class ReplaceOrderRequestPayload:
-    """A signed replacement. The signature is in no repr. It is hashable where the cosigners' parts are."""
+    """A signed replacement: the body of ``PATCH /orders/replace``.
+
+    The signature is not in the repr. The request is hashable if the cosigners' parts are.
+    """
 
     request: ReplaceOrderDetails
+    #: The user's public key: 64 lower-case hex digits.
     signer: str = attrs.field(converter=public_key)
+    #: The 64 bytes of the user's signature.
     signature: tuple[int, ...] = attrs.field(converter=signature_bytes, repr=False)
-    #: Nanoseconds since the Unix epoch, UTC.
+    #: When the replacement was signed, in nanoseconds since the Unix epoch, UTC.
     post_sign_timestamp: int
-    #: Cosigners' parts, passed on as they are.
+    #: Cosigners' parts, sent unchanged.
     additional_signers: tuple[Any, ...] = attrs.field(default=(), converter=cosigners, repr=False)
 
 
 @attrs.frozen(kw_only=True)
 class AmendOrder:
-    """A smaller quantity for an order."""
+    """A smaller quantity for an order. It is not signed."""
 
     order_id: str = attrs.field(validator=order_id_field)
     base_asset: AssetIdentifier = attrs.field(converter=AssetIdentifier)
-    #: The order's lifetime total, the filled part included.
+    #: The new total over the order's life, filled part included, in quantity units of the book.
     new_quantity: int = attrs.field(validator=units)
     book_quantity_decimals: int
-    #: The time of the last replacement or amendment; None while the terms first signed hold.
+    #: The time of the order's last replacement or amendment, in nanoseconds; None if its first terms still hold.
     expected_authorization_revision: int | None = None
-    #: Nanoseconds since the Unix epoch, UTC.
+    #: When the client made the amendment, in nanoseconds since the Unix epoch, UTC.
     timestamp_ns: int = attrs.field(validator=units)
     source: Literal["User"] = "User"
 
 
 @attrs.frozen(kw_only=True)
 class AmendOrderRequest:
-    """An amendment, which needs no signature since it can only reduce."""
+    """An amendment: the body of ``PATCH /orders/amend``. It needs no signature because it can only reduce."""
 
     request: AmendOrder
     #: The user's public key: 64 lower-case hex digits.

@@ -1,7 +1,11 @@
-"""What happens to a user's orders. Quantities and amounts are integers in the book's units.
+"""Events of a user's orders (feed ``/orders``).
 
-What comes in thousands a second has no slot for weak references: `tplus_trio.codec.orders` makes it in a way that needs
-that.
+Prices and quantities are integers in the book's units, amounts are price units times quantity units. Fields that end in
+``_ns`` are nanoseconds since the Unix epoch, UTC. ``user_id`` is a user's public key, ``operator_pubkey`` that of the
+operator of the order service.
+
+The event classes have no slot for weak references, because `tplus_trio.codec.fast_order_events` makes instances in a
+way that does not work with one.
 """
 
 from __future__ import annotations
@@ -33,9 +37,9 @@ __all__ = [
 
 @attrs.frozen(weakref_slot=False)
 class OrderCreatedEvent:
-    """An order is in the book's hands.
+    """The book took an order. The event is hashable if the overrides are; JSON objects are not.
 
-    It is hashable where its overrides are: those that are objects are not.
+    The overrides and their signature are kept as the service sent them.
     """
 
     event_type: ClassVar[str] = "CREATED"
@@ -52,26 +56,28 @@ class OrderCreatedEvent:
 
     @property
     def order_id(self) -> str:
-        """The created order's id."""
+        """The id of the order."""
         return self.user_order.order_id
 
 
 @attrs.frozen(weakref_slot=False)
 class OrderUpdatedEvent:
-    """An order has traded; only older servers say so here."""
+    """An order traded. Only older servers send this; newer ones report trades on the user-trade feed."""
 
     event_type: ClassVar[str] = "UPDATED"
 
     order_id: str
     status: str
+    #: In quantity units of the book.
     filled_quantity: int = attrs.field(validator=units)
+    #: In quantity units of the book.
     remaining_quantity: int = attrs.field(validator=units)
     update_timestamp_ns: int
 
 
 @attrs.frozen(weakref_slot=False)
 class OrderCancelledEvent:
-    """An order was canceled."""
+    """The service canceled an order."""
 
     event_type: ClassVar[str] = "CANCELED"
 
@@ -86,10 +92,7 @@ class OrderCancelledEvent:
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class OrderRemovedEvent:
-    """An order has left the book for good.
-
-    ``reason`` is ``Completed``, ``Canceled``, ``Expired``, ``Rejected`` or ``SelfTradePrevented``.
-    """
+    """An order left the book and will not return."""
 
     event_type: ClassVar[str] = "REMOVED"
 
@@ -98,27 +101,36 @@ class OrderRemovedEvent:
     user_id: str
     timestamp_ns: int
     operator_pubkey: str | None = None
+    #: ``"Completed"``, ``"Canceled"``, ``"Expired"``, ``"Rejected"`` or ``"SelfTradePrevented"``; others are kept.
     reason: str
+    #: The quantity traded, confirmed or not, in quantity units of the book.
     filled_quantity: int = attrs.field(default=0, validator=units)
+    #: The quantity whose trades are confirmed, in quantity units of the book.
     confirmed_quantity: int = attrs.field(default=0, validator=units)
+    #: The amount traded, confirmed or not, in price units times quantity units.
     filled_amount: int = attrs.field(default=0, validator=units)
+    #: The amount whose trades are confirmed, in price units times quantity units.
     confirmed_amount: int = attrs.field(default=0, validator=units)
+    #: The market's decimals, which define the quantity unit.
     book_quantity_decimals: int = 0
     initial_receive_timestamp_ns: int | None = None
 
 
 @attrs.frozen(weakref_slot=False)
 class OrderReplacedEvent:
-    """An order has new terms."""
+    """The book gave an order new terms."""
 
     event_type: ClassVar[str] = "REPLACED"
 
     order_id: str
     asset_id: AssetIdentifier = attrs.field(converter=AssetIdentifier)
     user_id: str
+    #: The new total over the order's life, filled part included, in quantity units of the book.
     new_quantity: int = attrs.field(validator=units)
+    #: The new limit, in price units of the book.
     new_price: int = attrs.field(validator=units)
     timestamp_ns: int | None = None
+    #: The time of the replacement, in nanoseconds; the next amendment names it.
     authorization_revision: int = 0
     operator_pubkey: str | None = None
     initial_receive_timestamp_ns: int | None = None
@@ -126,16 +138,20 @@ class OrderReplacedEvent:
 
 @attrs.frozen(weakref_slot=False)
 class OrderAmendedEvent:
-    """An order's quantity was reduced."""
+    """The book reduced the quantity of an order."""
 
     event_type: ClassVar[str] = "AMENDED"
 
     order_id: str
     asset_id: AssetIdentifier = attrs.field(converter=AssetIdentifier)
     user_id: str
+    #: The new total over the order's life, filled part included, in quantity units of the book.
     new_quantity: int = attrs.field(validator=units)
+    #: The part that is not filled, in quantity units of the book.
     remaining_quantity: int = attrs.field(validator=units)
+    #: The time of the amendment, in nanoseconds; the next amendment names it.
     authorization_revision: int = 0
+    #: The market's decimals, which define the quantity unit.
     book_quantity_decimals: int = 0
     timestamp_ns: int | None = None
     operator_pubkey: str | None = None
@@ -143,7 +159,7 @@ class OrderAmendedEvent:
 
 @attrs.frozen(weakref_slot=False)
 class OrderTriggeredEvent:
-    """A trigger's condition was met: the order is active."""
+    """The condition of a trigger was met, and its order became active."""
 
     event_type: ClassVar[str] = "TRIGGERED"
 
@@ -151,6 +167,7 @@ class OrderTriggeredEvent:
     asset_id: AssetIdentifier = attrs.field(converter=AssetIdentifier)
     user_id: str
     timestamp_ns: int
+    #: The quantity that became active, in quantity units of the book.
     quantity: int = attrs.field(validator=units)
     trigger_touched: bool
     operator_pubkey: str | None = None
@@ -158,7 +175,7 @@ class OrderTriggeredEvent:
 
 @attrs.frozen(weakref_slot=False)
 class OrderCreateFailedEvent:
-    """An order was not created."""
+    """The book refused a new order."""
 
     event_type: ClassVar[str] = "CREATEFAILED"
 
@@ -169,7 +186,7 @@ class OrderCreateFailedEvent:
 
 @attrs.frozen(weakref_slot=False)
 class OrderReplaceFailedEvent:
-    """An order was not replaced: its old terms hold."""
+    """The book refused a replacement. The order keeps its old terms."""
 
     event_type: ClassVar[str] = "REPLACEFAILED"
 
@@ -180,7 +197,7 @@ class OrderReplaceFailedEvent:
 
 @attrs.frozen(weakref_slot=False)
 class OrderAmendFailedEvent:
-    """An order was not amended: its old quantity holds."""
+    """The book refused an amendment. The order keeps its old quantity."""
 
     event_type: ClassVar[str] = "AMENDFAILED"
 
@@ -191,7 +208,7 @@ class OrderAmendFailedEvent:
 
 @attrs.frozen(weakref_slot=False)
 class OrderCancelFailedEvent:
-    """An order was not canceled."""
+    """The book refused a cancellation."""
 
     event_type: ClassVar[str] = "CANCELFAILED"
 
@@ -202,17 +219,18 @@ class OrderCancelFailedEvent:
 
 @attrs.frozen(weakref_slot=False)
 class UnknownOrderEvent:
-    """An event that this version does not know, or one with a part that it does not know, as it came.
+    """An event that this version cannot decode: of an unknown variant, or with a part of an unknown variant.
 
-    Such a part is a trigger's condition or a time in force of a new kind. The event is not hashable: `payload` is a
-    mapping.
+    Such a part is a trigger's condition or a time in force of a new kind. The event is not hashable, because `payload`
+    is a mapping.
     """
 
     event_type: ClassVar[str] = "UNKNOWN"
 
-    #: The kind, as the server spells it.
+    #: The name of the variant as the service spells it.
     variant: str
-    #: The fields; a number with a point or an exponent is a Decimal. Not in the repr: it may hold signatures.
+    #: The fields as plain JSON objects, with a number that has a point or an exponent as a Decimal. They are not in the
+    #: repr, because they may hold signatures.
     payload: Mapping[str, Any] = attrs.field(repr=False)
 
 

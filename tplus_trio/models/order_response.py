@@ -1,4 +1,4 @@
-"""What the order service answers."""
+"""Answers of the order service: orders in listings, and results of operations."""
 
 from __future__ import annotations
 
@@ -24,44 +24,71 @@ __all__ = ["OperationStatus", "OrderOperationResponse", "OrderResponse", "Orders
 
 @attrs.frozen(kw_only=True)
 class OrderResponse:
-    """An order and how far it has come; what does not apply is None. Times are ns since the Unix epoch."""
+    """An order and its progress (a row of ``GET /orders/user/{key}``); a field that does not apply is None.
+
+    Units are the book's, as in `Order`, although they come as `Decimal`: prices in price units
+    (``10**-book_price_decimals`` quote units), quantities in quantity units (``10**-book_quantity_decimals`` base
+    units), amounts in price units times quantity units. `Market` gives the decimals. Times are in nanoseconds since the
+    Unix epoch, UTC. "Pending" trades are those that the clearing engine has not confirmed.
+    """
 
     order_id: str
     base_asset: AssetIdentifier = attrs.field(converter=AssetIdentifier)
     side: Side = attrs.field(converter=Side)
+    #: The limit, in price units; None for a market order.
     limit_price: Decimal | None = attrs.field(default=None, converter=maybe_decimal, validator=maybe_finite)
+    #: The total over the order's life, filled part included, in quantity units; None for a market order by amount.
     quantity: Decimal | None = attrs.field(default=None, converter=maybe_decimal, validator=maybe_finite)
+    #: The size of a market order by quote amount, in price units times quantity units.
     amount: Decimal | None = attrs.field(default=None, converter=maybe_decimal, validator=maybe_finite)
+    #: The amount cap of a market order by base quantity, in price units times quantity units.
     max_sellable_amount: Decimal | None = attrs.field(default=None, converter=maybe_decimal, validator=maybe_finite)
+    #: The quantity cap of a market order by quote amount, in quantity units.
     max_sellable_quantity: Decimal | None = attrs.field(default=None, converter=maybe_decimal, validator=maybe_finite)
+    #: In quantity units.
     confirmed_filled_quantity: Decimal = attrs.field(converter=to_decimal, validator=finite)
+    #: In quantity units.
     pending_filled_quantity: Decimal = attrs.field(converter=to_decimal, validator=finite)
+    #: In price units times quantity units.
     confirmed_filled_amount: Decimal = attrs.field(converter=to_decimal, validator=finite)
+    #: In price units times quantity units.
     pending_filled_amount: Decimal = attrs.field(converter=to_decimal, validator=finite)
+    #: As the service sends it; the service does not say in which unit.
     confirmed_trading_fees_amount: Decimal = attrs.field(converter=to_decimal, validator=finite)
+    #: As the service sends it; the service does not say in which unit.
     pending_trading_fees_amount: Decimal = attrs.field(converter=to_decimal, validator=finite)
+    #: When the order expires; None if it does not.
     good_until_timestamp_ns: int | None = None
+    #: When the order was made.
     timestamp_ns: int
+    #: As the service sends it.
     in_flight: bool | None = None
     canceled: bool | None = None
+    #: The state as the service spells it.
     status: str
+    #: In price units; None without such a trigger.
     trigger_above_price: Decimal | None = attrs.field(default=None, converter=maybe_decimal, validator=maybe_finite)
+    #: In price units; None without such a trigger.
     trigger_below_price: Decimal | None = attrs.field(default=None, converter=maybe_decimal, validator=maybe_finite)
+    #: Whether the condition of the trigger was met.
     trigger_touched: bool | None = None
+    #: The id of the order to which this one belongs.
     parent_id: str | None = None
+    #: When the order last changed.
     last_update_timestamp_ns: int | None = None
     is_immediate_or_cancel: bool | None = None
     is_fill_or_kill: bool | None = None
     is_liquidation: bool | None = None
     is_auto_deleverage: bool | None = None
     is_reduce_only: bool | None = None
+    #: In quantity units.
     trigger_enabled_quantity: Decimal | None = attrs.field(
         default=None, converter=maybe_decimal, validator=maybe_finite
     )
 
 
 class OperationStatus(OpenEnum):
-    """Whether a request was taken. A status that this version does not know is kept, and is not `is_known`."""
+    """Whether the service took a request. Decoding keeps an unknown status, whose `is_known` is False."""
 
     RECEIVED = "Received"
     REJECTED = "Rejected"
@@ -69,11 +96,13 @@ class OperationStatus(OpenEnum):
 
 @attrs.frozen
 class OrderOperationResponse:
-    """The answer to one request about one order."""
+    """The answer to one operation on one order, such as ``POST /orders/create``."""
 
     order_id: str
     status: OperationStatus = attrs.field(converter=OperationStatus)
+    #: Why the service refused the request; None if it did not say.
     reason: str | None = None
+    #: When the service processed the request, in nanoseconds since the Unix epoch, UTC.
     processed_at_ns: int | None = None
 
 
@@ -83,16 +112,17 @@ class _Page(NamedTuple):
 
 
 class UserOrders(_Page):
-    """A user's orders, newest first, and whatever else stood on the page (as the server spells it).
+    """A page of a user's orders, newest first, and the other fields of that page as the service spells them.
 
-    It unpacks as two: ``orders, page = await client.get_user_orders()``. It is not hashable: `page` is a mapping.
+    It unpacks to two values: ``orders, page = await client.get_user_orders()``. It is not hashable, because `page` is a
+    mapping. Units are those of `OrderResponse`.
     """
 
-    #: The rows that could not be read; `orders` has the others.
+    #: The rows that could not be decoded; `orders` has the others.
     bad: tuple[BadRow, ...]
 
     def __new__(cls, orders: tuple[OrderResponse, ...], page: Mapping[str, Any], bad: tuple[BadRow, ...] = ()) -> Self:
-        """The page; ``bad`` is beside the two that it unpacks to."""
+        """Make a page. It unpacks to ``orders`` and ``page``; ``bad`` is an attribute only."""
         self = super().__new__(cls, orders, page)
         self.bad = bad
         return self
@@ -104,11 +134,12 @@ def _orders(orders: Iterable[OrderResponse]) -> tuple[OrderResponse, ...]:
 
 @attrs.frozen
 class OrdersSnapshot:
-    """A user's orders at one moment, newest first; an order stream yields it after it was interrupted."""
+    """A user's orders at one moment. An order stream yields it after each reconnection."""
 
+    #: The orders, newest first, in the units of `OrderResponse`.
     orders: tuple[OrderResponse, ...] = attrs.field(converter=_orders)
-    #: Nanoseconds since the Unix epoch, UTC.
+    #: When the client had the orders, in nanoseconds since the Unix epoch, UTC.
     timestamp_ns: int
-    #: Whether these are all; False where there are more than a stream asks for, which are the oldest, and where some
-    #: could not be read.
+    #: Whether these are all of the user's orders. It is False if there are more than a stream asks for, of which the
+    #: oldest are missing, and if some could not be decoded.
     is_complete: bool = True

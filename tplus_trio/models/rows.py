@@ -1,4 +1,4 @@
-"""Pages and lists of records of which some could not be read."""
+"""Lists of records of which some could not be decoded."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ T = TypeVar("T")
 
 @attrs.frozen
 class BadRow:
-    """A record of a list that is not as the protocol says."""
+    """A record of a list that could not be decoded."""
 
-    #: Where it stood in the list as it was sent, counted from 0 over good and bad rows.
+    #: Its index in the list that the service sent, from 0, good and bad rows counted.
     position: int
-    #: What is wrong with it, with a short redacted excerpt.
+    #: Why it could not be decoded, with a short redacted excerpt.
     reason: str
-    #: The record as it was sent, by which it is known again. Not in the repr.
+    #: The JSON text of the record as the service sent it. It is not in the repr.
     raw: bytes = attrs.field(repr=False)
 
 
 class Rows(list[T]):
-    """The good records of a list, in order, and beside them what could not be read.
+    """The records of a list that could be decoded, in order, and in `bad` the others.
 
-    It is a ``list``, and equal to one of the same records, whatever is in `bad`. Like any list it is not hashable.
+    It is a ``list`` and equals any list of the same records; `bad` does not count in comparisons. Like any list it is
+    not hashable.
     """
 
-    #: The records that could not be read, in order.
+    #: The records that could not be decoded, in order.
     bad: tuple[BadRow, ...]
 
     def __init__(self, rows: Iterable[T] = (), bad: Iterable[BadRow] = ()) -> None:

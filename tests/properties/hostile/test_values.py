@@ -12,8 +12,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.codec.test_batches import BATCHES, CREATED
-from tests.codec.test_frames import BAR, REAL_TRADE, USER_TRADE
+from tests.codec.test_batch_decoders import BATCHES, CREATED
+from tests.codec.test_frame_decoders import BAR, REAL_TRADE, USER_TRADE
 from tests.helpers.hostile import URL, accepted
 from tests.helpers.peers import answer, read_head
 from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, open_world

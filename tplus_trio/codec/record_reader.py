@@ -1,7 +1,7 @@
-"""Records whose JSON is simply their fields, read by msgspec; whole numbers that are written otherwise, read exactly.
+"""Readers, made of msgspec decoders, of records whose JSON is simply their fields.
 
-The quick reader takes JSON integers for ``int`` fields and nothing else. What it refuses is read again, with numeric
-strings and whole numbers like ``5.0`` and ``1e3`` allowed, none of which passes through a float.
+The first, strict decoder takes only JSON integers for ``int`` fields. A record that it refuses is read again, with
+numeric strings and whole numbers such as ``5.0`` and ``1e3`` allowed. No number passes through a float.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 import attrs
 import msgspec
 
-from tplus_trio.codec.shapes import converter
-from tplus_trio.codec.text import MALFORMED, decode_hook, exact, parse
+from tplus_trio.codec.converter import converter
+from tplus_trio.codec.json_text import MALFORMED, decode_hook, exact, parse
 
 __all__ = ["record_reader", "spells_fractions"]
 
 T = TypeVar("T")
 
-#: What is matched where a type has no whole numbers.
+#: Matches nothing: the pattern for a type without ``int`` fields.
 _NEVER: Final = re.compile(rb"(?!)")
 
 
 def _whole_fields(kind: Any) -> Iterator[str]:
-    """The names of the fields within a type that are whole numbers."""
+    """Yield the names of the ``int`` fields within a type."""
     for argument in get_args(kind):
         yield from _whole_fields(argument)
     if isinstance(kind, type) and attrs.has(kind):
@@ -36,15 +36,15 @@ def _whole_fields(kind: Any) -> Iterator[str]:
 
 
 def spells_fractions(kind: Any) -> Callable[[bytes], bool]:
-    """What tells whether a text may have a whole number of a type with a point or an exponent."""
+    """Return a function that tells whether a text may spell an ``int`` field of a type with a point or an exponent."""
     names = sorted(set(_whole_fields(kind)))
     find = re.compile(rb'"(?:%s)"\s*:\s*"?-?\d+[.eE]' % "|".join(names).encode()) if names else _NEVER
-    # A key may be escaped, and then the pattern does not find it.
+    # The pattern does not find an escaped key.
     return lambda data: b"\\" in data or find.search(data) is not None
 
 
 def record_reader(kind: type[T]) -> Callable[[bytes], T]:
-    """What reads JSON into a type; it raises one of ``MALFORMED``."""
+    """Return a function that reads JSON into a type. It raises one of ``MALFORMED``."""
     strict = msgspec.json.Decoder(kind, dec_hook=decode_hook, float_hook=exact).decode
     lax = msgspec.json.Decoder(kind, strict=False, dec_hook=decode_hook, float_hook=exact).decode
     has_fractions = spells_fractions(kind)

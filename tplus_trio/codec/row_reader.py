@@ -1,4 +1,4 @@
-"""Lists of records, read one by one where not all are good."""
+"""The reader of lists of which some records are bad: it reads the records one by one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from tplus_trio.codec.numbers import check_all
-from tplus_trio.codec.records import record_reader
-from tplus_trio.codec.text import MALFORMED, as_json, failure
+from tplus_trio.codec.json_text import MALFORMED, as_json, failure
+from tplus_trio.codec.number_checks import check_all
+from tplus_trio.codec.record_reader import record_reader
 from tplus_trio.models import BadRow, Rows
 
 __all__ = ["read_rows"]
@@ -19,7 +19,7 @@ _raw: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_rows(data: bytes, kind: type[T]) -> Rows[T]:
-    """The good records of a JSON list, and in ``bad`` the others; raises one of ``MALFORMED`` if it is no list."""
+    """Read the good records of a JSON list; ``bad`` has the others. Raises one of ``MALFORMED`` if it is not a list."""
     read = record_reader(kind)
     good: list[T] = []
     bad: list[BadRow] = []

@@ -1,4 +1,4 @@
-"""What every decoder does with its bytes: make them JSON, know a control message, say what was wrong."""
+"""JSON text for every decoder: UTF-8, exact numbers, control messages, and the error for bad input."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ __all__ = [
     "whole",
 ]
 
-#: What decoding raises over input that is not as promised: msgspec over shapes, models over values, attribute
-#: and key look-ups over other people's structures, and the stack over nesting without end.
+#: The errors that decoding raises for bad input: those of msgspec for types, of the models for values, of attribute and
+#: key look-ups for unexpected structures, and RecursionError for deep nesting.
 MALFORMED: Final = (
     msgspec.MsgspecError,
     ValueError,
@@ -41,12 +41,14 @@ MALFORMED: Final = (
     RecursionError,
 )
 
+#: The length of an excerpt or a reason in an error message, in characters.
 _EXCERPT: Final = 120
-#: How deeply plain objects may be nested. What is nested as deeply as can be read cannot be printed or written again.
+#: How deeply plain objects may be nested. msgspec reads deeper ones, but Python cannot print or encode those again.
 _NESTING: Final = 100
+#: The values of ``type`` in known control messages.
 _CONTROL: Final = frozenset({"subscriptions", "ping", "pong"})
-#: A value whose key says that nobody else should read it, as far as it goes: the text may be cut or broken.
-#: Nothing is tried twice: this is run over every bad frame.
+#: A key that names a secret, and its value up to its end or the end of the text, which may be cut or broken.
+#: The pattern does not backtrack, because it runs over every bad frame.
 _SECRET: Final = re.compile(
     r'("(?=[^"]*?(?:signature|token|secret|password|private))[^"]*+"\s*+:\s*+)(?:\[[^\]]*\]?|"(?:[^"\\]|\\.)*"?)',
     re.IGNORECASE,
@@ -54,22 +56,22 @@ _SECRET: Final = re.compile(
 
 
 class _Head(msgspec.Struct):
-    """The one key that tells a control message."""
+    """The key that marks a control message."""
 
     type: Any = None
 
 
 _head: Final = msgspec.json.Decoder(_Head)
 _keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-#: What a control message may say besides its type: when it was sent, and its number.
+#: The keys that a control message may have beside its type: times and numbers.
 _ENVELOPE: Final = re.compile(r"type|id|seq|sequence|ts|t|time|.*timestamp.*|.*_(?:time|ns|ms)", re.IGNORECASE)
 
 
 def as_json(text: bytes | str) -> bytes:
-    """The input as UTF-8 bytes.
+    """Return the input as UTF-8 bytes.
 
     Raises:
-        UnicodeError: If it is not UTF-8. msgspec does not look into what it skips, so it has to be asked.
+        UnicodeError: The input is not UTF-8. msgspec does not check the texts that it skips.
     """
     data = text.encode() if isinstance(text, str) else text
     if not data.isascii():
@@ -78,14 +80,14 @@ def as_json(text: bytes | str) -> bytes:
 
 
 def holds_control(text: bytes | str, fields: AbstractSet[str] | None = None) -> bool:
-    """Whether this is a control message, which every stream may carry between its data.
+    """Return whether a frame is a control message, which any feed may carry between its data.
 
-    An object whose ``type`` is not known here is one as well if it has no data: a heartbeat of a newer service.
+    An object of an unknown ``type`` is a control message if it has no data, such as a heartbeat of a newer service.
 
     Args:
         text: The frame.
-        fields: The keys of the feed's data, of which a control message has none. None where data may be tagged by a
-            ``type`` itself: then everything but a time and a number is data.
+        fields: The keys of the feed's data, of which a control message has none. None means that data may have a
+            ``type`` too: then all keys but times and numbers count as data.
     """
     if not (b'"type"' in text if isinstance(text, bytes) else '"type"' in text):
         return False
@@ -103,22 +105,22 @@ def holds_control(text: bytes | str, fields: AbstractSet[str] | None = None) -> 
 
 
 def decode_hook(kind: type, value: object) -> object:
-    """How msgspec makes the one type of ours that it does not know."""
+    """Make an `AssetIdentifier`, the only type of the models that msgspec does not know."""
     if kind is AssetIdentifier:
-        return AssetIdentifier(value)  # type: ignore[arg-type]  # anything at all, and it says what it refuses
+        return AssetIdentifier(value)  # type: ignore[arg-type]  # it checks the type of any value itself
     raise TypeError(f"no way to make a {kind.__name__}")
 
 
-#: The same for the text of an asset, which the busy feeds repeat; refuses the older forms, which have no hash. An asset
-#: may be a number, and numbers can be chosen to have equal hashes: the size bounds what a look-up costs then.
+#: The same with a cache, because busy feeds repeat the same assets. It refuses the older forms of assets, which have no
+#: hash. A hostile service could send numbers of equal hashes; the size of the cache bounds the cost of a look-up.
 quick_hook: Final = lru_cache(maxsize=512, typed=True)(decode_hook)
 
 
 def exact(text: str) -> Decimal:
-    """A JSON number as what it says.
+    """Convert the text of a JSON number to a Decimal, exactly.
 
     Raises:
-        ValueError: If it has too many digits or too large an exponent.
+        ValueError: The number has more than 100 digits or an exponent beyond ±99.
     """
     number = Decimal(text)
     check_decimal(number, "a number", signed=True)
@@ -129,11 +131,11 @@ _WHOLE: Final = re.compile(r"-?[0-9]{1,100}")
 
 
 def whole(value: object) -> int:
-    """A whole number of plain JSON, exact: also one that is written as text, or with a point or an exponent.
+    """Convert a decoded whole number to an ``int``, exactly. It may be a text, or have a point or an exponent.
 
     Raises:
-        TypeError: If it is no number.
-        ValueError: If it is not whole, or has more than 100 digits.
+        TypeError: The value is not a number.
+        ValueError: The number is not whole or has more than 100 digits.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -151,23 +153,27 @@ _untyped: Final = msgspec.json.Decoder(float_hook=exact)
 
 
 def parse(data: bytes) -> Any:
-    """JSON as plain objects, with every number exact.
+    """Decode JSON to plain objects with exact numbers.
 
     Raises:
-        RecursionError: If it is nested too deeply.
+        RecursionError: The objects are nested too deeply.
     """
     value = _untyped.decode(data)
-    # What has few brackets need not be looked through.
+    # Few brackets cannot be nested too deeply.
     if data.count(b"[") + data.count(b"{") > _NESTING:
         check_nesting(value)
     return value
 
 
 def check_nesting(value: object, left: int = _NESTING) -> None:
-    """Look at plain objects.
+    """Check how deeply plain objects are nested.
+
+    Args:
+        value: Plain objects.
+        left: How many levels of nesting are allowed.
 
     Raises:
-        RecursionError: If they are nested too deeply.
+        RecursionError: The objects are nested more deeply.
     """
     if not left:
         raise RecursionError
@@ -178,13 +184,13 @@ def check_nesting(value: object, left: int = _NESTING) -> None:
 
 
 def failure(what: str, text: bytes | str, error: Exception, *, secret: bool = False) -> DecodeError:
-    """The error to raise over a piece of input.
+    """Return the error to raise for bad input.
 
     Args:
-        what: What it should have been.
+        what: The expected kind of input, with its article.
         text: The input.
-        error: What was raised over it.
-        secret: Whether no part of the input may be shown.
+        error: The error that decoding raised.
+        secret: Whether the message must not show any part of the input.
     """
     match error:
         case RecursionError():

@@ -1,13 +1,15 @@
-"""Order books and their changes: the one feed that comes a hundred thousand times a second."""
+"""Decoders of order books and their changes, the feed with up to a hundred thousand frames a second."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import permutations
 from typing import Final, TypeVar
 
+import attrs
 import msgspec
 
-from tplus_trio.codec.text import MALFORMED, as_json, failure, holds_control, parse, whole
+from tplus_trio.codec.json_text import MALFORMED, as_json, failure, holds_control, parse, whole
 from tplus_trio.models import OrderBook, OrderBookDiff, PriceLevel
 from tplus_trio.models.book import sorted_asks, sorted_bids
 from tplus_trio.models.numbers import check_decimal
@@ -21,14 +23,14 @@ _decode_book: Final = msgspec.json.Decoder(OrderBook).decode
 
 
 class _Level(msgspec.Struct, array_like=True, gc=False):
-    """A level that may have more elements, such as a count of orders. They are skipped."""
+    """A level that may have more elements, such as a count of orders. Further elements are skipped."""
 
     price: Decimal
     quantity: Decimal
 
 
 class _Levels(msgspec.Struct, gc=False):
-    """A book or a diff as far as it may differ from the usual form: longer levels, another spelling of the number."""
+    """A book or a diff of an unusual form: longer levels, or another spelling of the sequence number."""
 
     asks: list[_Level] | msgspec.UnsetType = msgspec.UNSET
     bids: list[_Level] | msgspec.UnsetType = msgspec.UNSET
@@ -43,7 +45,7 @@ def _side(levels: list[_Level] | msgspec.UnsetType) -> tuple[PriceLevel, ...]:
 
 
 def _read_loosely(data: bytes, kind: type[T]) -> T:
-    """A book or a diff whose form is not the usual one; raises one of ``MALFORMED``."""
+    """Read a book or a diff of an unusual form. Raises one of ``MALFORMED``."""
     found = _decode_levels(data)
     raw = found.sequence_number
     if kind is OrderBookDiff:
@@ -54,41 +56,37 @@ def _read_loosely(data: bytes, kind: type[T]) -> T:
     return kind(asks=_side(found.asks), bids=_side(found.bids), sequence_number=number)
 
 
-# The numbers of a frame are checked by its spelling. Without digits, points and JSON's own signs, a frame of
-# plain numbers leaves its keys and nothing else: no minus, no exponent, no NaN, no further key. What leaves
-# more is looked at number by number.
+# The numbers of a frame are checked by its spelling. If digits, points and the signs of JSON are removed from a frame
+# of plain numbers, only its keys remain: no minus, no exponent, no NaN, no further key. If more remains, each number is
+# checked on its own.
 PLAIN: Final = b'0123456789.,:[]{}" '
-KEYS: Final = frozenset(
-    {
-        b"asksbidssequence_number",
-        b"bidsaskssequence_number",
-        b"sequence_numberasksbids",
-        b"sequence_numberbidsasks",
-    }
-)
-#: The keys of a frame that has data.
-FIELDS: Final = frozenset({"asks", "bids", "sequence_number"})
-#: The longest number. A frame has to be this much longer than its keys and signs to hold a longer one.
+#: The keys of data. A control message has none of them.
+_FIELDS: Final = frozenset(field.name for field in attrs.fields(OrderBookDiff))
+#: What remains of a frame of plain numbers: its keys, in any order.
+KEYS: Final = frozenset("".join(names).encode() for names in permutations(_FIELDS))
+#: The most digits of a number. A frame with a longer number is longer than its keys and signs by more than this.
 _DIGITS: Final = 100
 _TOO_LONG: Final = b"0" * (_DIGITS + 1)
-#: Every digit and point becomes a zero, and nothing else does.
+#: Maps digits and points to "0" and all other bytes to NUL.
 _SHAPE: Final = bytes(ord("0") if byte in b"0123456789." else 0 for byte in range(256))
-#: Of every so many bytes one is looked at first; as many of those in a row as a number that is too long has at least.
+#: A first, quick search looks only at every tenth byte.
 _STEP: Final = 10
+#: A number that is too long has at least this many such bytes in a row.
 _MAYBE_TOO_LONG: Final = b"0" * (len(_TOO_LONG) // _STEP)
+#: No frame of this length or less can hold a number that is too long.
 SHORT: Final = len(b'{"asks":[],"bids":[],"sequence_number":}') + _DIGITS
 
 
 def has_short_numbers(data: bytes) -> bool:
-    """Whether no number has more than 100 digits. Exponents are for others to find."""
+    """Return whether no number has more than 100 digits. Exponents are not checked here."""
     return _MAYBE_TOO_LONG not in data[::_STEP].translate(_SHAPE) or _TOO_LONG not in data.translate(_SHAPE)
 
 
 def _check(book: OrderBook | OrderBookDiff) -> None:
-    """Look at every number of a book.
+    """Check every number of a book.
 
     Raises:
-        ValueError: If one is NaN, infinite, negative or absurdly large.
+        ValueError: A number is NaN, infinite or negative, or has more than 100 digits or an exponent beyond ±99.
     """
     if not 0 <= book.sequence_number < 10**_DIGITS:
         raise ValueError(f"sequence_number must have at most {_DIGITS} digits and not be negative")
@@ -98,22 +96,22 @@ def _check(book: OrderBook | OrderBookDiff) -> None:
 
 
 def decode_depth_frame(frame: bytes | str) -> tuple[OrderBookDiff, ...]:
-    """A frame of ``/marketdepth/diff/{asset}``: one change, or none in a control message.
+    """Decode a frame of ``/marketdepth/diff/{asset}``: one change, or none if it is a control message.
 
     Raises:
-        DecodeError: If it is neither.
+        DecodeError: The frame is neither.
     """
     try:
         data = frame.encode() if isinstance(frame, str) else frame
         try:
             diff = _decode_diff(data)
         except MALFORMED:
-            if holds_control(as_json(data), FIELDS):
+            if holds_control(as_json(data), _FIELDS):
                 return ()
             diff = _read_loosely(data, OrderBookDiff)
         if data.translate(None, PLAIN) in KEYS and (len(data) <= SHORT or has_short_numbers(data)):
             return (diff,)
-        if holds_control(as_json(data), FIELDS):
+        if holds_control(as_json(data), _FIELDS):
             return ()
         _check(diff)
     except MALFORMED as error:
@@ -122,7 +120,7 @@ def decode_depth_frame(frame: bytes | str) -> tuple[OrderBookDiff, ...]:
 
 
 def read_diff(data: bytes) -> OrderBookDiff:
-    """A diff on its own, outside a stream; raises one of ``MALFORMED``."""
+    """Read a diff outside a stream. Raises one of ``MALFORMED``."""
     try:
         diff = _decode_diff(data)
     except MALFORMED:
@@ -132,10 +130,9 @@ def read_diff(data: bytes) -> OrderBookDiff:
 
 
 def read_book(data: bytes) -> OrderBook:
-    """The answer of ``/marketdepth/{asset}``: a whole book, sorted; raises one of ``MALFORMED``.
+    """Read an answer of ``/marketdepth/{asset}``: a whole book, which is sorted here. Raises one of ``MALFORMED``.
 
-    Keys may be missing, as in a book with an empty side, but not all of them: an answer about something else
-    is no empty book.
+    Keys may be missing, as in a book with an empty side. But if all are missing, the answer is not a book.
     """
     try:
         book = _decode_book(data)
@@ -143,9 +140,9 @@ def read_book(data: bytes) -> OrderBook:
         book = _read_loosely(data, OrderBook)
     if data.translate(None, PLAIN) not in KEYS or not has_short_numbers(data):
         _check(book)
-    if not any(key in data for key in (b'"asks"', b'"bids"', b'"sequence_number"')):
+    if not any(b'"%b"' % name.encode() in data for name in _FIELDS):
         raise ValueError("neither asks, bids nor sequence_number")
-    # msgspec fills the fields without the model's converters.
+    # msgspec does not run the model's converters, which sort the levels.
     asks, bids = sorted_asks(book.asks), sorted_bids(book.bids)
     if asks != book.asks or bids != book.bids:
         return OrderBook(asks, bids, book.sequence_number)

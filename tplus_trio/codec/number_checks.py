@@ -1,7 +1,7 @@
-"""The numbers of decoded models, checked as the models' constructors do, which decoding does not run.
+"""Checks of the numbers of decoded models: the same checks as in the models' converters.
 
-msgspec runs the validators of a model and no converters. Which fields are checked by a converter is read off the
-models: a new field needs no line here.
+msgspec runs the validators of a model, but not its converters. The fields that a converter checks are found in the
+attrs fields of the models, so that a new field needs no line here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tplus_trio.models.numbers import check_decimal, in_limits, signed_number, u
 __all__ = ["check_all", "checker", "one_checker"]
 
 _INFINITY: Final = Decimal("Infinity")
-#: The least number, or the number just below the least, of a converter's fields.
+#: A lower bound of the legal numbers for each converter that checks numbers.
 _LEAST: Final[tuple[tuple[Any, Decimal], ...]] = (
     (unsigned_number, Decimal(0)),
     (signed_number, Decimal("-1e100")),
@@ -35,10 +35,11 @@ class _Column(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What is to be checked of a class."""
+    """The checks of a class."""
 
+    #: The fields to check.
     columns: tuple[_Column, ...]
-    #: The fields within which there may be more.
+    #: The fields whose values have fields to check.
     nested: tuple[Callable[[Any], Any], ...]
 
 
@@ -59,18 +60,18 @@ def _plan(cls: type) -> _Plan:
 
 
 def _has_plan(hint: Any) -> bool:
-    """Whether there is anything to check within a type."""
+    """Return whether a type has fields to check, at any depth."""
     return any(map(_has_plan, get_args(hint))) or (
         isinstance(hint, type) and attrs.has(hint) and any(_plan(cast("type", hint)))
     )
 
 
 def _check_column(records: Iterable[Any], column: _Column) -> None:
-    """Look at one field of records, as quickly as can be; raises as :func:`check_all`."""
+    """Check one field of records in as few bytecodes as possible. Raises as :func:`check_all` does."""
     _, get, least = column
     try:
         for value in map(in_limits, map(get, records)):
-            # NaN compares with nothing: that raises, or is False.
+            # A comparison with NaN is False or raises InvalidOperation.
             if not least <= value < _INFINITY:
                 break
         else:
@@ -82,7 +83,7 @@ def _check_column(records: Iterable[Any], column: _Column) -> None:
 
 
 def checker(cls: type) -> Callable[[Sequence[Any]], None]:
-    """What looks at the numbers of records of a class; raises as :func:`check_all`."""
+    """Return a check of records of a class. It raises as :func:`check_all` does."""
     columns, nested = _plan(cls)
 
     def check(records: Sequence[Any]) -> None:
@@ -96,7 +97,7 @@ def checker(cls: type) -> Callable[[Sequence[Any]], None]:
 
 
 def one_checker(cls: type) -> Callable[[Any], None]:
-    """What looks at the numbers of one record of a class; raises as :func:`check_all`."""
+    """Return a check of one record of a class. It raises as :func:`check_all` does."""
     columns, nested = _plan(cls)
     check = checker(cls)
     places = [(get, least) for _, get, least in columns]
@@ -118,10 +119,10 @@ def one_checker(cls: type) -> Callable[[Any], None]:
 
 
 def check_all(value: object) -> None:
-    """Look at the numbers of whatever was decoded.
+    """Check the numbers of any decoded value, at any depth.
 
     Raises:
-        ValueError: If one is none that its model may have.
+        ValueError: A number is not legal for its field.
     """
     if isinstance(value, list | tuple):
         rows = cast("Sequence[object]", value)

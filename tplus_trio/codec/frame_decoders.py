@@ -1,4 +1,7 @@
-"""One decoder per stream. Each takes a frame and gives the items in it: none, if it is a control message."""
+"""The frame decoder of each feed: it returns the items of a frame, and no items for a control message.
+
+A new feed whose frames are one record each is one line here: ``decode_x_frame = _record_decoder("an x", X)``.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias, TypeVar, get_type_hints
 
-from tplus_trio.codec.numbers import checker, one_checker
-from tplus_trio.codec.records import record_reader
-from tplus_trio.codec.rows import read_rows
-from tplus_trio.codec.shapes import converter
-from tplus_trio.codec.text import MALFORMED, as_json, failure, holds_control, parse
+from tplus_trio.codec.converter import converter
+from tplus_trio.codec.json_text import MALFORMED, as_json, failure, holds_control, parse
+from tplus_trio.codec.number_checks import checker, one_checker
+from tplus_trio.codec.record_reader import record_reader
+from tplus_trio.codec.row_reader import read_rows
 from tplus_trio.models import (
     AssetIdentifier,
     IntentAggregateUpdate,
@@ -40,18 +43,25 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: The keys of data that a control message may have as well.
+#: The keys of data that a control message may have too.
 _COMMON: Final = frozenset({"timestamp_ns", "user_id"})
 
-#: Takes a text frame, gives its items; raises :class:`~tplus_trio.errors.DecodeError`. Of a frame with several items of
-#: which some are bad it gives :class:`~tplus_trio.models.Rows`: the good ones, and in ``bad`` the others.
+#: Takes a text frame and returns its items; raises :class:`~tplus_trio.errors.DecodeError`. If a frame has several
+#: items and some are bad, the result is a :class:`~tplus_trio.models.Rows` of the good ones, with the others in
+#: ``bad``.
 FrameDecoder: TypeAlias = Callable[[bytes | str], Sequence[T]]
 
 
 def _frame_decoder(
     what: str, read: Callable[[bytes], Sequence[T]], fields: AbstractSet[str] | None = None
 ) -> FrameDecoder[T]:
-    """A frame decoder out of what reads one stream's data, and the keys that this data may have."""
+    """Return the frame decoder of a feed.
+
+    Args:
+        what: A frame's data as error messages name it, with its article.
+        read: Reads the data of a frame; raises one of ``MALFORMED``.
+        fields: The keys of the data, of which a control message has none; see `holds_control`.
+    """
 
     def decode_frame(frame: bytes | str) -> Sequence[T]:
         try:
@@ -64,7 +74,7 @@ def _frame_decoder(
 
 
 def _record_decoder(what: str, kind: type[T]) -> FrameDecoder[T]:
-    """The decoder of a feed whose frames are one record each."""
+    """Return the decoder of a feed whose frames are one record each."""
     decode, check = record_reader(kind), one_checker(kind)
     fields = frozenset(get_type_hints(kind)) - _COMMON
 
@@ -79,7 +89,14 @@ def _record_decoder(what: str, kind: type[T]) -> FrameDecoder[T]:
 def _rows_decoder(
     what: str, kind: type[T], make: Callable[[Sequence[T]], Sequence[Any]], *, may_be_one: bool = False
 ) -> FrameDecoder[Any]:
-    """The decoder of a feed whose frames are a list of records each, or perhaps one record."""
+    """Return the decoder of a feed whose frames are a list of records each.
+
+    Args:
+        what: A frame's data as error messages name it, with its article.
+        kind: The type of a record.
+        make: Makes the items of the records.
+        may_be_one: Whether a frame may also be one bare record.
+    """
     decode, check = record_reader(list[kind]), checker(kind)  # type: ignore[valid-type]  # a class that is a variable
     fields = frozenset(get_type_hints(kind)) - _COMMON
 
@@ -101,7 +118,7 @@ def _rows_decoder(
 
 
 def _variant(union: Any) -> Callable[[bytes], tuple[Any]]:
-    """Read a frame that is one variant of an enumeration."""
+    """Return a reader of frames that are one variant of a tagged union each."""
     return lambda data: (converter.structure(parse(data), union),)
 
 
@@ -111,20 +128,20 @@ decode_trade_frame: FrameDecoder[Trade] = _record_decoder("a trade", Trade)
 decode_user_trade_frame: FrameDecoder[UserTrade] = _record_decoder("a user trade", UserTrade)
 #: ``/ticker/ws/{asset}``.
 decode_ticker_frame: FrameDecoder[Ticker] = _record_decoder("a ticker", Ticker)
-#: ``/tickers/ws``: the markets that changed, one item each.
+#: ``/tickers/ws``: one item for each market that changed.
 decode_tickers_frame: FrameDecoder[Ticker] = _rows_decoder("a list of tickers", Ticker, tuple)
 #: ``/positions/ws/{key}``.
 decode_positions_frame: FrameDecoder[PositionUpdate] = _record_decoder("a position update", PositionUpdate)
 #: ``/intent/ws``.
 decode_intent_frame: FrameDecoder[IntentAggregateUpdate] = _record_decoder("an intent update", IntentAggregateUpdate)
-#: ``/orders``. A variant of an unknown name is an :class:`~tplus_trio.UnknownOrderEvent`.
+#: ``/orders``. An unknown variant becomes an :class:`~tplus_trio.UnknownOrderEvent`.
 decode_order_event_frame: FrameDecoder[OrderEvent] = _frame_decoder("an order event", _variant(OrderEvent))
 #: ``/account/events/{key}``.
 decode_user_event_frame: FrameDecoder[UserActivityEvent] = _frame_decoder("a user event", _variant(UserActivityEvent))
 
 
 def kline_frame_decoder(asset_id: AssetIdentifier) -> FrameDecoder[KlineUpdate]:
-    """The decoder of ``/klines/diff/{asset}``: a list of candles, or one, without the name of the asset."""
+    """Return the decoder of ``/klines/diff/{asset}``: a list of candles, or one candle, that do not name the asset."""
     return _rows_decoder(
         "a list of candles",
         Timebar,

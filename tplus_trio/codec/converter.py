@@ -1,7 +1,7 @@
-"""The shapes that are more than a record: enumerations whose variant is named by a key.
+"""The cattrs converter, for models whose JSON is not simply their fields: tagged unions, and renamed or older forms.
 
-They come in two forms, ``{"Removed": {…}}`` and the older ``{"type": "removed", …}``, in which the names of
-variants compare without case and underscores. They are sent in the first.
+A tagged union names its variant by a key. It comes in two forms, ``{"Removed": {…}}`` and the older
+``{"type": "removed", …}``. Names of variants compare without case and underscores. Encoding uses the first form.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple, cast, get_args, get_type_hints
 import attrs
 import msgspec
 from cattrs import Converter
+from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from tplus_trio.codec.text import decode_hook, whole
+from tplus_trio.codec.json_text import decode_hook, whole
 from tplus_trio.models import (
     GTC,
     GTD,
@@ -58,19 +59,19 @@ from tplus_trio.models import (
     WithdrawalCompleted,
 )
 
-__all__ = ["converter", "is_record"]
+__all__ = ["converter", "is_record", "variants_of"]
 
 
 class _UnknownVariantError(ValueError):
-    """A variant of an open enumeration that this version does not know."""
+    """The name of a variant that this version does not know."""
 
 
 class _Variants(NamedTuple):
-    """An enumeration of the wire."""
+    """A tagged union: its type, and the name of each variant in the protocol."""
 
     union: Any
     classes: Mapping[str, type]
-    #: Which class a value without a name is, by its fields.
+    #: Returns the class of a value that names no variant, by its fields; None if a name is required.
     unnamed: Callable[[Mapping[str, Any]], type] | None = None
 
 
@@ -85,7 +86,7 @@ def _details(fields: Mapping[str, Any]) -> type:
     return LimitOrderDetails if "limit_price" in fields else MarketOrderDetails
 
 
-#: What an order is made of.
+#: The unions within an order.
 _TERMS: Final = (
     _Variants(TimeInForce, {"GTC": GTC, "GTD": GTD, "IOC": IOC}, _time_in_force),
     _Variants(
@@ -130,7 +131,7 @@ _EVENTS: Final = (
 #: The classes whose JSON is not simply their fields.
 _SPECIAL: Final = frozenset(
     {
-        *(cls for enumeration in (*_TERMS, *_EVENTS) for cls in enumeration.classes.values()),
+        *(cls for variants in (*_TERMS, *_EVENTS) for cls in variants.classes.values()),
         MarketQuantity,
         OrderTrigger,
         UnknownOrderEvent,
@@ -139,8 +140,13 @@ _SPECIAL: Final = frozenset(
 )
 
 
+def variants_of(union: Any) -> Mapping[str, type]:
+    """Return the classes of a tagged union by the names of its variants in the protocol."""
+    return next(variants.classes for variants in (*_TERMS, *_EVENTS) if variants.union == union)
+
+
 def _reachable(kind: Any) -> Iterator[Any]:
-    """A type and every type within it."""
+    """Yield a type and every type within it."""
     yield kind
     for argument in get_args(kind):
         yield from _reachable(argument)
@@ -150,7 +156,7 @@ def _reachable(kind: Any) -> Iterator[Any]:
 
 
 def is_record(kind: Any) -> bool:
-    """Whether a type's JSON is simply its fields, all the way down, so that msgspec can do it alone."""
+    """Return whether a type's JSON is simply its fields at every depth, so that msgspec alone can decode it."""
     return _SPECIAL.isdisjoint(part for part in _reachable(kind) if isinstance(part, type))
 
 
@@ -165,7 +171,7 @@ def _fields(value: object, of: str) -> Mapping[str, Any]:
 
 
 def _split(value: object) -> tuple[str, Mapping[str, Any]] | None:
-    """The name of a variant and its fields, or None where no variant is named."""
+    """Return the name of a variant and its fields, or None if the value names no variant."""
     fields = _fields(value, "a variant")
     if isinstance(fields.get("type"), str):
         return fields["type"], {key: field for key, field in fields.items() if key != "type"}
@@ -176,34 +182,34 @@ def _split(value: object) -> tuple[str, Mapping[str, Any]] | None:
     return None
 
 
-def _register(converter: Converter, enumeration: _Variants) -> None:
-    """Teach the converter one enumeration: its unions, and each of its classes by itself."""
+def _register(converter: Converter, variants: _Variants) -> None:
+    """Register the hooks of a tagged union, of the union with None, and of each of its classes."""
     readers: dict[str, Callable[[Any, Any], Any]] = {}
     by_class: dict[type, Callable[[Any, Any], Any]] = {}
-    for name, cls in enumeration.classes.items():
+    for name, cls in variants.classes.items():
         readers[_plain(name)] = by_class[cls] = make_dict_structure_fn(cls, converter)
 
-    def any_of_them(value: Any, _: Any) -> Any:
+    def read_union(value: Any, _: Any) -> Any:
         named = _split(value)
         if named and (reader := readers.get(_plain(named[0]))):
             return reader(named[1], None)
-        if enumeration.unnamed and not named:
-            return by_class[enumeration.unnamed(value)](value, None)
-        msg = f"expected one of {', '.join(enumeration.classes)}"
+        if variants.unnamed and not named:
+            return by_class[variants.unnamed(value)](value, None)
+        msg = f"expected one of {', '.join(variants.classes)}"
         raise _UnknownVariantError(msg) if named else ValueError(msg)
 
-    def any_event(value: Any, _: Any) -> Any:
+    def read_event_union(value: Any, _: Any) -> Any:
         try:
-            return any_of_them(value, None)
+            return read_union(value, None)
         except _UnknownVariantError:
-            # The event's own kind, or the kind of one of its parts, such as a trigger's condition.
+            # The unknown variant is the event or one of its parts, such as a trigger's condition.
             return UnknownOrderEvent(*(_split(value) or ("", value)))
 
-    converter.register_structure_hook(enumeration.union, any_event if enumeration.union == OrderEvent else any_of_them)
+    converter.register_structure_hook(variants.union, read_event_union if variants.union == OrderEvent else read_union)
     converter.register_structure_hook(
-        enumeration.union | None, lambda value, _: None if value is None else any_of_them(value, None)
+        variants.union | None, lambda value, _: None if value is None else read_union(value, None)
     )
-    for name, cls in enumeration.classes.items():
+    for name, cls in variants.classes.items():
         _register_variant(converter, name, cls, by_class[cls])
 
 
@@ -219,7 +225,7 @@ def _register_variant(converter: Converter, name: str, cls: type, reader: Callab
 
 
 def _leaf(kind: Any) -> Callable[[Any, Any], Any]:
-    """Read a plain value as strictly as msgspec does in the feeds, numeric strings allowed."""
+    """Return a reader of plain values that is as strict as msgspec in the feeds, numeric strings allowed."""
 
     def read(value: Any, _: Any) -> object:
         return whole(value) if kind is int else msgspec.convert(value, kind, strict=False, dec_hook=decode_hook)
@@ -254,23 +260,19 @@ def _register_order(converter: Converter) -> None:
     converter.register_unstructure_hook(
         OrderTrigger, make_dict_unstructure_fn(OrderTrigger, converter, trigger=override(rename="condition"))
     )
-    # A key may come as hex or as a list of bytes, which the model's own converter knows.
+    # A public key may be hex or a list of bytes; the model's own converter reads both.
     converter.register_structure_hook(
         Order,
         make_dict_structure_fn(Order, converter, signer=override(struct_hook=lambda value, _: value)),
     )
 
 
-# A book's levels can be written as they are: to take thousands of them apart first would be waste.
+# msgspec encodes levels directly. Unstructuring thousands of them first would only cost time.
 
 
-def _write_book(book: OrderBook) -> dict[str, Any]:
-    return {"asks": book.asks, "bids": book.bids, "sequence_number": book.sequence_number}
-
-
-def _write_diff(diff: OrderBookDiff) -> dict[str, Any]:
-    """The diff without what only a stream knows of it."""
-    return {"bids": diff.bids, "asks": diff.asks, "sequence_number": diff.sequence_number}
+def _shallow_writer(converter: Converter, cls: type[attrs.AttrsInstance]) -> Callable[[Any], dict[str, Any]]:
+    as_they_are: Any = {field.name: override(unstruct_hook=identity) for field in attrs.fields(cls)}
+    return make_dict_unstructure_fn(cls, converter, **as_they_are)
 
 
 def _make_converter() -> Converter:
@@ -281,18 +283,19 @@ def _make_converter() -> Converter:
         converter.register_structure_hook(open_enum, lambda value, kind: kind.read(value))
     converter.register_structure_hook_func(lambda kind: kind == tuple[int, ...], _leaf(tuple[int, ...]))
     converter.register_unstructure_hook(AssetIdentifier, str)
-    # From the inside out: a class is read as its parts were when it was registered.
+    # The order matters: a class uses the hooks that its parts have when it is registered.
     _register_quantity(converter)
-    for enumeration in _TERMS:
-        _register(converter, enumeration)
+    for variants in _TERMS:
+        _register(converter, variants)
     _register_order(converter)
-    for enumeration in _EVENTS:
-        _register(converter, enumeration)
+    for variants in _EVENTS:
+        _register(converter, variants)
     converter.register_unstructure_hook(
         KlinesPage, make_dict_unstructure_fn(KlinesPage, converter, bad=override(omit=True))
     )
-    converter.register_unstructure_hook(OrderBook, _write_book)
-    converter.register_unstructure_hook(OrderBookDiff, _write_diff)
+    converter.register_unstructure_hook(OrderBook, _shallow_writer(converter, OrderBook))
+    # This also writes a `LinkedDiff`, without its extra field, which the protocol does not have.
+    converter.register_unstructure_hook(OrderBookDiff, _shallow_writer(converter, OrderBookDiff))
     converter.register_unstructure_hook(UnknownOrderEvent, lambda event: {event.variant: event.payload})
     converter.register_unstructure_hook(
         UserOrders,
@@ -301,5 +304,5 @@ def _make_converter() -> Converter:
     return converter
 
 
-#: Between models and plain JSON objects, for whatever :func:`is_record` denies.
+#: Converts between models and plain JSON objects, for the types for which :func:`is_record` is False.
 converter: Final = _make_converter()

@@ -1,12 +1,13 @@
-"""Many frames of a busy feed at once, where they are of the usual kind.
+"""Decoders of many frames of a busy feed at once, for frames of the usual form.
 
-A batch decoder gives the items of all the frames, in order, or None if anything about any of them is unusual: then
-each is for the feed's frame decoder, which tells what it is. It never gives other items than that would. A frame by
-itself it leaves to that too, where that is quicker.
+A batch decoder returns the items of all frames in order, the same items as the feed's frame decoder. It returns None if
+any frame has an unusual form; the caller then decodes each frame with the frame decoder, which accepts every legal form
+and explains errors. A single frame is decoded by the frame decoder, which is faster for one.
 
-The frames are decoded as lines of one text. msgspec does not hold a line to one value, but as many values as lines
-are one on each: a value cannot go on in the next line, since after the bracket that ends a line JSON allows no bracket
-to open, and no line break within a string.
+The frames are joined with line breaks and decoded as JSON lines. msgspec allows several values on a line and values
+that span lines. But if there are as many values as lines, each line is one value: a value cannot span two lines here,
+because JSON allows no opening bracket directly after the closing bracket that ends a line, and no line break within a
+string.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from tplus_trio.codec.books import KEYS, PLAIN, SHORT, has_short_numbers
-from tplus_trio.codec.numbers import checker
-from tplus_trio.codec.orders import read_event
-from tplus_trio.codec.records import spells_fractions
-from tplus_trio.codec.text import MALFORMED, quick_hook
+from tplus_trio.codec.book_decoders import KEYS, PLAIN, SHORT, has_short_numbers
+from tplus_trio.codec.fast_order_events import read_event
+from tplus_trio.codec.json_text import MALFORMED, quick_hook
+from tplus_trio.codec.number_checks import checker
+from tplus_trio.codec.record_reader import spells_fractions
 from tplus_trio.models import AssetIdentifier, KlineUpdate, OrderBookDiff, OrderEvent, Trade, UserTrade
 
 __all__ = [
@@ -36,25 +37,26 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: Takes messages; gives their items, or None if they are to be decoded one by one.
+#: Takes messages and returns their items, or None if the caller must decode them one by one.
 BatchDecoder: TypeAlias = Callable[[Sequence[bytes | str]], Sequence[T] | None]
 
-#: The first byte of a frame and the last: what begins and ends with brackets of its own.
+#: The first and the last byte of every frame, as sets.
 _OBJECT: Final = (set(b"{"), set(b"}"))
 _LIST: Final = (set(b"["), set(b"]"))
 _BYTES: Final = {bytes}
 _PLAIN_LINES: Final = PLAIN + b"\n"
-#: What a frame of plain numbers has besides its keys and braces, and what it leaves without, as a line.
+#: The bytes of a frame of plain numbers, without its keys and braces.
 _SIGNS: Final = PLAIN.translate(None, b"{}")
+#: The lines that remain of such a frame without those bytes: one for each legal order of the keys.
 _FRAMES: Final = frozenset(b"{%b}\n" % keys for keys in KEYS)
-#: A key that control messages have. Quotes are many: to search for it as a pattern takes half of what ``in`` does.
+#: The key of control messages. The search as a pattern takes half as long as with ``in``, because quotes are frequent.
 _find_type: Final = re.compile(rb'"type"').search
-#: Of a candle as it is spelled nearly always.
+#: The keys of a candle in the order that the service nearly always uses.
 _BAR_KEYS: Final = b"openhighlowclosevolumeopen_timestamp_nsclose_timestamp_ns"
 
 
 def _lines_decoder(kind: Any, record: type) -> Callable[[bytes], list[Any]]:
-    """What reads lines; raises one of ``MALFORMED``, also over a whole number that is written as a fraction."""
+    """Return a reader of JSON lines. It raises one of ``MALFORMED``, also if an ``int`` has a point or an exponent."""
     strict = msgspec.json.Decoder(kind, dec_hook=quick_hook).decode_lines
     lax = msgspec.json.Decoder(kind, strict=False, dec_hook=quick_hook).decode_lines
     has_fractions = spells_fractions(record)
@@ -63,7 +65,7 @@ def _lines_decoder(kind: Any, record: type) -> Callable[[bytes], list[Any]]:
         try:
             return strict(lines)
         except msgspec.ValidationError:
-            # Numeric strings, perhaps. What is a fraction would be rounded here, and is for the frame decoder.
+            # Perhaps the numbers are strings. The lax reader would round fractions, so the frame decoder takes them.
             if has_fractions(lines):
                 raise
             return lax(lines)
@@ -79,12 +81,12 @@ _candles: Final[Callable[[bytes], list[list[KlineUpdate]]]] = _lines_decoder(lis
 
 
 def _joined(frames: Sequence[bytes | str]) -> bytes:
-    """The frames as lines; nothing if one is text, or a binary message, which is bytes too, but of its own class."""
-    return b"\n".join(frames) if set(map(type, frames)) == _BYTES else b""  # type: ignore[arg-type]  # bytes all, then
+    """Join the frames with line breaks; empty if one is a ``str`` or a binary message (a subclass of ``bytes``)."""
+    return b"\n".join(frames) if set(map(type, frames)) == _BYTES else b""  # type: ignore[arg-type]  # all are bytes
 
 
 def _lines(frames: Sequence[bytes | str], brackets: tuple[set[int], set[int]]) -> bytes | None:
-    """The frames as lines, or None if that would not be one for each: see the top."""
+    """Join the frames with line breaks; None if the lines could not be told apart (see the module's docstring)."""
     first, last = brackets
     lines = _joined(frames)
     if not lines or not all(frames) or not lines.isascii():
@@ -93,7 +95,7 @@ def _lines(frames: Sequence[bytes | str], brackets: tuple[set[int], set[int]]) -
 
 
 def _batch_decoder(decode_lines: Callable[[bytes], list[T]], check: Callable[[Sequence[T]], None]) -> BatchDecoder[T]:
-    """A batch decoder of frames that are one record each."""
+    """Return a batch decoder of frames that hold one record each."""
 
     def decode_batch(frames: Sequence[bytes | str]) -> Sequence[T] | None:
         lines = None if len(frames) == 1 else _lines(frames, _OBJECT)
@@ -109,23 +111,23 @@ def _batch_decoder(decode_lines: Callable[[bytes], list[T]], check: Callable[[Se
     return decode_batch
 
 
-#: As :data:`~tplus_trio.codec.decode_trade_frame`.
+#: Decodes frames as :data:`~tplus_trio.codec.decode_trade_frame` does.
 decode_trade_batch: Final[BatchDecoder[Trade]] = _batch_decoder(_trades, checker(Trade))
-#: As :data:`~tplus_trio.codec.decode_user_trade_frame`.
+#: Decodes frames as :data:`~tplus_trio.codec.decode_user_trade_frame` does.
 decode_user_trade_batch: Final[BatchDecoder[UserTrade]] = _batch_decoder(_user_trades, checker(UserTrade))
 
 
 def decode_depth_batch(frames: Sequence[bytes | str]) -> Sequence[OrderBookDiff] | None:
-    """As :func:`~tplus_trio.codec.decode_depth_frame`."""
+    """Decode frames as :func:`~tplus_trio.codec.decode_depth_frame` does."""
     lines = b"" if len(frames) == 1 else _joined(frames)
     if not lines:
         return None
-    # What is left of each frame is its keys within the only braces: with as many diffs as frames, each is one of these.
+    # Each frame must leave its keys within one pair of braces. With as many diffs as frames, each frame is one diff.
     rest = lines.translate(None, _SIGNS) + b"\n"
     one = rest[: len(rest) // len(frames)]
     if one not in _FRAMES or rest != one * len(frames):
         return None
-    # Where even the longest frame is too short to hold a long number, none need be looked for.
+    # If the longest frame is too short to hold a number of more than 100 digits, no search is needed.
     if max(map(len, frames)) > SHORT and not has_short_numbers(lines):
         return None
     try:
@@ -136,7 +138,7 @@ def decode_depth_batch(frames: Sequence[bytes | str]) -> Sequence[OrderBookDiff]
 
 
 def kline_batch_decoder(asset_id: AssetIdentifier) -> BatchDecoder[KlineUpdate]:
-    """As :func:`~tplus_trio.codec.kline_frame_decoder`."""
+    """Return a decoder of frames as :func:`~tplus_trio.codec.kline_frame_decoder` does."""
     begin = b'{"asset_id":' + msgspec.json.encode(str(asset_id)) + b","
 
     def decode_batch(frames: Sequence[bytes | str]) -> Sequence[KlineUpdate] | None:
@@ -144,9 +146,9 @@ def kline_batch_decoder(asset_id: AssetIdentifier) -> BatchDecoder[KlineUpdate]:
         if lines is None:
             return None
         braces = lines.count(b"{")
-        # What is left of plain numbers without their digits is their keys, as for books.
+        # As for books: without digits and signs, candles of plain numbers leave only their keys.
         is_plain = lines.translate(None, _PLAIN_LINES) == _BAR_KEYS * braces and has_short_numbers(lines)
-        # The asset is written into every candle, which must have said nothing of one itself, escaped or not.
+        # The asset is written into every candle below. No candle may name an asset itself, escaped or not.
         if not is_plain and (b"asset_id" in lines or b"\\" in lines):
             return None
         try:
@@ -156,14 +158,14 @@ def kline_batch_decoder(asset_id: AssetIdentifier) -> BatchDecoder[KlineUpdate]:
                 _check_candles(candles)
         except MALFORMED:
             return None
-        # As many braces as candles: none of them stood anywhere else, such as in a string.
+        # With as many braces as candles, no brace stood anywhere else, such as in a string.
         return candles if len(lists) == len(frames) and len(candles) == braces else None
 
     return decode_batch
 
 
 def decode_order_event_batch(frames: Sequence[bytes | str]) -> Sequence[OrderEvent] | None:
-    """As :data:`~tplus_trio.codec.decode_order_event_frame`."""
+    """Decode frames as :data:`~tplus_trio.codec.decode_order_event_frame` does."""
     events: list[Any] = []
     for frame in frames:
         event = read_event(frame) if type(frame) is bytes else None

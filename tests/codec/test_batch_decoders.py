@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.codec.test_frames import ASSET, BAR, FEEDS, REAL_TRADE, USER_TRADE
-from tests.codec.test_orders import ORDER_EVENTS, TestSigning
+from tests.codec.test_converter import ORDER_EVENTS, TestSigning
+from tests.codec.test_frame_decoders import ASSET, BAR, FEEDS, REAL_TRADE, USER_TRADE
 from tplus_trio import codec
 from tplus_trio.errors import DecodeError
 from tplus_trio.models import OrderCreatedEvent, TradeTarget

@@ -1,21 +1,21 @@
-"""REST answers to models; models to what is sent and signed."""
+"""Bodies of REST answers to models, and models to the JSON that is sent and signed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast, get_type_hints
 
 import attrs
 import msgspec
 
-from tplus_trio.codec.books import read_book, read_diff
-from tplus_trio.codec.numbers import check_all
-from tplus_trio.codec.records import record_reader
-from tplus_trio.codec.rows import read_rows
-from tplus_trio.codec.shapes import converter, is_record
-from tplus_trio.codec.text import MALFORMED, as_json, check_nesting, failure, parse
+from tplus_trio.codec.book_decoders import read_book, read_diff
+from tplus_trio.codec.converter import converter, is_record
+from tplus_trio.codec.json_text import MALFORMED, as_json, check_nesting, failure, parse
+from tplus_trio.codec.number_checks import check_all
+from tplus_trio.codec.record_reader import record_reader
+from tplus_trio.codec.row_reader import read_rows
 from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AuthToken,
@@ -39,20 +39,21 @@ _encoders: Final = {style: msgspec.json.Encoder(enc_hook=str, decimal_format=sty
 _raw: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
 
 
-@attrs.frozen
-class _Envelope:
-    """The fields of a page of candles beside its rows."""
-
-    has_next_page: bool = False
-    next_page: int | None = None
-    truncated_before_ns: int | None = None
-
-
-_read_envelope: Final = record_reader(_Envelope)
+#: A page of candles without its rows.
+_Envelope: Final[Any] = attrs.make_class(
+    "_Envelope",
+    {
+        field.name: attrs.field(type=get_type_hints(KlinesPage)[field.name], default=field.default)
+        for field in attrs.fields(KlinesPage)
+        if field.name not in {"items", "bad"}
+    },
+    frozen=True,
+)
+_read_envelope: Final[Callable[[bytes], Any]] = record_reader(_Envelope)
 
 
 def _page(data: bytes, key: str) -> tuple[bytes, dict[str, Any]]:
-    """The list on a page, which may be all that there is of it, and the page's other fields."""
+    """Split a page into its list and its other fields. A bare list is a page without other fields."""
     body = _raw.decode(data)
     if isinstance(body, list):
         return data, {}
@@ -65,7 +66,7 @@ def _list_reader(kind: Any) -> Callable[[bytes], Any]:
 
 
 def _rows(data: bytes, kind: type[T]) -> Rows[T]:
-    """The records of a list; at once if all are good. Raises one of ``MALFORMED`` if it is no list."""
+    """Read the records of a list, all at once if all are good. Raises one of ``MALFORMED`` if it is not a list."""
     try:
         records = _list_reader(cast("Hashable", kind))(data)
         check_all(records)
@@ -78,9 +79,7 @@ def _klines_page(data: bytes) -> KlinesPage:
     listed, page = _page(data, "items")
     candles = _rows(listed, Timebar)
     envelope = _read_envelope(data) if page else _Envelope()
-    return KlinesPage(
-        candles, envelope.has_next_page, envelope.next_page, envelope.truncated_before_ns, bad=candles.bad
-    )
+    return KlinesPage(candles, bad=candles.bad, **attrs.asdict(envelope))
 
 
 def _user_orders(data: bytes) -> UserOrders:
@@ -93,11 +92,11 @@ def _nonce(data: bytes) -> Nonce:
     body = parse(data)
     value: object = cast("Mapping[str, object]", body)["value"] if isinstance(body, Mapping) else body
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise TypeError("expected a text or an integer")
+        raise TypeError("expected a str or an int")
     return Nonce(str(value))
 
 
-#: Where an answer has an older form besides, or is checked in another way.
+#: The readers of models that have an older form too, or whose numbers are checked in another way.
 _BY_TYPE: Final[Mapping[Any, Callable[[bytes], Any]]] = {
     OrderBook: read_book,
     OrderBookDiff: read_diff,
@@ -109,7 +108,7 @@ _BY_TYPE: Final[Mapping[Any, Callable[[bytes], Any]]] = {
 
 @lru_cache(maxsize=256)
 def _reader(kind: Any) -> Callable[[bytes], Any]:
-    """What makes a type out of JSON; found once."""
+    """Return the reader that makes a type out of JSON. Making a reader is slow, so it is cached."""
     if kind in _BY_TYPE:
         return _BY_TYPE[kind]
     if is_record(kind):
@@ -118,16 +117,17 @@ def _reader(kind: Any) -> Callable[[bytes], Any]:
 
 
 def decode(body: bytes | str, kind: type[T]) -> T:
-    """Make a model, or a container of models (``list[Trade]``), out of a REST answer.
+    """Decode a REST answer to a model or a container of models.
 
     A page may come in its envelope or as a bare list, a nonce as an object or bare.
 
     Args:
-        body: The answer's body.
-        kind: What it should be: any model, ``list[…]`` or ``tuple[…, ...]`` of one, ``dict[str, Any]``.
+        body: The body of the answer.
+        kind: The type to return: any model, ``list[…]`` or ``tuple[…, ...]`` of one, or ``dict[str, Any]``.
 
     Raises:
-        DecodeError: If it is not that. The message shows the beginning of the body, but no secret.
+        DecodeError: The body is not of that type, or a row of a page is bad. The message shows the beginning of the
+            body without secrets.
     """
     model = _decode(body, kind)
     bad: Sequence[BadRow] = getattr(model, "bad", ())
@@ -137,27 +137,27 @@ def decode(body: bytes | str, kind: type[T]) -> T:
 
 
 def decode_page(body: bytes | str, kind: type[P]) -> P:
-    """Make a page out of a REST answer as far as its rows are good; its ``bad`` has the others.
+    """Decode a REST answer to a page of its good rows. The page's ``bad`` has the other rows.
 
     Args:
-        body: The answer's body.
+        body: The body of the answer.
         kind: `KlinesPage` or `UserOrders`.
 
     Raises:
-        DecodeError: If it is no page.
+        DecodeError: The body is not such a page.
     """
     return _decode(body, kind)
 
 
 def decode_rows(body: bytes | str, kind: type[T]) -> Rows[T]:
-    """Make the records of a JSON list out of a REST answer as far as they are good; ``bad`` has the others.
+    """Decode a REST answer that is a JSON list to its good rows. The result's ``bad`` has the other rows.
 
     Args:
-        body: The answer's body.
-        kind: What each should be: any model.
+        body: The body of the answer.
+        kind: The type of each row: any model.
 
     Raises:
-        DecodeError: If it is no list.
+        DecodeError: The body is not a JSON list.
     """
     try:
         return _rows(as_json(body), kind)
@@ -177,25 +177,25 @@ def _decode(body: bytes | str, kind: type[T]) -> T:
 
 
 def encode(obj: Any, *, decimals: Literal["string", "number"] = "string") -> bytes:
-    """Write a model, or plain objects with models in them, as compact JSON with the wire's key order.
+    """Encode a model, or plain objects that contain models, as compact JSON in the key order of the protocol.
 
     Args:
-        obj: What to write.
-        decimals: Whether a Decimal becomes a JSON string or a JSON number; either way with all of its digits.
+        obj: The object to encode.
+        decimals: Whether a Decimal becomes a JSON ``"string"`` or a JSON ``"number"``. Both keep all of its digits.
     """
     return _encoders[decimals].encode(converter.unstructure(obj))
 
 
 def unstructure(obj: Any) -> Any:
-    """A model, or plain objects with models in them, as what `json.dumps` takes.
+    """Convert a model, or plain objects that contain models, to plain objects that `json.dumps` accepts.
 
-    Decimals become text with all of their digits and without an exponent: ``0.00000073``, not ``7.3E-7``.
+    A Decimal becomes a text with all of its digits and without an exponent: ``0.00000073``, not ``7.3E-7``.
     """
     return _plain(converter.unstructure(obj))
 
 
 def _plain(value: object) -> Any:
-    """Plain objects without Decimals, tuples and texts of other classes."""
+    """Convert Decimals, tuples and subclasses of ``str`` within plain objects to plain JSON types."""
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, dict):
@@ -208,5 +208,5 @@ def _plain(value: object) -> Any:
 
 
 def signable(obj: Any) -> str:
-    """The text of which a signature is made: the model's JSON, to the byte what is sent."""
+    """Return the text that a user signs for a model: its JSON, byte for byte as it is sent."""
     return encode(obj).decode()
