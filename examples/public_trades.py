@@ -18,7 +18,7 @@ async def main(url: str = URL) -> None:
     """Print trades until cancelled."""
     async with MarketDataClient(url) as client:
         async for trade in client.stream_finalized_trades():
-            if isinstance(trade, Gap):  # more trades were missed than REST still lists
+            if isinstance(trade, Gap):  # more trades were missed than could be requested
                 print("gap", trade.reason)
             else:
                 print(trade.asset_id, trade.trade_id, trade.quantity, "at", trade.price)

@@ -1,4 +1,4 @@
-"""Tests the bot with faults. Run ``pytest examples``. ``tplus-trio[testing]`` brings the fixtures; time is simulated."""
+"""Tests the bot under faults. Run ``pytest examples``. ``tplus-trio[testing]`` has the fixtures; time is simulated."""
 
 import trio
 from bid_bot import BidBot
