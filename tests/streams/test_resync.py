@@ -48,7 +48,9 @@ class Watch:
 
     async def watch_changes(self, book: LiveBook) -> None:
         async for change in book.changes():
-            assert isinstance(change, BookLost) or change in self._known, "a state that the exchange never had"
+            if isinstance(change, BookLost):
+                continue
+            assert change in self._known, "a state that the exchange never had"
             self.shown.append(change)
 
     async def come_through(self, book: LiveBook) -> None:
