@@ -7,7 +7,7 @@ import re
 from typing import Any, Final
 
 from tplus_trio.log_events import LogEvent, log_event
-from tplus_trio.models import Gap
+from tplus_trio.models.gap import Gap
 
 __all__ = ["Observer"]
 

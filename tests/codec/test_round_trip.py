@@ -104,7 +104,7 @@ def _fields(cls: type) -> dict[str, st.SearchStrategy[Any]]:
 
 _MODELS = [
     cls
-    for name in models.__all__
+    for name in models.__all__  # type: ignore[attr-defined]  # it is made at run time
     if isinstance(cls := getattr(models, name), type)
     and attrs.has(cls)
     and cls not in {MarketQuantity, models.LinkedDiff}

@@ -16,6 +16,8 @@ values with :class:`~tplus_trio.errors.DecodeError`.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tplus_trio.models import (
     asset,
     auth,
@@ -55,22 +57,24 @@ from tplus_trio.models.ticker import *
 from tplus_trio.models.trade import *
 from tplus_trio.models.user_event import *
 
-__all__: list[str] = []
-__all__ += asset.__all__
-__all__ += auth.__all__
-__all__ += book.__all__
-__all__ += enums.__all__
-__all__ += gap.__all__
-__all__ += intent.__all__
-__all__ += kline.__all__
-__all__ += loss.__all__
-__all__ += market.__all__
-__all__ += order.__all__
-__all__ += order_change.__all__
-__all__ += order_event.__all__
-__all__ += order_response.__all__
-__all__ += position.__all__
-__all__ += rows.__all__
-__all__ += ticker.__all__
-__all__ += trade.__all__
-__all__ += user_event.__all__
+if not TYPE_CHECKING:  # type checkers take the names from the star imports
+    __all__ = [  # noqa: PLE0604 - each part is a list of strings
+        *asset.__all__,
+        *auth.__all__,
+        *book.__all__,
+        *enums.__all__,
+        *gap.__all__,
+        *intent.__all__,
+        *kline.__all__,
+        *loss.__all__,
+        *market.__all__,
+        *order.__all__,
+        *order_change.__all__,
+        *order_event.__all__,
+        *order_response.__all__,
+        *position.__all__,
+        *rows.__all__,
+        *ticker.__all__,
+        *trade.__all__,
+        *user_event.__all__,
+    ]

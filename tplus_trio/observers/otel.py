@@ -8,7 +8,7 @@ from typing import Any, Final
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 
 from tplus_trio.clients.statistics import ClientStatistics
-from tplus_trio.models import Gap
+from tplus_trio.models.gap import Gap
 from tplus_trio.observer import Observer, route
 from tplus_trio.observers.reading import HasStatistics, StatisticsReader
 from tplus_trio.observers.totals import Sample, Totals, feed_samples
@@ -40,6 +40,7 @@ class OpenTelemetryObserver(Observer):
         provider: Where the meter comes from; None for the global one.
     """
 
+    # Twelve attributes: an instrument each.
     def __init__(self, provider: MeterProvider | None = None) -> None:
         meter = (provider or get_meter_provider()).get_meter("tplus_trio")
         self._opened = meter.create_histogram(

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tplus_trio.models import Gap
+from tplus_trio.models.gap import Gap
 from tplus_trio.observer import Observer, route
 from tplus_trio.observers.reading import HasStatistics, StatisticsReader
 from tplus_trio.observers.totals import Totals, feed_samples
@@ -34,6 +34,7 @@ class PrometheusObserver(Observer):
         ValueError: the registry has metrics of these names.
     """
 
+    # Eleven attributes: a metric each.
     def __init__(self, registry: CollectorRegistry = REGISTRY, *, prefix: str = "tplus") -> None:
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"{prefix}_{name}", text, labels, registry=registry)

@@ -61,6 +61,7 @@ class Subscription(SessionProtocol, Generic[T]):
         draw: Draws from [0, 1) for delays.
     """
 
+    # Eleven attributes: six are given, and five are what a subscription has to remember.
     def __init__(
         self,
         feed: Feed[T],
