@@ -1,4 +1,4 @@
-"""Settings of the documentation: ``sphinx-build -W docs build/docs``."""
+"""Settings for Sphinx. Build the documentation with ``sphinx-build -W docs build/docs``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from importlib.metadata import version as version_of
 project = "tplus_trio"
 release = version = version_of("tplus-trio")
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib_trio", "myst_parser"]
-# index.md links all pages, without a toctree. Links to files outside docs/ work in the repository, not in these pages.
+# toc.not_included: index.md links all pages, without a toctree. myst.xref_missing: links to files outside docs/ work in
+# the repository, but not in the pages that Sphinx makes.
 suppress_warnings = ["myst.xref_missing", "toc.not_included"]
 root_doc = "index"
 default_role = "py:obj"
