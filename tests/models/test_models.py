@@ -61,7 +61,7 @@ CANONICAL = f"{WETH}{'0' * 24}@{CHAIN}"
 
 class TestAssetIdentifier:
     @pytest.mark.parametrize("given", [200, "200", "0200", {"Index": 200}, {"Index": "200"}, AssetIdentifier(200)])
-    def test_an_index_in_any_form(self, given: Any) -> None:
+    def test_an_index_in_any_form_is_the_same_asset(self, given: Any) -> None:
         asset = AssetIdentifier(given)
         assert asset == "200"
         assert asset.indexed
@@ -78,7 +78,7 @@ class TestAssetIdentifier:
             {"Address": {"address": list(bytes.fromhex(WETH)), "chain": list(bytes.fromhex(CHAIN))}},
         ],
     )
-    def test_an_address_in_any_form(self, given: Any) -> None:
+    def test_an_address_in_any_form_is_the_same_asset(self, given: Any) -> None:
         asset = AssetIdentifier(given)
         assert asset == CANONICAL
         assert not asset.indexed
@@ -140,7 +140,7 @@ class TestAssetIdentifier:
             with pytest.raises(ValueError, match="registry index"):
                 getattr(AssetIdentifier(200), name)
 
-    def test_it_is_a_string(self) -> None:
+    def test_an_asset_is_a_string(self) -> None:
         asset = AssetIdentifier("0200")
         by_text: dict[str, int] = {asset: 1}
         assert by_text["200"] == 1
@@ -150,7 +150,7 @@ class TestAssetIdentifier:
     def test_the_argument_is_called_root(self) -> None:
         assert AssetIdentifier(root="200") == "200"
 
-    def test_copies_are_what_they_were(self) -> None:
+    def test_copies_of_an_asset_are_equal(self) -> None:
         asset = AssetIdentifier(CANONICAL)
         for twin in (copy.deepcopy(asset), pickle.loads(pickle.dumps(asset))):
             assert twin == asset
@@ -183,7 +183,7 @@ class TestNumbers:
     @pytest.mark.parametrize(
         "number", ["NaN", "sNaN", "Infinity", "-Infinity", "-1", "-1E-20", "1E+100", "1E-100", "1" * 101]
     )
-    def test_no_quantity(self, number: str) -> None:
+    def test_an_illegal_quantity_is_refused(self, number: str) -> None:
         with pytest.raises(ValueError, match="quantity must"):
             trade(quantity=Decimal(number))
 
@@ -192,7 +192,7 @@ class TestNumbers:
             trade(quantity=Decimal("1E+999999999"))
 
     @pytest.mark.parametrize("number", ["0", "-0", "1E+99", "1E-99", "0.1000000000000000055511151231257827", "9" * 100])
-    def test_a_quantity(self, number: str) -> None:
+    def test_a_legal_quantity_keeps_its_digits(self, number: str) -> None:
         assert str(trade(quantity=Decimal(number)).quantity) == number
 
     @pytest.mark.parametrize("number", [1.5, True, None, b"1", [1]])
@@ -205,7 +205,7 @@ class TestNumbers:
         assert (str(made.price), made.quantity) == ("1.50", Decimal(2))
         assert type(made.quantity) is Decimal
 
-    def test_text_that_is_no_number(self) -> None:
+    def test_a_text_that_is_not_a_number_is_refused(self) -> None:
         with pytest.raises(ValueError, match="not a number: 'x"):
             trade(price="x" * 1000)
 
@@ -242,16 +242,16 @@ class TestBooks:
         assert type(book.bids[0].price) is Decimal
         assert OrderBook() == OrderBook((), (), 0)
 
-    def test_floats_do_not(self) -> None:
+    def test_floats_in_levels_are_refused(self) -> None:
         with pytest.raises(TypeError, match="float"):
             OrderBookDiff(bids=[(cast("Any", 10.5), 1)], asks=[], sequence_number=1)
 
-    def test_a_level_is_a_pair(self) -> None:
+    def test_a_level_of_three_values_is_refused(self) -> None:
         with pytest.raises(ValueError, match="unpack"):
             OrderBook(asks=[(1, 2, 3)])
 
     @pytest.mark.parametrize("number", ["NaN", "-Infinity", "-0.1", "1e100", "9" * 101])
-    def test_no_numbers_of_a_book(self, number: str) -> None:
+    def test_illegal_numbers_of_a_book_are_refused(self, number: str) -> None:
         with pytest.raises(ValueError, match="price must"):
             OrderBook(asks=[(number, 1)])
         with pytest.raises(ValueError, match="quantity must"):
@@ -275,7 +275,7 @@ class TestKlines:
         1_700_000_060_000_000_000,
     )
 
-    def test_times(self) -> None:
+    def test_candle_times_are_utc_datetimes(self) -> None:
         assert self.BAR.open_datetime == dt.datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=dt.UTC)
         assert self.BAR.close_datetime == dt.datetime(2023, 11, 14, 22, 14, 20, tzinfo=dt.UTC)
 
@@ -289,7 +289,7 @@ class TestKlines:
     def test_a_page_holds_a_tuple(self) -> None:
         assert KlinesPage([self.BAR]).items == (self.BAR,)
 
-    def test_intervals_are_their_text(self) -> None:
+    def test_intervals_are_text_as_the_service_spells_it(self) -> None:
         assert f"?interval={Interval.HOUR_4}" == "?interval=240"
         assert [str(interval) for interval in Interval] == (
             [
@@ -326,26 +326,26 @@ class TestOrders:
     @pytest.mark.parametrize(
         ("text", "side"), [("Buy", Side.BUY), ("bid", Side.BUY), ("SELL", Side.SELL), ("Ask", Side.SELL)]
     )
-    def test_sides(self, text: str, side: Side) -> None:
+    def test_sides_have_several_spellings(self, text: str, side: Side) -> None:
         assert Side(text) is side
         assert (Side.BID, Side.ASK) == (Side.BUY, Side.SELL)
 
     @pytest.mark.parametrize("text", ["", "long", "Buy ", 1, None])
-    def test_no_side(self, text: Any) -> None:
+    def test_an_unknown_side_is_refused(self, text: Any) -> None:
         with pytest.raises(ValueError, match="not a valid Side"):
             Side(text)
 
     @pytest.mark.parametrize("order_id", ["a", "a" * 24, "é" * 12])
-    def test_order_ids(self, order_id: str) -> None:
+    def test_legal_order_ids_are_returned(self, order_id: str) -> None:
         assert validate_order_id(order_id) == order_id
 
     @pytest.mark.parametrize("order_id", ["", "a" * 25, "é" * 12 + "a"])
-    def test_no_order_ids(self, order_id: str) -> None:
+    def test_illegal_order_ids_are_refused(self, order_id: str) -> None:
         with pytest.raises(ValueError, match="1 to 24 UTF-8 bytes long, got"):
             validate_order_id(order_id)
 
     @pytest.mark.parametrize("order_id", [None, 5, b"a"])
-    def test_order_ids_of_another_type(self, order_id: Any) -> None:
+    def test_order_ids_of_another_type_are_refused(self, order_id: Any) -> None:
         with pytest.raises(TypeError, match="order_id must be a str"):
             validate_order_id(order_id)
 
@@ -383,7 +383,7 @@ class TestOrders:
             with pytest.raises(ValueError, match="exactly one"):
                 MarketQuantity(*sizes)
 
-    def test_targets(self) -> None:
+    def test_targets_name_account_and_balance(self) -> None:
         assert TradeTarget() == TradeTarget.main_account_spot_trade() == TradeTarget(account=0, is_spot=True)
         assert TradeTarget.margin_account_spot_trade() == TradeTarget(account=1, is_spot=True)
         assert TradeTarget.margin_account_margin_trade() == TradeTarget(account=1, is_spot=False)
@@ -412,7 +412,7 @@ class TestOrders:
         assert IOC() == IOC(fill_or_kill=False)
 
     @pytest.mark.parametrize("signer", [KEY, "0x" + KEY.upper(), bytes.fromhex(KEY), list(bytes.fromhex(KEY))])
-    def test_keys_in_any_form(self, signer: Any) -> None:
+    def test_public_keys_in_any_form_become_hex(self, signer: Any) -> None:
         assert self.order(signer=signer).signer == KEY
         assert CancelOrder("a", AssetIdentifier(1), signer).signer == KEY
 
@@ -436,11 +436,11 @@ class TestOrders:
             ("creation_timestamp_ns", -1),
         ],
     )
-    def test_no_order(self, field: str, value: Any) -> None:
+    def test_an_illegal_order_is_refused(self, field: str, value: Any) -> None:
         with pytest.raises((ValueError, TypeError)):
             self.order(**{field: value})
 
-    def test_parts_must_be_of_their_kind(self) -> None:
+    def test_parts_of_the_wrong_type_are_refused(self) -> None:
         none = cast("Any", None)
         for make in (
             lambda: LimitOrderDetails(1, 1, none),
@@ -451,7 +451,7 @@ class TestOrders:
                 make()
 
     @pytest.mark.parametrize("signature", [[256], [-1], "ab", 64, None, ["a"]])
-    def test_no_signature(self, signature: Any) -> None:
+    def test_an_illegal_signature_is_refused(self, signature: Any) -> None:
         with pytest.raises((ValueError, TypeError)):
             CreateOrderRequest(self.order(), signature, 1)
 
@@ -488,10 +488,10 @@ def test_no_repr_shows_a_secret() -> None:
 
 
 def test_every_public_name_is_exported() -> None:
-    rooms = [
-        importlib.import_module(f"{models.__name__}.{room.name}") for room in pkgutil.iter_modules(models.__path__)
+    modules = [
+        importlib.import_module(f"{models.__name__}.{module.name}") for module in pkgutil.iter_modules(models.__path__)
     ]
-    names = {name for room in rooms if room.__name__ != numbers.__name__ for name in room.__all__}
+    names = {name for module in modules if module.__name__ != numbers.__name__ for name in module.__all__}
     assert set(models.__all__) == names
     assert all(hasattr(models, name) for name in names)
 

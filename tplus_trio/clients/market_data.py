@@ -19,6 +19,7 @@ from tplus_trio.clients.base import (
     page_params,
 )
 from tplus_trio.errors import DecodeError
+from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.models import (
     AssetIdentifier,
     Gap,
@@ -313,5 +314,17 @@ def _readable(rows: Rows[T], path: str) -> Rows[T]:
         first = rows.bad[0]
         if not rows:
             raise DecodeError(f"row {first.position} of {path} is {first.reason}")
-        _log.warning("%s: %d rows could not be read: row %d is %s", path, len(rows.bad), first.position, first.reason)
+        log_event(
+            _log,
+            logging.WARNING,
+            LogEvent.ROWS_MALFORMED,
+            "%s: %d rows could not be read: row %d is %s",
+            path,
+            len(rows.bad),
+            first.position,
+            first.reason,
+            path=path,
+            rows=len(rows.bad),
+            error=first.reason,
+        )
     return rows

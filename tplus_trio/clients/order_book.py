@@ -12,6 +12,7 @@ from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count, check_instance
 from tplus_trio.clients.base import CALL, Client, ClientOptions, StreamOptions, asset, page_params
 from tplus_trio.errors import DecodeError, NotFoundError, OrderRejected, ServerError
+from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.models import (
     GTC,
     GTD,
@@ -217,7 +218,18 @@ class OrderBookClient(Client):
             first = orders.bad[0]
             if not orders.orders:
                 raise DecodeError(f"row {first.position} of the orders is {first.reason}")
-            _log.warning("%d orders could not be read: row %d is %s", len(orders.bad), first.position, first.reason)
+            log_event(
+                _log,
+                logging.WARNING,
+                LogEvent.ROWS_MALFORMED,
+                "%d orders could not be read: row %d is %s",
+                len(orders.bad),
+                first.position,
+                first.reason,
+                path="/orders/user",
+                rows=len(orders.bad),
+                error=first.reason,
+            )
         return orders
 
     async def _orders_page(self, owner: User, page: int | None, limit: int | None, dispatch: Dispatch) -> UserOrders:
