@@ -42,7 +42,10 @@ class Observer:
         """A stream has missed something over a connection that goes on, and recovers it."""
 
     def gap(self, path: str, gap: Gap) -> None:
-        """A stream delivered a `Gap`: items are missing that could not be recovered."""
+        """A stream delivers a `Gap`: items are missing that could not be recovered.
+
+        A `Gap` that stands for items dropped for a slow consumer is reported by `overflow` instead.
+        """
 
     def overflow(self, path: str, rule: str, items: int) -> None:
         """A consumer was slow, and its overflow rule acted: it dropped or merged so many items."""
@@ -54,10 +57,17 @@ class Observer:
         """A REST request ended. ``status`` is None if there was no answer, or if it was cancelled."""
 
     def order_sent(self, operation: str, order_id: str) -> None:
-        """The first byte of an order request may have left. ``operation`` is ``create``, ``cancel`` and the like."""
+        """An order request is being sent. ``operation`` is ``create``, ``cancel`` and the like.
+
+        It is called once for an operation, also if the request is sent again with a new token.
+        """
 
     def order_fate(self, operation: str, order_id: str, fate: str) -> None:
-        """What became of an order request is known (``done``, ``rejected``), or not (``unknown``)."""
+        """An order request ended, and its fate is known or not. It is called once after each `order_sent`.
+
+        ``fate`` is ``done``, ``rejected``, ``unsent`` (no byte of the request has left), or ``unknown``: the order may
+        exist, or may still rest.
+        """
 
 
 class ObserverGuard(Observer):

@@ -152,6 +152,39 @@ async def test_orders_are_told_when_they_leave_and_when_their_fate_is_known(auto
         assert observer.of("order_fate")[3:] == [("create", "third", "unknown")]
 
 
+async def test_an_order_that_did_not_leave_is_not_in_doubt(autojump_clock: MockClock) -> None:
+    observer = RecordingObserver()
+    async with open_world(observer=observer) as world:
+        await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="first")
+        world.network.reset_connections()
+        world.network.refuse(10)
+        with pytest.raises(ConnectionFailed):
+            await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="refused")
+        assert observer.of("order_sent")[1:] == [("create", "refused")]
+        assert observer.of("order_fate")[1:] == [("create", "refused", "unsent")]
+
+
+async def test_an_order_that_is_sent_again_with_a_new_token_is_told_once(autojump_clock: MockClock) -> None:
+    observer = RecordingObserver()
+    async with open_world(observer=observer) as world:
+        await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="first")
+        world.exchange.faults.expire_tokens()
+        await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="again")
+        statuses = [status for _, path, status, _ in observer.of("request") if path == "/orders/create"]
+        assert statuses == [200, 401, 200]
+        assert observer.of("order_sent")[1:] == [("create", "again")]
+        assert observer.of("order_fate")[1:] == [("create", "again", "done")]
+
+
+async def test_a_cancelled_order_request_has_an_unknown_fate(autojump_clock: MockClock) -> None:
+    observer = RecordingObserver()
+    async with open_world(observer=observer) as world:
+        world.exchange.faults.delay_requests("/orders/create", 3600)
+        with trio.move_on_after(1):
+            await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="late")
+        assert observer.of("order_fate") == [("create", "late", "unknown")]
+
+
 async def test_no_method_is_called_for_a_message(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with (
