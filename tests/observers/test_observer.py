@@ -5,16 +5,26 @@ from __future__ import annotations
 import logging
 from decimal import Decimal
 
+import attrs
 import pytest
 import trio
 import trio.lowlevel
 from trio.testing import MockClock
 
 from tests.helpers.recording_observer import RecordingObserver
-from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, open_world
-from tplus_trio import AuthError, ConnectionFailed, Gap, LogEvent, NotFoundError, OrderFateUnknown, SlowConsumer
+from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, URL, open_world
+from tplus_trio import (
+    AuthError,
+    ConnectionFailed,
+    Gap,
+    LogEvent,
+    MarketDataClient,
+    NotFoundError,
+    OrderFateUnknown,
+    SlowConsumer,
+)
 from tplus_trio.observer import Observer, ObserverGuard, route
-from tplus_trio.testing import Response
+from tplus_trio.testing import Exchange, MemoryNetwork, Request, Response
 
 
 async def test_a_connection_is_told_from_its_opening_to_its_loss(autojump_clock: MockClock) -> None:
@@ -256,13 +266,65 @@ def test_a_label_names_a_kind_of_path(path: str, label: str) -> None:
     assert route(path) == label
 
 
-async def test_the_lag_of_a_feed_is_the_time_from_the_exchange_to_the_client(autojump_clock: MockClock) -> None:
-    async with open_world(latency=0.3) as world, world.md.stream_finalized_trades() as trades:
+@pytest.mark.parametrize("ahead", [0.0, 90.0, -90.0])
+async def test_the_lag_of_a_feed_is_the_time_from_the_exchange_to_the_client(
+    ahead: float, autojump_clock: MockClock
+) -> None:
+    exchange_now_ns = Exchange().now_ns  # the same clock for every exchange of a run
+
+    def now_ns() -> int:
+        return exchange_now_ns() - int(ahead * 1e9)
+
+    async with open_world(latency=0.3, now_ns=now_ns) as world, world.md.stream_finalized_trades() as trades:
         await trades.wait_live()
+        await world.md.get_tickers()  # an answer over REST tells the service's time
         assert trades.statistics().lag is None
         world.exchange.publish_trade(ASSET, Decimal(100), 1)
         await trades.receive()
         await trio.sleep(7)  # what was received earlier does not lag more
+        lag, clock = trades.statistics().lag, world.md.statistics().clock
+        assert lag is not None
+        assert lag.bound is not None
+        assert clock is not None
+        assert lag.bound < 1.5
+        assert abs(lag.seconds - 0.3) <= lag.bound
+        assert abs(clock.offset_ns / 1e9 - ahead) <= clock.bound_ns / 1e9
+
+
+async def test_without_a_date_the_clocks_are_taken_for_equal(autojump_clock: MockClock) -> None:
+    class Undated(Exchange):
+        def handle(self, request: Request) -> Response:
+            answer = super().handle(request)
+            return attrs.evolve(answer, headers=(*answer.headers, ("date", "yesterday")))
+
+    exchange = Undated()
+    exchange.add_market(ASSET)
+    async with (
+        MemoryNetwork(exchange, latency=0.3) as network,
+        MarketDataClient(URL, connector=network, now_ns=exchange.now_ns) as md,
+        md.stream_finalized_trades() as trades,
+    ):
+        await trades.wait_live()
+        await md.get_tickers()
+        exchange.publish_trade(ASSET, Decimal(100), 1)
+        await trades.receive()
         lag = trades.statistics().lag
         assert lag is not None
-        assert lag.seconds == pytest.approx(0.3, abs=0.6)
+        assert (lag.seconds, lag.bound) == (pytest.approx(0.3), None)
+        assert md.statistics().clock is None
+
+
+async def test_depth_and_candles_have_no_lag(autojump_clock: MockClock) -> None:
+    async with (
+        open_world() as world,
+        world.md.open_book(ASSET) as book,
+        world.md.stream_klines(ASSET) as candles,
+    ):
+        await book.wait_synced()
+        await candles.wait_live()
+        world.change()
+        world.exchange.publish_trade(ASSET, Decimal(100), 1)
+        await candles.receive()
+        assert book.statistics().connection.messages == 1
+        assert book.statistics().lag is None
+        assert candles.statistics().lag is None
