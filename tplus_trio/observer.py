@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 from typing import Any, Final
@@ -74,19 +75,31 @@ class ObserverGuard(Observer):
     """Calls the methods that an observer has, and lets none of its exceptions out.
 
     Args:
-        observer: Any object; None observes nothing.
+        observer: An object that has at least one method of `Observer`; None observes nothing.
+
+    Raises:
+        TypeError: the observer is a class, has none of the methods, or has one that is ``async``.
     """
 
     def __init__(self, observer: object | None) -> None:
         self._observer = observer
         self._has_failed: set[str] = set()
-        if observer is not None:
-            for name in OBSERVER_METHODS:
-                # A method that the observer inherits from the base does nothing, and need not be called.
-                if getattr(type(observer), name, None) is not getattr(Observer, name):
-                    method = getattr(observer, name, None)
-                    if callable(method):
-                        setattr(self, name, self._guarded(name, method))
+        if observer is None:
+            return
+        if isinstance(observer, type):
+            msg = f"observer is the class {observer.__name__}: pass an instance of it"
+            raise TypeError(msg)
+        methods = {name: method for name in OBSERVER_METHODS if callable(method := getattr(observer, name, None))}
+        if not methods:
+            msg = f"observer has at least one method of Observer ({', '.join(OBSERVER_METHODS)}); {observer!r} has none"
+            raise TypeError(msg)
+        for name, method in methods.items():
+            if inspect.iscoroutinefunction(method):
+                msg = f"observer.{name} is async: it is called without waiting, so make it a plain method"
+                raise TypeError(msg)
+            # A method that the observer inherits from the base does nothing, and need not be called.
+            if getattr(method, "__func__", None) is not getattr(Observer, name):
+                setattr(self, name, self._guarded(name, method))
 
     def _guarded(self, name: str, method: Any) -> Any:
         def call(*args: object) -> None:

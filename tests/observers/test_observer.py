@@ -246,7 +246,30 @@ def test_only_methods_that_an_observer_has_are_called() -> None:
     assert some.calls == 1
     assert set(vars(guard)) & {"resync", "restart"} == {"resync"}
     ObserverGuard(None).resync("/a", "b")
-    ObserverGuard(object()).resync("/a", "b")
+    told: list[tuple[str, str]] = []
+    plain = Observer()
+    plain.resync = lambda path, reason: told.append((path, reason))  # type: ignore[method-assign]  # as a user might
+    ObserverGuard(plain).resync("/a", "b")
+    assert told == [("/a", "b")]
+
+
+class WithAsyncMethod:
+    async def gap(self, path: str, gap: Gap) -> None:
+        """Would never run."""
+
+
+@pytest.mark.parametrize(
+    ("observer", "why"),
+    [
+        (Observer, "is the class Observer: pass an instance"),
+        (print, "at least one method of Observer"),
+        ("prometheus", "at least one method of Observer"),
+        (WithAsyncMethod(), "observer.gap is async"),
+    ],
+)
+def test_an_observer_that_could_not_be_called_is_refused(observer: object, why: str) -> None:
+    with pytest.raises(TypeError, match=why):
+        MarketDataClient(URL, observer=observer)
 
 
 @pytest.mark.parametrize(
