@@ -31,6 +31,7 @@ async def failure_of(server: Flood, *, capacity: int = 65536, **options: float) 
     return caught.value
 
 
+# Limits of one message: `max_message_size` bytes, and 65,536 fragments.
 def in_fragments(payload: bytes, *, opcode: int = TEXT) -> Iterator[bytes]:
     yield bytes(frame(opcode, payload, final=False))
     piece = bytes(frame(CONTINUATION, payload, final=False))
