@@ -18,6 +18,7 @@ from tplus_trio.book.live import LiveBook, open_live_book
 from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.errors import MissingUserError
 from tplus_trio.models import AssetIdentifier
+from tplus_trio.observer import ObserverGuard
 from tplus_trio.scopes import Scoped, open_service_tasks
 from tplus_trio.service import Service
 from tplus_trio.streams.feed import Feed
@@ -84,6 +85,7 @@ class ClientOptions(StreamOptions, total=False):
     auth_path_prefix: str
     now_ns: Callable[[], int]
     jitter: Callable[[], float]
+    observer: object
 
 
 class Client(Scoped):
@@ -112,6 +114,7 @@ class Client(Scoped):
             outage, at most, for a REST read that shows what lies before it. Then it delivers a `Gap` and the item.
         now_ns: Returns the time in nanoseconds since the Unix epoch.
         jitter: Draws from [0, 1) for the delays before restarts.
+        observer: Is told what happens, for metrics: an `Observer`, or an object with some of its methods.
 
     Raises:
         TypeError, ValueError: an argument is not legal. Constructing a client connects nothing.
@@ -159,6 +162,7 @@ class Client(Scoped):
             auth_prefix=_prefix(options.get("auth_path_prefix", "")),
             now_ns=_callable("now_ns", options.get("now_ns", time.time_ns)),
             draw=self._jitter,
+            observer=ObserverGuard(options.get("observer")),
         )
         self._client_scope = ClientScope()
 
@@ -172,7 +176,11 @@ class Client(Scoped):
         Raises:
             RuntimeError: the call does not come from inside ``trio.run``.
         """
-        return ClientStatistics(streams=self._client_scope.statistics(), requests=self._service.request_statistics())
+        return ClientStatistics(
+            streams=self._client_scope.statistics(),
+            requests=self._service.request_statistics(),
+            clock=self._service.clock_offset(),
+        )
 
     # Lifetime.
 

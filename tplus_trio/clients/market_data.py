@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import Any, TypeVar, Unpack
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count
 from tplus_trio.book.live import LiveBook
+from tplus_trio.clients.bad_rows import report_bad_rows
 from tplus_trio.clients.base import (
     CALL,
     BookOptions,
@@ -18,7 +18,6 @@ from tplus_trio.clients.base import (
     asset,
     page_params,
 )
-from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AssetIdentifier,
     Gap,
@@ -49,7 +48,6 @@ __all__ = ["MarketDataClient"]
 
 T = TypeVar("T")
 
-_log = logging.getLogger("tplus_trio.clients")
 
 #: How many pages a stream asks REST for, at most, to close a hole.
 _BACKFILL_PAGES = 10
@@ -304,14 +302,6 @@ def _candle_key(item: KlineUpdate | Gap) -> object:
 
 
 def _readable(rows: Rows[T], path: str) -> Rows[T]:
-    """A list of which something could be read, or in which there was nothing.
-
-    Raises:
-        DecodeError: all of its rows are bad.
-    """
-    if rows.bad:
-        first = rows.bad[0]
-        if not rows:
-            raise DecodeError(f"row {first.position} of {path} is {first.reason}")
-        _log.warning("%s: %d rows could not be read: row %d is %s", path, len(rows.bad), first.position, first.reason)
+    """Return the rows of a page after reporting the bad ones."""
+    report_bad_rows(path, rows, rows.bad)
     return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, Unpack
 
@@ -10,8 +9,9 @@ import trio
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count, check_instance
+from tplus_trio.clients.bad_rows import report_bad_rows
 from tplus_trio.clients.base import CALL, Client, ClientOptions, StreamOptions, asset, page_params
-from tplus_trio.errors import DecodeError, NotFoundError, OrderRejected, ServerError
+from tplus_trio.errors import NotFoundError, OrderRejected, ServerError
 from tplus_trio.models import (
     GTC,
     GTD,
@@ -52,7 +52,6 @@ __all__ = ["OrderBookClient"]
 F = TypeVar("F")
 D = TypeVar("D")
 
-_log = logging.getLogger("tplus_trio.clients")
 
 #: How many orders a snapshot asks for at once, and how many pages at most.
 _ORDERS_PAGE: Final = 1000
@@ -213,11 +212,7 @@ class OrderBookClient(Client):
             MissingUserError: there is no user.
         """
         orders = await self._orders_page(self._user(user), page, limit, CALL)
-        if orders.bad:
-            first = orders.bad[0]
-            if not orders.orders:
-                raise DecodeError(f"row {first.position} of the orders is {first.reason}")
-            _log.warning("%d orders could not be read: row %d is %s", len(orders.bad), first.position, first.reason)
+        report_bad_rows("/orders/user", orders.orders, orders.bad)
         return orders
 
     async def _orders_page(self, owner: User, page: int | None, limit: int | None, dispatch: Dispatch) -> UserOrders:

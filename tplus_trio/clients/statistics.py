@@ -6,6 +6,7 @@ import attrs
 
 from tplus_trio.streams.stats import StreamStatistics
 from tplus_trio.transport.request_statistics import RequestStatistics
+from tplus_trio.transport.service_clock import ClockOffset
 
 __all__ = ["ClientStatistics"]
 
@@ -17,3 +18,5 @@ class ClientStatistics:
     #: One entry for each stream and live book that has been started and has not ended, in the order of their paths.
     streams: tuple[StreamStatistics, ...]
     requests: RequestStatistics
+    #: How far the service's clock is ahead of the client's; None before the first answer with a ``Date``.
+    clock: ClockOffset | None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tplus_trio.errors import KeyfileError
+from tplus_trio.log_events import LogEvent, log_event
 
 __all__ = ["is_file", "make_private", "put_new", "put_over", "read_small", "staged", "warn_if_open"]
 
@@ -45,7 +46,16 @@ def warn_if_open(path: Path) -> None:
     with contextlib.suppress(OSError):
         mode = stat.S_IMODE(path.lstat().st_mode)
         if os.name == "posix" and mode & 0o077:
-            _log.warning("permissions %04o for %s are too open; close the keyfile with chmod 600", mode, path)
+            log_event(
+                _log,
+                logging.WARNING,
+                LogEvent.KEYFILE_READABLE,
+                "permissions %04o for %s are too open; close the keyfile with chmod 600",
+                mode,
+                path,
+                path=str(path),
+                mode=mode,
+            )
 
 
 def read_small(path: Path) -> bytes:
