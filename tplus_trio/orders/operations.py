@@ -44,13 +44,17 @@ async def operate(
 
     def sent() -> None:
         nonlocal was_sent
-        was_sent = True
-        observer.order_sent(operation, order_id)
+        if not was_sent:  # a second time after a sign-in, where the service refused the token of the first
+            was_sent = True
+            observer.order_sent(operation, order_id)
 
     try:
         answer = await _exchange(service, operation, order_id, body, owner, Dispatch(Priority.ORDER, sent))
         fate = "rejected" if answer.status is OperationStatus.REJECTED else "done"
         return answer  # noqa: TRY300 - `fate` is for the observer
+    except ConnectionFailed as exc:
+        fate = "unsent" if exc.nothing_sent else "unknown"
+        raise
     except ServerError:
         raise
     except ApiError:
