@@ -1,4 +1,4 @@
-"""The market data service: public trades, books and candles."""
+"""The client of the market data service: public trades, books, candles and tickers."""
 
 from __future__ import annotations
 
@@ -51,19 +51,25 @@ T = TypeVar("T")
 
 _log = logging.getLogger("tplus_trio.clients")
 
-#: How many pages a stream asks REST for, at most, to close a hole.
+#: The highest number of pages that a stream requests over REST to fill one hole, by default.
 _BACKFILL_PAGES = 10
+#: Rows in each of these pages.
 _PAGE = 100
-#: How many bytes of depth are decoded at a time. They become so many objects that more of them, decoded and not yet
-#: taken, would set off the garbage collector at each batch, which costs more than the hops that it would save.
+#: Bytes of depth frames that are decoded as one batch. A larger batch would create so many objects at once that each
+#: batch would start the garbage collector, which costs more than the channel operations that the batch would save.
 _DEPTH_BATCH = 8 * 1024
 
 
 class MarketDataClient(Client):
     """A client of the market data service.
 
-    Everything here works anonymously. With a ``default_user`` the client signs in all the same, for the higher rate
-    limits, and goes on anonymously where that fails.
+    All methods work without a user. With a ``default_user`` the client signs in, for the higher rate limits; if the
+    sign-in fails, the client continues anonymously.
+
+    Prices are `Decimal` in quote units, quantities are `Decimal` in base units.
+
+    A stream method returns at once; the stream connects when it is entered or iterated, and its failures are raised by
+    its iteration. Leaving the stream, also by cancellation, closes its connection.
 
     The arguments are those of every client: see `Client`.
     """
@@ -82,10 +88,23 @@ class MarketDataClient(Client):
     def stream_finalized_trades(
         self, *, backfill_pages: int = _BACKFILL_PAGES, **options: Unpack[StreamOptions]
     ) -> Stream[Trade | Gap]:
-        """Confirmed trades of all markets, each once, in order.
+        """Stream the confirmed trades of all markets, each once, in order.
 
-        After an interruption, what was missed is asked of REST (up to ``backfill_pages`` pages of 100 trades) and comes
-        first; a `Gap` comes instead where that does not reach back far enough.
+        After an interruption, the stream requests the missed trades over REST and delivers them first. It delivers a
+        `Gap` instead if these pages do not reach back far enough.
+
+        Args:
+            backfill_pages: The highest number of pages, of 100 trades each, to request after an interruption; at
+                least 1.
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of `Trade` and `Gap`.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
+
+        Feed ``/trades``; backfill ``GET /trades``.
         """
         return self._stream(
             Feed(
@@ -110,17 +129,25 @@ class MarketDataClient(Client):
         sequence: Sequencing = "auto",
         **options: Unpack[StreamOptions],
     ) -> Stream[Depth]:
-        """A market's order book: an `OrderBook` first, then each `OrderBookDiff` that follows it.
+        """Stream the order book of a market: an `OrderBook` first, then each `OrderBookDiff` that follows it.
 
-        After every loss of continuity an `OrderBook` comes again, to start from. With ``overflow="conflate"``, waiting
-        diffs are merged; with ``"drop_oldest"`` a `Gap` stands before the `OrderBook` where items were dropped.
+        After every loss of continuity the stream delivers a new `OrderBook`. ``overflow="conflate"`` merges waiting
+        diffs. ``overflow="drop_oldest"`` puts a `Gap` before the `OrderBook` where items were dropped.
 
         Args:
             asset_id: The market.
-            sequence: ``"contiguous"``: the next number is the last plus one, and anything else is a loss.
-                ``"increasing"``: any higher number is the next. ``"auto"``: contiguous, until the service proves
-                otherwise.
+            sequence: ``"contiguous"``: the next number is the last one plus 1; any other number is a loss.
+                ``"increasing"``: any higher number is the next one. ``"auto"``: contiguous, until the numbers of the
+                service prove not to be contiguous.
             options: See `StreamOptions`.
+
+        Returns:
+            A stream of `OrderBook`, `OrderBookDiff` and `Gap`.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
+
+        Feed ``/marketdepth/diff/{asset}``; snapshot ``GET /marketdepth/{asset}``.
         """
         return self._stream(self._depth(asset(asset_id), sequence), options)
 
@@ -131,9 +158,22 @@ class MarketDataClient(Client):
         sequence: Sequencing = "auto",
         **options: Unpack[BookOptions],
     ) -> LiveBook:
-        """A market's order book, kept in step with the exchange while its context lasts.
+        """Return an order book of a market that is kept in sync with the exchange while it is entered.
 
-        ``async with client.open_book(asset) as book:``. The arguments are those of `stream_depth`.
+        Use it as ``async with client.open_book(asset) as book:``.
+
+        Args:
+            asset_id: The market.
+            sequence: As in `stream_depth`.
+            options: See `BookOptions`.
+
+        Returns:
+            A live book, not yet entered.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
+
+        Feed ``/marketdepth/diff/{asset}``; snapshot ``GET /marketdepth/{asset}``.
         """
         market = asset(asset_id)
         return self._book(self._depth(market, sequence), market, options)
@@ -160,10 +200,25 @@ class MarketDataClient(Client):
         backfill_pages: int = _BACKFILL_PAGES,
         **options: Unpack[StreamOptions],
     ) -> Stream[KlineUpdate | Gap]:
-        """A market's candles: the current one each time that it changes.
+        """Stream the candles of a market: the current candle each time it changes.
 
-        After an interruption, the candles that were missed come first, each in its latest state. With
-        ``overflow="conflate"``, the newest state of each waiting candle is kept.
+        After an interruption, the stream requests the missed candles over REST and delivers them first, each in its
+        latest state. It delivers a `Gap` if these pages do not reach back far enough. ``overflow="conflate"`` keeps the
+        newest state of each waiting candle.
+
+        Args:
+            asset_id: The market.
+            backfill_pages: The highest number of pages, of 100 candles each, to request after an interruption; at
+                least 1.
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of `KlineUpdate` and `Gap`.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
+
+        Feed ``/klines/diff/{asset}``; backfill ``GET /klines/{asset}``.
         """
         market = asset(asset_id)
         return self._stream(
@@ -185,11 +240,27 @@ class MarketDataClient(Client):
         )
 
     def stream_ticker(self, asset_id: AssetIdentifier | str | int, **options: Unpack[StreamOptions]) -> Stream[Ticker]:
-        """A market's 24 h summary, each time that it changes."""
+        """Stream the 24 h summary of a market, each time it changes.
+
+        ``overflow="conflate"`` keeps the newest summary.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
+
+        Feed ``/ticker/ws/{asset}``.
+        """
         return self._tickers(f"/ticker/ws/{asset(asset_id)}", codec.decode_ticker_frame, options)
 
     def stream_tickers(self, **options: Unpack[StreamOptions]) -> Stream[Ticker]:
-        """The 24 h summaries of all markets, one item for each that changed."""
+        """Stream the 24 h summaries of all markets, one item for each summary that changed.
+
+        ``overflow="conflate"`` keeps the newest summary of each market.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
+
+        Feed ``/tickers/ws``.
+        """
         return self._tickers("/tickers/ws", codec.decode_tickers_frame, options)
 
     def _tickers(self, path: str, decode: codec.FrameDecoder[Ticker], options: StreamOptions) -> Stream[Ticker]:
@@ -199,10 +270,17 @@ class MarketDataClient(Client):
     # REST.
 
     async def get_orderbook_snapshot(self, asset_id: AssetIdentifier | str | int) -> OrderBook:
-        """A market's order book, best levels first.
+        """Return the order book of a market, best levels first.
 
         Raises:
-            ApiError, ConnectionFailed, DecodeError: it could not be had.
+            TypeError, ValueError: the argument names no market.
+            ApiError: the service refused the request.
+            ConnectionFailed: the service could not be reached, or did not answer in time.
+            DecodeError: the answer is not an order book.
+
+        Cancelling leaves nothing behind: the connection of the request is closed.
+
+        ``GET /marketdepth/{asset}``.
         """
         return await self._snapshot(asset(asset_id), CALL)
 
@@ -210,30 +288,40 @@ class MarketDataClient(Client):
         return codec.decode(await self._public(f"/marketdepth/{asset_id}", dispatch), OrderBook)
 
     async def get_trades(self, page: int | None = None, limit: int | None = None) -> Rows[Trade]:
-        """A page of the confirmed trades of all markets, newest first.
+        """Return a page of the confirmed trades of all markets, newest first.
 
         Args:
-            page: Counted from 0.
-            limit: Trades a page; the service has a limit of its own.
+            page: Counted from 0; the first page if None.
+            limit: Trades in a page, at least 1; the service has its own maximum, and its own default if None.
 
         Returns:
-            The trades that could be read; ``bad`` has the others, as it is also logged.
+            The trades that could be decoded; ``bad`` lists the other rows, which are also logged as a warning.
 
         Raises:
-            ApiError, ConnectionFailed: it could not be had.
-            DecodeError: the answer is no list, or none of its rows can be read.
+            TypeError, ValueError: an argument is not legal.
+            ApiError: the service refused the request.
+            ConnectionFailed: the service could not be reached, or did not answer in time.
+            DecodeError: the answer is not a list, or none of its rows can be decoded.
+
+        Cancelling leaves nothing behind: the connection of the request is closed.
+
+        ``GET /trades``.
         """
         return _readable(await self._trades("/trades", page, limit), "/trades")
 
     async def get_trades_for_asset(
         self, asset_id: AssetIdentifier | str | int, page: int | None = None, limit: int | None = None
     ) -> Rows[Trade]:
-        """A page of a market's confirmed trades, newest first. Arguments, result and errors as for `get_trades`."""
+        """Return a page of the confirmed trades of a market, newest first.
+
+        Arguments, result, errors and cancellation are as for `get_trades`; a bad ``asset_id`` raises `TypeError` or
+        `ValueError`. ``GET /trades/{asset}``.
+        """
         path = f"/trades/{asset(asset_id)}"
         return _readable(await self._trades(path, page, limit), path)
 
     async def _trades(self, path: str, page: int | None, limit: int | None, dispatch: Dispatch = CALL) -> Rows[Trade]:
-        """A page as far as it can be read."""
+        """Return a page of trades, with the rows that cannot be decoded in ``bad``."""
         return codec.decode_rows(await self._public(path, dispatch, **page_params(page, limit)), Trade)
 
     async def get_klines(
@@ -244,22 +332,28 @@ class MarketDataClient(Client):
         end_timestamp_ns: int | None = None,
         interval: Interval | str | None = None,
     ) -> KlinesPage:
-        """A page of a market's candles, newest first.
+        """Return a page of the candles of a market, newest first.
 
         Args:
             asset_id: The market.
-            page: Counted from 0.
-            limit: Candles a page; the service has a limit of its own.
-            end_timestamp_ns: Candles up to this time only, in nanoseconds since the Unix epoch.
-            interval: The width of a candle, ``Interval.MIN_1`` and so on; the service's default if None.
+            page: Counted from 0; the first page if None.
+            limit: Candles in a page, at least 1; the service has its own maximum, and its own default if None.
+            end_timestamp_ns: Return candles up to this time only, in nanoseconds since the Unix epoch; at least 0.
+            interval: The width of a candle, such as ``Interval.MIN_1``; the default of the service if None.
 
         Returns:
-            The candles that could be read in ``items``; ``bad`` has the other rows, as it is also logged.
+            ``items`` lists the candles that could be decoded; ``bad`` lists the other rows, which are also logged as a
+            warning.
 
         Raises:
-            ApiError, ConnectionFailed: it could not be had.
-            DecodeError: the answer is no page, or none of its rows can be read.
-            ValueError: the interval is none of `Interval`.
+            TypeError, ValueError: an argument is not legal.
+            ApiError: the service refused the request.
+            ConnectionFailed: the service could not be reached, or did not answer in time.
+            DecodeError: the answer is not a page of candles, or none of its rows can be decoded.
+
+        Cancelling leaves nothing behind: the connection of the request is closed.
+
+        ``GET /klines/{asset}``.
         """
         candles = await self._klines(asset(asset_id), page, limit, end_timestamp_ns, interval)
         _readable(Rows(candles.items, candles.bad), f"/klines/{asset(asset_id)}")
@@ -274,7 +368,7 @@ class MarketDataClient(Client):
         interval: Interval | str | None = None,
         dispatch: Dispatch = CALL,
     ) -> KlinesPage:
-        """A page as far as it can be read."""
+        """Return a page of candles, with the rows that cannot be decoded in ``bad``."""
         body = await self._public(
             f"/klines/{asset_id}",
             dispatch,
@@ -287,11 +381,17 @@ class MarketDataClient(Client):
         return codec.decode_page(body, KlinesPage)
 
     async def get_ticker(self, asset_id: AssetIdentifier | str | int) -> Ticker:
-        """A market's 24 h summary."""
+        """Return the 24 h summary of a market.
+
+        Errors and cancellation are as for `get_orderbook_snapshot`. ``GET /ticker/{asset}``.
+        """
         return codec.decode(await self._public(f"/ticker/{asset(asset_id)}"), Ticker)
 
     async def get_tickers(self) -> Rows[Ticker]:
-        """The 24 h summaries of all markets. Result and errors as for `get_trades`."""
+        """Return the 24 h summaries of all markets.
+
+        Result, errors and cancellation are as for `get_trades`. ``GET /tickers``.
+        """
         return _readable(codec.decode_rows(await self._public("/tickers"), Ticker), "/tickers")
 
     async def _public(self, path: str, dispatch: Dispatch = CALL, /, **params: Any) -> bytes:
@@ -299,15 +399,18 @@ class MarketDataClient(Client):
 
 
 def _candle_key(item: KlineUpdate | Gap) -> object:
-    """What a candle is known by among those of its market: text, since numbers can be chosen to have equal hashes."""
+    """Return the key of a candle within its market.
+
+    The key is text, because a service could choose numbers with equal hashes.
+    """
     return item if isinstance(item, Gap) else str(item.open_timestamp_ns)
 
 
 def _readable(rows: Rows[T], path: str) -> Rows[T]:
-    """A list of which something could be read, or in which there was nothing.
+    """Return the rows, and log the bad ones as a warning.
 
     Raises:
-        DecodeError: all of its rows are bad.
+        DecodeError: there are rows, and all of them are bad.
     """
     if rows.bad:
         first = rows.bad[0]
