@@ -9,15 +9,7 @@ from typing import Any, TypeVar, Unpack
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count
 from tplus_trio.book.live import LiveBook
-from tplus_trio.clients.base import (
-    CALL,
-    BookOptions,
-    Client,
-    ClientOptions,
-    StreamOptions,
-    asset,
-    page_params,
-)
+from tplus_trio.clients.base import CALL, BookOptions, Client, ClientOptions, StreamOptions, asset, page_params
 from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AssetIdentifier,
@@ -98,9 +90,6 @@ class MarketDataClient(Client):
                 least 1.
             options: See `StreamOptions`.
 
-        Returns:
-            A stream of `Trade` and `Gap`.
-
         Raises:
             TypeError, ValueError: an argument is not legal.
 
@@ -141,9 +130,6 @@ class MarketDataClient(Client):
                 service prove not to be contiguous.
             options: See `StreamOptions`.
 
-        Returns:
-            A stream of `OrderBook`, `OrderBookDiff` and `Gap`.
-
         Raises:
             TypeError, ValueError: an argument is not legal.
 
@@ -166,9 +152,6 @@ class MarketDataClient(Client):
             asset_id: The market.
             sequence: As in `stream_depth`.
             options: See `BookOptions`.
-
-        Returns:
-            A live book, not yet entered.
 
         Raises:
             TypeError, ValueError: an argument is not legal.
@@ -212,9 +195,6 @@ class MarketDataClient(Client):
                 least 1.
             options: See `StreamOptions`.
 
-        Returns:
-            A stream of `KlineUpdate` and `Gap`.
-
         Raises:
             TypeError, ValueError: an argument is not legal.
 
@@ -254,11 +234,7 @@ class MarketDataClient(Client):
     def stream_tickers(self, **options: Unpack[StreamOptions]) -> Stream[Ticker]:
         """Stream the 24 h summaries of all markets, one item for each summary that changed.
 
-        ``overflow="conflate"`` keeps the newest summary of each market.
-
-        Raises:
-            TypeError, ValueError: an argument is not legal.
-
+        ``overflow="conflate"`` keeps the newest summary of each market. Errors are as for `stream_ticker`.
         Feed ``/tickers/ws``.
         """
         return self._tickers("/tickers/ws", codec.decode_tickers_frame, options)
