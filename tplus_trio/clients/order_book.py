@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, Unpack
+from collections.abc import Callable
+from typing import TypeVar, Unpack
 
 import trio
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count, check_instance
 from tplus_trio.clients.base import CALL, Client, ClientOptions, StreamOptions, asset, page_params
-from tplus_trio.errors import DecodeError, NotFoundError, OrderRejected, ServerError
+from tplus_trio.errors import DecodeError, NotFoundError, OrderRejected
 from tplus_trio.models import (
     GTC,
     GTD,
     IOC,
     AssetIdentifier,
-    BadRow,
     CancelOrder,
     CancelOrderRequest,
     CreateOrderRequest,
@@ -28,7 +27,6 @@ from tplus_trio.models import (
     OperationStatus,
     Order,
     OrderOperationResponse,
-    OrderResponse,
     OrderTrigger,
     PositionUpdate,
     Side,
@@ -40,6 +38,7 @@ from tplus_trio.models import (
     new_order_id,
     validate_order_id,
 )
+from tplus_trio.orders.listing import is_answer_of_service, read_all_orders
 from tplus_trio.orders.operations import ORDER, operate
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.recovery import GapMarking, OrdersRecovery, OrdersUpdate
@@ -53,10 +52,6 @@ F = TypeVar("F")
 D = TypeVar("D")
 
 _log = logging.getLogger("tplus_trio.clients")
-
-#: How many orders a snapshot asks for at once, and how many pages at most.
-_ORDERS_PAGE: Final = 1000
-_ORDERS_PAGES: Final = 50
 
 
 class OrderBookClient(Client):
@@ -93,7 +88,9 @@ class OrderBookClient(Client):
                 decode=self._seeing(owner, codec.decode_order_event_frame),
                 decode_batch=self._seeing(owner, codec.decode_order_event_batch),
                 recovery=OrdersRecovery,
-                fetch=lambda _page, dispatch: self._all_orders(owner, dispatch),
+                fetch=lambda _page, dispatch: read_all_orders(
+                    lambda page, limit: self._orders_page(owner, page, limit, dispatch)
+                ),
                 user=owner,
                 private=True,
             ),
@@ -228,42 +225,12 @@ class OrderBookClient(Client):
                 f"/orders/user/{key}", user=owner, required=True, dispatch=dispatch, **page_params(page, limit)
             )
         except NotFoundError as exc:
-            if page or key in self._known_users or not _is_of_the_service(exc):
+            if page or key in self._known_users or not is_answer_of_service(exc):
                 raise
             return UserOrders((), {})
         orders = codec.decode_page(body, UserOrders)
         self._known_users.add(key)
         return orders
-
-    async def _page_of_all(self, owner: User, page: int, dispatch: Dispatch) -> UserOrders:
-        """A page for a stream.
-
-        Raises:
-            ServerError: the service says that there is none, and has told of orders before. An order has overtaken the
-                answer, or a replica gave it: asking again helps.
-        """
-        try:
-            return await self._orders_page(owner, page, _ORDERS_PAGE, dispatch)
-        except NotFoundError as exc:
-            if not _is_of_the_service(exc):
-                raise
-            raise ServerError(exc.code, exc.message, exc.status, exc.details, exc.retryable, exc.retry_after) from exc
-
-    async def _all_orders(self, user: User, dispatch: Dispatch) -> UserOrders:
-        """A user's orders, all pages, with the rest of the last."""
-        # A new order moves the others from page to page; what is read first of an order is the newer.
-        orders: dict[str, OrderResponse] = {}
-        rest: Mapping[str, Any] = {}
-        bad: list[BadRow] = []
-        for page in range(_ORDERS_PAGES):
-            listed = await self._page_of_all(user, page, dispatch)
-            rest = listed.page
-            bad += listed.bad
-            for order in listed.orders:
-                orders.setdefault(order.order_id, order)
-            if not rest.get("has_next_page"):
-                break
-        return UserOrders(tuple(orders.values()), rest, tuple(bad))
 
     async def create_limit_order(
         self,
@@ -388,8 +355,3 @@ class OrderBookClient(Client):
         answer = await operate(self._service, "cancel", order_id, request, owner)
         self._known_users.add(owner.public_key)
         return answer
-
-
-def _is_of_the_service(refusal: NotFoundError) -> bool:
-    """Whether a 404 is the service's own word, and not a proxy's."""
-    return refusal.status == 404 and refusal.code.endswith("_NOT_FOUND")
