@@ -1,4 +1,4 @@
-"""The order book service: a user's orders, trades, positions, and order entry."""
+"""The client of the order book service: orders, trades and positions of a user, and order entry."""
 
 from __future__ import annotations
 
@@ -57,8 +57,11 @@ _log = logging.getLogger("tplus_trio.clients")
 class OrderBookClient(Client):
     """A client of the order book service.
 
-    Calls sign in as the ``default_user`` or the ``user`` that they name; without either they raise `MissingUserError`
-    at once. The arguments are those of every client: see `Client`.
+    A call signs in as its ``user``, or else as the ``default_user`` of the client. Without either, a call about a user
+    raises `MissingUserError` and sends nothing. The arguments are those of every client: see `Client`.
+
+    A stream method returns at once; the stream connects when it is entered or iterated, and its failures are raised by
+    its iteration. Leaving the stream, also by cancellation, closes its connection.
     """
 
     def __init__(
@@ -70,16 +73,26 @@ class OrderBookClient(Client):
     ) -> None:
         super().__init__(base_url, default_user=default_user, **options)
         self._markets: dict[AssetIdentifier, Market] = {}
-        #: The public keys of users whom the service has shown to know.
+        #: The public keys of the users that the service is known to have seen.
         self._known_users: set[str] = set()
 
     # Streams.
 
     def stream_orders(self, user: User | None = None, **options: Unpack[StreamOptions]) -> Stream[OrdersUpdate]:
-        """What happens to a user's orders; fills are told by `stream_user_trade_events`.
+        """Stream the events of a user's orders. Fills are in `stream_user_trade_events`.
 
-        After an interruption, an `OrdersSnapshot` comes first. Events carry no sequence number: one that comes right
-        after a snapshot may tell what the snapshot tells already.
+        After an interruption, the stream delivers an `OrdersSnapshot` first. Events carry no sequence number, so an
+        event right after a snapshot may already be part of the snapshot. Prices and quantities are in the book's units.
+
+        Args:
+            user: The owner of the orders; the default user if None.
+            options: See `StreamOptions`.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
+            MissingUserError: neither the call nor the client names a user.
+
+        Feed ``/orders``; snapshot ``GET /orders/user/{key}``.
         """
         owner = self._user(user)
         return self._stream(
@@ -100,9 +113,11 @@ class OrderBookClient(Client):
     def stream_user_trade_events(
         self, user: User | None = None, **options: Unpack[StreamOptions]
     ) -> Stream[UserTrade | Gap]:
-        """A user's trades at every status: pending, confirmed, rolled back.
+        """Stream a user's trades at every status: pending, confirmed, rolled back.
 
-        What is missed during an interruption cannot be asked for: a `Gap` stands in its place.
+        Trades missed during an interruption cannot be requested; the stream delivers a `Gap` in their place. Prices are
+        `Decimal` in quote units, quantities in base units. Arguments and errors are as for `stream_orders`.
+        Feed ``/trades/user/events/{key}``.
         """
         owner = self._user(user)
         return self._user_trades(f"/trades/user/events/{owner.public_key}", owner, options)
@@ -110,7 +125,10 @@ class OrderBookClient(Client):
     def stream_user_finalized_trades(
         self, user: User | None = None, **options: Unpack[StreamOptions]
     ) -> Stream[UserTrade | Gap]:
-        """A user's confirmed trades. What is missed during an interruption is marked by a `Gap`."""
+        """Stream a user's confirmed trades. A `Gap` marks an interruption.
+
+        Units, arguments and errors are as for `stream_user_trade_events`. Feed ``/trades/user/{key}``.
+        """
         owner = self._user(user)
         return self._user_trades(f"/trades/user/{owner.public_key}", owner, options)
 
@@ -128,7 +146,7 @@ class OrderBookClient(Client):
         )
 
     def _seeing(self, owner: User, decode: Callable[[F], D]) -> Callable[[F], D]:
-        """A decoder that also takes note that the service knows the user."""
+        """Return a decoder that also records that the service has seen the user."""
         known, key = self._known_users, owner.public_key
 
         def decode_and_see(frames: F) -> D:
@@ -142,7 +160,10 @@ class OrderBookClient(Client):
     def stream_user_positions(
         self, user: User | None = None, **options: Unpack[StreamOptions]
     ) -> Stream[PositionUpdate]:
-        """A user's positions, all of them each time that one changes."""
+        """Stream all positions of a user, each time one of them changes.
+
+        Arguments and errors are as for `stream_orders`. Feed ``/positions/ws/{key}``.
+        """
         owner = self._user(user)
         path = f"/positions/ws/{owner.public_key}"
         return self._stream(Feed(path=path, decode=codec.decode_positions_frame, user=owner, private=True), options)
@@ -150,7 +171,10 @@ class OrderBookClient(Client):
     def stream_user_events(
         self, user: User | None = None, **options: Unpack[StreamOptions]
     ) -> Stream[UserActivityEvent | Gap]:
-        """Deposits, withdrawals, transfers and margin calls. What is missed is marked by a `Gap`."""
+        """Stream a user's deposits, withdrawals, transfers and margin calls. A `Gap` marks an interruption.
+
+        Arguments and errors are as for `stream_orders`. Feed ``/account/events/{key}``.
+        """
         owner = self._user(user)
         path = f"/account/events/{owner.public_key}"
         return self._stream(
@@ -161,7 +185,11 @@ class OrderBookClient(Client):
     def stream_intent(
         self, user: User | None = None, **options: Unpack[StreamOptions]
     ) -> Stream[IntentAggregateUpdate]:
-        """How much other users contemplate to trade, market by market. For market makers: others are refused."""
+        """Stream how much other users intend to trade, for each market.
+
+        The service refuses users who are not market makers (HTTP 403). Arguments and errors are as for `stream_orders`.
+        Feed ``/intent/ws``.
+        """
         owner = self._user(user)
         return self._stream(
             Feed(path="/intent/ws", decode=codec.decode_intent_frame, user=owner, private=True), options
@@ -170,13 +198,18 @@ class OrderBookClient(Client):
     # REST.
 
     async def get_market(self, asset_id: AssetIdentifier | str | int) -> Market:
-        """A market's units: how many decimals its prices and quantities have.
+        """Return the integer units of a market's orders: the decimals of its prices and quantities.
 
-        They are asked for once a market, and again after the service refused an order as invalid: they may have
-        changed.
+        The client requests them once for each market, and again after the service refused an order of the market as
+        invalid, because they may have changed.
 
         Raises:
-            ApiError, ConnectionFailed, DecodeError: it could not be had.
+            TypeError, ValueError: the argument names no market.
+            ApiError: the service refused the request.
+            ConnectionFailed: the service could not be reached, or did not answer in time.
+            DecodeError: the answer is not a market.
+
+        Cancelling leaves nothing behind: the connection of the request is closed. ``GET /market/{asset}``.
         """
         return await self._market(asset(asset_id), CALL)
 
@@ -191,23 +224,27 @@ class OrderBookClient(Client):
     async def get_user_orders(
         self, user: User | None = None, *, page: int | None = None, limit: int | None = None
     ) -> UserOrders:
-        """A page of a user's orders, newest first: ``orders, page = await client.get_user_orders()``.
+        """Return a page of a user's orders, newest first: ``orders, page = await client.get_user_orders()``.
 
         Args:
-            user: Whose; the default user's if None.
-            page: Counted from 0.
-            limit: Orders a page; the service has a limit of its own.
+            user: The owner of the orders; the default user if None.
+            page: Counted from 0; the first page if None.
+            limit: Orders in a page, at least 1; the service has its own maximum.
 
         Returns:
-            The orders that could be read and the page's other fields; ``bad`` has the rows that could not be read. No
-            orders for a user whom the service has not seen yet: where it answers the first page with 404 and a code of
-            its own (``…_NOT_FOUND``), and this client has seen nothing of the user before.
+            The orders that could be decoded, with prices and quantities in the book's units, and the other fields of
+            the page; ``bad`` lists the rows that could not be decoded, which are also logged as a warning. There are no
+            orders if the service answers the first page with 404 and its own code (``…_NOT_FOUND``), and this client
+            has received no data about the user before: the service has not seen the user yet.
 
         Raises:
-            NotFoundError: any other 404, such as a proxy's.
-            ApiError, ConnectionFailed: it could not be had.
-            DecodeError: the answer is no page, or none of its rows can be read.
-            MissingUserError: there is no user.
+            TypeError, ValueError, MissingUserError: an argument is not legal, or there is no user. Nothing was sent.
+            NotFoundError: any other 404, such as the 404 of a proxy.
+            ApiError: the service refused the sign-in or the request.
+            ConnectionFailed: the service could not be reached, or did not answer in time.
+            DecodeError: the answer is not a page of orders, or none of its rows can be decoded.
+
+        Cancelling leaves nothing behind: the connection of the request is closed. ``GET /orders/user/{key}``.
         """
         orders = await self._orders_page(self._user(user), page, limit, CALL)
         if orders.bad:
@@ -218,7 +255,7 @@ class OrderBookClient(Client):
         return orders
 
     async def _orders_page(self, owner: User, page: int | None, limit: int | None, dispatch: Dispatch) -> UserOrders:
-        """A page as far as it can be read."""
+        """Return a page of orders, with the rows that cannot be decoded in ``bad``."""
         key = owner.public_key
         try:
             body = await self._get(
@@ -248,34 +285,33 @@ class OrderBookClient(Client):
     ) -> OrderOperationResponse:
         """Sign a limit order and send it.
 
-        A request that was sent and not answered (`ConnectionFailed`, `ServerError`), or whose answer says nothing of
-        the order (`OrderFateUnknown`), may have been carried out: look for its order id before sending it again. So may
-        one that was cancelled.
-
         Args:
-            quantity: In the book's units: 10 to the power of minus ``book_quantity_decimals`` of the base asset.
-            price: In the book's units: 10 to the power of minus ``book_price_decimals`` of the quote asset.
+            quantity: In the book's units, ``10**-book_quantity_decimals`` of the base asset each; at least 0.
+            price: In the book's units, ``10**-book_price_decimals`` of the quote asset each; at least 0.
             side: ``Side.BUY`` or ``Side.SELL``, or their names.
-            time_in_force: `GTC`, `GTD` or `IOC`; good until canceled if None.
-            asset_id: The market.
-            order_id: At most 24 UTF-8 bytes, unique for the user; a random one if None.
-            target: The sub-account and balance; the margin account's spot balance if None.
-            max_trading_fees_rate: The highest fee rate to accept; 50 000 if None.
-            trigger: What must happen first.
-            user: Who signs; the default user if None.
-            reduce_only: Whether the order may only make a position smaller.
+            time_in_force: `GTC`, `GTD` or `IOC`; ``GTC()`` (good until canceled) if None.
+            asset_id: The market; required.
+            order_id: At most 24 UTF-8 bytes, unique for the user; a random id if None.
+            target: The sub-account and balance; the spot balance of the margin account if None.
+            max_trading_fees_rate: The highest fee rate to accept, as the service counts it; at least 0; 50 000 if None.
+            trigger: The condition that activates the order; no condition if None.
+            user: The user who signs; the default user if None.
+            reduce_only: Whether the order may only reduce a position.
 
         Returns:
-            What the service answered. Its ``status`` may be ``REJECTED``, with a ``reason``: the book did not take the
-            order, as when one that is post-only would have traded.
+            The answer of the service. Its ``status`` may be ``REJECTED``, with a ``reason``: the book did not take the
+            order, for example because a post-only order would have traded.
 
         Raises:
-            TypeError, ValueError: an argument is not legal. Nothing was sent.
-            MissingUserError: there is no user. Nothing was sent.
-            OrderRejected: the service refused the request, as for an order id that is taken.
-            OrderFateUnknown: the answer cannot be read or is about another order: the order may exist.
+            TypeError, ValueError, MissingUserError: an argument is not legal, or there is no user. Nothing was sent.
+            OrderRejected: the service refused the order, for example because its order id is taken.
+            OrderFateUnknown: the answer does not state what became of the order. The order may exist.
             ConnectionFailed: there was no answer; the message says whether the order may exist.
+            ServerError: the service failed. The order may exist.
             ApiError: the request failed otherwise.
+
+        A cancelled call may have been carried out, too. If the order may exist, look for its id with `get_user_orders`
+        before you send it again; choose ``order_id`` yourself so that you know it. ``POST /orders/create``.
         """
         owner = self._user(user)
         if asset_id is None:
@@ -327,26 +363,32 @@ class OrderBookClient(Client):
         return answer
 
     def _forget(self, market: Market) -> None:
-        """Ask for a market's units again before the next order: what was refused may have been refused over them."""
+        """Request the units of a market again before the next order: wrong units may have caused the refusal."""
         if self._markets.get(market.asset_id) is market:
             del self._markets[market.asset_id]
 
     async def cancel_order(
         self, order_id: str, asset_id: AssetIdentifier | str | int, user: User | None = None
     ) -> OrderOperationResponse:
-        """Cancel an order.
+        """Sign a request to cancel an order and send it.
 
         Args:
-            order_id: The order.
-            asset_id: Its market.
-            user: Whose it is; the default user's if None.
+            order_id: The order: 1 to 24 UTF-8 bytes.
+            asset_id: The market of the order.
+            user: The owner of the order; the default user if None.
+
+        Returns:
+            The answer of the service. Its ``status`` may be ``REJECTED``, with a ``reason``.
 
         Raises:
-            TypeError, ValueError: an argument is not legal. Nothing was sent.
-            MissingUserError: there is no user. Nothing was sent.
-            OrderFateUnknown: the answer cannot be read or is about another order: the order may be gone.
+            TypeError, ValueError, MissingUserError: an argument is not legal, or there is no user. Nothing was sent.
+            OrderFateUnknown: the answer does not state what became of the order. The order may be gone.
             ConnectionFailed: there was no answer; the message says whether the order may be gone.
+            ServerError: the service failed. The order may be gone.
             ApiError: the request failed otherwise.
+
+        If you cancel this call, the request may have been carried out, too: look for the order with `get_user_orders`.
+        ``DELETE /orders/cancel``.
         """
         owner = self._user(user)
         cancel = CancelOrder(validate_order_id(order_id), asset(asset_id), owner.public_key)
