@@ -1,4 +1,4 @@
-"""Settings of the documentation: ``sphinx-build -W docs build/docs``."""
+"""Settings for Sphinx. Build the documentation with ``sphinx-build -W docs build/docs``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from importlib.metadata import version as version_of
 project = "tplus_trio"
 release = version = version_of("tplus-trio")
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib_trio", "myst_parser"]
-# index.md links all pages, without a toctree. Links to files outside docs/ work in the repository, not in these pages.
-suppress_warnings = ["myst.xref_missing", "toc.not_included"]
+# toc.not_included: index.md links all pages, without a toctree. myst.xref_missing: links to files outside docs/ work in
+# the repository, but not in the pages that Sphinx makes. ref.python: two classes have an attribute `bytes`, and Sphinx
+# does not know that an annotation means the built-in type.
+suppress_warnings = ["myst.xref_missing", "ref.python", "toc.not_included"]
 root_doc = "index"
 default_role = "py:obj"
 autodoc_member_order = "bysource"

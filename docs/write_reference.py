@@ -27,6 +27,8 @@ TITLES = {
     "transport": "Clients and streams",
     "book": "Books",
     "orders": "Orders",
+    "observer": "Watching a client",
+    "log_events": "Watching a client",
     "users": "Users",
     "models": "Models",
     "errors": "Errors",

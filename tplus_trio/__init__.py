@@ -16,7 +16,9 @@ if TYPE_CHECKING:  # type checkers read the same names from the same modules
     from tplus_trio.clients.order_book import *
     from tplus_trio.clients.statistics import *
     from tplus_trio.errors import *
+    from tplus_trio.log_events import *
     from tplus_trio.models import *
+    from tplus_trio.observer import *
     from tplus_trio.streams.overflow.base import *
     from tplus_trio.streams.policy import *
     from tplus_trio.streams.recovery.depth_recovery import *
@@ -26,15 +28,19 @@ if TYPE_CHECKING:  # type checkers read the same names from the same modules
     from tplus_trio.streams.stream import *
     from tplus_trio.transport.connector import *
     from tplus_trio.transport.request_statistics import *
+    from tplus_trio.transport.service_clock import *
     from tplus_trio.users import *
 
 #: The modules whose ``__all__`` are the public names, lower layers first: a name is looked for in this order, so that
 #: nothing is imported that stands above the module that has it.
 _MODULES = (
+    "log_events",
     "errors",
     "models",
+    "observer",
     "transport.connector",
     "transport.request_statistics",
+    "transport.service_clock",
     "users",
     "streams.policy",
     "streams.overflow.base",

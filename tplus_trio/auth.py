@@ -14,7 +14,9 @@ import trio
 
 from tplus_trio import codec
 from tplus_trio.errors import DecodeError, TplusError, api_error
+from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.models import AuthToken, Nonce
+from tplus_trio.observer import Observer
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.threads import run_in_thread
@@ -107,8 +109,18 @@ class Session:
     included. If the task that signs in is cancelled, the next in line signs in instead.
     """
 
-    def __init__(self, user: User, http: Http, prefix: str, now_ns: Callable[[], int], redactor: Redactor) -> None:
+    # Eleven attributes: five of them are how a sign-in is made.
+    def __init__(
+        self,
+        user: User,
+        http: Http,
+        prefix: str,
+        now_ns: Callable[[], int],
+        redactor: Redactor,
+        observer: Observer,
+    ) -> None:
         self._user = user
+        self._observer = observer
         self._http = http
         self._redactor = redactor
         self._prefix = prefix
@@ -173,7 +185,16 @@ class Session:
         except (TplusError, ValueError) as exc:
             if trio.current_time() >= pause.until:  # else another task with the same failure has logged it
                 pause.until = trio.current_time() + _ANONYMOUS_FOR
-                _log.warning("sign-in as %s failed, going on anonymously: %s", self._user.public_key, exc)
+                log_event(
+                    _log,
+                    logging.WARNING,
+                    LogEvent.SIGN_IN_FAILED,
+                    "sign-in as %s failed, going on anonymously: %s",
+                    self._user.public_key,
+                    exc,
+                    public_key=self._user.public_key,
+                    error=str(exc),
+                )
             return None
 
     def revoke(self, credentials: Credentials) -> None:
@@ -199,6 +220,16 @@ class Session:
         return known
 
     async def _sign_in(self) -> Credentials:
+        began = trio.current_time()
+        try:
+            credentials = await self._ask_for_token()
+        except Exception as exc:
+            self._observer.sign_in(trio.current_time() - began, exc)
+            raise
+        self._observer.sign_in(trio.current_time() - began, None)
+        return credentials
+
+    async def _ask_for_token(self) -> Credentials:
         key = self._user.public_key
         self.begun += 1
         number = self.begun

@@ -15,6 +15,8 @@ import trio
 from tplus_trio.auth import Credentials, Session, body_of, sign
 from tplus_trio.errors import ConnectionFailed, HandshakeRejected, MissingUserError, TplusError
 from tplus_trio.exits import PlainExitStack
+from tplus_trio.log_events import LogEvent, log_event
+from tplus_trio.observer import Observer
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretText
 from tplus_trio.transport.close_budget import CloseBudget
@@ -22,6 +24,7 @@ from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.http import Http, Request
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
 from tplus_trio.transport.request_statistics import RequestStatistics
+from tplus_trio.transport.service_clock import ClockOffset
 from tplus_trio.transport.websocket import WebSocket, WebSocketLimits
 from tplus_trio.transport.websocket_opening import open_websocket
 from tplus_trio.users import User
@@ -84,8 +87,10 @@ class Service:
         auth_prefix: The path under which the service signs users in.
         now_ns: The service's time, in nanoseconds since the epoch.
         draw: Draws from [0, 1).
+        observer: Is told of sign-ins, requests and what streams do.
     """
 
+    # Twelve attributes: the settings of a service, and what is made of them once.
     def __init__(
         self,
         endpoint: Endpoint,
@@ -98,8 +103,10 @@ class Service:
         auth_prefix: str,
         now_ns: Callable[[], int],
         draw: Callable[[], float],
+        observer: Observer | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self.observer: Observer = observer or Observer()
         self.limits = limits
         self.now_ns = now_ns
         self.redactor: Redactor = Redactor(headers)
@@ -115,9 +122,17 @@ class Service:
             headers=self._headers,
             redactor=self.redactor,
             pacer=_pacer_of(self._run),
+            observer=self.observer,
+            now_ns=now_ns,
         )
         self._sessions: dict[str, Session] = {}
-        self._new_session = partial(Session, http=http, prefix=auth_prefix, now_ns=now_ns, redactor=self.redactor)
+        self._new_session = partial(
+            Session, http=http, prefix=auth_prefix, now_ns=now_ns, redactor=self.redactor, observer=self.observer
+        )
+
+    def clock_offset(self) -> ClockOffset | None:
+        """Return how far the service's clock is ahead of the client's; None if no answer has told."""
+        return self._http.clock.offset(self.now_ns())
 
     def _session(self, user: User | None) -> Session | None:
         if user is None:
@@ -202,7 +217,17 @@ class Service:
         for _ in range(_MOST_TRIES - 1):
             if credentials is None or is_last or answer.status not in _REFUSED:
                 break
-            _log.info("%s %s was refused with %d: signing in afresh", method, path, answer.status)
+            log_event(
+                _log,
+                logging.INFO,
+                LogEvent.TOKEN_REFUSED,
+                "%s %s was refused with %d: signing in afresh",
+                method,
+                path,
+                answer.status,
+                path=path,
+                status=answer.status,
+            )
             credentials, is_last = await self._sign_in_afresh(user, required, credentials)
             answer = await self._http.send(_with_credentials(unsigned, credentials))
         return body_of(answer, self.redactor, signed=body is not None)
@@ -264,7 +289,16 @@ class Service:
             except HandshakeRejected as exc:
                 if credentials is None or is_last or not left or exc.status not in _REFUSED:
                     raise
-                _log.info("the handshake on %s was refused with %d: signing in afresh", path, exc.status)
+                log_event(
+                    _log,
+                    logging.INFO,
+                    LogEvent.TOKEN_REFUSED,
+                    "the handshake on %s was refused with %d: signing in afresh",
+                    path,
+                    exc.status,
+                    path=path,
+                    status=exc.status,
+                )
                 credentials, is_last = await self._sign_in_afresh(user, required, credentials)
             else:
                 return websocket, credentials

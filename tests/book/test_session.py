@@ -72,9 +72,13 @@ async def test_a_book_in_sync_again_revives_no_session(autojump_clock: MockClock
         passed = False
         async with book.while_synced() as session:
             book.resync()
+            first = session.lost
             with trio.CancelScope(shield=True):
                 await book.wait_synced()
                 passed = True
+                book.reconnect()
+                await book.wait_synced()
+                assert session.lost is first
             await trio.lowlevel.checkpoint()
             passed = False
         assert passed
@@ -104,6 +108,16 @@ async def test_this_books_error_ends_a_lost_block_and_others_leave_unchanged(aut
                 with pytest.raises(type(failure)) as caught:
                     await run(lose, partial(raise_it, failure))
                 assert caught.value is failure
+
+
+async def test_this_books_error_leaves_a_block_that_lost_nothing(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.open_book(ASSET) as book:
+        with pytest.raises(BookNotSynced) as earlier:
+            _ = book.best_bid
+        with pytest.raises(BookNotSynced) as caught:
+            async with book.while_synced():
+                raise earlier.value
+        assert caught.value is earlier.value
 
 
 def raise_it(failure: Exception) -> None:
@@ -146,7 +160,11 @@ async def test_the_sessions_changes_have_no_losses(autojump_clock: MockClock) ->
             await anext(changes)
             book.reconnect()
             with trio.CancelScope(shield=True):
-                await anext(changes)  # raises what ends the block
+                with pytest.raises(BookNotSynced):
+                    await anext(changes)
+                await book.wait_synced()
+                await anext(changes)  # raises also when the book is in sync again, and ends the block
+            raise AssertionError
         assert session.lost is not None
 
 

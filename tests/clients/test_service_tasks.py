@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -12,12 +12,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.helpers.peers import Peer, websocket
 from tests.helpers.world import ASSET, URL, World, open_world
 from tplus_trio import LiveBook, MarketDataClient, OrderBook, Stream, StreamState
 from tplus_trio.scopes import open_service_tasks
 from tplus_trio.testing import Exchange, MemoryNetwork
-from tplus_trio.transport.close_budget import CloseBudget
 
 
 async def use_everything(world: World, md: MarketDataClient, book: LiveBook, trades: Stream[Any], bare: Any) -> None:
@@ -173,9 +171,6 @@ async def test_a_stream_ends_with_its_own_block_in_cleanup(autojump_clock: MockC
                             await stream.receive()
 
 
-# The nursery itself
-
-
 async def test_a_service_task_that_crashes_cancels_the_body_and_is_raised(autojump_clock: MockClock) -> None:
     served: list[str] = []
 
@@ -251,9 +246,6 @@ async def _trade_soon(world: World) -> None:
     world.exchange.publish_trade(ASSET, 100, 1)
 
 
-# Leaving takes no longer for many
-
-
 @asynccontextmanager
 async def mute_world() -> AsyncIterator[World]:
     """A world whose network goes silent as a whole: close frames stay unanswered."""
@@ -296,114 +288,3 @@ async def test_leaving_a_client_with_hundreds_of_streams(autojump_clock: MockClo
         began = trio.current_time()
         await md.__aexit__(None, None, None)
         assert trio.current_time() - began <= 2.1
-
-
-# Orders to what has ended
-
-
-async def closed(world: World, stream: Any) -> None:
-    async with stream:
-        await trio.sleep(1)
-
-
-async def cancelled_while_it_backs_off(world: World, stream: Any) -> None:
-    world.network.refuse(1000)
-    with trio.move_on_after(3):
-        async with stream:
-            await trio.sleep_forever()
-
-
-async def failed(world: World, stream: Any) -> None:
-    world.exchange.faults.reject_handshakes(1, 404)
-    async with stream:
-        await trio.sleep(1)
-
-
-async def cancelled_while_it_connects(world: World, stream: Any) -> None:
-    world.network.partition(1000)
-    with trio.move_on_after(3):
-        async with stream:
-            await trio.sleep_forever()
-
-
-async def left_with_its_client(world: World, stream: Any) -> None:
-    """It was never started, and its client is left."""
-
-
-@pytest.mark.parametrize(
-    "end",
-    [closed, cancelled_while_it_backs_off, failed, cancelled_while_it_connects, left_with_its_client],
-    ids=lambda end: end.__name__,
-)
-@pytest.mark.parametrize(
-    "make", [lambda md: md.stream_depth(ASSET), lambda md: md.open_book(ASSET), lambda md: md.stream_tickers()]
-)
-async def test_orders_to_a_stream_that_has_ended_change_nothing(
-    make: Callable[[MarketDataClient], Any], end: Callable[[World, Any], Awaitable[None]], autojump_clock: MockClock
-) -> None:
-    async with open_world() as world:
-        async with MarketDataClient(URL, connector=world.network) as md:
-            stream = make(md)
-            if end is not left_with_its_client:
-                await end(world, stream)
-        before = stream.stats
-        for order in (stream.reconnect, stream.resync, stream.reconnect):
-            order()
-            assert stream.state is StreamState.CLOSED
-            wait = stream.wait_synced if isinstance(stream, LiveBook) else stream.wait_live
-            with trio.fail_after(0.1), pytest.raises(Exception) as caught:  # noqa: PT011 - its type depends on the end
-                await wait()
-            assert not isinstance(caught.value, trio.TooSlowError)
-        await trio.sleep(60)
-        assert stream.stats == before
-        assert stream.state is StreamState.CLOSED
-
-
-# The time that closing may take
-
-
-async def wait_unanswered(budget: CloseBudget) -> float:
-    began = trio.current_time()
-    with budget.wait() as sent:
-        sent()
-        await trio.sleep_forever()
-    return trio.current_time() - began
-
-
-async def test_unanswered_closes_share_one_time(autojump_clock: MockClock) -> None:
-    budget = CloseBudget(1.0)
-    with budget.wait() as sent:
-        sent()
-        await trio.sleep(0.5)  # answered: that costs nothing
-    assert await wait_unanswered(budget) == pytest.approx(1)
-    assert await wait_unanswered(budget) == pytest.approx(0)
-    budget.restore()
-    began = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        for _ in range(10):
-            nursery.start_soon(wait_unanswered, budget)
-            await trio.sleep(0.05)
-    assert trio.current_time() - began == pytest.approx(1)
-
-
-@pytest.mark.parametrize("close_timeout", [0.0, 1.0])
-async def test_the_close_frame_is_sent_where_no_time_is_left_for_the_answer(
-    close_timeout: float, autojump_clock: MockClock
-) -> None:
-    closed: list[int | None] = []
-
-    async def script(peer: Peer) -> None:
-        await peer.serve()
-        closed.append(peer.closed_with)
-
-    async with MemoryNetwork(handler=websocket(script), latency=0.4) as network:
-        async with AsyncExitStack() as stack:
-            md = await stack.enter_async_context(
-                MarketDataClient(URL, connector=network, close_timeout=close_timeout, ping_interval=1000.0)
-            )
-            for _ in range(5):
-                await stack.enter_async_context(md.stream_tickers())
-            await trio.sleep(10)
-            md._service._run.get().closing._left = 0.0  # used up by others
-        await trio.sleep(10)
-    assert closed == [1000] * 5

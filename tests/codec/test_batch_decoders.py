@@ -1,4 +1,4 @@
-"""Many frames at once decode to what they decode to one by one, or are left to be decoded so."""
+"""A batch decoder returns the items of the frame decoder, or None."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tplus_trio.transport.websocket import BinaryMessage
 
 DEPTH = '{"asks":[[10.25,"3.0"]],"bids":[[9,1e0]],"sequence_number":5}'
 ORDERS = [f'{{"{name}":{fields}}}' for name, (_, fields) in ORDER_EVENTS.items()]
-#: As the exchange spells it: integers are numbers.
+#: Spelled as the exchange does: integers are JSON numbers.
 CREATED = f'{{"Created":{{"user_order":{TestSigning.LIMIT},"signature":[1,255],"book_timestamp_ns":5}}}}'
 
 #: A feed's batch decoder, its frame decoder, and good frames of it.
@@ -86,7 +86,7 @@ _PIECES += ['"x":"}\n{",', '"x":{},', '"asset_id":"7",', '"asset\\u005fid":"7",'
 
 
 def one_by_one(decode: codec.FrameDecoder[Any], frames: Sequence[bytes]) -> list[Any] | None:
-    """The items of frames, or None if one is refused."""
+    """Return the items of frames, or None if one is refused."""
     try:
         return [item for frame in frames for item in decode(frame)]
     except DecodeError:
@@ -95,7 +95,7 @@ def one_by_one(decode: codec.FrameDecoder[Any], frames: Sequence[bytes]) -> list
 
 @st.composite
 def spoiled(draw: st.DrawFn, good: list[str]) -> bytes:
-    """A good frame, changed somewhere, mostly such that it is still one, or looks it."""
+    """Draw a good frame with one change. Most results are still good frames or look like one."""
     text = draw(st.sampled_from(good))
     at = draw(st.integers(0, len(text)))
     piece = draw(st.sampled_from(_PIECES))
@@ -124,7 +124,7 @@ def spoiled(draw: st.DrawFn, good: list[str]) -> bytes:
 
 @st.composite
 def renumbered(draw: st.DrawFn, good: list[str]) -> bytes:
-    """A good frame with another value in the place of one of its own."""
+    """Draw a good frame with one of its values replaced."""
     value = json.loads(draw(st.sampled_from(good)))
     spots = list(_spots(value))
     if spots:
@@ -134,7 +134,7 @@ def renumbered(draw: st.DrawFn, good: list[str]) -> bytes:
 
 
 def _spots(value: Any) -> Any:
-    """Every place of a value within lists and objects."""
+    """Yield every place of a value within lists and objects."""
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield value, key
@@ -144,7 +144,7 @@ def _spots(value: Any) -> Any:
 @each_feed
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
-def test_a_batch_is_its_frames(
+def test_a_batch_has_the_items_of_its_frames(
     decode_batch: codec.BatchDecoder[Any], decode: codec.FrameDecoder[Any], frames: list[str], data: st.DataObject
 ) -> None:
     any_frame = st.sampled_from(frames).map(str.encode) | spoiled(frames) | renumbered(frames)
@@ -167,7 +167,7 @@ def test_usual_frames_are_decoded_at_once(
 
 
 @each_feed
-def test_what_is_not_bytes_is_left_alone(
+def test_a_batch_with_a_frame_that_is_not_bytes_is_not_decoded(
     decode_batch: codec.BatchDecoder[Any], decode: codec.FrameDecoder[Any], frames: list[str]
 ) -> None:
     assert decode_batch([frames[0]] * 2) is None
@@ -176,10 +176,10 @@ def test_what_is_not_bytes_is_left_alone(
 
 
 @each_feed
-def test_frames_that_make_up_for_each_other_are_not_taken(
+def test_as_many_values_as_frames_but_not_one_in_each_are_refused(
     decode_batch: codec.BatchDecoder[Any], decode: codec.FrameDecoder[Any], frames: list[str]
 ) -> None:
-    """As many values as frames, but not one in each."""
+    """One frame has two values and another has none."""
     text = frames[0]
     for cut in range(1, len(text)):
         batch = [text[:cut].encode(), f"{text[cut:]}{text}".encode()]
@@ -197,7 +197,7 @@ def test_a_created_order_is_as_its_constructor_makes_it() -> None:
 
 @pytest.mark.parametrize("depth", [1, 49, 50, 51, 97, 98, 99, 100, 101, 100_000])
 @pytest.mark.parametrize("key", ["limit_overrides", "limit_overrides_signature", "amend_overrides"])
-def test_what_may_be_anything_is_no_deeper_than_elsewhere(key: str, depth: int) -> None:
+def test_arbitrary_json_is_not_nested_deeper_than_elsewhere(key: str, depth: int) -> None:
     value = f'{{"a":{"[" * (depth - 1)}1{"]" * (depth - 1)}}}'
     frame = CREATED.replace('"book_timestamp_ns"', f'"{key}":{value},"book_timestamp_ns"').encode()
     expected = one_by_one(codec.decode_order_event_frame, [frame])
@@ -206,8 +206,8 @@ def test_what_may_be_anything_is_no_deeper_than_elsewhere(key: str, depth: int) 
     assert (codec.decode_order_event_batch([frame]) is None) == (depth > 50)
 
 
-def test_a_value_that_goes_on_in_the_next_frame_is_not_taken() -> None:
-    """Two frames that begin as objects do, two values in them, and the first over the border."""
+def test_a_value_that_spans_two_frames_is_refused() -> None:
+    """Both frames begin and end with a brace, and there are two values, but the first spans both frames."""
     batch = [b'{"x":', f'{{"y":0}},{REAL_TRADE[1:]}{REAL_TRADE}'.encode()]
     assert codec.decode_trade_batch(batch) is None
 

@@ -204,7 +204,7 @@ ORDER_EVENTS: dict[str, tuple[str, str]] = {
 
 
 class TestOrderEvents:
-    def test_every_variant_is_tried(self) -> None:
+    def test_every_variant_has_an_example(self) -> None:
         assert len(ORDER_EVENTS) == len(get_args(OrderEvent)) - 1
 
     @pytest.mark.parametrize("variant", ORDER_EVENTS)
@@ -289,7 +289,7 @@ class TestOrderEvents:
             f'{{"Created":{ORDER_EVENTS["Created"][1].replace(KEY, "ab")}}}',
         ],
     )
-    def test_no_event(self, frame: str) -> None:
+    def test_what_is_not_an_event_is_refused(self, frame: str) -> None:
         with pytest.raises(DecodeError, match="not an order event"):
             codec.decode_order_event_frame(frame)
 
@@ -318,7 +318,7 @@ class TestOldFormsOfOrders:
             ('"trigger":null,', ""),
         ],
     )
-    def test_they_are_read_as_the_new(self, new: str, old: str) -> None:
+    def test_old_forms_are_read_as_the_new_ones(self, new: str, old: str) -> None:
         assert new in TestSigning.LIMIT
         assert codec.decode(TestSigning.LIMIT.replace(new, old), Order) == order()
 
@@ -365,7 +365,7 @@ class TestOldFormsOfOrders:
             ('"oid-1"', f'"{"a" * 25}"'),
         ],
     )
-    def test_no_order(self, old: str, new: str) -> None:
+    def test_what_is_not_an_order_is_refused(self, old: str, new: str) -> None:
         assert old in TestSigning.LIMIT
         with pytest.raises(DecodeError, match="not the expected Order: "):
             codec.decode(TestSigning.LIMIT.replace(old, new), Order)
@@ -394,10 +394,10 @@ class TestUserEvents:
         assert codec.decode_user_event_frame(f'{{"type":"{snake}",{fields[1:]}') == (event,)
         assert codec.decode_user_event_frame(codec.encode(event)) == (event,)
 
-    def test_every_variant_is_tried(self) -> None:
+    def test_every_variant_has_an_example(self) -> None:
         assert len(USER_EVENTS) == len(get_args(UserActivityEvent))
 
-    def test_an_unknown_one_is_refused(self) -> None:
+    def test_an_unknown_user_event_is_refused(self) -> None:
         with pytest.raises(DecodeError, match="expected one of DepositLanded"):
             codec.decode_user_event_frame('{"Frobnicated":{}}')
 

@@ -55,7 +55,7 @@ DEPOSIT = '{"user":"u","asset":"200","amount":"1000000000000000000","chain_id":"
 
 decode_kline_frame = codec.kline_frame_decoder(ASSET)
 
-#: Every stream's decoder, and one good frame of it.
+#: The decoder of every feed and one good frame of it.
 FEEDS: dict[str, tuple[codec.FrameDecoder[Any], str]] = {
     "depth": (codec.decode_depth_frame, '{"asks":[[2,"3.0"]],"bids":[],"sequence_number":5}'),
     "trades": (codec.decode_trade_frame, REAL_TRADE),
@@ -82,7 +82,7 @@ class TestEveryFeed:
 
     @each_feed
     @pytest.mark.parametrize("kind", ["subscriptions", "ping", "pong"])
-    def test_control_messages_hold_nothing(self, decode: codec.FrameDecoder[Any], frame: str, kind: str) -> None:
+    def test_control_messages_have_no_items(self, decode: codec.FrameDecoder[Any], frame: str, kind: str) -> None:
         assert decode(f'{{"type":"{kind}"}}') == ()
         assert decode(f' {{"channels": [], "type" : "{kind}", "time": 5}}'.encode()) == ()
 
@@ -157,8 +157,10 @@ class TestEveryFeed:
     @pytest.mark.parametrize(
         "number", ['"NaN"', '"inf"', '"-Infinity"', '"sNaN"', "1e999", '"1E-999999999"', "1" * 101]
     )
-    def test_no_number_in_any_field(self, decode: codec.FrameDecoder[Any], frame: str, number: str) -> None:
-        """Put it in the place of every number there is."""
+    def test_what_is_not_a_number_is_refused_in_any_field(
+        self, decode: codec.FrameDecoder[Any], frame: str, number: str
+    ) -> None:
+        """The test replaces each number of the frame in turn."""
         for match in re.finditer(r'(?<=[:\[,])(?:"[-0-9.e]+"|[-0-9.e]+)(?=[,\]}])', frame):
             if number == '"1E-999999999"' and not re.search(
                 r"price|asks|amount|size|open\W", frame[: match.start()][-10:]
@@ -191,7 +193,7 @@ class TestDepth:
         assert diff.sequence_number == 2**64 - 1
         assert type(diff.bids[0]) is PriceLevel
 
-    def test_empty_sides(self) -> None:
+    def test_a_diff_may_have_empty_sides(self) -> None:
         assert codec.decode_depth_frame('{"sequence_number":0,"asks":[],"bids":[]}') == (OrderBookDiff((), (), 0),)
 
     @pytest.mark.parametrize(
@@ -216,7 +218,7 @@ class TestDepth:
             f'{{"asks":[],"bids":[],"sequence_number":{"9" * 5000}}}',
         ],
     )
-    def test_no_diffs(self, frame: str) -> None:
+    def test_what_is_not_a_diff_is_refused(self, frame: str) -> None:
         with pytest.raises(DecodeError, match="not an order book diff"):
             codec.decode_depth_frame(frame)
         with pytest.raises(DecodeError):
@@ -237,8 +239,10 @@ class TestDepth:
         st.booleans(),
         st.sampled_from(["", " "]),
     )
-    def test_the_quick_check_misses_nothing(self, numbers: list[tuple[str, bool]], plain: bool, space: str) -> None:
-        """A frame is refused exactly if one of its numbers is, whatever stands around it."""
+    def test_a_frame_is_refused_exactly_if_one_of_its_numbers_is(
+        self, numbers: list[tuple[str, bool]], plain: bool, space: str
+    ) -> None:
+        """Other numbers, spaces and spellings around it make no difference."""
         spelled = [str(n % 7 + 1) if plain else text for n, (text, _) in enumerate(numbers)]
         levels = [
             [json.dumps(text) if quoted or not _is_json_number(text) else text for text in pair]
@@ -261,7 +265,7 @@ class TestDepth:
             with pytest.raises(DecodeError):
                 codec.decode_depth_frame(frame)
 
-    def test_a_long_number_among_many_short_ones(self) -> None:
+    def test_a_long_number_among_many_short_ones_is_refused(self) -> None:
         for place in range(30):
             levels = [["1.5", "2.5"] for _ in range(30)]
             levels[place][1] = "1" * 101
@@ -271,16 +275,16 @@ class TestDepth:
             levels[place][1] = "1" * 100
             codec.decode_depth_frame(json.dumps({"asks": levels, "bids": [], "sequence_number": 1}))
 
-    def test_a_book(self) -> None:
+    def test_a_book_has_exact_levels_and_its_number(self) -> None:
         body = '{"asks":[["2","1e-5"]],"bids":[[1,"3.0"]],"sequence_number":5}'
         assert codec.decode(body, OrderBook) == OrderBook([(2, "0.00001")], [(1, 3)], 5)
         assert codec.decode('{"bids":[]}', OrderBook) == OrderBook()
 
     @pytest.mark.parametrize("more", ["", ",4", ',"a count"'], ids=["pairs", "counts", "texts"])
-    def test_a_book_is_best_first_in_whatever_order_it_came(self, more: str) -> None:
+    def test_a_book_is_sorted_best_first(self, more: str) -> None:
         levels = ",".join(f"[{price},{quantity}{more}]" for price, quantity in ((2, 5), (1, 6), (3, 7), (2, 8)))
         book = codec.decode(f'{{"asks":[{levels}],"bids":[{levels}],"sequence_number":5}}', OrderBook)
-        # Of two at one price the last holds, so they keep their order.
+        # If a price is repeated, its last level wins. So these levels must keep their order.
         assert plain(book.asks) == [(1, 6), (2, 5), (2, 8), (3, 7)]
         assert plain(book.bids) == [(3, 7), (2, 5), (2, 8), (1, 6)]
         by_hand = [(2, 5), (1, 6), (3, 7), (2, 8)]
@@ -289,7 +293,7 @@ class TestDepth:
         assert plain(local.asks()) == [(1, 6), (2, 8), (3, 7)]
         assert plain(local.bids()) == [(3, 7), (2, 8), (1, 6)]
 
-    def test_a_price_that_cannot_be_sorted(self) -> None:
+    def test_a_price_that_cannot_be_sorted_is_refused(self) -> None:
         levels = [PriceLevel(Decimal(price), Decimal(1)) for price in ("1", "nan")]
         with pytest.raises(ValueError, match="price"):
             OrderBook(asks=levels)
@@ -309,7 +313,7 @@ class TestDepth:
             b'{"asks":[],"x":"\xff"}',
         ],
     )
-    def test_no_book(self, body: bytes | str) -> None:
+    def test_what_is_not_a_book_is_refused(self, body: bytes | str) -> None:
         with pytest.raises(DecodeError, match="not the expected OrderBook: "):
             codec.decode(body, OrderBook)
 
@@ -334,7 +338,7 @@ def _is_quantity(text: str) -> bool:
 
 
 class TestTrades:
-    def test_the_real_one(self) -> None:
+    def test_a_recorded_trade_is_decoded(self) -> None:
         (trade,) = codec.decode_trade_frame(REAL_TRADE)
         assert trade == Trade(
             asset_id=AssetIdentifier("0x82aF49447D8a07e3bd95BD0d56f35241523fBab1@00000000000000a4b1"),
@@ -349,7 +353,7 @@ class TestTrades:
         assert (str(trade.price), str(trade.quantity)) == ("3862.36934070", "0.01000000")
         assert type(trade.asset_id) is AssetIdentifier
 
-    def test_numbers_as_text_and_the_old_asset_forms(self) -> None:
+    def test_numbers_as_text_and_old_asset_forms_are_decoded(self) -> None:
         (trade,) = codec.decode_trade_frame(
             '{"asset_id":{"Index":200},"trade_id":"5","price":1.30e-5,"quantity":7,"timestamp_ns":"6",'
             '"buyer_is_maker":true,"order_id":"x","status":"Rollbacked"}'
@@ -375,12 +379,12 @@ class TestTrades:
             ('"82af', '"ETH82af'),
         ],
     )
-    def test_no_trade(self, old: str, new: str) -> None:
+    def test_what_is_not_a_trade_is_refused(self, old: str, new: str) -> None:
         assert old in REAL_TRADE
         with pytest.raises(DecodeError, match="not a trade"):
             codec.decode_trade_frame(REAL_TRADE.replace(old, new))
 
-    def test_user_trades(self) -> None:
+    def test_user_trades_are_decoded_with_their_defaults(self) -> None:
         (trade,) = codec.decode_user_trade_frame(USER_TRADE)
         assert trade == UserTrade(ASSET, 7, "oid-1", Decimal("1.5"), Decimal(2), 3, True, False, "Pending")
         (trade,) = codec.decode_user_trade_frame(
@@ -391,7 +395,7 @@ class TestTrades:
         assert (trade.rollback_reason, trade.is_liquidation, trade.is_auto_deleverage) == ("x", True, True)
         assert (trade.sub_account, str(trade.trading_fee)) == (1, "-0.10")
 
-    def test_a_list_of_trades(self) -> None:
+    def test_a_list_of_trades_is_decoded(self) -> None:
         assert (
             codec.decode(f"[{REAL_TRADE},{REAL_TRADE}]", list[Trade]) == [codec.decode_trade_frame(REAL_TRADE)[0]] * 2
         )
@@ -406,7 +410,7 @@ def trade_asset() -> str:
 
 
 class TestKlines:
-    def test_a_list_or_a_single_one(self) -> None:
+    def test_a_frame_is_a_list_of_candles_or_one_candle(self) -> None:
         (update,) = decode_kline_frame(BAR)
         assert update == KlineUpdate(
             Decimal(1), Decimal("1.5"), Decimal("0.5"), Decimal("2.5"), Decimal(10), 1, 2, asset_id=ASSET
@@ -415,7 +419,7 @@ class TestKlines:
         assert decode_kline_frame(f"[{BAR},{BAR}]") == (update, update)
         assert decode_kline_frame("[]") == ()
 
-    def test_pages(self) -> None:
+    def test_pages_come_in_an_envelope_or_bare(self) -> None:
         bar = codec.decode(BAR, Timebar)
         assert codec.decode(f"[{BAR}]", KlinesPage) == KlinesPage([bar])
         assert codec.decode(
@@ -427,17 +431,17 @@ class TestKlines:
 
 
 class TestAnswers:
-    def test_nonces(self) -> None:
+    def test_nonces_come_as_an_object_or_bare(self) -> None:
         for body in ('{"value":5,"expiry":1}', '{"value":"5"}', '"5"', "5"):
             assert codec.decode(body, Nonce) == Nonce("5")
         for body in ("{}", "null", "true", "5.5", '{"value":null}', "[]", '{"nonce":5}'):
             with pytest.raises(DecodeError):
                 codec.decode(body, Nonce)
 
-    def test_tokens(self) -> None:
+    def test_tokens_are_decoded(self) -> None:
         assert codec.decode('{"token":"t","expiry_ns":"5"}', AuthToken) == AuthToken("t", 5)
 
-    def test_markets(self) -> None:
+    def test_markets_are_decoded(self) -> None:
         body = '{"asset_id":"200","book_price_decimals":2,"book_quantity_decimals":-3,"tick_size":"0.01"}'
         assert codec.decode(body, Market) == Market(ASSET, 2, -3)
 
@@ -448,7 +452,7 @@ class TestAnswers:
         '"good_until_timestamp_ns":null,"timestamp_ns":5,"status":"Open","is_reduce_only":true}'
     )
 
-    def test_orders_in_an_envelope_or_bare(self) -> None:
+    def test_orders_come_in_an_envelope_or_bare(self) -> None:
         orders = codec.decode(f"[{self.ORDER}]", UserOrders)
         assert (str(orders.orders[0].limit_price), orders.orders[0].side) == ("10.50", Side.BUY)
         assert orders.page == {}
@@ -460,7 +464,7 @@ class TestAnswers:
             with pytest.raises(DecodeError):
                 codec.decode(body, UserOrders)
 
-    def test_operations(self) -> None:
+    def test_answers_to_operations_are_decoded(self) -> None:
         answer = codec.decode('{"order_id":"o","status":"Rejected","reason":"margin"}', models.OrderOperationResponse)
         assert answer == models.OrderOperationResponse("o", models.OperationStatus.REJECTED, "margin")
         unknown = codec.decode('{"order_id":"o","status":"Maybe"}', models.OrderOperationResponse)
@@ -476,7 +480,7 @@ class TestAnswers:
             with pytest.raises(DecodeError):
                 codec.decode(bad, dict[str, Any])
 
-    def test_containers_of_special_shapes(self) -> None:
+    def test_containers_of_tagged_unions_are_decoded(self) -> None:
         events = codec.decode(f'[{{"Removed":{REMOVED}}},{{"type":"odd"}}]', list[OrderEvent])
         assert [event.event_type for event in events] == ["REMOVED", "UNKNOWN"]
 
@@ -514,12 +518,12 @@ class TestErrors:
             codec.decode('"hunter2"', AuthToken)
         assert "hunter2" not in str(caught.value)
 
-    def test_the_excerpt_is_short(self) -> None:
+    def test_the_excerpt_in_an_error_is_short(self) -> None:
         with pytest.raises(DecodeError) as caught:
             codec.decode_trade_frame('{"order_id":"' + "x" * 100_000 + '"}')
         assert re.search(r'\{"order_id":"x{50,110}…$', str(caught.value))
 
-    def test_it_is_said_what_was_wrong(self) -> None:
+    def test_an_error_says_what_was_wrong(self) -> None:
         with pytest.raises(DecodeError, match=r"not a trade: .*missing required field `asset_id`.*: \{\"a\":1\}$"):
             codec.decode_trade_frame('{"a":1}')
         with pytest.raises(DecodeError, match="nested too deeply"):

@@ -85,7 +85,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
 
 
 def _fields(cls: type) -> dict[str, st.SearchStrategy[Any]]:
-    """A strategy for each of a model's fields, by its name or its type."""
+    """Return a strategy for each field of a model, chosen by the field's name or type."""
     by_name = _BY_NAME | ({"user_id": keys} if cls is models.AmendOrderRequest else {})
     by_type = _BY_TYPE | {Decimal: (amounts if cls in _UNSIGNED else signed).filter(_sane)}
     found: dict[str, st.SearchStrategy[Any]] = {}
@@ -104,7 +104,7 @@ def _fields(cls: type) -> dict[str, st.SearchStrategy[Any]]:
 
 _MODELS = [
     cls
-    for name in models.__all__
+    for name in models.__all__  # type: ignore[attr-defined]  # it is made at run time
     if isinstance(cls := getattr(models, name), type)
     and attrs.has(cls)
     and cls not in {MarketQuantity, models.LinkedDiff}
@@ -153,7 +153,7 @@ def test_decimals_are_written_with_all_their_digits() -> None:
 
 _ALL = [*_MODELS, MarketQuantity, models.LinkedDiff]
 _register(models.LinkedDiff)
-#: Models that hold what cannot be hashed; their docstrings say so.
+#: Models that hold values without a hash; their docstrings say so.
 _UNHASHABLE = {
     UnknownOrderEvent,
     models.OrderCreatedEvent,
@@ -197,7 +197,7 @@ def test_models_that_are_no_classes_of_attrs_can_be_copied_and_kept() -> None:
 
 
 def _number_fields() -> list[tuple[type[Any], str, bool]]:
-    """Every field that is a Decimal, and whether it may be below zero."""
+    """Return every Decimal field of every model, and whether it may be negative."""
     found = []
     for cls in _MODELS:
         for name, hint in get_type_hints(cls).items():
@@ -215,7 +215,7 @@ _SIGNED = {"trading_fee", "price_change_24h", "price_change_pct_24h"}
 def test_no_model_takes_what_is_no_number(
     cls: type[Any], name: str, may_be_negative: bool, data: st.DataObject
 ) -> None:
-    """From its constructor, in an answer, and in a list."""
+    """The constructor, the decoding of an answer and that of a list refuse it."""
     model = data.draw(st.from_type(cls))
     plain = codec.unstructure(model)
     fields = plain if name in plain else next(iter(plain.values()))
@@ -233,7 +233,7 @@ def test_no_model_takes_what_is_no_number(
 
 
 def test_a_new_field_needs_no_list() -> None:
-    """A model of somebody who copies the line of another's field."""
+    """A model whose fields copy the lines of another model's fields is checked without another change."""
 
     @attrs.frozen
     class Fill:
@@ -252,7 +252,7 @@ def test_a_new_field_needs_no_list() -> None:
         assert len(codec.decode_rows(f"[{bad}]", Fill).bad) == 1
 
 
-# The quick decoder of order events.
+# The fast reader of order events.
 
 
 @pytest.mark.parametrize("cls", [cls for cls in _MODELS if hasattr(cls, "event_type") and cls is not UnknownOrderEvent])
@@ -261,7 +261,7 @@ def test_a_new_field_needs_no_list() -> None:
 def test_order_events_of_the_usual_form_are_read_quickly(
     cls: type[Any], data: st.DataObject, terms: models.TimeInForce
 ) -> None:
-    """Whatever fields the models have, and with fields at their defaults left out."""
+    """The test uses all fields of the models, then leaves out one field at a time."""
     event = data.draw(st.from_type(cls))
     if cls is models.OrderCreatedEvent:
         details = attrs.evolve(data.draw(st.from_type(models.LimitOrderDetails)), time_in_force=terms)
@@ -289,7 +289,7 @@ def test_a_field_that_only_the_model_checks_is_not_forgotten() -> None:
 
 
 def test_a_model_that_the_fast_reader_cannot_make_is_refused_at_import() -> None:
-    """Otherwise each event of it would silently take the slow way."""
+    """Otherwise the general reader would silently decode each event of it."""
 
     @attrs.frozen
     class Referable:

@@ -1,4 +1,4 @@
-"""Lists of which some rows are bad, enumerations that grow, and messages that are neither data nor a hole."""
+"""Lists with bad rows, enumerations with unknown members, and control messages of unknown types."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import trio
@@ -96,6 +97,7 @@ def test_there_are_all_of_them_and_they_are_short() -> None:
         "depth",
         "klines",
         "live_book",
+        "metrics",
         "my_trades",
         "orders",
         "public_trades",
@@ -132,6 +134,17 @@ async def test_public_trades() -> None:
     async with running("public_trades", exchange) as printed:
         take(exchange, User().public_key)
         await printed.wait_for("200 1 0.005 at 10.00")
+
+
+async def test_metrics() -> None:
+    exchange = open_market()
+    async with running("metrics", exchange, port=0) as printed:
+        await printed.wait_for("metrics at http://")
+        take(exchange, User().public_key)
+        await printed.wait_for("price=Decimal('10.00')")
+        url = next(line for line in printed.lines if line.startswith("metrics at")).removeprefix("metrics at ")
+        text = await trio.to_thread.run_sync(lambda: urlopen(url, timeout=10).read().decode())
+        assert 'tplus_messages_total{client="",feed="/trades"} 1.0' in text
 
 
 async def test_depth() -> None:
@@ -199,7 +212,7 @@ async def test_resilient_stream_gives_up() -> None:
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with trio.fail_after(20):
             await module.main(url, RestartPolicy(initial_delay=0.0, max_restarts=2))
-    assert printed.lines[-1].startswith("given up: 3 failures within 60 s the last one: could not connect")
+    assert printed.lines[-1].startswith("given up: 3 failures within 60 s the last failure: could not connect")
 
 
 @pytest.mark.parametrize("stored", [True, False])

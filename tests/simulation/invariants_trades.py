@@ -75,6 +75,8 @@ class TradesChecker(Checker):
                 continue
             if not complete and record.index >= self._last:
                 break
+            if not complete and not record.in_turn:
+                continue  # told after later ones, it may still wait for a slow consumer
             taken = self._taken.get(key, [])
             if SPOILED_STATUS in taken or record.trade.status in taken:
                 continue

@@ -17,6 +17,7 @@ from trio.testing import MockClock
 
 from tplus_trio import MarketDataClient, OrderBookClient, SlowConsumer, TplusError
 from tplus_trio.errors import AuthError, HandshakeRejected, NotFoundError
+from tplus_trio.observer import Observer
 from tplus_trio.streams.stats import StreamState
 from tplus_trio.testing import Exchange, MemoryNetwork, Rejection, Request, Response, Subscription
 from tplus_trio.users import User
@@ -25,7 +26,7 @@ from .actors import make_actors
 from .callers import Callers
 from .consumers import Reader
 from .determinism import deterministic
-from .faults import Injector
+from .faults import Fault, Injector
 from .faults_data import HARMLESS, NOT_FOUND
 from .invariants import Violation, ensure
 from .reference import Reference
@@ -94,9 +95,20 @@ class WorldRun:
     Args:
         seed: Which.
         verbose: Whether to print what happens.
+        kinds: The only faults that happen; None draws them from the seed.
+        observer: Observes the clients.
     """
 
-    def __init__(self, seed: int, *, verbose: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        verbose: bool = False,
+        kinds: Mapping[str, Fault] | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._kinds = kinds
+        self._observer = observer
         self.settings = Settings.of(seed)
         self.outcome = Outcome(seed)
         self._verbose = verbose
@@ -190,6 +202,7 @@ class WorldRun:
             "restart": settings.restart,
             "now_ns": self.now_ns,
             "jitter": sources(settings.seed, "jitter").random,
+            "observer": self._observer,
         }
         async with AsyncExitStack() as stack:
             public = user if settings.signed_in else None
@@ -197,7 +210,9 @@ class WorldRun:
             oms = await stack.enter_async_context(OrderBookClient("http://oms", default_user=user, **options))
             self.readers = make_actors(self, settings, md, oms, reference, user)
             callers = Callers(self, settings, md, oms, partial(exchange.orders, user))
-            injector = Injector(self, settings, network, reference, self.readers, traders, callers.sign_in_together)
+            injector = Injector(
+                self, settings, network, reference, self.readers, traders, callers.sign_in_together, kinds=self._kinds
+            )
             async with trio.open_nursery() as nursery:
                 for reader in self.readers:
                     nursery.start_soon(reader.run)
@@ -294,8 +309,14 @@ def explain(failure: BaseException) -> str:
     return "".join(traceback.format_exception(failure))
 
 
-def run_world(seed: int, *, verbose: bool = False) -> Outcome:
-    """Live through the world of a seed, and say what came of it."""
-    world = WorldRun(seed, verbose=verbose)
+def run_world(
+    seed: int,
+    *,
+    verbose: bool = False,
+    kinds: Mapping[str, Fault] | None = None,
+    observer: Observer | None = None,
+) -> Outcome:
+    """Live through the world of a seed, and say what came of it. The arguments are those of `WorldRun`."""
+    world = WorldRun(seed, verbose=verbose, kinds=kinds, observer=observer)
     deterministic(partial(trio.run, _main, world, clock=MockClock(autojump_threshold=0)))
     return world.finish()

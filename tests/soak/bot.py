@@ -25,8 +25,8 @@ from tplus_trio.streams.stats import StreamState
 from tplus_trio.users import User
 
 from .checkers import Checkers
+from .exchange import SoakExchange
 from .samples import Sample, measured
-from .stage import Theatre
 
 __all__ = ["Plan", "Soak", "enter_clients"]
 
@@ -214,7 +214,7 @@ class Soak:
 
     # Its course.
 
-    async def run(self, theatre: Theatre, callers: Callers, oms: OrderBookClient) -> None:
+    async def run(self, soak_exchange: SoakExchange, callers: Callers, oms: OrderBookClient) -> None:
         """Live through it, and check.
 
         Raises:
@@ -229,22 +229,22 @@ class Soak:
             if self.plan.between_samples is not None:
                 nursery.start_soon(self._sample, self.plan.between_samples)
             while trio.current_time() < end:
-                await theatre.begin()
+                await soak_exchange.begin()
                 with trio.move_on_after(min(self.plan.between_checks, end - trio.current_time())):
                     async with trio.open_nursery() as busy:
                         busy.start_soon(callers.run)
                         busy.start_soon(self._order, oms)
                         if self.plan.between_nudges is not None:
                             busy.start_soon(self._nudge, self.plan.between_nudges)
-                await theatre.hush()
-                await self._check(theatre, callers)
+                await soak_exchange.hush()
+                await self._check(soak_exchange, callers)
             for reader in self.readers:
                 reader.stop()
             for reader in self.readers:
                 await reader.ended.wait()
             nursery.cancel_scope.cancel()
 
-    async def _check(self, theatre: Theatre, callers: Callers) -> None:
+    async def _check(self, soak_exchange: SoakExchange, callers: Callers) -> None:
         """All is quiet: everything must come to rest, and be right."""
         for reader in self.readers:
             reader.calm_down()
@@ -254,10 +254,10 @@ class Soak:
                 raise Violation(f"not live {self.plan.patience:.0f} s after the last fault: {late}")
             await trio.sleep(0.25)
         self.slowest = max(self.slowest, trio.current_time() - began)
-        await self._settle(theatre)
+        await self._settle(soak_exchange)
         self._checkers.records.settle()
         await callers.check(self._checkers.records.known.orders)
-        await theatre.forget()
+        await soak_exchange.forget()
         for reader in self.readers:
             reader.forget()
         self._checkers.records.facts = None
@@ -267,11 +267,11 @@ class Soak:
         for reader in self.readers:
             reader.stir_up()
 
-    async def _settle(self, theatre: Theatre) -> None:
+    async def _settle(self, soak_exchange: SoakExchange) -> None:
         records = self._checkers.records
         found: list[str] = []
         for _ in range(self.plan.rounds):
-            facts = await theatre.touch()
+            facts = await soak_exchange.touch()
             await trio.sleep(self.plan.settle)
             records.facts = facts
             self.published, self.remote_faults = facts.published, Counter(facts.faults)

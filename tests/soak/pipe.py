@@ -1,4 +1,4 @@
-"""A `Stage` at the other end of a pipe: pickles with their lengths before them."""
+"""A `LocalExchange` at the other end of a pipe: pickles with their lengths before them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import trio.abc
 from tests.simulation.invariants import Violation
 
 from .checkers import Facts
-from .stage import Stage
+from .exchange import LocalExchange
 
-__all__ = ["RemoteStage", "obey", "receive", "send"]
+__all__ = ["RemoteExchange", "obey", "receive", "send"]
 
 _LENGTH: Final = struct.Struct("!I")
 
@@ -45,11 +45,11 @@ async def _exactly(stream: trio.abc.ReceiveStream, size: int) -> bytes:
     return data
 
 
-async def obey(stage: Stage, stream: trio.abc.Stream, faults: Counter[str] | None = None) -> None:
+async def obey(local_exchange: LocalExchange, stream: trio.abc.Stream, faults: Counter[str] | None = None) -> None:
     """Do what the other end says, until it says no more.
 
     Args:
-        stage: With what.
+        local_exchange: With what.
         stream: The pipe.
         faults: What is counted at this end.
     """
@@ -58,14 +58,14 @@ async def obey(stage: Stage, stream: trio.abc.Stream, faults: Counter[str] | Non
             order = await receive(stream)
         except EOFError:
             return
-        answer = await getattr(stage, order)()
+        answer = await getattr(local_exchange, order)()
         if isinstance(answer, Facts):
             answer = attrs.evolve(answer, faults=dict(faults or {}))
         await send(stream, answer)
 
 
-class RemoteStage:
-    """A `Theatre` at the other end of a pipe.
+class RemoteExchange:
+    """A `SoakExchange` at the other end of a pipe.
 
     Args:
         stream: Leads to somebody who does what `obey` does.

@@ -27,8 +27,8 @@ from tplus_trio.users import User
 
 from .bot import Plan, Soak, enter_clients
 from .checkers import Checkers, Records
-from .pipe import RemoteStage, obey, receive, send
-from .stage import REMOTE, Stage, paced, short_memory
+from .exchange import REMOTE, LocalExchange, paced, short_memory
+from .pipe import RemoteExchange, obey, receive, send
 
 __all__ = ["plan_of", "serve", "settings_of", "soak_for_real"]
 
@@ -128,7 +128,7 @@ async def serve(seed: int, rate: float) -> None:
     pipe = trio.StapledStream(trio.lowlevel.FdStream(1), trio.lowlevel.FdStream(0))
     with short_memory(_HISTORY):
         async with pipe, MemoryNetwork(exchange, seed=seed) as network, trio.open_nursery() as nursery:
-            stage = Stage(
+            local_exchange = LocalExchange(
                 world,
                 settings,
                 network,
@@ -142,7 +142,7 @@ async def serve(seed: int, rate: float) -> None:
             )
             async with network.serve() as url:
                 await send(pipe, url)
-                await obey(stage, pipe, world.faults)
+                await obey(local_exchange, pipe, world.faults)
             nursery.cancel_scope.cancel()
 
 
@@ -165,7 +165,7 @@ async def _live(seed: int, seconds: float, rate: float, soak: Soak) -> None:
     async with _other_process(seed, rate) as pipe, AsyncExitStack() as stack:
         md, oms = await enter_clients(stack, await receive(pipe), soak.settings, soak.user)
         soak.open(md, oms)
-        await soak.run(RemoteStage(pipe), Callers(soak, soak.settings, md, oms), oms)
+        await soak.run(RemoteExchange(pipe), Callers(soak, soak.settings, md, oms), oms)
 
 
 def soak_for_real(seed: int, seconds: float, rate: float, *, verbose: bool = False) -> tuple[Soak, str | None]:

@@ -12,8 +12,8 @@ import attrs
 from tests.simulation.faults import KINDS
 
 from .bot import Soak
+from .exchange import REMOTE
 from .samples import LIMITS, Sample, grown, tenth
-from .stage import REMOTE
 
 __all__ = ["report", "verdict", "write"]
 

@@ -27,10 +27,10 @@ from tplus_trio.users import User
 
 from .bot import Plan, Soak, enter_clients
 from .checkers import Checkers, Records
-from .pipe import RemoteStage, obey
-from .stage import REMOTE, Market, Stage, Theatre, full_history, short_memory
+from .exchange import REMOTE, LocalExchange, Market, SoakExchange, full_history, short_memory
+from .pipe import RemoteExchange, obey
 
-__all__ = ["Life", "live", "month", "simulate"]
+__all__ = ["SimulatedSoak", "month", "run_soak", "simulate"]
 
 _EPOCH_NS: Final = 1_750_000_000 * 10**9
 _DAY: Final = 86_400.0
@@ -101,22 +101,22 @@ def _kinds(clock: Clock) -> dict[str, Fault]:
     return kinds | REMOTE | {"clock set": clock_set}
 
 
-async def _calendar(stage: Stage) -> None:
+async def _calendar(local_exchange: LocalExchange) -> None:
     """Every working day the service starts over, trades for some hours, and closes."""
     while True:
         day, second = divmod(trio.current_time(), _DAY)
         if day % 7 not in _WEEKEND and second < _OPEN:
             if second < 60.0:
-                for _ in stage.traders.assets:
-                    await stage.injector.inject("sequence restarted and dropped")
+                for _ in local_exchange.traders.assets:
+                    await local_exchange.injector.inject("sequence restarted and dropped")
             with trio.move_on_at(day * _DAY + _OPEN):
-                await stage.traders.run()
+                await local_exchange.traders.run()
         await trio.sleep_until((day + 1) * _DAY)
 
 
 @attrs.frozen(kw_only=True)
-class Life:
-    """One life on a virtual clock."""
+class SimulatedSoak:
+    """The arguments of one soak on a virtual clock."""
 
     settings: Settings
     plan: Plan
@@ -129,65 +129,65 @@ class Life:
     verbose: bool = False
 
 
-async def _live(life: Life, soaks: list[Soak]) -> None:
-    settings, seed = life.settings, life.settings.seed
+async def _run_soak(simulated: SimulatedSoak, soaks: list[Soak]) -> None:
+    settings, seed = simulated.settings, simulated.settings.seed
     clock = Clock()
     exchange = Exchange(now_ns=clock.true_ns, token_ttl=settings.token_ttl, seed=seed)
     user = User(sources(seed, "user").randbytes(32))
     for asset in settings.assets:
         exchange.add_market(asset)
-    if life.history:
+    if simulated.history:
         full_history(exchange, user.public_key, _HISTORY)
     reference = Reference(exchange)
     checkers = Checkers(
         Records(),
         clock.true_ns,
-        reference if life.has_reference else None,
+        reference if simulated.has_reference else None,
         2 * settings.most_latency + 0.1,
         settings.notice,
     )
-    soak = life.make(settings, life.plan, checkers, user, clock.true_ns, verbose=life.verbose)
+    soak = simulated.make(settings, simulated.plan, checkers, user, clock.true_ns, verbose=simulated.verbose)
     soaks.append(soak)
     async with MemoryNetwork(exchange, latency=settings.latency, seed=seed) as network, AsyncExitStack() as stack:
         md, oms = await enter_clients(stack, "http://exchange", settings, user, connector=network, now_ns=clock)
         soak.open(md, oms)
         callers = Callers(soak, settings, md, oms)
         async with trio.open_nursery() as nursery:
-            stage = Stage(
+            local_exchange = LocalExchange(
                 soak,
                 settings,
                 network,
                 user.public_key,
                 reference,
-                life.market,
+                simulated.market,
                 nursery,
                 kinds=_kinds(clock),
                 readers=soak.readers,
                 sign_in=callers.sign_in_together,
             )
-            theatre: Theatre = stage
-            if not life.has_reference:
+            soak_exchange: SoakExchange = local_exchange
+            if not simulated.has_reference:
                 near, far = trio.testing.memory_stream_pair()
-                nursery.start_soon(obey, stage, far)
-                theatre = RemoteStage(near)
-            await soak.run(theatre, callers, oms)
+                nursery.start_soon(obey, local_exchange, far)
+                soak_exchange = RemoteExchange(near)
+            await soak.run(soak_exchange, callers, oms)
             nursery.cancel_scope.cancel()
 
 
-def live(life: Life, bug: str | None = None) -> tuple[Soak, str | None]:
-    """Live, with a bug planted or without; what there was, and what broke."""
+def run_soak(simulated: SimulatedSoak, bug: str | None = None) -> tuple[Soak, str | None]:
+    """Run a soak, with a planted bug if one is named; return the soak and the violation found, or None."""
     soaks: list[Soak] = []
     violation: str | None = None
     clock = MockClock(autojump_threshold=0)
     with strict(), short_memory(_HISTORY), BUGS[bug]() if bug is not None else nullcontext():
         try:
-            deterministic(partial(trio.run, _live, life, soaks, clock=clock))
+            deterministic(partial(trio.run, _run_soak, simulated, soaks, clock=clock))
         except Exception as exc:  # noqa: BLE001 - whatever comes out condemns it
             violation = explain(exc)
     return soaks[0], violation
 
 
 def simulate(seed: int, days: float, *, verbose: bool = False) -> tuple[Soak, str | None]:
-    """Live through so many days; what there was, and what broke."""
+    """Simulate `days` days; return the soak and the violation found, or None."""
     settings, plan = month(seed, days)
-    return live(Life(settings=settings, plan=plan, history=days > 1, verbose=verbose))
+    return run_soak(SimulatedSoak(settings=settings, plan=plan, history=days > 1, verbose=verbose))

@@ -17,12 +17,12 @@ import trio
 from tests.simulation.bugs import BUGS
 from tests.soak import __main__ as command
 from tests.soak.bot import Soak
-from tests.soak.pipe import RemoteStage
+from tests.soak.exchange import paced
+from tests.soak.pipe import RemoteExchange
 from tests.soak.real import plan_of, settings_of
 from tests.soak.report import report, verdict
 from tests.soak.samples import LIMITS, Sample, grown, measured
-from tests.soak.simulated import Life, live, simulate
-from tests.soak.stage import paced
+from tests.soak.simulated import SimulatedSoak, run_soak, simulate
 from tplus_trio.book.local import LocalBook
 from tplus_trio.models import OrderBookDiff, PriceLevel, Trade
 from tplus_trio.streams.recovery import TradesBackfill
@@ -30,13 +30,13 @@ from tplus_trio.streams.recovery import TradesBackfill
 SAMPLE = Sample(at=0.0, rss=100 * 2**20, descriptors=40, tasks=100, objects=10_000)
 
 
-def real_life(**changes: object) -> Life:
+def real_soak(**changes: object) -> SimulatedSoak:
     """What happens in the real mode, in memory: the exchange is told what to do, and asked, through a pipe."""
     plan = attrs.evolve(
         plan_of(12.0), between_checks=4.0, between_samples=None, between_orders=1.0, between_nudges=None
     )
     settings = attrs.evolve(settings_of(7), between_faults=1.0)
-    return Life(
+    return SimulatedSoak(
         settings=settings,
         plan=attrs.evolve(plan, **changes),  # type: ignore[arg-type]  # as given
         market=paced(20.0, settings.assets),
@@ -53,7 +53,7 @@ def test_some_hours() -> None:
 
 
 def test_some_seconds_as_in_real_time() -> None:
-    soak, violation = live(real_life())
+    soak, violation = run_soak(real_soak())
     assert violation is None
     assert soak.checks >= 3
     assert soak.published > 100
@@ -78,11 +78,11 @@ def told_twice() -> Generator[None]:
     """One trade in twenty is told again."""
     proper = TradesBackfill._accept_live
 
-    def live(self: TradesBackfill, items: Sequence[Trade]) -> Sequence[Trade]:
+    def accept(self: TradesBackfill, items: Sequence[Trade]) -> Sequence[Trade]:
         news = proper(self, items)
         return [trade for trade in news for _ in range(1 if trade.trade_id % 20 else 2)]
 
-    with mock.patch.object(TradesBackfill, "_accept_live", live):
+    with mock.patch.object(TradesBackfill, "_accept_live", accept):
         yield
 
 
@@ -95,7 +95,7 @@ PLANTED = {"removals ignored": removals_ignored, "told twice": told_twice, "gap 
 )
 def test_what_breaks_is_noticed(bug: str, complaint: str) -> None:
     with mock.patch.dict(BUGS, PLANTED):
-        _, violation = live(real_life(seconds=60.0, rounds=10), bug)
+        _, violation = run_soak(real_soak(seconds=60.0, rounds=10), bug)
     assert violation is not None
     assert complaint in violation
 
@@ -153,11 +153,11 @@ async def test_an_exchange_that_dies_is_noticed() -> None:
         nursery.start_soon(far.receive_some)
         nursery.start_soon(far.send_stream.aclose)
         with pytest.raises(Exception, match="has ended"):
-            await RemoteStage(near).touch()
+            await RemoteExchange(near).touch()
 
 
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    soak, _ = live(real_life(seconds=0.5))
+    soak, _ = run_soak(real_soak(seconds=0.5))
     soak.samples = [SAMPLE] * 20
     monkeypatch.setattr(command, "simulate", lambda *_, **__: (soak, None))
     monkeypatch.setattr(command, "soak_for_real", lambda *_, **__: (soak, "a book was wrong"))

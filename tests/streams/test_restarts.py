@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.helpers.world import ASSET, SNAPSHOT, URL, open_world, record_states
+from tests.helpers.world import ASSET, SNAPSHOT, URL, open_world
 from tplus_trio import (
     ApiError,
     CertificateRefused,
@@ -25,11 +25,6 @@ from tplus_trio import (
     StreamState,
     TplusError,
 )
-
-
-@pytest.fixture
-def states(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StreamState, float]]:
-    return record_states(monkeypatch)
 
 
 async def fail(stream: Stream[Any]) -> TplusError:

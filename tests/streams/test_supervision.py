@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints
 
-from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, URL, open_world, record_states
+from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, URL, open_world
 from tplus_trio import (
     Depth,
     Gap,
@@ -25,11 +25,6 @@ from tplus_trio import (
 from tplus_trio.testing import MemoryNetwork
 
 CONNECTING, SYNCING, LIVE, BACKOFF, CLOSED = StreamState
-
-
-@pytest.fixture
-def states(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StreamState, float]]:
-    return record_states(monkeypatch)
 
 
 def names(states: list[tuple[StreamState, float]]) -> list[StreamState]:

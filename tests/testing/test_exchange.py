@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from tests.helpers.raw_client import SECOND, Clock, call, messages, refused
 from tplus_trio import codec
-from tplus_trio.models import KlinesPage, OrderBook, OrderBookDiff
-from tplus_trio.testing import Exchange, Faults, Population, Request, Response, Subscription
+from tplus_trio.models import KlinesPage, OrderBook
+from tplus_trio.testing import Exchange, Request, Response, Subscription
 from tplus_trio.testing.clock import WallClock
 from tplus_trio.users import User
 
 ALICE = User()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def exchange(clock: Clock) -> Exchange:
-    made = Exchange(now_ns=clock)
-    made.add_market(200)
-    return made
-
-
-def replay(book: OrderBook, frames: list[bytes]) -> OrderBook:
-    """A book after some diffs, each of which must follow."""
-    bids, asks, number = dict(book.bids), dict(book.asks), book.sequence_number
-    for data in frames:
-        diff = codec.decode(data, OrderBookDiff)
-        assert diff.sequence_number == number + 1
-        number = diff.sequence_number
-        for side, levels in ((bids, diff.bids), (asks, diff.asks)):
-            for price, quantity in levels:
-                side[price] = quantity
-                if not quantity:
-                    del side[price]
-    return OrderBook(asks=sorted(asks.items()), bids=sorted(bids.items(), reverse=True), sequence_number=number)
-
-
-# Market data
 
 
 def test_a_market_begins_empty_at_1000(exchange: Exchange) -> None:
@@ -223,9 +192,6 @@ def test_tickers(exchange: Exchange, clock: Clock) -> None:
     assert call(exchange, "GET", "/openinterest") == (200, [{"asset_id": "200"}, {"asset_id": "201"}])
 
 
-# Faults
-
-
 def test_failures_to_order(exchange: Exchange) -> None:
     exchange.faults.fail_requests("/marketdepth/", 503, 2, retry_after=1.5)
     assert call(exchange, "GET", "/trades")[0] == 200
@@ -292,9 +258,6 @@ def test_frames_to_order(exchange: Exchange) -> None:
     assert (feed.closed, feed.close_code) == (True, 1012)
 
 
-# The clock
-
-
 async def test_time_follows_trios_clock(autojump_clock: MockClock) -> None:
     clock = WallClock()
     start = clock()
@@ -316,92 +279,3 @@ def test_time_never_runs_backwards() -> None:
     trio.run(read, 0.0)
     assert readings == sorted(readings)
     assert readings[2] - readings[1] >= 999 * SECOND
-
-
-# The traders
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 1000))
-def test_the_diffs_of_a_busy_market_make_its_book(seed: int) -> None:
-    exchange = Exchange()
-    traders = Population(exchange, [200, 201], seed=seed)
-    feed = exchange.subscribe("/marketdepth/diff/200")
-    book = exchange.book(200)
-    traders.settle()
-    for _ in range(200):
-        traders.step()
-    assert replay(book, feed.take()) == exchange.book(200)
-
-
-def test_a_population_keeps_books_alive() -> None:
-    exchange = Exchange()
-    traders = Population(exchange, [200], seed=4)
-    traders.settle()
-    book = exchange.book(200)
-    for _ in range(3000):
-        traders.step()
-        book = exchange.book(200)
-        assert book.bids[0].price < book.asks[0].price
-    assert 10 <= len(book.bids) <= 40
-    assert 10 <= len(book.asks) <= 40
-    assert len(exchange.trades(200)) > 100
-    assert {order.order_id for order in exchange.orders(traders.traders[0])}
-
-
-def test_the_same_seed_does_the_same() -> None:
-    def books(seed: int) -> list[OrderBook]:
-        exchange = Exchange()
-        traders = Population(exchange, [200, 201], seed=seed)
-        traders.settle()
-        for _ in range(300):
-            traders.step()
-        return [exchange.book(200), exchange.book(201)]
-
-    assert books(7) == books(7) != books(8)
-
-
-async def test_a_population_runs_at_its_rate(autojump_clock: MockClock) -> None:
-    exchange = Exchange()
-    with trio.move_on_after(20):
-        await Population(exchange, [200], rate=10.0).run()
-    changes = exchange.book(200).sequence_number - 1000 - 72  # less those of the first filling
-    assert 120 < changes < 280
-    for rate, assets in ((0.0, [200]), (1.0, [])):
-        with pytest.raises(ValueError, match=r"population|rate"):
-            Population(exchange, assets, rate=rate)
-
-
-IMPOSSIBLE: dict[str, Callable[[Faults], object]] = {
-    "asset 999": lambda faults: faults.lose_diffs(999),
-    "asset 998": lambda faults: faults.swap_diffs(998),
-    "asset 997": lambda faults: faults.stale_snapshots(asset=997),
-    "asset 996": lambda faults: faults.restart_sequence(996),
-    "got 'ETH'": lambda faults: faults.number_by("ETH", 2),
-    "n is at least 0, not -1": lambda faults: faults.lose_diffs(200, -1),
-    "n is at least 0, not -2": lambda faults: faults.skip_sequence(200, -2),
-    "n is at least 0, not -3": lambda faults: faults.repeat_diffs(200, -3),
-    "n is a whole number, not str": lambda faults: faults.reject_handshakes("2"),  # type: ignore[arg-type]
-    "step is at least 1, not 0": lambda faults: faults.number_by(200, 0),
-    "behind is at least 0": lambda faults: faults.stale_snapshots(1, -5),
-    "path begins with '/'": lambda faults: faults.reject_handshakes(path="marketdepth"),
-    "not 'trades'": lambda faults: faults.stall_feed("trades", 5),
-    "not 'klines'": lambda faults: faults.close_streams("klines"),
-    "path is that of a feed": lambda faults: faults.send_garbage("trades"),
-    "not ''": lambda faults: faults.send_wire("", b""),
-    "path is a str, not int": lambda faults: faults.fail_requests(503),  # type: ignore[arg-type]
-    "to 599, not 99": lambda faults: faults.reject_handshakes(1, 99),
-    "to 599, not 600": lambda faults: faults.fail_requests("/trades", 600),
-    "retry_after is at least 0": lambda faults: faults.fail_requests("/trades", 429, retry_after=-1),
-    "seconds is at least 0": lambda faults: faults.delay_requests("/trades", -1),
-    "response is a Response": lambda faults: faults.answer_requests("/trades", "[]"),  # type: ignore[arg-type]
-    "text is a str": lambda faults: faults.garble("/trades", text=b""),  # type: ignore[arg-type]
-    "pieces is at least 1": lambda faults: faults.fragment("/trades", pieces=0),
-    "to 4999, not 5": lambda faults: faults.close_streams(code=5),
-}
-
-
-@pytest.mark.parametrize("reason", IMPOSSIBLE)
-def test_a_fault_that_could_never_happen_is_refused(exchange: Exchange, reason: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=reason):
-        IMPOSSIBLE[reason](exchange.faults)

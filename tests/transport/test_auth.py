@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
 from tests.helpers.raw_client import Clock
+from tests.helpers.sessions import URL, exchange_with_market, in_parallel, nonces
 from tplus_trio import (
     AuthError,
     ConnectionFailed,
@@ -17,26 +17,11 @@ from tplus_trio import (
     MarketDataClient,
     MissingUserError,
     OrderBookClient,
-    RateLimitError,
     ServerError,
-    StreamState,
     TplusError,
     User,
 )
 from tplus_trio.testing import Exchange, MemoryNetwork, Response
-
-URL = "http://exchange"
-
-
-def exchange_with_market() -> Exchange:
-    exchange = Exchange()
-    exchange.add_market(200)
-    return exchange
-
-
-def nonces(exchange: Exchange, user: User) -> int:
-    """How many sign-ins were begun."""
-    return exchange.requests["GET", f"/nonce/{user.public_key}"]
 
 
 async def test_a_user_signs_in_once_for_many_calls(autojump_clock: MockClock) -> None:
@@ -102,9 +87,6 @@ async def test_a_token_of_a_short_life_is_still_used(autojump_clock: MockClock) 
         assert exchange.sign_ins == 2
 
 
-# Refusals
-
-
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_refused_request_is_sent_once_more(status: int, autojump_clock: MockClock) -> None:
     async with MemoryNetwork(exchange_with_market()) as network:
@@ -158,97 +140,6 @@ async def test_expired_tokens_are_replaced_everywhere(autojump_clock: MockClock)
             async with oms.stream_orders() as stream:
                 await stream.wait_live()
             assert exchange.sign_ins == 3
-
-
-# Sharing
-
-
-async def in_parallel(count: int, call: Callable[[], Awaitable[object]]) -> list[Exception]:
-    """Make a call so many times at once; what they raised."""
-    errors: list[Exception] = []
-
-    async def one() -> None:
-        try:
-            await call()
-        except TplusError as exc:
-            errors.append(exc)
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(count):
-            nursery.start_soon(one)
-    return errors
-
-
-async def test_a_hundred_requests_share_one_sign_in(autojump_clock: MockClock) -> None:
-    user = User()
-    async with MemoryNetwork(latency=0.01) as network:
-        async with OrderBookClient(URL, default_user=user, connector=network) as oms:
-            assert await in_parallel(100, oms.get_user_orders) == []
-        assert (nonces(network.exchange, user), network.exchange.sign_ins) == (1, 1)
-
-
-async def test_requests_that_are_refused_together_share_one(autojump_clock: MockClock) -> None:
-    user = User()
-    async with MemoryNetwork(latency=(0.01, 0.1)) as network:
-        async with OrderBookClient(URL, default_user=user, connector=network) as oms:
-            await oms.get_user_orders()
-            network.exchange.faults.expire_tokens()
-            assert await in_parallel(100, oms.get_user_orders) == []
-        assert (nonces(network.exchange, user), network.exchange.sign_ins) == (2, 2)
-
-
-async def test_a_failed_sign_in_is_shared_too(autojump_clock: MockClock) -> None:
-    user = User()
-    async with (
-        MemoryNetwork(latency=0.01) as network,
-        OrderBookClient(URL, default_user=user, connector=network) as oms,
-    ):
-        network.exchange.faults.fail_requests("/auth", 429, retry_after=3.0)
-        errors = await in_parallel(20, oms.get_user_orders)
-        assert len(errors) == 20
-        assert len({id(error) for error in errors}) == 20
-        for error in errors:
-            assert isinstance(error, RateLimitError)
-            assert (error.status, error.retry_after) == (429, 3.0)
-        assert nonces(network.exchange, user) == 1
-        await oms.get_user_orders()  # and it is nobody's business after that
-        assert nonces(network.exchange, user) == 2
-
-
-async def test_the_next_in_line_signs_in_if_the_first_is_cancelled(autojump_clock: MockClock) -> None:
-    user = User()
-    async with MemoryNetwork(latency=1.0) as network, OrderBookClient(URL, default_user=user, connector=network) as oms:
-        first = trio.CancelScope()
-
-        async def doomed() -> None:
-            with first:
-                await oms.get_user_orders()
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(doomed)
-            await wait_all_tasks_blocked()
-            for _ in range(10):
-                nursery.start_soon(oms.get_user_orders)
-            await trio.sleep(3.5)  # connected, and the nonce is on its way back
-            assert nonces(network.exchange, user) == 1
-            first.cancel()
-        assert first.cancelled_caught
-        assert (nonces(network.exchange, user), network.exchange.sign_ins) == (2, 1)
-
-
-async def test_a_waiter_that_is_cancelled_harms_nobody(autojump_clock: MockClock) -> None:
-    user = User()
-    async with MemoryNetwork(latency=1.0) as network, OrderBookClient(URL, default_user=user, connector=network) as oms:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(oms.get_user_orders)
-            await wait_all_tasks_blocked()
-            with trio.move_on_after(2.5) as scope:
-                await oms.get_user_orders()
-            assert scope.cancelled_caught
-        assert (nonces(network.exchange, user), network.exchange.sign_ins) == (1, 1)
-
-
-# Where signing in is a favour
 
 
 async def test_market_data_goes_on_anonymously(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
@@ -348,85 +239,6 @@ async def test_an_unreachable_service_is_a_typed_failure(autojump_clock: MockClo
         with pytest.raises(ConnectionFailed):
             await oms.get_user_orders()
         await oms.get_user_orders()
-
-
-# Tokens that are revoked.
-
-
-@pytest.mark.parametrize("code", [1008, 3000, 4401, 4403])
-async def test_a_close_that_revokes_a_token_leads_to_a_fresh_sign_in(code: int, autojump_clock: MockClock) -> None:
-    exchange, tokens = exchange_with_market(), []
-    async with (
-        MemoryNetwork(exchange) as network,
-        OrderBookClient(URL, default_user=User(), connector=network, jitter=lambda: 0.0) as oms,
-        oms.stream_user_trade_events() as first,
-        oms.stream_user_positions() as second,
-    ):
-        for stream in (first, second):
-            await stream.wait_live()
-        for times in range(1, 4):
-            await trio.sleep(63)  # not at the time of a ping, whose answer may come before the close frame
-            exchange.faults.close_streams(code=code)
-            await trio.sleep(5)
-            assert first.state is second.state is StreamState.LIVE
-            tokens.append(exchange.sign_ins)
-            assert exchange.sign_ins == 1 + times, "one sign-in for all streams of the user"
-
-
-async def test_a_service_that_closes_over_every_token_is_not_signed_in_to_each_time(autojump_clock: MockClock) -> None:
-    exchange = exchange_with_market()
-    async with (
-        MemoryNetwork(exchange) as network,
-        OrderBookClient(URL, default_user=User(), connector=network) as oms,
-        oms.stream_user_trade_events(),
-    ):
-        for _ in range(3600):
-            await trio.sleep(1)
-            exchange.faults.close_streams(code=1008)
-        assert 5 <= exchange.sign_ins <= 15
-
-
-async def test_other_closes_keep_the_token(autojump_clock: MockClock) -> None:
-    exchange = exchange_with_market()
-    async with (
-        MemoryNetwork(exchange) as network,
-        OrderBookClient(URL, default_user=User(), connector=network) as oms,
-        oms.stream_user_trade_events() as stream,
-    ):
-        for code in (1000, 1001, 1011, 1012, 1013, 4000):
-            await stream.wait_live()
-            exchange.faults.close_streams(code=code)
-            await trio.sleep(5)
-        assert exchange.sign_ins == 1
-
-
-@pytest.mark.parametrize("kind", ["request", "handshake"])
-async def test_two_expiries_within_one_round_trip_pass(kind: str, autojump_clock: MockClock) -> None:
-    exchange, user = exchange_with_market(), User()
-    async with (
-        MemoryNetwork(exchange, latency=0.1) as network,
-        OrderBookClient(URL, default_user=user, connector=network) as oms,
-        trio.open_nursery() as nursery,
-    ):
-        await oms.get_user_orders()
-        exchange.faults.expire_tokens()
-        nursery.start_soon(oms.get_user_orders)  # it is refused at 0.2, signs in until 0.6, and is served at 0.7
-        await trio.sleep(0.45)
-        # This one is refused at 0.65 and uses the new token, which expires before it arrives at 0.75.
-        if kind == "request":
-            nursery.start_soon(oms.get_user_orders)
-        else:
-            nursery.start_soon(live, oms)
-        await trio.sleep(0.27)
-        assert exchange.sign_ins == 2
-        exchange.faults.expire_tokens()
-        await trio.sleep(5)
-    assert exchange.sign_ins == 3
-
-
-async def live(oms: OrderBookClient) -> None:
-    async with oms.stream_user_trade_events() as stream:
-        await stream.wait_live()
 
 
 def test_a_failed_optional_sign_in_leaves_no_time_to_another_run() -> None:

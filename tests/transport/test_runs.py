@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 import trio
 
+from tplus_trio.observer import Observer
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor
 from tplus_trio.transport.connector import Endpoint
@@ -125,6 +127,8 @@ def test_rest_of_two_runs_at_the_same_time_shares_no_connection() -> None:
         headers={},
         redactor=Redactor(),
         pacer=RunLocal(lambda: Pacer(lambda: 0.0)).get,
+        observer=Observer(),
+        now_ns=time.time_ns,
     )
 
     async def main() -> None:

@@ -18,6 +18,7 @@ from tplus_trio.book.live import LiveBook, open_live_book
 from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.errors import MissingUserError
 from tplus_trio.models import AssetIdentifier
+from tplus_trio.observer import ObserverGuard
 from tplus_trio.scopes import Scoped, open_service_tasks
 from tplus_trio.service import Service
 from tplus_trio.streams.feed import Feed
@@ -84,6 +85,7 @@ class ClientOptions(StreamOptions, total=False):
     auth_path_prefix: str
     now_ns: Callable[[], int]
     jitter: Callable[[], float]
+    observer: object
 
 
 class Client(Scoped):
@@ -112,6 +114,7 @@ class Client(Scoped):
             outage, at most, for a REST read that shows what lies before it. Then it delivers a `Gap` and the item.
         now_ns: Returns the time in nanoseconds since the Unix epoch.
         jitter: Draws from [0, 1) for the delays before restarts.
+        observer: Receives events for metrics: an `Observer`, or an object with some of its methods.
 
     Raises:
         TypeError, ValueError: an argument is not legal.
@@ -161,6 +164,7 @@ class Client(Scoped):
             auth_prefix=_prefix(options.get("auth_path_prefix", "")),
             now_ns=_callable("now_ns", options.get("now_ns", time.time_ns)),
             draw=self._jitter,
+            observer=ObserverGuard(options.get("observer")),
         )
         self._client_scope = ClientScope()
 
@@ -174,7 +178,11 @@ class Client(Scoped):
         Raises:
             RuntimeError: the call does not come from inside ``trio.run``.
         """
-        return ClientStatistics(streams=self._client_scope.statistics(), requests=self._service.request_statistics())
+        return ClientStatistics(
+            streams=self._client_scope.statistics(),
+            requests=self._service.request_statistics(),
+            clock=self._service.clock_offset(),
+        )
 
     # Lifetime.
 
@@ -264,11 +272,28 @@ class Client(Scoped):
         dispatch: Dispatch = CALL,
         **params: Any,
     ) -> bytes:
-        """Send a GET request and return the body of the answer. Parameters that are None are left out."""
-        given = {name: value for name, value in params.items() if value is not None}
-        return await self._service.request(
-            "GET", path, params=given or None, user=user, required=required, dispatch=dispatch
-        )
+        """Send a GET request to the client's service; see `get`."""
+        return await get(self._service, path, user=user, required=required, dispatch=dispatch, **params)
+
+
+async def get(
+    service: Service, path: str, *, user: User | None, required: bool, dispatch: Dispatch, **params: Any
+) -> bytes:
+    """Send a GET request and return the body of its answer. Parameters that are None are left out.
+
+    Args:
+        service: The service.
+        path: The path, quoted, with a leading slash.
+        user: The user to sign in as; None sends the request anonymously.
+        required: Whether the service requires a user. If not, a failed sign-in leaves the request anonymous.
+        dispatch: The request's priority, and what to call when it is sent.
+        params: The query.
+
+    Raises:
+        TplusError: as for `Service.request`.
+    """
+    given = {name: value for name, value in params.items() if value is not None}
+    return await service.request("GET", path, params=given or None, user=user, required=required, dispatch=dispatch)
 
 
 def page_params(page: int | None, limit: int | None) -> dict[str, int | None]:

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from functools import partial
 from typing import Any, TypeVar, Unpack
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count
 from tplus_trio.book.live import LiveBook
+from tplus_trio.clients.bad_rows import report_bad_rows
 from tplus_trio.clients.base import CALL, BookOptions, Client, ClientOptions, StreamOptions, asset, page_params
-from tplus_trio.errors import DecodeError
-from tplus_trio.models import (
-    AssetIdentifier,
-    Gap,
-    Interval,
-    KlinesPage,
-    KlineUpdate,
-    OrderBook,
-    Rows,
-    Ticker,
-    Trade,
-)
+from tplus_trio.clients.market_feeds import depth_feed, klines_feed, ticker_feed, tickers_feed, trades_feed
+from tplus_trio.models import AssetIdentifier, Gap, Interval, KlinesPage, KlineUpdate, OrderBook, Rows, Ticker, Trade
 from tplus_trio.streams.feed import Feed
-from tplus_trio.streams.overflow import Conflate, conflate_by
-from tplus_trio.streams.recovery import (
-    Depth,
-    DepthRecovery,
-    KlinesBackfill,
-    Sequencing,
-    TradesBackfill,
-    check_sequencing,
-    conflate_depth,
-)
+from tplus_trio.streams.recovery import Depth, Sequencing
 from tplus_trio.streams.stream import Stream
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
@@ -41,27 +21,21 @@ __all__ = ["MarketDataClient"]
 
 T = TypeVar("T")
 
-_log = logging.getLogger("tplus_trio.clients")
 
-#: The highest number of pages that a stream requests over REST to fill one hole, by default.
+#: The most REST pages that a stream requests to fill one gap.
 _BACKFILL_PAGES = 10
-#: Rows in each of these pages.
+#: Rows on each of these pages.
 _PAGE = 100
-#: Bytes of depth frames that are decoded as one batch. A larger batch would create so many objects at once that each
-#: batch would start the garbage collector, which costs more than the channel operations that the batch would save.
-_DEPTH_BATCH = 8 * 1024
 
 
 class MarketDataClient(Client):
     """A client of the market data service.
 
-    All methods work without a user. With a ``default_user`` the client signs in, for the higher rate limits; if the
-    sign-in fails, the client continues anonymously.
+    Every call works without a user. With a ``default_user`` the client signs in, for the higher rate limits. If the
+    sign-in fails, it sends the request anonymously.
 
-    Prices are `Decimal` in quote units, quantities are `Decimal` in base units.
-
-    A stream method returns at once; the stream connects when it is entered or iterated, and its failures are raised by
-    its iteration. Leaving the stream, also by cancellation, closes its connection.
+    A stream or a live book connects when it is entered, a stream also when it is iterated. Leaving it closes its
+    connection. A REST read that is cancelled leaves nothing behind: its connection is closed.
 
     The arguments are those of every client: see `Client`.
     """
@@ -80,36 +54,28 @@ class MarketDataClient(Client):
     def stream_finalized_trades(
         self, *, backfill_pages: int = _BACKFILL_PAGES, **options: Unpack[StreamOptions]
     ) -> Stream[Trade | Gap]:
-        """Stream the confirmed trades of all markets, each once, in order.
+        """Stream the confirmed trades of all markets, each once, in the order of the exchange (feed ``/trades``).
 
-        After an interruption, the stream requests the missed trades over REST and delivers them first. It delivers a
-        `Gap` instead if these pages do not reach back far enough.
+        After an interruption, the stream requests the missed trades from ``GET /trades`` and delivers them first. If
+        these pages do not reach back far enough, it delivers a `Gap` instead.
 
         Args:
-            backfill_pages: The highest number of pages, of 100 trades each, to request after an interruption; at
-                least 1.
+            backfill_pages: The most pages of 100 trades that are requested after an interruption; at least 1.
             options: See `StreamOptions`.
+
+        Returns:
+            A stream of `Trade` (prices in quote units, quantities in base units) and `Gap`.
 
         Raises:
             TypeError, ValueError: an argument is not legal.
-
-        Feed ``/trades``; backfill ``GET /trades``.
         """
-        return self._stream(
-            Feed(
-                path="/trades",
-                decode=codec.decode_trade_frame,
-                decode_batch=codec.decode_trade_batch,
-                recovery=partial(
-                    TradesBackfill,
-                    max_pages=check_count("backfill_pages", backfill_pages),
-                    confirm_timeout=self._confirm(options),
-                ),
-                fetch=lambda page, dispatch: self._trades("/trades", page, _PAGE, dispatch),
-                user=self._default_user,
-            ),
-            options,
+        feed = trades_feed(
+            lambda page, dispatch: self._trades("/trades", page, _PAGE, dispatch),
+            self._default_user,
+            max_pages=check_count("backfill_pages", backfill_pages),
+            confirm_timeout=self._confirm(options),
         )
+        return self._stream(feed, options)
 
     def stream_depth(
         self,
@@ -118,22 +84,24 @@ class MarketDataClient(Client):
         sequence: Sequencing = "auto",
         **options: Unpack[StreamOptions],
     ) -> Stream[Depth]:
-        """Stream the order book of a market: an `OrderBook` first, then each `OrderBookDiff` that follows it.
+        """Stream a market's order book: an `OrderBook`, then each `OrderBookDiff` (feed ``/marketdepth/diff/{asset}``).
 
-        After every loss of continuity the stream delivers a new `OrderBook`. ``overflow="conflate"`` merges waiting
-        diffs. ``overflow="drop_oldest"`` puts a `Gap` before the `OrderBook` where items were dropped.
+        After every loss of continuity, the stream requests ``GET /marketdepth/{asset}`` and delivers a new `OrderBook`,
+        which replaces the book so far. With ``overflow="conflate"``, waiting diffs are merged. With
+        ``overflow="drop_oldest"``, a `Gap` precedes the `OrderBook` where items were dropped.
 
         Args:
             asset_id: The market.
-            sequence: ``"contiguous"``: the next number is the last one plus 1; any other number is a loss.
-                ``"increasing"``: any higher number is the next one. ``"auto"``: contiguous, until the numbers of the
-                service prove not to be contiguous.
+            sequence: ``"contiguous"``: each sequence number is the last plus one; any other number is a loss.
+                ``"increasing"``: any higher number is the next. ``"auto"``: contiguous, until the service proves
+                otherwise.
             options: See `StreamOptions`.
+
+        Returns:
+            A stream of `OrderBook`, `OrderBookDiff` and `Gap`: prices in quote units, quantities in base units.
 
         Raises:
             TypeError, ValueError: an argument is not legal.
-
-        Feed ``/marketdepth/diff/{asset}``; snapshot ``GET /marketdepth/{asset}``.
         """
         return self._stream(self._depth(asset(asset_id), sequence), options)
 
@@ -144,36 +112,27 @@ class MarketDataClient(Client):
         sequence: Sequencing = "auto",
         **options: Unpack[BookOptions],
     ) -> LiveBook:
-        """Return an order book of a market that is kept in sync with the exchange while it is entered.
+        """Open a market's order book that the client keeps up to date (feed ``/marketdepth/diff/{asset}``).
 
-        Use it as ``async with client.open_book(asset) as book:``.
+        Use it as ``async with client.open_book(asset) as book:``. The book is updated until the block is left.
 
         Args:
             asset_id: The market.
-            sequence: As in `stream_depth`.
+            sequence: As for `stream_depth`.
             options: See `BookOptions`.
+
+        Returns:
+            A `LiveBook`: prices in quote units, quantities in base units.
 
         Raises:
             TypeError, ValueError: an argument is not legal.
-
-        Feed ``/marketdepth/diff/{asset}``; snapshot ``GET /marketdepth/{asset}``.
         """
         market = asset(asset_id)
         return self._book(self._depth(market, sequence), market, options)
 
     def _depth(self, asset_id: AssetIdentifier, sequence: Sequencing) -> Feed[Depth]:
-        check_sequencing(sequence)
-        path = f"/marketdepth/diff/{asset_id}"
-        return Feed(
-            path=path,
-            decode=codec.decode_depth_frame,
-            decode_batch=codec.decode_depth_batch,
-            batch_size=_DEPTH_BATCH,
-            recovery=partial(DepthRecovery, sequence=sequence, name=path),
-            fetch=lambda _page, dispatch: self._snapshot(asset_id, dispatch),
-            user=self._default_user,
-            conflate=conflate_depth,
-            is_snapshot=lambda item: isinstance(item, OrderBook),
+        return depth_feed(
+            asset_id, sequence, lambda _page, dispatch: self._snapshot(asset_id, dispatch), self._default_user
         )
 
     def stream_klines(
@@ -183,80 +142,85 @@ class MarketDataClient(Client):
         backfill_pages: int = _BACKFILL_PAGES,
         **options: Unpack[StreamOptions],
     ) -> Stream[KlineUpdate | Gap]:
-        """Stream the candles of a market: the current candle each time it changes.
+        """Stream a market's candles: the current candle each time that it changes (feed ``/klines/diff/{asset}``).
 
-        After an interruption, the stream requests the missed candles over REST and delivers them first, each in its
-        latest state. It delivers a `Gap` if these pages do not reach back far enough. ``overflow="conflate"`` keeps the
-        newest state of each waiting candle.
+        After an interruption, the stream requests the missed candles from ``GET /klines/{asset}`` and delivers them
+        first, each in its latest state. If these pages do not reach back far enough, it delivers a `Gap` instead.
+        With ``overflow="conflate"``, the buffer keeps the newest state of each waiting candle.
 
         Args:
             asset_id: The market.
-            backfill_pages: The highest number of pages, of 100 candles each, to request after an interruption; at
-                least 1.
+            backfill_pages: The most pages of 100 candles that are requested after an interruption; at least 1.
             options: See `StreamOptions`.
 
+        Returns:
+            A stream of `KlineUpdate` (prices in quote units, volume in base units) and `Gap`.
+
         Raises:
             TypeError, ValueError: an argument is not legal.
-
-        Feed ``/klines/diff/{asset}``; backfill ``GET /klines/{asset}``.
         """
         market = asset(asset_id)
-        return self._stream(
-            Feed(
-                path=f"/klines/diff/{market}",
-                decode=codec.kline_frame_decoder(market),
-                decode_batch=codec.kline_batch_decoder(market),
-                recovery=partial(
-                    KlinesBackfill,
-                    max_pages=check_count("backfill_pages", backfill_pages),
-                    asset_id=market,
-                    confirm_timeout=self._confirm(options),
-                ),
-                fetch=lambda page, dispatch: self._klines(market, page, _PAGE, dispatch=dispatch),
-                user=self._default_user,
-                conflate=conflate_by(_candle_key),
-            ),
-            options,
+        feed = klines_feed(
+            market,
+            lambda page, dispatch: self._klines(market, page, _PAGE, dispatch=dispatch),
+            self._default_user,
+            max_pages=check_count("backfill_pages", backfill_pages),
+            confirm_timeout=self._confirm(options),
         )
+        return self._stream(feed, options)
 
     def stream_ticker(self, asset_id: AssetIdentifier | str | int, **options: Unpack[StreamOptions]) -> Stream[Ticker]:
-        """Stream the 24 h summary of a market, each time it changes.
+        """Stream a market's 24-hour summary each time that it changes (feed ``/ticker/ws/{asset}``).
 
-        ``overflow="conflate"`` keeps the newest summary.
+        With ``overflow="conflate"``, the buffer keeps the newest summary.
+
+        Args:
+            asset_id: The market.
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of `Ticker`: prices in quote units, quantities in base units.
 
         Raises:
             TypeError, ValueError: an argument is not legal.
-
-        Feed ``/ticker/ws/{asset}``.
         """
-        return self._tickers(f"/ticker/ws/{asset(asset_id)}", codec.decode_ticker_frame, options)
+        return self._stream(ticker_feed(asset(asset_id), self._default_user), options)
 
     def stream_tickers(self, **options: Unpack[StreamOptions]) -> Stream[Ticker]:
-        """Stream the 24 h summaries of all markets, one item for each summary that changed.
+        """Stream the 24-hour summaries of all markets, one item for each change (feed ``/tickers/ws``).
 
-        ``overflow="conflate"`` keeps the newest summary of each market. Errors are as for `stream_ticker`.
-        Feed ``/tickers/ws``.
+        With ``overflow="conflate"``, the buffer keeps the newest summary of each market.
+
+        Args:
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of `Ticker`: prices in quote units, quantities in base units.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
         """
-        return self._tickers("/tickers/ws", codec.decode_tickers_frame, options)
-
-    def _tickers(self, path: str, decode: codec.FrameDecoder[Ticker], options: StreamOptions) -> Stream[Ticker]:
-        conflate: Conflate[Ticker] = conflate_by(lambda ticker: ticker.asset_id)
-        return self._stream(Feed(path=path, decode=decode, user=self._default_user, conflate=conflate), options)
+        return self._stream(tickers_feed(self._default_user), options)
 
     # REST.
 
     async def get_orderbook_snapshot(self, asset_id: AssetIdentifier | str | int) -> OrderBook:
-        """Return the order book of a market, best levels first.
+        """Read a market's order book (``GET /marketdepth/{asset}``).
+
+        Cancelling it closes the request's connection and leaves nothing behind.
+
+        Args:
+            asset_id: The market.
+
+        Returns:
+            The whole book, the best level of each side first: prices in quote units, quantities in base units.
 
         Raises:
-            TypeError, ValueError: the argument names no market.
-            ApiError: the service refused the request.
-            ConnectionFailed: the service could not be reached, or did not answer in time.
-            DecodeError: the answer is not an order book.
-
-        Cancelling leaves nothing behind: the connection of the request is closed.
-
-        ``GET /marketdepth/{asset}``.
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not an order book, or is too large.
+            TypeError: ``asset_id`` is not an asset, a str or an int.
+            ValueError: ``asset_id`` is not a valid asset.
         """
         return await self._snapshot(asset(asset_id), CALL)
 
@@ -264,40 +228,55 @@ class MarketDataClient(Client):
         return codec.decode(await self._public(f"/marketdepth/{asset_id}", dispatch), OrderBook)
 
     async def get_trades(self, page: int | None = None, limit: int | None = None) -> Rows[Trade]:
-        """Return a page of the confirmed trades of all markets, newest first.
+        """Read a page of the confirmed trades of all markets, newest first (``GET /trades``).
+
+        Cancelling it closes the request's connection and leaves nothing behind.
 
         Args:
-            page: Counted from 0; the first page if None.
-            limit: Trades in a page, at least 1; the service has its own maximum, and its own default if None.
+            page: The number of the page, at least 0; None is the first page, 0.
+            limit: Trades on a page, at least 1; the service may send fewer. None is the service's default.
 
         Returns:
-            The trades that could be decoded; ``bad`` lists the other rows, which are also logged as a warning.
+            The trades that could be decoded, prices in quote units and quantities in base units. ``bad`` has the other
+            rows, and the client logs a warning about them.
 
         Raises:
-            TypeError, ValueError: an argument is not legal.
-            ApiError: the service refused the request.
-            ConnectionFailed: the service could not be reached, or did not answer in time.
-            DecodeError: the answer is not a list, or none of its rows can be decoded.
-
-        Cancelling leaves nothing behind: the connection of the request is closed.
-
-        ``GET /trades``.
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not a list or is too large, or none of its rows can be decoded.
+            TypeError: ``page`` or ``limit`` is neither None nor an int.
+            ValueError: ``page`` or ``limit`` is out of range.
         """
         return _readable(await self._trades("/trades", page, limit), "/trades")
 
     async def get_trades_for_asset(
         self, asset_id: AssetIdentifier | str | int, page: int | None = None, limit: int | None = None
     ) -> Rows[Trade]:
-        """Return a page of the confirmed trades of a market, newest first.
+        """Read a page of a market's confirmed trades, newest first (``GET /trades/{asset}``).
 
-        Arguments, result, errors and cancellation are as for `get_trades`; a bad ``asset_id`` raises `TypeError` or
-        `ValueError`. ``GET /trades/{asset}``.
+        Cancelling it closes the request's connection and leaves nothing behind.
+
+        Args:
+            asset_id: The market.
+            page: The number of the page, at least 0; None is the first page, 0.
+            limit: Trades on a page, at least 1; the service may send fewer. None is the service's default.
+
+        Returns:
+            The trades that could be decoded, prices in quote units and quantities in base units. ``bad`` has the other
+            rows, and the client logs a warning about them.
+
+        Raises:
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not a list or is too large, or none of its rows can be decoded.
+            TypeError: an argument has the wrong type.
+            ValueError: ``page`` or ``limit`` is out of range, or ``asset_id`` is not a valid asset.
         """
         path = f"/trades/{asset(asset_id)}"
         return _readable(await self._trades(path, page, limit), path)
 
     async def _trades(self, path: str, page: int | None, limit: int | None, dispatch: Dispatch = CALL) -> Rows[Trade]:
-        """Return a page of trades, with the rows that cannot be decoded in ``bad``."""
+        """Read a page; rows that cannot be decoded stand in ``bad``."""
         return codec.decode_rows(await self._public(path, dispatch, **page_params(page, limit)), Trade)
 
     async def get_klines(
@@ -308,28 +287,28 @@ class MarketDataClient(Client):
         end_timestamp_ns: int | None = None,
         interval: Interval | str | None = None,
     ) -> KlinesPage:
-        """Return a page of the candles of a market, newest first.
+        """Read a page of a market's candles, newest first (``GET /klines/{asset}``).
+
+        Cancelling it closes the request's connection and leaves nothing behind.
 
         Args:
             asset_id: The market.
-            page: Counted from 0; the first page if None.
-            limit: Candles in a page, at least 1; the service has its own maximum, and its own default if None.
-            end_timestamp_ns: Return candles up to this time only, in nanoseconds since the Unix epoch; at least 0.
-            interval: The width of a candle, such as ``Interval.MIN_1``; the default of the service if None.
+            page: The number of the page, at least 0; None is the first page, 0.
+            limit: Candles on a page, at least 1; the service may send fewer. None is the service's default.
+            end_timestamp_ns: Read candles up to this time only: nanoseconds since the Unix epoch, at least 0.
+            interval: The width of a candle, a member of `Interval` or its text; None is the service's default.
 
         Returns:
-            ``items`` lists the candles that could be decoded; ``bad`` lists the other rows, which are also logged as a
-            warning.
+            A page: ``items`` has the candles that could be decoded, prices in quote units and volume in base units.
+            ``bad`` has the other rows, and the client logs a warning about them.
 
         Raises:
-            TypeError, ValueError: an argument is not legal.
-            ApiError: the service refused the request.
-            ConnectionFailed: the service could not be reached, or did not answer in time.
-            DecodeError: the answer is not a page of candles, or none of its rows can be decoded.
-
-        Cancelling leaves nothing behind: the connection of the request is closed.
-
-        ``GET /klines/{asset}``.
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not a page or is too large, or none of its rows can be decoded.
+            TypeError: an argument has the wrong type.
+            ValueError: a number is out of range, ``interval`` is not an `Interval`, or ``asset_id`` is not a valid
+                asset.
         """
         candles = await self._klines(asset(asset_id), page, limit, end_timestamp_ns, interval)
         _readable(Rows(candles.items, candles.bad), f"/klines/{asset(asset_id)}")
@@ -344,7 +323,7 @@ class MarketDataClient(Client):
         interval: Interval | str | None = None,
         dispatch: Dispatch = CALL,
     ) -> KlinesPage:
-        """Return a page of candles, with the rows that cannot be decoded in ``bad``."""
+        """Read a page; rows that cannot be decoded stand in ``bad``."""
         body = await self._public(
             f"/klines/{asset_id}",
             dispatch,
@@ -357,16 +336,38 @@ class MarketDataClient(Client):
         return codec.decode_page(body, KlinesPage)
 
     async def get_ticker(self, asset_id: AssetIdentifier | str | int) -> Ticker:
-        """Return the 24 h summary of a market.
+        """Read a market's 24-hour summary (``GET /ticker/{asset}``).
 
-        Errors and cancellation are as for `get_orderbook_snapshot`. ``GET /ticker/{asset}``.
+        Cancelling it closes the request's connection and leaves nothing behind.
+
+        Args:
+            asset_id: The market.
+
+        Returns:
+            The summary: prices in quote units, quantities in base units.
+
+        Raises:
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not a ticker, or is too large.
+            TypeError: ``asset_id`` is not an asset, a str or an int.
+            ValueError: ``asset_id`` is not a valid asset.
         """
         return codec.decode(await self._public(f"/ticker/{asset(asset_id)}"), Ticker)
 
     async def get_tickers(self) -> Rows[Ticker]:
-        """Return the 24 h summaries of all markets.
+        """Read the 24-hour summaries of all markets (``GET /tickers``).
 
-        Result, errors and cancellation are as for `get_trades`. ``GET /tickers``.
+        Cancelling it closes the request's connection and leaves nothing behind.
+
+        Returns:
+            The summaries that could be decoded, prices in quote units and quantities in base units. ``bad`` has the
+            other rows, and the client logs a warning about them.
+
+        Raises:
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not a list or is too large, or none of its rows can be decoded.
         """
         return _readable(codec.decode_rows(await self._public("/tickers"), Ticker), "/tickers")
 
@@ -374,23 +375,7 @@ class MarketDataClient(Client):
         return await self._get(path, user=self._default_user, dispatch=dispatch, **params)
 
 
-def _candle_key(item: KlineUpdate | Gap) -> object:
-    """Return the key of a candle within its market.
-
-    The key is text, because a service could choose numbers with equal hashes.
-    """
-    return item if isinstance(item, Gap) else str(item.open_timestamp_ns)
-
-
 def _readable(rows: Rows[T], path: str) -> Rows[T]:
-    """Return the rows, and log the bad ones as a warning.
-
-    Raises:
-        DecodeError: there are rows, and all of them are bad.
-    """
-    if rows.bad:
-        first = rows.bad[0]
-        if not rows:
-            raise DecodeError(f"row {first.position} of {path} is {first.reason}")
-        _log.warning("%s: %d rows could not be read: row %d is %s", path, len(rows.bad), first.position, first.reason)
+    """Return the rows of a page after reporting the bad ones."""
+    report_bad_rows(path, rows, rows.bad)
     return rows

@@ -6,6 +6,7 @@ import attrs
 
 from tplus_trio.streams.stats import StreamStatistics
 from tplus_trio.transport.request_statistics import RequestStatistics
+from tplus_trio.transport.service_clock import ClockOffset
 
 __all__ = ["ClientStatistics"]
 
@@ -18,3 +19,5 @@ class ClientStatistics:
     streams: tuple[StreamStatistics, ...]
     #: Counts of all REST requests since the client was created, the requests of its streams included.
     requests: RequestStatistics
+    #: How far the service's clock is ahead of the client's; None before the first answer with a ``Date``.
+    clock: ClockOffset | None

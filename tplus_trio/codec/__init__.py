@@ -13,9 +13,8 @@ text, never through a float. If a JSON key is repeated, the last value wins. Inp
 
 The modules:
 
-* ``frame_decoders`` and ``batch_decoders``: the decoders of the feeds; ``book_decoders`` and ``fast_order_events``:
-those
-  of the two busiest feeds;
+* ``frame_decoders`` and ``batch_decoders``: the decoders of the feeds;
+* ``book_decoders`` and ``fast_order_events``: the fast decoders of the two busiest feeds;
 * ``rest_bodies``: decoding of REST answers, encoding of what is sent and signed;
 * ``record_reader``: msgspec readers for models whose JSON is simply their fields; ``row_reader``: lists of such records
   with bad rows among them;

@@ -12,202 +12,69 @@ A constructor refuses illegal values with ``ValueError`` and wrong types with ``
 values with :class:`~tplus_trio.errors.DecodeError`.
 """
 
+# ruff: noqa: F403 - the public names stand in the `__all__` of each module, and nowhere else
+
 from __future__ import annotations
 
-from tplus_trio.models.asset import (
-    AssetIdentifier,
-)
-from tplus_trio.models.auth import (
-    AuthToken,
-    Nonce,
-)
-from tplus_trio.models.book import (
-    LinkedDiff,
-    OrderBook,
-    OrderBookDiff,
-    PriceLevel,
-)
-from tplus_trio.models.enums import (
-    OpenEnum,
-)
-from tplus_trio.models.gap import (
-    Gap,
-)
-from tplus_trio.models.intent import (
-    IntentAggregateUpdate,
-)
-from tplus_trio.models.kline import (
-    Interval,
-    KlinesPage,
-    KlineUpdate,
-    Timebar,
-)
-from tplus_trio.models.loss import (
-    BookLost,
-    StreamLost,
-)
-from tplus_trio.models.market import (
-    Market,
-)
-from tplus_trio.models.order import (
-    GTC,
-    GTD,
-    IOC,
-    CancelOrder,
-    CancelOrderRequest,
-    CreateOrderRequest,
-    LimitOrderDetails,
-    MarketBaseQuantity,
-    MarketOrderDetails,
-    MarketQuantity,
-    MarketQuoteQuantity,
-    Order,
-    OrderDetails,
-    OrderTrigger,
-    Side,
-    TimeInForce,
-    TradeTarget,
-    TriggerAbove,
-    TriggerBelow,
-    TriggerCondition,
-    new_order_id,
-    validate_order_id,
-)
-from tplus_trio.models.order_change import (
-    AmendOrder,
-    AmendOrderRequest,
-    ReplaceOrderDetails,
-    ReplaceOrderRequestPayload,
-)
-from tplus_trio.models.order_event import (
-    OrderAmendedEvent,
-    OrderAmendFailedEvent,
-    OrderCancelFailedEvent,
-    OrderCancelledEvent,
-    OrderCreatedEvent,
-    OrderCreateFailedEvent,
-    OrderEvent,
-    OrderRemovedEvent,
-    OrderReplacedEvent,
-    OrderReplaceFailedEvent,
-    OrderTriggeredEvent,
-    OrderUpdatedEvent,
-    UnknownOrderEvent,
-)
-from tplus_trio.models.order_response import (
-    OperationStatus,
-    OrderOperationResponse,
-    OrderResponse,
-    OrdersSnapshot,
-    UserOrders,
-)
-from tplus_trio.models.position import (
-    Position,
-    PositionSide,
-    PositionUpdate,
-)
-from tplus_trio.models.rows import (
-    BadRow,
-    Rows,
-)
-from tplus_trio.models.ticker import (
-    BookLevel,
-    Ticker,
-    TickerOpenInterest,
-)
-from tplus_trio.models.trade import (
-    Trade,
-    TradeStatus,
-    UserTrade,
-)
-from tplus_trio.models.user_event import (
-    CalledVenue,
-    DepositLanded,
-    MarginCallUpdated,
-    PositionCleared,
-    SubAccountAssetTransferred,
-    UserActivityEvent,
-    WithdrawalCompleted,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "GTC",
-    "GTD",
-    "IOC",
-    "AmendOrder",
-    "AmendOrderRequest",
-    "AssetIdentifier",
-    "AuthToken",
-    "BadRow",
-    "BookLevel",
-    "BookLost",
-    "CalledVenue",
-    "CancelOrder",
-    "CancelOrderRequest",
-    "CreateOrderRequest",
-    "DepositLanded",
-    "Gap",
-    "IntentAggregateUpdate",
-    "Interval",
-    "KlineUpdate",
-    "KlinesPage",
-    "LimitOrderDetails",
-    "LinkedDiff",
-    "MarginCallUpdated",
-    "Market",
-    "MarketBaseQuantity",
-    "MarketOrderDetails",
-    "MarketQuantity",
-    "MarketQuoteQuantity",
-    "Nonce",
-    "OpenEnum",
-    "OperationStatus",
-    "Order",
-    "OrderAmendFailedEvent",
-    "OrderAmendedEvent",
-    "OrderBook",
-    "OrderBookDiff",
-    "OrderCancelFailedEvent",
-    "OrderCancelledEvent",
-    "OrderCreateFailedEvent",
-    "OrderCreatedEvent",
-    "OrderDetails",
-    "OrderEvent",
-    "OrderOperationResponse",
-    "OrderRemovedEvent",
-    "OrderReplaceFailedEvent",
-    "OrderReplacedEvent",
-    "OrderResponse",
-    "OrderTrigger",
-    "OrderTriggeredEvent",
-    "OrderUpdatedEvent",
-    "OrdersSnapshot",
-    "Position",
-    "PositionCleared",
-    "PositionSide",
-    "PositionUpdate",
-    "PriceLevel",
-    "ReplaceOrderDetails",
-    "ReplaceOrderRequestPayload",
-    "Rows",
-    "Side",
-    "StreamLost",
-    "SubAccountAssetTransferred",
-    "Ticker",
-    "TickerOpenInterest",
-    "TimeInForce",
-    "Timebar",
-    "Trade",
-    "TradeStatus",
-    "TradeTarget",
-    "TriggerAbove",
-    "TriggerBelow",
-    "TriggerCondition",
-    "UnknownOrderEvent",
-    "UserActivityEvent",
-    "UserOrders",
-    "UserTrade",
-    "WithdrawalCompleted",
-    "new_order_id",
-    "validate_order_id",
-]
+from tplus_trio.models import (
+    asset,
+    auth,
+    book,
+    enums,
+    gap,
+    intent,
+    kline,
+    loss,
+    market,
+    order,
+    order_change,
+    order_event,
+    order_response,
+    position,
+    rows,
+    ticker,
+    trade,
+    user_event,
+)
+from tplus_trio.models.asset import *
+from tplus_trio.models.auth import *
+from tplus_trio.models.book import *
+from tplus_trio.models.enums import *
+from tplus_trio.models.gap import *
+from tplus_trio.models.intent import *
+from tplus_trio.models.kline import *
+from tplus_trio.models.loss import *
+from tplus_trio.models.market import *
+from tplus_trio.models.order import *
+from tplus_trio.models.order_change import *
+from tplus_trio.models.order_event import *
+from tplus_trio.models.order_response import *
+from tplus_trio.models.position import *
+from tplus_trio.models.rows import *
+from tplus_trio.models.ticker import *
+from tplus_trio.models.trade import *
+from tplus_trio.models.user_event import *
+
+if not TYPE_CHECKING:  # type checkers take the names from the star imports
+    __all__ = [  # noqa: PLE0604 - each part is a list of strings
+        *asset.__all__,
+        *auth.__all__,
+        *book.__all__,
+        *enums.__all__,
+        *gap.__all__,
+        *intent.__all__,
+        *kline.__all__,
+        *loss.__all__,
+        *market.__all__,
+        *order.__all__,
+        *order_change.__all__,
+        *order_event.__all__,
+        *order_response.__all__,
+        *position.__all__,
+        *rows.__all__,
+        *ticker.__all__,
+        *trade.__all__,
+        *user_event.__all__,
+    ]

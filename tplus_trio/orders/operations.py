@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from tplus_trio import codec
-from tplus_trio.errors import ConnectionFailed, DecodeError, OrderFateUnknown, may_exist
-from tplus_trio.models import OrderOperationResponse
+from tplus_trio.errors import ApiError, ConnectionFailed, DecodeError, OrderFateUnknown, ServerError, may_exist
+from tplus_trio.models import OperationStatus, OrderOperationResponse
 from tplus_trio.secret import SecretBytes
 from tplus_trio.service import Service
 from tplus_trio.transport.pacing import Dispatch, Priority
@@ -49,10 +49,39 @@ async def operate(
     # The sign-in comes first, so that every later failure is about the order.
     await service.sign_in(owner)
     body = SecretBytes(codec.encode(request))
+    observer, fate, was_sent = service.observer, "unknown", False
+
+    def sent() -> None:
+        nonlocal was_sent
+        if not was_sent:  # a second time after a sign-in, where the service refused the token of the first
+            was_sent = True
+            observer.order_sent(operation, order_id)
+
+    try:
+        answer = await _exchange(service, operation, order_id, body, owner, Dispatch(Priority.ORDER, sent))
+        fate = "rejected" if answer.status is OperationStatus.REJECTED else "done"
+        return answer  # noqa: TRY300 - `fate` is for the observer
+    except ConnectionFailed as exc:
+        fate = "unsent" if exc.nothing_sent else "unknown"
+        raise
+    except ServerError:
+        raise
+    except ApiError:
+        fate = "rejected"
+        raise
+    finally:
+        if was_sent:
+            observer.order_fate(operation, order_id, fate)
+
+
+async def _exchange(
+    service: Service, operation: str, order_id: str, body: bytes, owner: User, dispatch: Dispatch
+) -> OrderOperationResponse:
+    """Send the request and check that its answer is about the order."""
     method, path = _REQUESTS[operation]
     sent_at_ns = service.now_ns()
     try:
-        data = await service.request(method, path, body=body, user=owner, required=True, dispatch=ORDER)
+        data = await service.request(method, path, body=body, user=owner, required=True, dispatch=dispatch)
         answer = codec.decode(data, OrderOperationResponse)
     except DecodeError as exc:
         why = f"its answer cannot be read ({exc})"

@@ -16,10 +16,13 @@ class DropMarker:
 
     Args:
         now_ns: Returns the time, in nanoseconds since the Unix epoch.
+        on_overflow: Called with the number of dropped items when items are dropped for the first time since the
+            consumer took the last marker.
     """
 
-    def __init__(self, now_ns: Callable[[], int]) -> None:
+    def __init__(self, now_ns: Callable[[], int], on_overflow: Callable[[int], object]) -> None:
         self._now_ns = now_ns
+        self._on_overflow = on_overflow
         self._last: Gap | None = None
         #: Items that the last marker stands for.
         self._count = 0
@@ -41,6 +44,7 @@ class DropMarker:
             self._count -= 1
         else:
             self._count = 0
+            self._on_overflow(len(lost))
         self._count += len(lost)
         until = max(until for _, until in spans)
         self._last = Gap(since, until, f"the consumer was slow: {self._count} items were dropped")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 
+from tplus_trio.log_events import LogEvent, log_event
+
 __all__ = ["Outage"]
 
 _log = logging.getLogger("tplus_trio.streams")
@@ -31,25 +33,70 @@ class Outage:
     def failed(self, failure: Exception, delay: float, now: float) -> None:
         """Log a failure. The next attempt follows in ``delay`` seconds; ``now`` is in seconds on trio's clock."""
         self._failures += 1
+        # As text: a log record that is kept would keep the failure's frames.
+        text = str(failure)
         if self.cause is None:
             self.cause, self._began_at, self._failures = _without_traceback(failure), now, 1
-            # As text: a log record that is kept would keep the failure's frames.
-            _log.warning("%s: %s; trying again in %.2f s", self.name, str(failure), delay)
+            log_event(
+                _log,
+                logging.WARNING,
+                LogEvent.OUTAGE_BEGAN,
+                "%s: %s; trying again in %.2f s",
+                self.name,
+                text,
+                delay,
+                path=self.name,
+                error=text,
+                delay=delay,
+            )
         else:
-            _log.debug("%s: %s; failure %d, trying again in %.2f s", self.name, str(failure), self._failures, delay)
+            log_event(
+                _log,
+                logging.DEBUG,
+                LogEvent.ATTEMPT_FAILED,
+                "%s: %s; failure %d, trying again in %.2f s",
+                self.name,
+                text,
+                self._failures,
+                delay,
+                path=self.name,
+                error=text,
+                delay=delay,
+                failures=self._failures,
+            )
 
     def ended_for_good(self, failure: Exception) -> None:
         """Log the failure that ends the session: as a warning if it was live, because nobody may be reading it."""
         self.cause = _without_traceback(failure)
         level = logging.WARNING if self._was_live else logging.DEBUG
-        _log.log(level, "%s failed for good: %s", self.name, repr(failure))
+        log_event(
+            _log,
+            level,
+            LogEvent.STREAM_FAILED,
+            "%s failed for good: %s",
+            self.name,
+            repr(failure),
+            path=self.name,
+            error=repr(failure),
+        )
 
     def over(self, now: float) -> None:
         """End the outage, if there is one: the session is live. ``now`` is in seconds on trio's clock."""
         self._was_live = True
         if self.cause is not None:
             count = "1 failure" if self._failures == 1 else f"{self._failures} failures"
-            _log.info("%s: live again after %.1f s and %s", self.name, now - self._began_at, count)
+            log_event(
+                _log,
+                logging.INFO,
+                LogEvent.OUTAGE_ENDED,
+                "%s: live again after %.1f s and %s",
+                self.name,
+                now - self._began_at,
+                count,
+                path=self.name,
+                seconds=now - self._began_at,
+                failures=self._failures,
+            )
             self.cause = None
 
 

@@ -18,6 +18,7 @@ import trio
 
 from tplus_trio.errors import ConnectionFailed
 from tplus_trio.models import StreamLost
+from tplus_trio.observer import Observer
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.streams.lifecycle import STATES, Action, Phase, Trigger, transition
 from tplus_trio.streams.losses import LossWatchers
@@ -84,9 +85,10 @@ class Session:
         restart: When to connect again after a failure; None means never.
         now_ns: Returns the time in nanoseconds since the Unix epoch.
         draw: Draws from [0, 1) for delays.
+        observer: Is told of connections, restarts and resynchronisations.
     """
 
-    # Thirteen attributes: three are scopes that the table's actions cancel, and two hold the failure that ended it.
+    # Fourteen attributes: three are scopes that the table's actions cancel, and two hold the failure that ended it.
     def __init__(
         self,
         name: str,
@@ -94,7 +96,9 @@ class Session:
         restart: RestartPolicy | None,
         now_ns: Callable[[], int] = time.time_ns,
         draw: Callable[[], float] = random.random,
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer or Observer()
         self.phase: Phase = Phase.UNSTARTED
         self.restarts: Restarts = Restarts(restart, draw)
         #: Called in the step in which the session leaves LIVE.
@@ -217,6 +221,7 @@ class Session:
 
     def report_hole(self, reason: str) -> None:
         """Something was missed over a connection that lasts."""
+        self._observer.resync(self.name, reason)
         self._apply(Trigger.HOLE, reason)
 
     def give_up_connection(self, failure: Exception) -> None:
@@ -262,6 +267,7 @@ class Session:
                 reason, delay = "a new connection was ordered", 0.0
             except Exception as exc:  # noqa: BLE001 - the policy raises it again unless it passes
                 delay = self.count_failure(exc)
+                self._observer.restart(self.name, exc, delay)
                 was_lost = isinstance(exc, ConnectionFailed) and exc.close_code is None
                 reason = str(exc)
             if self._is_closing:
@@ -280,20 +286,24 @@ class Session:
             TplusError: the connection, or a task beside it, failed.
         """
         self._task_failure = None
+        began = trio.current_time()
         try:
             async with open_plain_nursery() as self._connection:
                 await protocol.prepare(self._connection)
                 async with protocol.connect() as websocket:
-                    reason = _STOPPED
+                    self._observer.connection_opened(self.name, trio.current_time() - began)
+                    reason, failure = _STOPPED, None
                     try:
                         with trio.CancelScope() as self._step:
                             self._apply(Trigger.CONNECTED)
                             await protocol.serve(websocket)
                             self._check_stopped()
                     except Exception as exc:
-                        reason = str(exc)
+                        reason, failure = str(exc), exc
                         raise
                     finally:
+                        self._observer.connection_lost(self.name, failure or self._task_failure)
+                        failure = None  # whose traceback leads to this frame
                         # Before the connection is closed, which may take until the close timeout.
                         self._step = None
                         self._apply(Trigger.CONNECTION_LOST, reason)

@@ -8,7 +8,7 @@ import attrs
 
 from tplus_trio.streams.overflow import Overflow
 
-__all__ = ["ConnectionStatistics", "ConsumerStatistics", "StreamState", "StreamStatistics", "StreamStats"]
+__all__ = ["ConnectionStatistics", "ConsumerStatistics", "FeedLag", "StreamState", "StreamStatistics", "StreamStats"]
 
 
 class StreamState(enum.Enum):
@@ -93,6 +93,20 @@ class ConsumerStatistics:
 
 
 @attrs.frozen(kw_only=True)
+class FeedLag:
+    """How long after the time that the exchange wrote into it an item arrived.
+
+    The true lag is within ``bound`` of ``seconds``.
+    """
+
+    #: Seconds between the item's time, by the exchange's clock, and its receipt, by the client's clock corrected by the
+    #: estimated difference of the two.
+    seconds: float
+    #: Seconds; None if no answer over REST has told the difference of the clocks: then none is corrected.
+    bound: float | None
+
+
+@attrs.frozen(kw_only=True)
 class StreamStatistics:
     """What a stream has done since it was made."""
 
@@ -101,3 +115,5 @@ class StreamStatistics:
     state: StreamState
     connection: ConnectionStatistics
     consumer: ConsumerStatistics
+    #: Of the last item; None before the first, and for feeds whose items carry no time (depth, candles).
+    lag: FeedLag | None

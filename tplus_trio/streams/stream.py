@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 from weakref import WeakMethod, WeakSet
 
@@ -336,9 +337,15 @@ def open_stream(
         TypeError, ValueError: ``buffer`` or ``overflow`` is not legal for this feed.
     """
     check_overflow(overflow, buffer, can_conflate=feed.conflate is not None)
-    marker = DropMarker(service.now_ns)
+    on_overflow = partial(service.observer.overflow, feed.path, overflow)
+    marker = DropMarker(service.now_ns, on_overflow)
     rule: OverflowRule[Any] = make_rule(
-        overflow, buffer, conflate=feed.conflate, mark_drops=marker.mark, is_snapshot=feed.is_snapshot
+        overflow,
+        buffer,
+        conflate=feed.conflate,
+        mark_drops=marker.mark,
+        is_snapshot=feed.is_snapshot,
+        on_overflow=on_overflow,
     )
     items: Buffer[Any] = Buffer(rule, client_scope.decode_limiter)
     subscription: Subscription[Any] = Subscription(

@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 import attrs
@@ -13,6 +14,7 @@ import trio
 
 from tplus_trio.codec import FrameDecoder
 from tplus_trio.errors import DecodeError
+from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.models import Rows
 from tplus_trio.scopes import ProtectedNursery
 from tplus_trio.service import Service
@@ -23,7 +25,7 @@ from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.refetch import Refetcher
 from tplus_trio.streams.session import Session, SessionProtocol
 from tplus_trio.streams.sink import Sink
-from tplus_trio.streams.stats import StreamStatistics
+from tplus_trio.streams.stats import FeedLag, StreamStatistics
 from tplus_trio.transport.silence import SilenceBound
 from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket, WebSocketLimits
 
@@ -32,6 +34,9 @@ __all__ = ["Subscription"]
 _log = logging.getLogger("tplus_trio.streams")
 
 T = TypeVar("T")
+
+#: The fields of items in which the exchange says when it wrote them, in nanoseconds since the Unix epoch.
+_TIMES: Final = ("timestamp_ns", "book_timestamp_ns", "update_timestamp_ns")
 
 #: Items that a recovery may hold back before the subscription stops reading until REST has answered.
 _MAX_HELD: Final = 50_000
@@ -56,6 +61,7 @@ class Subscription(SessionProtocol, Generic[T]):
         draw: Draws from [0, 1) for delays.
     """
 
+    # Eleven attributes: six are given, and five are what a subscription has to remember.
     def __init__(
         self,
         feed: Feed[T],
@@ -68,7 +74,9 @@ class Subscription(SessionProtocol, Generic[T]):
         stats: ConnectionCounts,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self.session: Session = Session(feed.path, restart=restart, now_ns=service.now_ns, draw=draw)
+        self.session: Session = Session(
+            feed.path, restart=restart, now_ns=service.now_ns, draw=draw, observer=service.observer
+        )
         self.stats: ConnectionCounts = stats
         self._feed = feed
         self._service = service
@@ -76,9 +84,12 @@ class Subscription(SessionProtocol, Generic[T]):
         self._decode_limiter = decode_limiter
         self._limits = attrs.evolve(limits, batch_size=feed.batch_size, silence=SilenceBound())
         self._recovery = feed.recovery(service.now_ns, stats)
+        self._recovery.on_gap = partial(service.observer.gap, feed.path)
         #: Asks REST for what the present attempt or connection needs.
         self._refetcher: Refetcher[T] | None = None
         self._logged_kinds: set[str] = set()
+        #: The last item, and when it came, on trio's clock.
+        self._latest: tuple[T, float] | None = None
 
     @property
     def silence(self) -> SilenceBound:
@@ -110,7 +121,21 @@ class Subscription(SessionProtocol, Generic[T]):
             state=self.session.state,
             connection=self.stats.statistics(),
             consumer=self._sink.statistics(),
+            lag=self._lag(),
         )
+
+    def _lag(self) -> FeedLag | None:
+        """Compare the time of the last item with its receipt."""
+        if self._latest is None:
+            return None
+        item, received_at = self._latest
+        time_ns = next((found for name in _TIMES if (found := getattr(item, name, None))), None)
+        if time_ns is None:
+            return None
+        now_ns, offset = self._service.now_ns(), self._service.clock_offset()
+        since = trio.current_time() - received_at
+        lag = (now_ns - time_ns + (0 if offset is None else offset.offset_ns)) / 1e9 - since
+        return FeedLag(seconds=lag, bound=None if offset is None else offset.bound_ns / 1e9)
 
     def _close_sink(self) -> None:
         self._sink.close(self.session.failure or trio.ClosedResourceError("the stream was closed"))
@@ -160,7 +185,7 @@ class Subscription(SessionProtocol, Generic[T]):
             stats.messages += len(frames)
             stats.bytes += received - counted
             counted = received
-            stats.last_message_at = trio.current_time()
+            stats.last_message_at = now = trio.current_time()
             batch = None if decode_batch is None else decode_batch(frames)
             decoded: list[T] = []
             for frame in frames if batch is None else ():
@@ -173,7 +198,8 @@ class Subscription(SessionProtocol, Generic[T]):
                     self._count_malformed(exc)
                     if not isinstance(frame, LongMessage):  # over which the connection ends: that is a hole already
                         refetcher.hole("a frame could not be decoded")
-            if batch or decoded:
+            if latest := batch or decoded:
+                self._latest = (latest[-1], now)
                 websocket.reset_idle_timer()
             # As `_deliver`, without a coroutine for each batch.
             items = recovery.receive(decoded if batch is None else batch)
@@ -202,7 +228,16 @@ class Subscription(SessionProtocol, Generic[T]):
         if kind not in self._logged_kinds:
             self._logged_kinds.add(kind)
             text = self._service.redactor.text(str(error))
-            _log.warning("%s: a frame is %s (counted in stats.malformed; logged once)", self._feed.path, text)
+            log_event(
+                _log,
+                logging.WARNING,
+                LogEvent.FRAME_MALFORMED,
+                "%s: a frame is %s (counted in stats.malformed; logged once)",
+                self._feed.path,
+                text,
+                path=self._feed.path,
+                error=text,
+            )
 
 
 def _decode_into(items: list[T], frame: bytes | str | BadMessage, decode: FrameDecoder[T]) -> None:

@@ -15,13 +15,15 @@ import httpx
 import trio
 
 from tplus_trio.errors import ConnectionFailed, DecodeError
+from tplus_trio.observer import Observer
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.pacing import Dispatch, Pacer, Priority
 from tplus_trio.transport.pool import Connection, ConnectionPool
 from tplus_trio.transport.request_statistics import RequestStatistics
-from tplus_trio.transport.retry_after import retry_after
+from tplus_trio.transport.retry_after import parse_date, retry_after
+from tplus_trio.transport.service_clock import ServiceClock
 
 __all__ = ["Answer", "Http", "Request"]
 
@@ -69,6 +71,10 @@ class _Progress:
 
     #: Whether its first byte may have left.
     has_sent: bool = False
+
+
+#: Characters of a ``Date`` header.
+_LONGEST_DATE: Final = 64
 
 
 class _UnderWay:
@@ -218,8 +224,11 @@ class Http:
         headers: Sent with every request.
         redactor: Takes secrets out of errors.
         pacer: Returns the pacer of the present ``trio.run``.
+        observer: Is told of each request when it has ended.
+        now_ns: Returns the client's time in nanoseconds since the Unix epoch.
     """
 
+    # Thirteen attributes: two are counts of all runs, and three how an answer is looked at.
     def __init__(
         self,
         endpoint: Endpoint,
@@ -231,7 +240,13 @@ class Http:
         headers: Mapping[str, str],
         redactor: Redactor,
         pacer: Callable[[], Pacer],
+        observer: Observer,
+        now_ns: Callable[[], int],
     ) -> None:
+        #: Compares the service's clock with the client's.
+        self.clock: ServiceClock = ServiceClock()
+        self._observer = observer
+        self._now_ns = now_ns
         self._redactor = redactor
         self._timeout = timeout
         self._pacer = pacer
@@ -268,11 +283,14 @@ class Http:
             raise RuntimeError(_CLOSED)
         progress = _Progress()
         under_way = self._under_way.get()
+        began, status = trio.current_time(), None
         with trio.CancelScope() as scope:
             under_way.begin(scope)
             self._begun += 1
             try:
-                return await self._send(scope, progress, request)
+                answer = await self._send(scope, progress, request)
+                status = answer.status
+                return answer  # noqa: TRY300 - `status` is for the observer
             except (ConnectionFailed, DecodeError) as exc:
                 if isinstance(exc, ConnectionFailed):
                     exc.nothing_sent = not progress.has_sent
@@ -280,6 +298,7 @@ class Http:
             finally:
                 self._ended += 1
                 under_way.finish(scope)
+                self._observer.request(request.method, request.path, status, trio.current_time() - began)
         late = f"{request.method} {request.path} was not answered within {self._timeout:g} s"
         raise _unanswered(_CLOSED if self._is_closed else late, progress)
 
@@ -291,7 +310,7 @@ class Http:
         is_patient = priority >= Priority.CONFIRMATION
         deadline = trio.current_time() + self._timeout
         ticket = await queue.acquire(priority, deadline=math.inf if is_patient else deadline)
-        sent_at = trio.current_time()
+        sent_at, sent_ns = trio.current_time(), self._now_ns()
         scope.deadline = sent_at + self._timeout if is_patient else deadline
         try:
             if dispatch.on_sent is not None:
@@ -307,6 +326,8 @@ class Http:
                 headers=headers,
                 extensions={"progress": progress},
             )
+            if (date := parse_date(response.headers.get("date", "")[:_LONGEST_DATE])) is not None:
+                self.clock.answered(int(date.timestamp()) * 1_000_000_000, sent_ns, self._now_ns())
             response.stream = _READ  # the one that was read refers to the response
         finally:
             queue.release(ticket)

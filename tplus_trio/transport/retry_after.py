@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["retry_after"]
+__all__ = ["parse_date", "retry_after"]
 
 #: Characters. Longer values are ignored.
 _LONGEST: Final = 1000
@@ -45,7 +45,7 @@ def retry_after(value: str, *, date: str | None = None) -> float | None:
     """
     if len(value) > _LONGEST:
         return None
-    now = _date((date or "")[:_LONGEST].strip()) or datetime.now(UTC)
+    now = parse_date((date or "")[:_LONGEST].strip()) or datetime.now(UTC)
     waits = [_wait(part.strip(), now) for part in _VALUE.findall(value)]
     return max((wait for wait in waits if wait is not None), default=None)
 
@@ -54,12 +54,17 @@ def _wait(value: str, now: datetime) -> float | None:
     if _SECONDS.fullmatch(value):
         seconds = float(value)
         return seconds if math.isfinite(seconds) else None
-    at = _date(value, now)
+    at = parse_date(value, now)
     return None if at is None else max((at - now).total_seconds(), 0.0)
 
 
-def _date(value: str, now: datetime | None = None) -> datetime | None:
-    """A date of RFC 9110; None for anything else."""
+def parse_date(value: str, now: datetime | None = None) -> datetime | None:
+    """Parse a date in any form of RFC 9110; return None for anything else.
+
+    Args:
+        value: The date.
+        now: The time that a year of two digits is near to; by default the present.
+    """
     found = next((match for form in _FORMS if (match := form.fullmatch(value))), None)
     if found is None:
         return None

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from tests.helpers.peers import answer
+from tests.helpers.secrets_audit import Asked, Service
 from tests.helpers.secrets_search import chain
-from tests.properties.secrets.test_audit import Asked, Audit, Service, drive
+from tests.properties.secrets.test_audit import Audit, drive
 from tplus_trio import OrderCancelledEvent, OrdersSnapshot, TplusError, UnknownOrderEvent, errors
 from tplus_trio.cli.failure import complain
 from tplus_trio.cli.lines import Lines

@@ -21,7 +21,7 @@ class Event:
 
 
 def dropping(size: int, *, begin: int | None = None) -> tuple[Buffer[Event | Gap], list[str]]:
-    resyncs, marker = list[str](), DropMarker(lambda: 999)
+    resyncs, marker = list[str](), DropMarker(lambda: 999, lambda count: None)
     marker.resync = resyncs.append
     buffer: Buffer[Event | Gap] = buffer_of(
         size,

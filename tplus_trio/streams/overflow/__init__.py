@@ -50,6 +50,7 @@ def make_rule(
     conflate: Conflate[T] | None = None,
     mark_drops: Callable[[Sequence[T], bool], T] | None = None,
     is_snapshot: Callable[[T], bool] | None = None,
+    on_overflow: Callable[[int], object] | None = None,
 ) -> OverflowRule[T]:
     """Make the rule for one buffer.
 
@@ -60,6 +61,9 @@ def make_rule(
         mark_drops: Makes the item that stands in place of dropped ones. ``"drop_oldest"`` needs it. Its arguments are
             the dropped items, and whether the items after them are useless without them.
         is_snapshot: Says which items can be used without the items before them; None if all can.
+        on_overflow: Called with a number of items when the consumer begins to be too slow.
     """
-    options = OverflowOptions(size, conflate=conflate, mark_drops=mark_drops, is_snapshot=is_snapshot)
+    options = OverflowOptions(
+        size, conflate=conflate, mark_drops=mark_drops, is_snapshot=is_snapshot, on_overflow=on_overflow
+    )
     return _RULES[overflow](options)

@@ -32,6 +32,9 @@ class OverflowOptions(Generic[T]):
     #: Makes the item that stands in place of dropped ones. Arguments: the dropped items, and whether the items after
     #: them are useless without them.
     mark_drops: Callable[[Sequence[T], bool], T] | None = None
+    #: Called with a number of items when the consumer begins to be too slow for its buffer; the drop marker does it for
+    #: ``"drop_oldest"``.
+    on_overflow: Callable[[int], object] | None = None
     #: Says which items can be used without the items before them; None if all can.
     is_snapshot: Callable[[T], bool] | None = None
 

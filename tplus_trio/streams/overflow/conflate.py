@@ -30,6 +30,9 @@ class ConflateWaiting(OverflowRule[T]):
         #: The number of waiting items at which they are merged next.
         self._merge_at = _MIN_MERGE
         self._is_merged = False
+        #: Whether items were merged since the consumer last found no more than one.
+        self._is_behind = False
+        self._on_overflow = options.on_overflow
 
     def add(self, waiting: deque[T], items: Sequence[T]) -> None:
         """Add a batch, and merge if many items wait."""
@@ -40,7 +43,9 @@ class ConflateWaiting(OverflowRule[T]):
 
     def take(self, waiting: deque[T]) -> T:
         """Merge the waiting items and remove the first."""
-        if len(waiting) > 1 and not self._is_merged:
+        if len(waiting) <= 1:
+            self._is_behind = False
+        elif not self._is_merged:
             self._merge(waiting)
         return waiting.popleft()
 
@@ -51,7 +56,12 @@ class ConflateWaiting(OverflowRule[T]):
         # the next merge comes after as many new items: an item costs the same however long nobody reads.
         self._merge_at = max(_MIN_MERGE, len(waiting) + work)
         self._is_merged = True
-        self.merged += before - len(waiting)
+        merged = before - len(waiting)
+        self.merged += merged
+        if merged and not self._is_behind:
+            self._is_behind = True
+            if self._on_overflow is not None:
+                self._on_overflow(merged)
 
 
 def conflate_by(key: Callable[[T], Hashable]) -> Conflate[T]:

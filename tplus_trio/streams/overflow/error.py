@@ -27,6 +27,7 @@ class RaiseError(OverflowRule[T]):
         super().__init__(options)
         #: How many of the waiting items came in such a batch. They are the first ones, and take no room.
         self._excused = 0
+        self._on_overflow = options.on_overflow
 
     def add(self, waiting: deque[T], items: Sequence[T]) -> None:
         """Add a batch.
@@ -41,6 +42,8 @@ class RaiseError(OverflowRule[T]):
             waiting.extend(items)
         else:
             waiting.extend(items[: max(0, room)])
+            if self._on_overflow is not None:
+                self._on_overflow(len(items) - max(0, room))
             raise SlowConsumer(self.size)
 
     def take(self, waiting: deque[T]) -> T:

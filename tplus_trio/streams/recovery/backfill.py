@@ -220,7 +220,7 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         before = self._merge(rows, ())
         self._advance(before)
         now = self._now_ns()
-        gap = gap_until(self._watermark_ns, now, self._reason)
+        gap = self._announce_gap(gap_until(self._watermark_ns, now, self._reason))
         self._watermark_ns = now
         self._enter(BackfillEvent.GIVEN_UP)
         self._note_gap(gap, held)
@@ -250,7 +250,8 @@ class Backfill(Recovery[T | Gap], Generic[T]):
         now = self._now_ns()
         since = self._watermark_ns if older is None else times_of(older, now)[0]
         until = now if newer is None else times_of(newer, now)[0]
-        return (Gap(min(since, until), max(since, until), "a row of REST's answer could not be decoded"),)
+        gap = Gap(min(since, until), max(since, until), "a row of REST's answer could not be decoded")
+        return (self._announce_gap(gap),)
 
     def _drop_superseded(self, held: Sequence[T], before: Sequence[T | Gap]) -> Sequence[T]:  # noqa: ARG002 - overridden
         """Of the held items, those that REST's rows have not superseded. By default, all."""

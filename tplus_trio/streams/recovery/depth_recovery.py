@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
+from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.models import Gap, LinkedDiff, OrderBook, OrderBookDiff
 from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery.continuity import TRANSITIONS, Continuity, ContinuityEvent, Discontinuity
@@ -218,7 +219,16 @@ class DepthRecovery(Recovery[Depth]):
 
     def _break(self, reason: str) -> None:
         """Continuity is lost over a connection that goes on."""
-        _log.info("%s: %s; asking for a new snapshot", self._rule.name, reason)
+        log_event(
+            _log,
+            logging.INFO,
+            LogEvent.SNAPSHOT_REQUESTED,
+            "%s: %s; asking for a new snapshot",
+            self._rule.name,
+            reason,
+            path=self._rule.name,
+            reason=reason,
+        )
         self._stats.gaps += 1
         self.loss_reason = reason
         self._await_snapshot()

@@ -33,7 +33,7 @@ class GapMarking(Recovery[T | Gap], Generic[T]):
     def subscribed(self) -> Sequence[T | Gap]:
         super().subscribed()
         now = self._now_ns()
-        gaps = () if self._reason is None else (gap_until(self._watermark_ns, now, self._reason),)
+        gaps = () if self._reason is None else (self._announce_gap(gap_until(self._watermark_ns, now, self._reason)),)
         self._watermark_ns, self._reason = now, None
         return gaps
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
+from tplus_trio.models import Gap
 from tplus_trio.streams.counts import ConnectionCounts
 
 __all__ = ["FIRST_PAGE", "Recovery"]
@@ -49,6 +50,8 @@ class Recovery(Generic[T]):
     retry_after: float = 0.0
     #: Seconds after the present `generation` began at which `expire` has to be called; None for never.
     hold_timeout: float | None = None
+    #: Called with each `Gap` that is delivered; None calls nothing.
+    on_gap: Callable[[Gap], object] | None = None
     #: Why items were last missed, for a person to read.
     loss_reason: str = ""
 
@@ -74,6 +77,12 @@ class Recovery(Generic[T]):
 
     def do_without(self) -> None:
         """REST could not be asked, and `is_optional` is true."""
+
+    def _announce_gap(self, gap: Gap) -> Gap:
+        """Announce a gap that is about to be delivered, and return it."""
+        if self.on_gap is not None:
+            self.on_gap(gap)
+        return gap
 
     def lost(self, reason: str) -> None:
         """Items may be missed from now on, for this reason."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final, Literal, get_args
 
+from tplus_trio.log_events import LogEvent, log_event
+
 __all__ = ["Sequencing"]
 
 _log = logging.getLogger("tplus_trio.streams")
@@ -71,12 +73,15 @@ class SequencingRule:
         self.fresh_jump_count += 1
         if self._mode != "auto" or self.fresh_jump_count < _MAX_FRESH_JUMPS:
             return False
-        _log.log(
+        log_event(
+            _log,
             logging.INFO if self._has_warned else logging.WARNING,
+            LogEvent.NUMBERS_NOT_CONTIGUOUS,
             "%s: sequence numbers are not contiguous (%d fresh snapshots in a row were followed by a jump); "
             "increasing numbers are accepted over this connection, and a lost message cannot be noticed",
             self.name,
             self.fresh_jump_count,
+            path=self.name,
         )
         self.is_contiguous, self._has_warned = False, True
         return True

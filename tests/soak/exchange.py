@@ -24,7 +24,7 @@ from tplus_trio.testing.exchange import candles, order_manager, trade_history
 
 from .checkers import Facts
 
-__all__ = ["REMOTE", "Market", "Stage", "Theatre", "full_history", "paced", "short_memory"]
+__all__ = ["REMOTE", "LocalExchange", "Market", "SoakExchange", "full_history", "paced", "short_memory"]
 
 #: Feeds that a user may be refused.
 _PRIVATE: Final = ("/orders", "/trades/user/events/", "/trades/user/")
@@ -49,30 +49,30 @@ _NOT_HERE: Final = {*DATA_KINDS, "reconnect ordered", "resync ordered", "consume
 REMOTE: Final[dict[str, Fault]] = {name: kind for name, kind in KINDS.items() if name not in _NOT_HERE} | {
     "feed stalled": feed_stalled
 }
-#: What happens on a market of itself, until cancelled.
-Market: TypeAlias = "Callable[[Stage], Awaitable[None]]"
+#: Trades on a market until it is cancelled.
+Market: TypeAlias = "Callable[[LocalExchange], Awaitable[None]]"
 
 
-class Theatre(Protocol):
-    """How the other side drives it, in the same loop or in another process."""
+class SoakExchange(Protocol):
+    """The exchange of a soak as the bot controls it: in the same event loop, or in another process."""
 
     async def begin(self) -> None:
-        """Let things happen, and go wrong."""
+        """Start the market and the faults."""
 
     async def hush(self) -> None:
-        """Let nothing happen any more, and nothing go wrong."""
+        """Stop the market and the faults."""
 
     async def touch(self) -> Facts:
-        """Change everything once more, and say what there is now."""
+        """Change every feed once more, and return the state of the exchange after it."""
         ...
 
     async def forget(self) -> None:
-        """Everybody has seen what there is now."""
+        """Discard the recorded states: every client has reached the newest one."""
 
 
 @contextmanager
 def short_memory(items: int) -> Generator[None]:
-    """Let exchanges keep less history: it has reached its full length soon, and does not look like a leak."""
+    """Limit the history of exchanges, so that it soon reaches its full length and is not mistaken for a leak."""
     with (
         mock.patch.object(trade_history, "MIN_HISTORY", items),
         mock.patch.object(order_manager, "_MAX_DONE", items),
@@ -82,7 +82,7 @@ def short_memory(items: int) -> Generator[None]:
 
 
 def full_history(exchange: Exchange, user: str, items: int) -> None:
-    """Let an exchange begin with as much history as it keeps."""
+    """Fill the history of an exchange with `items` trades a market and `items` orders."""
     now_ns = exchange.now_ns()
     for number in range(items):
         for market in exchange.markets:
@@ -95,15 +95,15 @@ def full_history(exchange: Exchange, user: str, items: int) -> None:
 
 
 def paced(rate: float, assets: Sequence[AssetIdentifier]) -> Market:
-    """Publish about so many messages a second, evenly over the markets."""
+    """Return a market that publishes about `rate` messages a second, spread evenly over `assets`."""
 
-    async def run(stage: Stage) -> None:
-        traders, published = stage.traders, stage.published
+    async def run(local_exchange: LocalExchange) -> None:
+        traders, published = local_exchange.traders, local_exchange.published
         owed, now = 0.0, trio.current_time()
         for turn in count():
             await trio.sleep(_TICK)
             before, now = now, trio.current_time()
-            # Where nobody listens nothing is published, and not much of that is made up for.
+            # Without subscribers nothing is published; at most _MOST_OWED seconds of that are made up for later.
             owed = min(owed + (now - before) * rate, rate * _MOST_OWED)
             for number in range(int(3 * rate * _TICK) + 1):
                 if owed < 1:
@@ -115,20 +115,20 @@ def paced(rate: float, assets: Sequence[AssetIdentifier]) -> Market:
     return run
 
 
-class Stage:
-    """An exchange behind a network, with traders and faults. A `Theatre` of its own loop.
+class LocalExchange:
+    """An exchange behind a network, with traders and faults: the `SoakExchange` in the same event loop.
 
     Args:
         world: Counts the faults.
-        settings: How often what happens.
-        network: In front of the exchange.
-        user: The public key whose orders and trades are told.
-        reference: Hears of what is disturbed.
-        market: What happens of itself.
-        nursery: Where it happens.
-        kinds: What goes wrong.
-        readers: Who may be interrupted.
-        sign_in: Lets callers sign in together.
+        settings: The rates of all that happens.
+        network: The network between the exchange and its clients.
+        user: The public key whose orders and trades are published.
+        reference: Records which states a fault has disturbed.
+        market: Trades until it is cancelled.
+        nursery: Runs the market and the faults.
+        kinds: The faults by name.
+        readers: The readers that a fault may interrupt.
+        sign_in: Makes all callers sign in at once.
     """
 
     def __init__(

@@ -1,0 +1,70 @@
+"""What the page on logging and metrics shows runs as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import prometheus_client
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.helpers.world import ASSET, open_world
+from tplus_trio import MarketDataClient
+from tplus_trio.observers.prometheus import PrometheusObserver
+
+PAGE = (Path(__file__).parents[2] / "docs/observability.md").read_text(encoding="utf-8")
+SHOW, SERVE, ALARM = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+async def test_a_client_is_shown(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    exec(SHOW, names)
+    async with open_world() as world, world.md.open_book(ASSET) as book:
+        await book.wait_synced()
+        names["show"](world.md)
+    assert capsys.readouterr().out == f"/marketdepth/diff/{ASSET} live 0 0 None\n"
+
+
+async def test_metrics_are_served() -> None:
+    served: list[Any] = []
+    registry = prometheus_client.CollectorRegistry()
+
+    def start(port: int) -> None:
+        served.append(prometheus_client.start_http_server(port, "127.0.0.1", registry))
+
+    names: dict[str, Any] = {
+        "MarketDataClient": MarketDataClient,
+        "PrometheusObserver": lambda: PrometheusObserver(registry),
+        "start_http_server": start,
+    }
+    exec(SERVE, names)
+    found: list[str] = []
+
+    async def use(_: MarketDataClient) -> None:
+        url = f"http://127.0.0.1:{served[0][0].server_port}/metrics"
+        found.append(await trio.to_thread.run_sync(lambda: urlopen(url, timeout=10).read().decode()))
+
+    names["use"] = use
+    try:
+        with trio.fail_after(30):
+            await names["serve_metrics"](0)
+    finally:
+        for server, thread in served:
+            await trio.to_thread.run_sync(server.shutdown)
+            server.server_close()
+            thread.join()
+    assert "tplus_connections_lost_total" in found[0]
+
+
+async def test_an_alarm_is_raised(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    exec(ALARM, names)
+    async with open_world(observer=names["Alarm"]()) as world, world.md.open_book(ASSET) as book:
+        await book.wait_synced()
+        world.network.reset_connections()
+        await trio.sleep(1)
+    assert capsys.readouterr().out.startswith(f"lost /marketdepth/diff/{ASSET} the connection was lost")

@@ -1,0 +1,3 @@
+"""Values of which models are made."""
+
+KEY = "ab" * 32

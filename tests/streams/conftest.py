@@ -1,0 +1,13 @@
+"""The states that streams go through, each with its time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.helpers.world import record_states
+from tplus_trio import StreamState
+
+
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StreamState, float]]:
+    return record_states(monkeypatch)
