@@ -20,7 +20,7 @@ __all__ = [
 
 
 def orders_feed(owner: User, orders: UserOrdersReader) -> Feed[OrdersUpdate]:
-    """The events of a user's orders; ``GET /orders/user/{key}`` gives all orders after a loss."""
+    """Return the feed of a user's order events; ``GET /orders/user/{key}`` gives all orders after a loss."""
     return Feed(
         path="/orders",
         decode=orders.seeing(owner, codec.decode_order_event_frame),
@@ -33,12 +33,12 @@ def orders_feed(owner: User, orders: UserOrdersReader) -> Feed[OrdersUpdate]:
 
 
 def trade_events_feed(owner: User, orders: UserOrdersReader) -> Feed[UserTrade | Gap]:
-    """A user's trades at every status. REST does not list them, so a `Gap` marks a loss."""
+    """Return the feed of a user's trades at every status. REST does not list them, so a `Gap` marks a loss."""
     return _trades(f"/trades/user/events/{owner.public_key}", owner, orders)
 
 
 def finalized_trades_feed(owner: User, orders: UserOrdersReader) -> Feed[UserTrade | Gap]:
-    """A user's confirmed trades. REST does not list them, so a `Gap` marks a loss."""
+    """Return the feed of a user's confirmed trades. REST does not list them, so a `Gap` marks a loss."""
     return _trades(f"/trades/user/{owner.public_key}", owner, orders)
 
 
@@ -54,12 +54,12 @@ def _trades(path: str, owner: User, orders: UserOrdersReader) -> Feed[UserTrade 
 
 
 def positions_feed(owner: User) -> Feed[PositionUpdate]:
-    """A user's positions. Each item has all of them, so nothing has to be recovered."""
+    """Return the feed of a user's positions. Each item contains all of them, so no recovery is needed."""
     return Feed(path=f"/positions/ws/{owner.public_key}", decode=codec.decode_positions_frame, user=owner, private=True)
 
 
 def user_events_feed(owner: User) -> Feed[UserActivityEvent | Gap]:
-    """The events of a user's account. REST does not list them, so a `Gap` marks a loss."""
+    """Return the feed of a user's account events. REST does not list them, so a `Gap` marks a loss."""
     return Feed(
         path=f"/account/events/{owner.public_key}",
         decode=codec.decode_user_event_frame,
@@ -70,5 +70,5 @@ def user_events_feed(owner: User) -> Feed[UserActivityEvent | Gap]:
 
 
 def intent_feed(owner: User) -> Feed[IntentAggregateUpdate]:
-    """The intents of all users, for market makers. A loss is not recovered."""
+    """Return the feed of the intents of all users, for market makers. A loss is not recovered."""
     return Feed(path="/intent/ws", decode=codec.decode_intent_frame, user=owner, private=True)

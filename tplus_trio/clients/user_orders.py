@@ -55,7 +55,7 @@ class UserOrdersReader:
         return decode_and_see
 
     async def read_page(self, owner: User, page: int | None, limit: int | None, dispatch: Dispatch) -> UserOrders:
-        """Read a page; rows that cannot be decoded stand in ``bad``."""
+        """Read a page; ``bad`` lists the rows that cannot be decoded."""
         key = owner.public_key
         try:
             body = await get(
