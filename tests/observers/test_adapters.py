@@ -114,6 +114,7 @@ async def test_clients_of_one_name_are_one_figure(autojump_clock: MockClock) -> 
             world.exchange.publish_trade(ASSET, 100, 1)
             await first.receive()
             await second.receive()
+            figures: dict[tuple[str, str | None], float] = {}
             for _ in range(3):  # a scrape changes nothing
                 figures = {
                     (sample.name, sample.labels.get("feed")): sample.value

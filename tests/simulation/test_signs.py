@@ -58,7 +58,7 @@ class Seen:
 
     def asked(self) -> int:
         """Count the requests for snapshots and history, and the gaps."""
-        paths = [path for _, path, _, _ in self.observer.of("request")]
+        paths: list[str] = [path for _, path, _, _ in self.observer.of("request")]
         return sum(path.startswith(("/marketdepth", "/trades", "/klines")) for path in paths) + self.told("gap")
 
     def unreadable_rows(self) -> int:
@@ -83,7 +83,7 @@ class Seen:
         return [sign for sign, is_there in signs.items() if is_there]
 
 
-#: How each kind of fault can be told, by the words of the page: of this there is more than in the same world without it.
+#: How each kind of fault can be told, by the words of the page: there is more of it than in the same world without it.
 SIGNS: dict[str, Callable[[Seen], int]] = {
     "`connection_lost` with an error": Seen.lost,
     "`restart`": lambda seen: seen.told("restart"),
