@@ -101,7 +101,7 @@ def _demo(seconds: float, tape: str | None, seed: int) -> int:
     type=float,
     callback=_positive,
     show_default="1.0",
-    help="Play the tape so many times faster than recorded; inf plays without pauses.",
+    help="Multiple of the recorded speed at which the tape is played; inf plays without pauses.",
 )
 @_seed
 def _exchange(host: str, port: int | None, tape: str | None, speed: float | None, seed: int) -> int:

@@ -267,11 +267,28 @@ class Client(Scoped):
         dispatch: Dispatch = CALL,
         **params: Any,
     ) -> bytes:
-        """Send a GET request and return the body. Parameters that are None are left out."""
-        given = {name: value for name, value in params.items() if value is not None}
-        return await self._service.request(
-            "GET", path, params=given or None, user=user, required=required, dispatch=dispatch
-        )
+        """Send a GET request to the client's service; see `get`."""
+        return await get(self._service, path, user=user, required=required, dispatch=dispatch, **params)
+
+
+async def get(
+    service: Service, path: str, *, user: User | None, required: bool, dispatch: Dispatch, **params: Any
+) -> bytes:
+    """Send a GET request and return the body of its answer. Parameters that are None are left out.
+
+    Args:
+        service: The service.
+        path: The path, quoted, with a leading slash.
+        user: The user to sign in as; None sends the request anonymously.
+        required: Whether the service requires a user. If not, a failed sign-in leaves the request anonymous.
+        dispatch: The request's priority, and what to call when it is sent.
+        params: The query.
+
+    Raises:
+        TplusError: as for `Service.request`.
+    """
+    given = {name: value for name, value in params.items() if value is not None}
+    return await service.request("GET", path, params=given or None, user=user, required=required, dispatch=dispatch)
 
 
 def page_params(page: int | None, limit: int | None) -> dict[str, int | None]:
