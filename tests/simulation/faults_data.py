@@ -54,40 +54,40 @@ _BEATS: Final = 20.0
 
 def _away(injector: Injector) -> None:
     """Let connections end, half the time: a client asks REST when it comes back."""
-    if injector._rng.random() < 0.5:
-        injector._network.reset_connections()
+    if injector.rng.random() < 0.5:
+        injector.network.reset_connections()
 
 
 def rest_lags(injector: Injector) -> None:
     """REST is behind the feeds for a while."""
-    rng = injector._rng
+    rng = injector.rng
     behind, seconds = rng.uniform(0.2, _MOST_BEHIND), rng.uniform(1.0, _MOST_LAGGING)
-    injector._faults.lag_requests(rng.choice(_LISTINGS), behind, seconds=seconds)
+    injector.faults.lag_requests(rng.choice(_LISTINGS), behind, seconds=seconds)
     _away(injector)
 
 
 def replicas_take_turns(injector: Injector) -> None:
     """REST is answered by two replicas in turn, of which one is behind."""
-    rng = injector._rng
+    rng = injector.rng
     behind = [0.0, rng.uniform(0.2, _MOST_BEHIND)]
     rng.shuffle(behind)
-    injector._faults.lag_requests(rng.choice(_LISTINGS), behind, 2 * injector._armed())
+    injector.faults.lag_requests(rng.choice(_LISTINGS), behind, 2 * injector.draw_count())
     _away(injector)
 
 
 def snapshot_of_a_replica(injector: Injector) -> bool:
     """A snapshot is seconds old."""
-    if (asset := injector._contiguous()) is None:
+    if (asset := injector.draw_contiguous_asset()) is None:
         return False
-    behind = injector._rng.uniform(0.2, _MOST_BEHIND)
-    injector._faults.lag_requests(f"/marketdepth/{asset}", behind, injector._armed())
-    injector._resync_some()
+    behind = injector.rng.uniform(0.2, _MOST_BEHIND)
+    injector.faults.lag_requests(f"/marketdepth/{asset}", behind, injector.draw_count())
+    injector.resync_some()
     return True
 
 
 def trade_ids_restarted(injector: Injector) -> None:
     """Trades are numbered from 1 again, in the middle or after an interruption."""
-    injector._faults.restart_trade_ids()
+    injector.faults.restart_trade_ids()
     _away(injector)
 
 
@@ -107,24 +107,24 @@ def trades_of_an_unknown_status(injector: Injector) -> bool:
 
 
 def _retell(injector: Injector, before: str, after: str) -> bool:
-    rng = injector._rng
-    trades = [trade for trade in injector._traders.strangers if trade.status == before]
+    rng = injector.rng
+    trades = [trade for trade in injector.traders.strangers if trade.status == before]
     if not trades:
         return False
     _away(injector)
-    for trade in rng.sample(trades, min(len(trades), injector._armed())):
-        injector._traders.change_status(trade, after)
+    for trade in rng.sample(trades, min(len(trades), injector.draw_count())):
+        injector.traders.change_status(trade, after)
     return True
 
 
 async def confirmed_late(injector: Injector) -> None:
     """Trades are listed by REST, and told by the feed after others, or never."""
-    rng, faults, network = injector._rng, injector._faults, injector._network
+    rng, faults, network = injector.rng, injector.faults, injector.network
     faults.clear("withhold_trades")
-    injector._reference.trades.forgotten()
+    injector.reference.trades.forgotten()
     faults.withhold_trades(rng.randrange(1, 4))
     for _ in range(rng.randrange(2, 8)):
-        injector._traders.trade(injector._asset())
+        injector.traders.trade(injector.draw_asset())
     if rng.random() < 0.6:
         network.reset_connections()
         return
@@ -132,75 +132,75 @@ async def confirmed_late(injector: Injector) -> None:
     await trio.sleep(rng.uniform(0.0, 3.0))
     # A connection that begins with a trade that was delivered already is taken for one that has bridged its hole.
     if network.connects == connects:
-        injector._reference.trades.released()
+        injector.reference.trades.released()
         faults.release_trades()
 
 
 def trades_replayed(injector: Injector) -> None:
     """After a reconnection, the feed begins with trades of before."""
-    injector._faults.replay_trades(1, injector._rng.randrange(1, 40))
-    injector._network.reset_connections()
+    injector.faults.replay_trades(1, injector.rng.randrange(1, 40))
+    injector.network.reset_connections()
 
 
 def bad_row_listed(injector: Injector) -> None:
     """One row of a page is bad."""
-    rng = injector._rng
+    rng = injector.rng
     path, kinds = rng.choice((("/trades", _BAD_TRADES), ("/klines/", _BAD_CANDLES), ("/orders/user/", _BAD_ORDERS)))
-    injector._faults.spoil_rows(path, injector._armed(), row=rng.randrange(8), **rng.choice(kinds))
-    injector._traders.trade(injector._asset())
-    injector._network.reset_connections()
+    injector.faults.spoil_rows(path, injector.draw_count(), row=rng.randrange(8), **rng.choice(kinds))
+    injector.traders.trade(injector.draw_asset())
+    injector.network.reset_connections()
 
 
 def bad_row_told(injector: Injector) -> None:
     """One row of a feed is bad."""
-    rng = injector._rng
+    rng = injector.rng
     path, kinds = rng.choice((("/trades", _BAD_TRADES), ("/klines/", _BAD_CANDLES)))
-    injector._faults.spoil_messages(path, 1, **rng.choice(kinds))
-    injector._traders.trade(injector._asset())
+    injector.faults.spoil_messages(path, 1, **rng.choice(kinds))
+    injector.traders.trade(injector.draw_asset())
 
 
 def pages_ascending(injector: Injector) -> None:
     """A page comes oldest row first."""
-    injector._faults.reverse_pages(injector._rng.choice((*_LISTINGS, "/orders/user/")), injector._armed())
-    injector._network.reset_connections()
-    for _ in range(injector._rng.randrange(1, 10)):
-        injector._traders.trade(injector._asset())
+    injector.faults.reverse_pages(injector.rng.choice((*_LISTINGS, "/orders/user/")), injector.draw_count())
+    injector.network.reset_connections()
+    for _ in range(injector.rng.randrange(1, 10)):
+        injector.traders.trade(injector.draw_asset())
 
 
 def pages_shifted(injector: Injector) -> None:
     """More than a page was missed, and a page repeats rows of the one before."""
-    injector._faults.shift_pages("/trades", injector._rng.randrange(1, 30), injector._armed())
-    injector._network.reset_connections()
-    for _ in range(injector._rng.randrange(90, 160)):
-        injector._traders.trade(injector._asset())
+    injector.faults.shift_pages("/trades", injector.rng.randrange(1, 30), injector.draw_count())
+    injector.network.reset_connections()
+    for _ in range(injector.rng.randrange(90, 160)):
+        injector.traders.trade(injector.draw_asset())
 
 
 async def unknown_heartbeats(injector: Injector) -> None:
     """A feed sends control messages of a kind that nobody knows, many a second."""
-    feed, beat = injector._feed(), injector._rng.choice(_HEARTBEATS)
-    for _ in range(injector._rng.randrange(20, 100)):
-        injector._faults.send_text(feed, beat)
+    feed, beat = injector.draw_feed(), injector.rng.choice(_HEARTBEATS)
+    for _ in range(injector.rng.randrange(20, 100)):
+        injector.faults.send_text(feed, beat)
         await trio.sleep(1 / _BEATS)
 
 
 async def empty_messages(injector: Injector) -> None:
     """A depth feed sends empty messages, many a second."""
-    feed = injector._depth_path()
-    for _ in range(injector._rng.randrange(20, 60)):
-        injector._faults.send_text(feed, "")
+    feed = injector.draw_depth_path()
+    for _ in range(injector.rng.randrange(20, 60)):
+        injector.faults.send_text(feed, "")
         await trio.sleep(1 / _BEATS)
 
 
 def orders_not_found_by_a_proxy(injector: Injector) -> None:
     """A proxy says 404 for a user's orders, who has some."""
-    injector._faults.answer_requests("/orders/user/", injector._rng.choice(_PAGES), injector._armed())
-    injector._network.reset_connections()
+    injector.faults.answer_requests("/orders/user/", injector.rng.choice(_PAGES), injector.draw_count())
+    injector.network.reset_connections()
 
 
 def answer_after_acting_unreadable(injector: Injector) -> None:
     """An order is carried out, and the answer says nothing that can be read."""
-    rng = injector._rng
-    injector._faults.replace_answers(rng.choice(("/orders/create", "/orders/cancel")), rng.choice(_UNREADABLE))
+    rng = injector.rng
+    injector.faults.replace_answers(rng.choice(("/orders/create", "/orders/cancel")), rng.choice(_UNREADABLE))
 
 
 _FAULTS: Final[tuple[DataFault, ...]] = (

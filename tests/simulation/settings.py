@@ -10,12 +10,14 @@ import attrs
 from tplus_trio import RestartPolicy
 from tplus_trio.models import AssetIdentifier
 
-__all__ = ["MARKETS", "MOST_DELAY", "MOST_REST_DELAY", "Settings", "sources"]
+__all__ = ["MARKETS", "MOST_DELAY", "MOST_REST_DELAY", "MOST_RETRY_AFTER", "Settings", "sources"]
 
 #: The most seconds that a fault adds to the latency.
 MOST_DELAY: Final = 3.0
 #: The most seconds that an answer is held back.
 MOST_REST_DELAY: Final = 5.0
+#: The most seconds that a refusal tells a client to wait.
+MOST_RETRY_AFTER: Final = 4
 
 MARKETS = (
     AssetIdentifier(200),

@@ -39,9 +39,9 @@ _STRANGER: Final = "f" * 64
 
 def feed_stalled(injector: Injector) -> None:
     """A feed is silent for a while, on a connection that answers."""
-    seconds = injector._rng.uniform(0.1, 2.0)
-    injector._reference.disturbed(seconds)
-    injector._faults.stall_feed(injector._feed(), seconds)
+    seconds = injector.rng.uniform(0.1, 2.0)
+    injector.reference.disturbed(seconds)
+    injector.faults.stall_feed(injector.draw_feed(), seconds)
 
 
 _NOT_HERE: Final = {*DATA_KINDS, "reconnect ordered", "resync ordered", "consumer interrupted", "consumer cut off"}

@@ -92,9 +92,9 @@ class Clock:
 
 def _kinds(clock: Clock) -> dict[str, Fault]:
     def clock_set(injector: Injector) -> bool:
-        if not injector._may_refuse():
+        if not injector.may_refuse():
             return False
-        clock.wrong_ns = injector._rng.choice((0, round(injector._rng.uniform(-_MOST_WRONG, _MOST_WRONG) * 1e9)))
+        clock.wrong_ns = injector.rng.choice((0, round(injector.rng.uniform(-_MOST_WRONG, _MOST_WRONG) * 1e9)))
         return True
 
     kinds = {name: kind for name, kind in KINDS.items() if name not in DATA_KINDS}
