@@ -210,7 +210,7 @@ async def test_a_book_that_is_left_ends_the_sessions_of_other_tasks(autojump_clo
             ended.set()
 
         async with world.md.open_book(ASSET) as book:
-            nursery.start_soon(use, book)
+            nursery.start_soon(use, book)  # noqa: ASYNC111 - the book is left first, on purpose
             await book.wait_synced()
             await trio.sleep(1)
         await ended.wait()

@@ -54,7 +54,7 @@ async def test_metrics_are_served() -> None:
             await names["serve_metrics"](0)
     finally:
         for server, thread in served:
-            await trio.to_thread.run_sync(server.shutdown)
+            server.shutdown()
             server.server_close()
             thread.join()
     assert "tplus_connections_lost_total" in found[0]

@@ -204,9 +204,9 @@ async def test_senders_end_with_the_connection_and_say_what_may_have_left(autoju
 
     async with MemoryNetwork(handler=deaf) as network, trio.open_nursery() as outside:
         async with open_websocket(network, ENDPOINT, "/", limits=LIMITS) as websocket:
-            outside.start_soon(send, websocket, MUCH)
+            outside.start_soon(send, websocket, MUCH)  # noqa: ASYNC111 - the connection is left first, on purpose
             await trio.testing.wait_all_tasks_blocked()
-            outside.start_soon(send, websocket, "second")
+            outside.start_soon(send, websocket, "second")  # noqa: ASYNC111 - the connection is left first, on purpose
             await trio.testing.wait_all_tasks_blocked()
             left_at = trio.current_time()
         assert trio.current_time() - left_at <= 1.5
@@ -227,7 +227,7 @@ async def test_cancelling_the_connection_ends_senders_outside_it(autojump_clock:
     async with MemoryNetwork(handler=deaf) as network, trio.open_nursery() as outside:
         with trio.CancelScope() as scope:
             async with open_websocket(network, ENDPOINT, "/", limits=LIMITS) as websocket:
-                outside.start_soon(send, websocket)
+                outside.start_soon(send, websocket)  # noqa: ASYNC111 - the connection is left first, on purpose
                 await trio.testing.wait_all_tasks_blocked()
                 scope.cancel()
                 await trio.sleep_forever()
