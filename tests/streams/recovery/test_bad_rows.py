@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.codec.test_frame_decoders import REAL_TRADE, TICKER
+from tests.helpers.wire_texts import REAL_TRADE, TICKER
 from tests.helpers.world import ASSET, open_world
 from tplus_trio import DecodeError, PositionUpdate, Rows, Trade
 from tplus_trio.cli.show import as_text
