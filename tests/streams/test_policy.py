@@ -1,4 +1,4 @@
-"""When a stream is started again: which failures pass, how long it waits, and when it gives up."""
+"""When a session connects again: which failures pass, each delay, and the limit; first the policy alone, then a stream."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import math
 from typing import Any
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
+from tests.helpers.world import ASSET, SNAPSHOT, URL, open_world
 from tplus_trio import (
     ApiError,
     AuthError,
@@ -16,14 +19,20 @@ from tplus_trio import (
     ConnectionFailed,
     DecodeError,
     HandshakeRejected,
+    MarketDataClient,
     MissingUserError,
     NotFoundError,
+    OrderBook,
+    OrderBookDiff,
     OrderRejected,
     RateLimitError,
     RestartLimitExceeded,
     RestartPolicy,
     ServerError,
     SlowConsumer,
+    Stream,
+    StreamState,
+    TplusError,
 )
 from tplus_trio.streams.policy import Restarts, is_passing
 
@@ -189,3 +198,199 @@ def test_the_limit_against_a_count_by_hand(steps: list[tuple[float, bool]], most
 def test_impossible_policies(argument: str, value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=argument):
         restarts(**{argument: value})
+
+
+async def fail(stream: Stream[Any]) -> TplusError:
+    """Return the error that the stream's iteration raises, within an hour."""
+    with trio.fail_after(3600):
+        async with stream:
+            while True:
+                try:
+                    await stream.receive()
+                except TplusError as exc:
+                    return exc
+
+
+@pytest.mark.parametrize("of_client", [True, False])
+async def test_a_stream_without_restarts_raises_its_first_failure(of_client: bool, autojump_clock: MockClock) -> None:
+    async with open_world(restart=None if of_client else RestartPolicy()) as world:
+        options: Any = {} if of_client else {"restart": None}
+        world.network.refuse(1)
+        failure = await fail(world.md.stream_depth(ASSET, **options))
+        assert isinstance(failure, ConnectionFailed)
+        async with world.md.stream_depth(ASSET, **options) as stream:
+            await stream.wait_live()
+            assert isinstance(await stream.receive(), OrderBook)
+            world.change()
+            await trio.sleep(0.1)
+            world.network.reset_connections()
+            # Items that arrived before the failure are delivered before it.
+            assert isinstance(await stream.receive(), OrderBookDiff)
+            with pytest.raises(ConnectionFailed) as caught:
+                await stream.receive()
+            assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
+        # A stream's own policy overrides its client's.
+        world.network.refuse(1)
+        async with world.md.stream_depth(ASSET, restart=RestartPolicy()) as stream:
+            await stream.wait_live()
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404])
+async def test_a_stream_ends_at_a_fatal_refusal(status: int, autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.faults.reject_handshakes(9, status)
+        failure = await fail(world.md.stream_depth(ASSET))
+        assert isinstance(failure, HandshakeRejected)
+        assert failure.status == status
+        assert trio.current_time() == 0
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_stream_survives_a_passing_refusal(status: int, autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.faults.reject_handshakes(2, status)
+        async with world.md.stream_depth(ASSET) as stream:
+            await stream.wait_live()
+        assert trio.current_time() == pytest.approx(0.25 + 0.5)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_stream_signs_in_again_once_and_ends_at_the_second_refusal(
+    status: int, autojump_clock: MockClock
+) -> None:
+    async with open_world() as world:
+        world.exchange.faults.reject_handshakes(1, status, path="/orders")
+        async with world.oms.stream_orders() as orders:
+            await orders.wait_live()
+        assert world.exchange.sign_ins == 2
+        world.exchange.faults.reject_handshakes(2, status, path="/orders")
+        failure = await fail(world.oms.stream_orders())
+        assert isinstance(failure, HandshakeRejected)
+        assert failure.status == status
+        assert world.exchange.sign_ins == 3
+
+
+class Untrusted:
+    """A connector to a server whose certificate does not verify."""
+
+    connects = 0
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        self.connects += 1
+        await trio.sleep(0.1)
+        raise CertificateRefused("self-signed")
+
+
+async def test_a_stream_ends_at_a_refused_certificate(autojump_clock: MockClock) -> None:
+    connector = Untrusted()
+    async with MarketDataClient(URL, connector=connector) as md:
+        assert isinstance(await fail(md.stream_depth(ASSET)), CertificateRefused)
+    assert connector.connects <= 2  # the stream's, and REST's
+
+
+async def test_a_stream_ends_if_its_snapshot_does_not_exist(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.faults.fail_requests(SNAPSHOT, 404, 9)
+        failure = await fail(world.md.stream_depth(ASSET))
+        assert isinstance(failure, NotFoundError)
+
+
+async def test_a_stream_waits_at_least_as_long_as_retry_after_says(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.faults.reject_handshakes(1, 429, retry_after=7.0)
+        async with world.md.stream_depth(ASSET) as stream:
+            await stream.wait_live()
+            # A stream waits slightly longer: other clients wait for the same moment.
+            assert 7.0 <= trio.current_time() <= 7.4
+            # So does its request for a snapshot.
+            world.exchange.faults.fail_requests(SNAPSHOT, 429, retry_after=11.0)
+            asked = trio.current_time()
+            stream.resync()
+            await stream.wait_live()
+            assert asked + 11.0 <= trio.current_time() <= asked + 11.4 + 1e-6
+
+
+async def test_a_stream_draws_each_delay_from_a_growing_range(
+    states: list[tuple[StreamState, float]], autojump_clock: MockClock
+) -> None:
+    draws = iter([0.5, 0.0, 1.0, 0.25, 0.125])
+    async with open_world(jitter=lambda: next(draws)) as world:
+        world.network.refuse(100)
+        policy = RestartPolicy(initial_delay=1.0, factor=4.0, max_delay=32.0)
+        async with world.md.stream_depth(ASSET, restart=policy):
+            await trio.sleep(29)
+    starts = [time for state, time in states if state is StreamState.CONNECTING]
+    # 0.5 of 1, 0 of 4 (the least delay stands for it), 1 of 16, 0.25 of 32
+    assert starts[:4] == [0.5, 0.504, 16.504, 24.504]
+
+
+async def test_the_delay_of_a_stream_starts_over_after_a_healthy_time(
+    states: list[tuple[StreamState, float]], autojump_clock: MockClock
+) -> None:
+    policy = RestartPolicy(initial_delay=1.0, factor=10.0, max_delay=100.0, within=30.0)
+    async with open_world() as world:
+        world.network.refuse(2)
+        async with world.md.stream_ticker(ASSET, restart=policy) as stream:  # which asks REST for nothing
+            await stream.wait_live()
+            waits = [trio.current_time()]
+            for healthy in (29.0, 31.0, 5.0):
+                await trio.sleep(healthy)
+                before = trio.current_time()
+                world.network.reset_connections()
+                await trio.sleep(0.1)
+                await stream.wait_live()
+                waits.append(trio.current_time() - before)
+    assert waits == pytest.approx([1.0 + 10.0, 100.0, 1.0, 10.0])
+
+
+async def test_a_stream_ends_after_too_many_restarts(autojump_clock: MockClock) -> None:
+    policy = RestartPolicy(initial_delay=1.0, factor=1.0, max_restarts=3, within=10.0)
+    async with open_world() as world:
+        world.network.refuse(100)
+        failure = await fail(world.md.stream_depth(ASSET, restart=policy))
+        assert isinstance(failure, RestartLimitExceeded)
+        assert (failure.failures, failure.within) == (4, 10.0)
+        assert isinstance(failure.__cause__, ConnectionFailed)
+        assert isinstance(failure.__cause__.__cause__, OSError)
+        assert trio.current_time() == pytest.approx(3.0)
+
+
+async def test_a_stream_survives_any_number_of_restarts_that_are_far_apart(autojump_clock: MockClock) -> None:
+    policy = RestartPolicy(initial_delay=1.0, max_restarts=1, within=10.0)
+    async with open_world() as world, world.md.stream_depth(ASSET, restart=policy) as stream:
+        for _ in range(10):
+            await stream.wait_live()
+            await trio.sleep(10)
+            world.network.reset_connections()
+            await trio.sleep(0.1)
+        await stream.wait_live()
+
+
+async def test_a_failure_of_the_early_snapshot_request_counts(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        for status, kind in ((404, NotFoundError), (400, ApiError)):
+            world.exchange.faults.fail_requests(SNAPSHOT, status)
+            assert isinstance(await fail(world.md.stream_depth(ASSET)), kind)
+        world.exchange.faults.fail_requests(SNAPSHOT, 503)
+        assert isinstance(await fail(world.md.stream_depth(ASSET, restart=None)), ServerError)
+        started = trio.current_time()
+        world.exchange.faults.fail_requests(SNAPSHOT, 429, retry_after=30.0)
+        async with world.md.stream_depth(ASSET) as stream:
+            assert isinstance(await stream.receive(), OrderBook)
+            assert started + 30.0 <= trio.current_time() <= started + 30.4 + 1e-6
+
+
+async def test_an_unreachable_service_counts_as_one_failure_for_each_attempt(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.network.refuse(100)
+        policy = RestartPolicy(initial_delay=1.0, factor=1.0, max_restarts=5)
+        assert isinstance(await fail(world.md.stream_depth(ASSET, restart=policy)), RestartLimitExceeded)
+        assert trio.current_time() == pytest.approx(5.0)
+
+
+async def test_retry_after_keeps_fractions_of_a_second(autojump_clock: MockClock) -> None:
+    async with open_world(jitter=lambda: 0.0) as world:
+        world.exchange.faults.reject_handshakes(1, 429, retry_after=2.5)
+        async with world.md.stream_depth(ASSET) as stream:
+            await stream.wait_live()
+            assert trio.current_time() == pytest.approx(2.5)

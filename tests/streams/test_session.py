@@ -1,4 +1,4 @@
-"""A session of a protocol that is no feed: it answers what the other side asks, over real WebSockets in memory."""
+"""Sessions in memory: of a protocol that is no feed, over real WebSockets, then reconnections of a client's stream."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 
 from tests.helpers.peers import Peer, read_head
-from tplus_trio import ConnectionFailed, RestartLimitExceeded, RestartPolicy, StreamState
+from tests.helpers.world import ASSET, URL, open_world
+from tplus_trio import (
+    ConnectionFailed,
+    MarketDataClient,
+    RestartLimitExceeded,
+    RestartPolicy,
+    StreamState,
+)
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.streams.lifecycle import Phase
 from tplus_trio.streams.session import Session, SessionProtocol
+from tplus_trio.testing import MemoryNetwork
 from tplus_trio.transport.connector import Endpoint
 from tplus_trio.transport.websocket import WebSocket
 from tplus_trio.transport.websocket_opening import open_websocket
@@ -285,7 +293,7 @@ async def test_it_ends_at_once_without_a_connection(phase: Phase, order: str, au
         assert trio.current_time() == 0.25
 
 
-async def test_reconnect_ends_an_attempt_that_nobody_answers(autojump_clock: MockClock) -> None:
+async def test_reconnect_cancels_an_unanswered_attempt(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.questioner.is_silent = True
         world.start()
@@ -334,3 +342,55 @@ async def test_a_close_that_waits_for_an_answer_can_be_cut_short(order: str, aut
             world.session.cancel()
         await world.session.wait_closed()
         assert trio.current_time() == pytest.approx(1.6, abs=0.01)
+
+
+async def test_reconnect_of_a_stream_takes_effect_at_once(
+    states: list[tuple[StreamState, float]], autojump_clock: MockClock
+) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
+        stream.reconnect()  # nothing to drop yet
+        await stream.wait_live()
+        stream.reconnect()
+        await stream.wait_live()
+        assert trio.current_time() == 0
+        assert StreamState.BACKOFF not in [state for state, _ in states]
+        assert stream.stats.connects == 2
+        # During a delay, the next attempt starts at once.
+        world.network.refuse(8)
+        world.network.reset_connections()
+        await trio.sleep(1)
+        world.network.refuse(0)
+        assert stream.state is StreamState.BACKOFF
+        stream.reconnect()
+        await stream.wait_live()
+        assert trio.current_time() == 1.0
+        assert world.exchange.connections == 1
+
+
+@attrs.define
+class Unanswered:
+    """A connector whose every other attempt gets no answer."""
+
+    network: MemoryNetwork
+    calls: int = 0
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        self.calls += 1
+        if self.calls % 2:
+            await trio.sleep_forever()
+        return await self.network.connect(host, port)
+
+
+async def test_reconnect_of_a_stream_cancels_an_unanswered_attempt(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        connector = Unanswered(world.network)
+        # Without the early request, which would make a connection of its own.
+        async with (
+            MarketDataClient(URL, connector=connector) as md,
+            md.stream_depth(ASSET, sequence="increasing") as stream,
+        ):
+            await trio.sleep(1)
+            assert (stream.state, connector.calls) == (StreamState.CONNECTING, 1)
+            stream.reconnect()
+            await trio.sleep(0.1)
+            assert (stream.state, stream.stats.connects, connector.calls) == (StreamState.SYNCING, 1, 3)

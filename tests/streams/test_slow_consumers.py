@@ -12,7 +12,14 @@ from trio.testing import MockClock
 
 from tests.helpers.depth_model import Checker, State, books_of
 from tests.helpers.world import ASSET, World, open_world
-from tplus_trio import Depth, Gap, OrderBook, Overflow, SlowConsumer, Stream
+from tplus_trio import (
+    Depth,
+    Gap,
+    OrderBook,
+    Overflow,
+    SlowConsumer,
+    Stream,
+)
 
 SECONDS = 1
 CHANGES = 5000 * SECONDS
@@ -191,3 +198,17 @@ async def test_a_snapshot_behind_many_changes_is_not_the_consumers_fault(autojum
                     if not isinstance(item, Gap):
                         checker.take([item])
         assert checker.state == books_of(world.exchange.book(ASSET))
+
+
+async def test_resync_fails_a_stream_whose_buffer_has_no_room_for_the_gap(autojump_clock: MockClock) -> None:
+    async with (
+        open_world() as world,
+        world.oms.stream_user_trade_events(overflow="error", buffer=1) as stream,
+    ):
+        await stream.wait_live()
+        stream.resync()
+        stream.resync()
+        assert isinstance(await stream.receive(), Gap)
+        # There is no room for the second gap, and the stream must not drop it.
+        with pytest.raises(SlowConsumer):
+            await stream.receive()

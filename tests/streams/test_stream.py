@@ -1,28 +1,23 @@
-"""A stream's life, on a virtual clock: its states, what starts it again and when, and what ends it."""
+"""A stream on a virtual clock: its states and statistics, orders to it, and the failures that it notices."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
 
-import attrs
 import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints
 
-from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, URL, open_world
+from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, open_world
 from tplus_trio import (
     Depth,
-    Gap,
     HandshakeRejected,
-    MarketDataClient,
     OrderBook,
     OrderBookDiff,
-    SlowConsumer,
     Stream,
     StreamState,
 )
-from tplus_trio.testing import MemoryNetwork
 
 CONNECTING, SYNCING, LIVE, BACKOFF, CLOSED = StreamState
 
@@ -32,27 +27,13 @@ def names(states: list[tuple[StreamState, float]]) -> list[StreamState]:
 
 
 async def read(stream: Stream[Depth], until: int) -> list[Depth]:
-    """What comes up to a sequence number."""
+    """Receive items up to a sequence number."""
     items: list[Depth] = []
     async for item in stream:
         items.append(item)
         if isinstance(item, OrderBook | OrderBookDiff) and item.sequence_number >= until:
             break
     return items
-
-
-async def test_an_order_that_finds_the_buffer_full_fails_the_stream(autojump_clock: MockClock) -> None:
-    async with (
-        open_world() as world,
-        world.oms.stream_user_trade_events(overflow="error", buffer=1) as stream,
-    ):
-        await stream.wait_live()
-        stream.resync()
-        stream.resync()
-        assert isinstance(await stream.receive(), Gap)
-        # There was no room for the second gap, and it may not be left out.
-        with pytest.raises(SlowConsumer):
-            await stream.receive()
 
 
 async def test_the_states_of_a_life(states: list[tuple[StreamState, float]], autojump_clock: MockClock) -> None:
@@ -134,27 +115,6 @@ async def test_wait_live_of_a_stream_that_ends(autojump_clock: MockClock) -> Non
             with pytest.raises(HandshakeRejected) as caught:
                 await stream.wait_live()
             assert caught.value.status == 404
-
-
-async def test_reconnect_by_hand(states: list[tuple[StreamState, float]], autojump_clock: MockClock) -> None:
-    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
-        stream.reconnect()  # nothing to drop yet
-        await stream.wait_live()
-        stream.reconnect()
-        await stream.wait_live()
-        assert trio.current_time() == 0
-        assert BACKOFF not in names(states)
-        assert stream.stats.connects == 2
-        # While it waits for the next attempt, that comes at once.
-        world.network.refuse(8)
-        world.network.reset_connections()
-        await trio.sleep(1)
-        world.network.refuse(0)
-        assert stream.state is BACKOFF
-        stream.reconnect()
-        await stream.wait_live()
-        assert trio.current_time() == 1.0
-        assert world.exchange.connections == 1
 
 
 async def test_resync_by_hand(autojump_clock: MockClock) -> None:
@@ -251,35 +211,6 @@ async def test_the_close_frame_of_the_exchange_is_a_passing_failure(autojump_clo
         assert stream.state is BACKOFF
         await stream.wait_live()
         assert stream.stats.connects == 2
-
-
-@attrs.define
-class Unanswered:
-    """A way to the exchange that leads nowhere every other time."""
-
-    network: MemoryNetwork
-    calls: int = 0
-
-    async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        self.calls += 1
-        if self.calls % 2:
-            await trio.sleep_forever()
-        return await self.network.connect(host, port)
-
-
-async def test_reconnect_ends_an_attempt_that_nobody_answers(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        connector = Unanswered(world.network)
-        # Without the early request, which would make a connection of its own.
-        async with (
-            MarketDataClient(URL, connector=connector) as md,
-            md.stream_depth(ASSET, sequence="increasing") as stream,
-        ):
-            await trio.sleep(1)
-            assert (stream.state, connector.calls) == (CONNECTING, 1)
-            stream.reconnect()
-            await trio.sleep(0.1)
-            assert (stream.state, stream.stats.connects, connector.calls) == (SYNCING, 1, 3)
 
 
 @pytest.mark.parametrize("end", ["closed", "left"])
