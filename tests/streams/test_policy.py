@@ -1,4 +1,4 @@
-"""When a session connects again: which failures pass, each delay, and the limit; first the policy alone, then a stream."""
+"""When a session connects again: passing failures, each delay, and the limit; first the policy alone, then a stream."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def restarts(draw: float = 1.0, **policy: Any) -> Restarts:
         DecodeError("no JSON"),
     ],
 )
-def test_passing_failures(failure: Exception) -> None:
+def test_a_passing_failure_gives_a_delay(failure: Exception) -> None:
     assert is_passing(failure)
     assert restarts(initial_delay=2.0).failed(failure, 0.0) == 2.0
 
@@ -89,18 +89,18 @@ def test_without_a_policy_the_first_failure_is_raised() -> None:
     assert caught.value is LOST
 
 
-def test_delays_grow_to_their_bound() -> None:
+def test_delays_grow_up_to_max_delay() -> None:
     machine = restarts(initial_delay=0.25, max_delay=3.0, factor=2.0)
     assert [machine.failed(LOST, float(n)) for n in range(6)] == [0.25, 0.5, 1.0, 2.0, 3.0, 3.0]
 
 
-def test_jitter_is_full() -> None:
+def test_a_delay_is_drawn_between_zero_and_its_ceiling() -> None:
     delays = [restarts(draw, initial_delay=8.0).failed(LOST, 0.0) for draw in (0.0, 0.25, 0.999)]
     assert delays == [0.001, 2.0, pytest.approx(7.992)]
 
 
 @pytest.mark.parametrize("policy", [{}, {"initial_delay": 0.0, "max_delay": 0.0}, {"max_delay": 0.001}])
-def test_there_is_a_least_delay_whatever_is_drawn(policy: dict[str, float]) -> None:
+def test_no_delay_is_shorter_than_its_minimum(policy: dict[str, float]) -> None:
     machine = restarts(0.0, **policy)
     assert [machine.failed(LOST, 0.0) for _ in range(7)] == [0.001, 0.004, 0.016, 0.064, 0.25, 0.25, 0.25]
     assert machine.jitter(1) == machine.jitter(0) == 0.001
@@ -116,7 +116,7 @@ def test_the_ceiling_is_bounded_and_does_not_overflow(
     assert policy.ceiling(failures) <= policy.ceiling(failures + 1) or policy.ceiling(failures) == most
 
 
-def test_retry_after_is_honoured_where_it_is_longer() -> None:
+def test_retry_after_applies_where_it_is_longer_than_the_delay() -> None:
     machine = restarts(0.5, initial_delay=1.0)
     assert machine.failed(HandshakeRejected(429, "", 7.0), 0.0) == 7.0
     assert machine.failed(RateLimitError("RATE_LIMITED", "", 429, retry_after=9.0), 0.0) == 9.0
@@ -124,7 +124,7 @@ def test_retry_after_is_honoured_where_it_is_longer() -> None:
     assert machine.failed(HandshakeRejected(503, "", None), 0.0) == 4.0
 
 
-def test_the_delay_starts_over_after_health() -> None:
+def test_delays_start_over_after_a_healthy_time() -> None:
     machine = restarts(within=60.0, initial_delay=1.0, factor=10.0, max_delay=1000.0)
     assert [machine.failed(LOST, 0.0) for _ in range(3)] == [1.0, 10.0, 100.0]
     machine.live(100.0)
@@ -135,7 +135,7 @@ def test_the_delay_starts_over_after_health() -> None:
     assert machine.failed(LOST, 400.0) == 10.0
 
 
-def test_recovery_over_a_connection_that_lasts_is_no_failure() -> None:
+def test_resynchronising_an_open_connection_is_no_failure() -> None:
     machine = restarts(within=60.0, initial_delay=1.0, factor=10.0, max_delay=1000.0)
     assert [machine.failed(LOST, 0.0) for _ in range(3)] == [1.0, 10.0, 100.0]
     for time in range(100, 1000, 50):
@@ -144,7 +144,7 @@ def test_recovery_over_a_connection_that_lasts_is_no_failure() -> None:
 
 
 @pytest.mark.parametrize("most", [0, 1, 3])
-def test_more_failures_than_allowed(most: int) -> None:
+def test_more_failures_than_max_restarts_raise_the_limit_error(most: int) -> None:
     machine = restarts(max_restarts=most, within=10.0)
     for _ in range(most):
         machine.failed(LOST, 5.0)
@@ -155,7 +155,7 @@ def test_more_failures_than_allowed(most: int) -> None:
     assert (caught.value.failures, caught.value.within) == (most + 1, 10.0)
 
 
-def test_old_failures_do_not_count() -> None:
+def test_failures_older_than_within_do_not_count() -> None:
     machine = restarts(max_restarts=1, within=10.0)
     for now in (0.0, 10.1, 20.2, 30.3):
         machine.failed(LOST, now)
@@ -164,7 +164,7 @@ def test_old_failures_do_not_count() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.booleans()), max_size=30), st.integers(0, 4))
-def test_the_limit_against_a_count_by_hand(steps: list[tuple[float, bool]], most: int) -> None:
+def test_the_limit_agrees_with_a_naive_count(steps: list[tuple[float, bool]], most: int) -> None:
     machine, times, now = restarts(max_restarts=most, within=30.0), list[float](), 0.0
     for wait, live in steps:
         now += wait
@@ -195,7 +195,7 @@ def test_the_limit_against_a_count_by_hand(steps: list[tuple[float, bool]], most
         ("max_restarts", True, TypeError),
     ],
 )
-def test_impossible_policies(argument: str, value: Any, error: type[Exception]) -> None:
+def test_a_policy_refuses_values_out_of_range(argument: str, value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=argument):
         restarts(**{argument: value})
 

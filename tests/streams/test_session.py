@@ -130,7 +130,7 @@ async def a_session(restart: RestartPolicy | None = POLICY) -> AsyncGenerator[Wo
         yield World(tasks.nursery, questioner, session, Answers(questioner, session))
 
 
-async def test_it_serves_one_connection_until_it_is_closed_in_order(autojump_clock: MockClock) -> None:
+async def test_a_session_serves_one_connection_until_close(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.start()
         await world.session.wait_for(StreamState.LIVE)
@@ -143,7 +143,7 @@ async def test_it_serves_one_connection_until_it_is_closed_in_order(autojump_clo
         assert (world.protocol.prepared, world.protocol.losses, world.session.last_error) == (1, [], None)
 
 
-async def test_it_connects_again_after_a_loss_and_a_refusal(autojump_clock: MockClock) -> None:
+async def test_a_session_reconnects_after_a_loss_and_a_refusal(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.start()
         await trio.sleep(1.5)
@@ -180,7 +180,7 @@ async def test_reconnect_ends_the_delay(autojump_clock: MockClock) -> None:
         assert trio.current_time() == 0.25
 
 
-async def test_a_task_beside_it_that_fails_ends_the_connection(autojump_clock: MockClock) -> None:
+async def test_a_failed_background_task_ends_the_connection(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.protocol.besides = ConnectionFailed("a task failed")
         world.start()
@@ -189,7 +189,7 @@ async def test_a_task_beside_it_that_fails_ends_the_connection(autojump_clock: M
         await world.session.wait_for(StreamState.LIVE)
 
 
-async def test_a_protocol_that_returns_is_not_called_again_without_a_delay(autojump_clock: MockClock) -> None:
+async def test_a_protocol_that_returns_is_called_again_after_a_delay(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.protocol.patience = 1
         world.start()
@@ -197,7 +197,7 @@ async def test_a_protocol_that_returns_is_not_called_again_without_a_delay(autoj
         assert 4 <= world.protocol.prepared <= 7
 
 
-async def test_the_restart_limit_ends_it(autojump_clock: MockClock) -> None:
+async def test_the_restart_limit_ends_a_session(autojump_clock: MockClock) -> None:
     async with a_session(RestartPolicy(initial_delay=1.0, factor=1.0, max_restarts=2)) as world:
         world.questioner.refusals = 10
         world.start()
@@ -208,7 +208,7 @@ async def test_the_restart_limit_ends_it(autojump_clock: MockClock) -> None:
         assert world.session.phase is Phase.CLOSED
 
 
-async def test_without_restarts_the_first_failure_ends_it(autojump_clock: MockClock) -> None:
+async def test_without_restarts_the_first_failure_ends_a_session(autojump_clock: MockClock) -> None:
     async with a_session(None) as world:
         world.questioner.refusals = 1
         world.start()
@@ -216,7 +216,7 @@ async def test_without_restarts_the_first_failure_ends_it(autojump_clock: MockCl
             await world.session.wait_for(StreamState.LIVE)
 
 
-async def test_cancel_ends_it_at_once_without_a_close_frame(autojump_clock: MockClock) -> None:
+async def test_cancel_ends_a_session_at_once_without_a_close_frame(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.start()
         await trio.sleep(1.5)
@@ -230,7 +230,7 @@ async def test_cancel_ends_it_at_once_without_a_close_frame(autojump_clock: Mock
 
 
 @pytest.mark.parametrize("scheduled", [False, True])
-async def test_a_session_that_is_closed_before_its_first_step_connects_nowhere(
+async def test_a_session_closed_before_its_first_step_does_not_connect(
     scheduled: bool, autojump_clock: MockClock
 ) -> None:
     async with a_session() as world:
@@ -243,7 +243,7 @@ async def test_a_session_that_is_closed_before_its_first_step_connects_nowhere(
         assert (world.session.phase, world.protocol.prepared) == (Phase.CLOSED, 0)
 
 
-async def test_a_close_that_is_cancelled_ends_it_at_once(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_close_ends_a_session_at_once(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.start()
         await trio.sleep(1.5)
@@ -265,7 +265,7 @@ async def test_a_second_close_waits_for_the_same_end(autojump_clock: MockClock) 
         assert world.questioner.peers[0].closed_with == 1000
 
 
-async def test_a_close_while_it_reconnects_is_in_order(autojump_clock: MockClock) -> None:
+async def test_close_during_a_reconnect_sends_a_close_frame(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.start()
         await trio.sleep(1.5)
@@ -277,7 +277,7 @@ async def test_a_close_while_it_reconnects_is_in_order(autojump_clock: MockClock
 
 @pytest.mark.parametrize("order", ["close", "cancel"])
 @pytest.mark.parametrize("phase", [Phase.CONNECTING, Phase.BACKOFF])
-async def test_it_ends_at_once_without_a_connection(phase: Phase, order: str, autojump_clock: MockClock) -> None:
+async def test_a_session_without_a_connection_ends_at_once(phase: Phase, order: str, autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.questioner.is_silent = phase is Phase.CONNECTING
         world.questioner.refusals = 100
@@ -328,7 +328,9 @@ async def test_a_second_order_does_not_wait_for_the_answer_to_a_close_frame(
 
 
 @pytest.mark.parametrize("order", ["cancel", "fail"])
-async def test_a_close_that_waits_for_an_answer_can_be_cut_short(order: str, autojump_clock: MockClock) -> None:
+async def test_a_cancel_or_a_failed_task_ends_a_close_that_waits_for_its_answer(
+    order: str, autojump_clock: MockClock
+) -> None:
     async with a_session() as world:
         world.questioner.is_deaf = True
         world.start()
