@@ -1,7 +1,7 @@
-"""The five feeds at once, in one nursery: when one fails for good, or at Ctrl-C, all of them end.
+"""Prints five feeds at once from one nursery. If one fails for good, or at Ctrl-C, all of them end.
 
 Run: ``python examples/all_streams.py [MARKET_DATA_URL [ORDER_BOOK_URL]]`` (or ``TPLUS_MDS_URL``, ``TPLUS_OMS_URL``).
-One URL stands for both. A simulated exchange to try it on: ``python -m tplus_trio exchange``.
+One URL is used for both services. To try it on a simulated exchange, run ``python -m tplus_trio exchange``.
 """
 
 import os
@@ -23,7 +23,7 @@ async def _show(name: str, stream: Stream[object]) -> None:
 
 async def main(mds_url: str = MDS_URL, oms_url: str = OMS_URL, user: User | None = None) -> None:
     """Print all five feeds until cancelled."""
-    # The one stored user, or, where none is stored, a new one.
+    # The only stored user; a new user if none is stored.
     user = user or (load_user() if UserManager().usernames else User())
     md, oms = MarketDataClient(mds_url), OrderBookClient(oms_url, default_user=user)
     async with md, oms, trio.open_nursery() as nursery:

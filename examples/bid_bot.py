@@ -1,7 +1,7 @@
-"""A bot that joins the best bid while it knows it, and keeps count of what it has bought.
+"""A bot that bids at the best bid while its book is in sync, and counts what it has bought.
 
-Run: ``python examples/bid_bot.py [MDS_URL [OMS_URL]]`` (or ``TPLUS_MDS_URL`` and ``TPLUS_OMS_URL``). A simulated
-exchange to try it on: ``python -m tplus_trio exchange``. ``docs/tutorial.md`` explains it, and its test.
+Run: ``python examples/bid_bot.py [MDS_URL [OMS_URL]]`` (or ``TPLUS_MDS_URL`` and ``TPLUS_OMS_URL``). To try
+it on a simulated exchange, run ``python -m tplus_trio exchange``. ``docs/tutorial.md`` explains the bot and its test.
 """
 
 import os
@@ -18,7 +18,7 @@ ASSET = 200
 
 
 class BidBot:
-    """One bid of one unit, anew every second."""
+    """Keeps one bid of one unit, and replaces it every second."""
 
     def __init__(self, md: MarketDataClient, oms: OrderBookClient) -> None:
         self.md, self.oms, self.order_id, self.bought = md, oms, new_order_id(), 0
@@ -27,17 +27,17 @@ class BidBot:
         async with self.md.open_book(ASSET) as book, trio.open_nursery() as nursery:
             nursery.start_soon(self.count)
             while True:
-                async with book.while_synced():  # raises what the book failed with, for good
+                async with book.while_synced():  # raises the error that ended the book for good
                     await self.quote(book)
 
     async def quote(self, book: LiveBook) -> None:
         try:
             while True:
-                with suppress(TplusError):  # the order service is away: in a second, again
+                with suppress(TplusError):  # the order service fails: try again in a second
                     await self.pull()
                     if book.best_bid is not None:
-                        self.order_id = new_order_id()  # before it is sent: whatever happens, it can be taken back
-                        price = int(book.best_bid.price * 100)  # in units of this market's book
+                        self.order_id = new_order_id()  # chosen first, so that it can always be cancelled
+                        price = int(book.best_bid.price * 100)  # in the units of this market's book
                         await self.oms.create_limit_order(1, price, "Buy", asset_id=ASSET, order_id=self.order_id)
                 await trio.sleep(1)
         finally:
@@ -45,12 +45,12 @@ class BidBot:
                 await self.pull()
 
     async def pull(self) -> None:
-        with suppress(NotFoundError):  # filled meanwhile, or never there
+        with suppress(NotFoundError):  # it was filled, or never placed
             await self.oms.cancel_order(self.order_id, ASSET)
 
     async def count(self) -> None:
         async for event in self.oms.stream_user_trade_events():
-            # A trade, or a Gap in which there may have been some: what they come to in all, REST knows.
+            # A trade, or a Gap in which trades may be missing: ask REST for the total.
             orders, _ = await self.oms.get_user_orders()
             self.bought = sum(int(order.confirmed_filled_quantity) for order in orders)
             print(type(event).__name__, "- bought so far:", self.bought)

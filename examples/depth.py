@@ -1,7 +1,7 @@
-"""A market's order book, kept by hand from a snapshot and the changes after it.
+"""Maintains a market's order book by hand from a snapshot and the diffs after it.
 
-Run: ``python examples/depth.py [URL]``, the URL of the market data service (or ``TPLUS_MDS_URL``). A
-simulated exchange to try it on: ``python -m tplus_trio exchange``. ``live_book.py`` does the same in less.
+Run: ``python examples/depth.py [URL]``, the URL of the market data service (or ``TPLUS_MDS_URL``). To
+try it on a simulated exchange, run ``python -m tplus_trio exchange``. ``live_book.py`` does the same with less code.
 """
 
 import os
@@ -20,11 +20,11 @@ async def main(url: str = URL, asset: str = "200") -> None:
     async with MarketDataClient(url) as client, client.stream_depth(asset) as depth:
         async for item in depth:
             match item:
-                case OrderBook():  # first, and after every loss: start again from here
+                case OrderBook():  # comes first, and after every loss: start again from it
                     book = LocalBook(item)
-                case OrderBookDiff():  # strictly the next change
+                case OrderBookDiff():  # always the next change, none is missing
                     book.apply(item)
-                case gap:  # comes with overflow="drop_oldest" only; a snapshot follows
+                case gap:  # only with overflow="drop_oldest"; a snapshot follows
                     print("gap", gap.reason)
             print(book.sequence_number, book.best_bid, book.best_ask)
 

@@ -1,7 +1,7 @@
-"""A market's candles: the current one at every change, and the next when it begins.
+"""Prints a market's candles: the current one at every change, and the next when it begins.
 
-Run: ``python examples/klines.py [URL]``, the URL of the market data service (or ``TPLUS_MDS_URL``). A
-simulated exchange to try it on: ``python -m tplus_trio exchange``.
+Run: ``python examples/klines.py [URL]``, the URL of the market data service (or ``TPLUS_MDS_URL``). To
+try it on a simulated exchange, run ``python -m tplus_trio exchange``.
 """
 
 import os
@@ -18,7 +18,7 @@ async def main(url: str = URL, asset: str = "200") -> None:
     """Print the last candles, then updates until cancelled."""
     async with MarketDataClient(url) as client:
         page = await client.get_klines(asset, limit=10, interval=Interval.MIN_1)
-        for candle in reversed(page.items):  # the newest is first on a page
+        for candle in reversed(page.items):  # a page begins with the newest
             print("before", candle.open_datetime, candle.close)
         async for update in client.stream_klines(asset):
             if isinstance(update, Gap):

@@ -1,7 +1,7 @@
-"""A market's order book that keeps itself in step, and that cannot be read while it is not.
+"""Prints a market's order book, which stays in sync by itself; reading it out of sync raises an error.
 
-Run: ``python examples/live_book.py [URL]``, the URL of the market data service (or ``TPLUS_MDS_URL``). A
-simulated exchange to try it on: ``python -m tplus_trio exchange``.
+Run: ``python examples/live_book.py [URL]``, the URL of the market data service (or ``TPLUS_MDS_URL``). To
+try it on a simulated exchange, run ``python -m tplus_trio exchange``.
 """
 
 import os
@@ -15,7 +15,7 @@ URL = os.environ.get("TPLUS_MDS_URL", "http://127.0.0.1:8011")
 
 
 def quote(book: LiveBook) -> str:
-    """What trading would cost, if that is known."""
+    """The spread and the price of one unit, or why there is none now."""
     try:
         return f"spread {book.spread}, a unit costs {book.vwap(Side.BUY, 1)}"
     except BookNotSynced as exc:  # before the first snapshot, and while the connection is lost
@@ -27,8 +27,8 @@ async def main(url: str = URL, asset: str = "200") -> None:
     async with MarketDataClient(url) as client, client.open_book(asset) as book:
         print(quote(book))
         await book.wait_synced()
-        async for change in book.changes():  # the newest state, never a backlog
-            if isinstance(change, BookLost):  # the prices above are not to be used any more
+        async for change in book.changes():  # the newest state; older ones are skipped
+            if isinstance(change, BookLost):  # do not use the earlier prices any more
                 print(f"lost: {change.reason}")
             else:
                 print(change.sequence_number, change.best_bid, change.best_ask, quote(book))

@@ -1,7 +1,7 @@
-"""A user's trades, at every status: pending, confirmed, rolled back.
+"""Prints a user's trades at every status: pending, confirmed, rolled back.
 
-Run: ``python examples/my_trades.py [URL]``, the URL of the order book service (or ``TPLUS_OMS_URL``). A simulated
-exchange to try it on: ``python -m tplus_trio exchange``.
+Run: ``python examples/my_trades.py [URL]``, the URL of the order book service (or ``TPLUS_OMS_URL``). To try it
+on a simulated exchange, run ``python -m tplus_trio exchange``.
 """
 
 import os
@@ -16,11 +16,11 @@ URL = os.environ.get("TPLUS_OMS_URL", "http://127.0.0.1:3032")
 
 async def main(url: str = URL, user: User | None = None) -> None:
     """Print the user's trades until cancelled."""
-    # The one stored user, or, where none is stored, a new one, who has no trades.
+    # The only stored user; if none is stored, a new user, who has no trades.
     user = user or (load_user() if UserManager().usernames else User())
     async with OrderBookClient(url, default_user=user) as client, client.stream_user_trade_events() as trades:
         async for trade in trades:
-            if isinstance(trade, Gap):  # trades may be missing here: look at the orders or positions
+            if isinstance(trade, Gap):  # trades may be missing here: ask for the orders or positions
                 print("gap", trade.reason)
             else:
                 side = "bought" if trade.is_buyer else "sold"

@@ -1,7 +1,7 @@
-"""What happens to a user's orders.
+"""Prints the events of a user's orders.
 
-Run: ``python examples/orders.py [URL]``, the URL of the order book service (or ``TPLUS_OMS_URL``). A simulated
-exchange to try it on: ``python -m tplus_trio exchange``.
+Run: ``python examples/orders.py [URL]``, the URL of the order book service (or ``TPLUS_OMS_URL``). To try it
+on a simulated exchange, run ``python -m tplus_trio exchange``.
 """
 
 import os
@@ -16,11 +16,11 @@ URL = os.environ.get("TPLUS_OMS_URL", "http://127.0.0.1:3032")
 
 async def main(url: str = URL, user: User | None = None) -> None:
     """Print order events until cancelled."""
-    # The one stored user, or, where none is stored, a new one, who has no orders.
+    # The only stored user; if none is stored, a new user, who has no orders.
     user = user or (load_user() if UserManager().usernames else User())
     async with OrderBookClient(url, default_user=user) as client, client.stream_orders() as events:
         async for event in events:
-            if isinstance(event, OrdersSnapshot):  # after an interruption: begin again from here
+            if isinstance(event, OrdersSnapshot):  # after an interruption: start again from this
                 print("orders", [(order.order_id, order.status) for order in event.orders])
             else:
                 print(event.event_type, event)

@@ -1,7 +1,7 @@
-"""The confirmed trades of all markets, each once, in order.
+"""Prints the confirmed trades of all markets, each once and in order.
 
-Run: ``python examples/public_trades.py [URL]``, the URL of the market data service (or ``TPLUS_MDS_URL``). A
-simulated exchange to try it on: ``python -m tplus_trio exchange``.
+Run: ``python examples/public_trades.py [URL]``, the URL of the market data service (or ``TPLUS_MDS_URL``). To
+try it on a simulated exchange, run ``python -m tplus_trio exchange``.
 """
 
 import os
@@ -18,7 +18,7 @@ async def main(url: str = URL) -> None:
     """Print trades until cancelled."""
     async with MarketDataClient(url) as client:
         async for trade in client.stream_finalized_trades():
-            if isinstance(trade, Gap):  # more was missed than could be asked for
+            if isinstance(trade, Gap):  # more trades were missed than could be requested
                 print("gap", trade.reason)
             else:
                 print(trade.asset_id, trade.trade_id, trade.quantity, "at", trade.price)

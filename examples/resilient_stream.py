@@ -1,7 +1,7 @@
-"""Supervision at work: what a stream says of itself while its connection comes and goes.
+"""Prints the state and the statistics of a stream while its connection is lost and made again.
 
 Run: ``python examples/resilient_stream.py [URL]`` beside ``python -m tplus_trio exchange``; stop the exchange and
-start it again. The stream gives up at the eleventh failure within a minute.
+start it again. The stream ends with an error at the eleventh failure within a minute.
 """
 
 import os
@@ -23,7 +23,7 @@ async def _report(stream: Stream[object], every: float) -> None:
 
 
 async def main(url: str = URL, policy: RestartPolicy = POLICY, every: float = 1.0) -> None:
-    """Print trades until cancelled or given up."""
+    """Print trades until cancelled, or until the stream gives up."""
     client = MarketDataClient(url, restart=policy)
     async with client, client.stream_finalized_trades() as trades, trio.open_nursery() as nursery:
         nursery.start_soon(_report, trades, every)
@@ -31,7 +31,7 @@ async def main(url: str = URL, policy: RestartPolicy = POLICY, every: float = 1.
             async for trade in trades:
                 print("gap" if isinstance(trade, Gap) else "trade", trade)
         except RestartLimitExceeded as exc:
-            print("given up:", exc, "the last one:", exc.__cause__)
+            print("given up:", exc, "the last failure:", exc.__cause__)
         nursery.cancel_scope.cancel()
 
 

@@ -1,4 +1,4 @@
-"""The bot in bad times. Run: ``pytest examples``. The fixtures come with ``tplus-trio[testing]``; time is simulated."""
+"""Tests the bot under faults. Run ``pytest examples``. ``tplus-trio[testing]`` has the fixtures; time is simulated."""
 
 import trio
 from bid_bot import BidBot
@@ -21,7 +21,7 @@ async def test_bid_bot(exchange, market_data, order_book, user, nursery, autojum
     await trio.sleep(5)
     assert bids() == [950]
 
-    # The feed is away, and the price falls: there is no order at a price that nobody knows.
+    # The depth feed is down and the price falls: the bot must have no order while its book is out of sync.
     exchange.faults.reject_handshakes(8, path="/marketdepth")
     exchange.faults.close_streams("/marketdepth")
     exchange.cancel(OTHER, high)
@@ -30,7 +30,7 @@ async def test_bid_bot(exchange, market_data, order_book, user, nursery, autojum
     await trio.sleep(120)
     assert bids() == [900]
 
-    # It buys while the feed of its trades is away.
+    # The bot's order is filled while the feed of its trades is down.
     exchange.faults.close_streams("/trades/user")
     await trio.sleep(0.001)
     exchange.place(SELLER, 200, "Sell", 900, 6)
@@ -38,7 +38,7 @@ async def test_bid_bot(exchange, market_data, order_book, user, nursery, autojum
     assert bot.bought == len(exchange.user_trades(user)) == 1
     assert bids() == [890]
 
-    # It is cancelled, passes that on, and leaves no order behind.
+    # The bot is cancelled: it must raise Cancelled, and leave no order behind.
     scope.cancel()
     await trio.sleep(5)
     assert scope.cancelled_caught

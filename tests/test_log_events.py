@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,24 @@ def test_every_event_name_is_used_once_or_more_and_listed_in_the_documents() -> 
     for event in LogEvent:
         assert f"LogEvent.{event.name}" in text, "no record has it"
         assert f"| `{event.value}` |" in page
+
+
+def test_the_fields_of_each_event_are_those_that_the_documents_and_its_comment_list() -> None:
+    used: dict[str, set[frozenset[str]]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "log_event":
+                event = node.args[2]
+                assert isinstance(event, ast.Attribute)
+                fields = frozenset(keyword.arg for keyword in node.keywords if keyword.arg is not None)
+                used.setdefault(LogEvent[event.attr].value, set()).add(fields)
+    page = (PACKAGE.parent / "docs/observability.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([a-z_]+)` \|.*\| ([^|]+) \|$", page, re.MULTILINE)
+    listed = {event: {frozenset(re.findall(r"`(\w+)`", fields))} for event, fields in rows}
+    assert listed == used
+    source = (PACKAGE / "log_events.py").read_text("utf-8")
+    comments = re.findall(r'((?: +#: .*\n)+) +[A-Z_]+ = "([a-z_]+)"', source)
+    assert {event: {frozenset(re.findall(r"``(\w+)``", comment))} for comment, event in comments} == used
 
 
 async def test_a_record_has_the_fields_of_its_event(

@@ -1,7 +1,7 @@
-"""What goes wrong, as types: every error of this package is a :class:`TplusError`.
+"""The error types of this package. All of them are a :class:`TplusError`.
 
 An error carries its parts as attributes and as positional ``args``, so that it survives copying and pickling.
-None carries a secret: no key, token, password or signature is ever given to one.
+No error carries a secret: no key, token, password or signature is passed to one.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ __all__ = [
 
 
 class TplusError(Exception):
-    """The base of every error that this package raises on its own account.
+    """The base class of every error type that this package defines.
 
-    Its text is printable and on one line: what a service said in it is escaped.
+    Its text is printable and on one line: text that came from a service is escaped.
     """
 
     def __str__(self) -> str:
@@ -47,33 +47,33 @@ class TplusError(Exception):
 class ConnectionFailed(TplusError):
     """A connection could not be made, or was lost: refused, reset, timed out, closed, or silent.
 
-    The cause (``__cause__``) is the error of the network underneath, where there was one.
+    The cause (``__cause__``) is the network error, if there was one.
     """
 
-    #: The code of the close frame with which a WebSocket ended; None where there was none.
+    #: The code of the close frame that ended a WebSocket; None if there was no close frame.
     close_code: int | None = None
-    #: Whether no connection was made, so that the service cannot have seen the request.
+    #: True if no connection was made, so the service cannot have seen the request.
     nothing_sent: bool = False
 
 
 class CertificateRefused(ConnectionFailed):
-    """The server's TLS certificate did not verify. Trying again would not help."""
+    """The server's TLS certificate did not verify. A retry would fail in the same way."""
 
     nothing_sent = True
 
 
 class HandshakeRejected(TplusError):
-    """The server answered a WebSocket handshake with something other than ``101``."""
+    """The server answered a WebSocket handshake with a status other than ``101``."""
 
     def __init__(self, status: int, body: str = "", retry_after: float | None = None, location: str = "") -> None:
         super().__init__(status, body, retry_after, location)
         #: The HTTP status code.
         self.status = status
-        #: The beginning of the answer's body, as text; of an HTML page its title, or its words in one line.
+        #: The beginning of the response body, as text. For an HTML page: its title, or else its words on one line.
         self.body = body
         #: Seconds to wait before the next attempt, where the server named them (``Retry-After``).
         self.retry_after = retry_after
-        #: Where a redirect leads to (its ``Location``, shortened), ``""`` for none. It is not followed.
+        #: The target of a redirect (``Location``, shortened), ``""`` if there is none. Redirects are not followed.
         self.location = location
 
     def __str__(self) -> str:
@@ -83,19 +83,19 @@ class HandshakeRejected(TplusError):
 
 
 class DecodeError(TplusError):
-    """Bytes from the server are not what the protocol says they are.
+    """Bytes from the server do not follow the protocol.
 
-    It is no ValueError: that one means that an argument was wrong and that nothing was sent. The message holds a short
-    excerpt, never a whole frame.
+    This class is not a `ValueError`: a `ValueError` means that an argument was wrong and that nothing was sent. The
+    message holds a short excerpt, never a whole frame.
     """
 
 
 class KeyfileError(TplusError, ValueError):
-    """A stored user cannot be read: a wrong password, or a file that is not the keyfile it should be."""
+    """A stored user cannot be read: the password is wrong, or the file is not a valid keyfile."""
 
 
 class MissingUserError(TplusError):
-    """The call needs a user, and neither the call nor its client has one."""
+    """The call needs a user, but neither the call nor its client names one."""
 
     def __init__(self, message: str = "a user is required: pass user=… or give the client a default_user=…") -> None:
         super().__init__(message)
@@ -109,8 +109,9 @@ class RestartLimitExceeded(TplusError):
 
     def __init__(self, failures: int, within: float) -> None:
         super().__init__(failures, within)
+        #: How many failures occurred within the window.
         self.failures = failures
-        #: The policy's window, in seconds.
+        #: The window of the policy, in seconds.
         self.within = within
 
     def __str__(self) -> str:
@@ -118,11 +119,11 @@ class RestartLimitExceeded(TplusError):
 
 
 class SlowConsumer(TplusError):
-    """The stream's buffer was full and its policy is ``overflow="error"``."""
+    """The buffer of a stream with ``overflow="error"`` was full when the next item arrived."""
 
     def __init__(self, buffer: int) -> None:
         super().__init__(buffer)
-        #: How many items the buffer holds.
+        #: The capacity of the buffer, in items.
         self.buffer = buffer
 
     def __str__(self) -> str:
@@ -130,42 +131,43 @@ class SlowConsumer(TplusError):
 
 
 class SequenceGap(TplusError):
-    """A diff does not follow the book that it was to be applied to."""
+    """A diff is not the next change of the book that it was applied to. The book is unchanged."""
 
     def __init__(self, expected: int, received: int) -> None:
         super().__init__(expected, received)
-        #: The sequence number that would have followed.
+        #: The next sequence number of the book.
         self.expected = expected
-        #: The one that came.
+        #: The sequence number of the diff.
         self.received = received
 
     def __str__(self) -> str:
         return f"sequence number {self.received} does not follow: expected {self.expected}"
 
 
-#: What a book that is not in sync is doing, by the state of its stream.
+#: What a book that is not in sync is doing, for each state of its stream.
 _SITUATIONS: Final[Mapping[str, str]] = {
     "connecting": "it is connecting",
     "syncing": "it is asking for a snapshot",
-    "backoff": "it waits before it connects again",
+    "backoff": "it is waiting to reconnect",
 }
 
 
 class BookNotSynced(TplusError):
-    """A price was read from a live book that is not in step with the exchange.
+    """A price was read from a live book that is not in sync with the exchange.
 
-    The failure that the present outage began with, or the one that ended the book's stream, is the cause
-    (``__cause__``), where there was one.
+    The cause (``__cause__``) is the failure that started the current outage, or the failure that ended the stream of
+    the book, if there was one.
     """
 
     def __init__(self, asset_id: str, state: str, reason: str = "") -> None:
         super().__init__(asset_id, state, reason)
+        #: The market, as text.
         self.asset_id = asset_id
-        #: The state of the book's stream, as in `StreamState`.
+        #: The state of the book's stream: a value of `StreamState`.
         self.state = state
-        #: The failure in words, ``""`` for none.
+        #: The text of the failure, ``""`` if there was none.
         self.reason = reason
-        #: The ``id()`` of the live book that raised it, None of an exception made elsewhere.
+        #: The ``id()`` of the live book that raised this error; None if something else created it.
         self.book_id: int | None = None
 
     def __str__(self) -> str:
@@ -179,7 +181,10 @@ class BookNotSynced(TplusError):
 
 
 class BookNotEntered(BookNotSynced, RuntimeError):
-    """A live book was used that nobody has entered. It is a `RuntimeError`, too: the program has to be changed."""
+    """A live book was used before it was entered with ``async with``.
+
+    This class is also a `RuntimeError`, because the program has to be changed.
+    """
 
     def __init__(self, asset_id: str, state: str = "connecting") -> None:
         super().__init__(asset_id, state)
@@ -201,14 +206,15 @@ class ApiError(TplusError):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(code, message, status, details, retryable, retry_after)
-        #: The server's own code, ``"UNKNOWN"`` where it gave none.
+        #: The error code of the server, ``"UNKNOWN"`` if it sent none.
         self.code = code
+        #: The error text of the server, at most 500 characters; ``""`` if it sent none.
         self.message = message
         #: The HTTP status code.
         self.status = status
-        #: Whatever the server added, as it came.
+        #: The ``details`` object of the server, unchanged; None if it sent none.
         self.details = details
-        #: Whether the server says that the same request may succeed later; None where it says nothing.
+        #: Whether the server says that the same request may succeed later; None if it does not say.
         self.retryable = retryable
         #: Seconds to wait before the next attempt, where the server named them (``Retry-After``).
         self.retry_after = retry_after
@@ -222,28 +228,32 @@ class ApiError(TplusError):
 
 
 class OrderRejected(ApiError):
-    """An order was refused: for its margin, price, size, time in force, or because it would have met its own user's."""
+    """The service refused an order.
+
+    The reason may be its margin, price, size or time in force, or that it would have traded with an order of its user.
+    """
 
     @property
     def order_id(self) -> str | None:
-        """The refused order, where the server named it."""
+        """The id of the refused order; None if the server did not name it."""
         order_id = self.details.get("order_id") if self.details else None
         return order_id if isinstance(order_id, str) else None
 
 
 class OrderFateUnknown(TplusError):
-    """A request about an order was sent, and its answer does not say what became of it: it may have been carried out.
+    """An order request was sent, but its answer does not state the result. The request may have been carried out.
 
-    Look the order up by its id before you send the request again. The cause (``__cause__``) is the answer's
-    `DecodeError`, where it could not be read.
+    Look the order up by its id, as with `get_user_orders`, before you send the request again. The cause
+    (``__cause__``) is the `DecodeError`, if the answer could not be decoded.
     """
 
     def __init__(self, order_id: str, operation: str, sent_at_ns: int, why: str) -> None:
         super().__init__(order_id, operation, sent_at_ns, why)
+        #: The order, as the request named it.
         self.order_id = order_id
         #: ``"create"`` or ``"cancel"``.
         self.operation = operation
-        #: When it was sent: nanoseconds since the Unix epoch by the client's clock.
+        #: When the request was sent, in nanoseconds since the Unix epoch by the clock of the client.
         self.sent_at_ns = sent_at_ns
         #: What was wrong with the answer.
         self.why = why
@@ -253,25 +263,27 @@ class OrderFateUnknown(TplusError):
 
 
 def may_exist(order_id: str, operation: str) -> str:
-    """What to say of an order whose request may have been carried out."""
-    said = f"order {order_id!r} may exist" if operation == "create" else f"order {order_id!r} may be gone or still rest"
-    return f"{said}: look it up, as with get_user_orders(), before you send it again"
+    """Return the advice for an order whose request may have been carried out."""
+    state = (
+        f"order {order_id!r} may exist" if operation == "create" else f"order {order_id!r} may be gone or still open"
+    )
+    return f"{state}: look it up, as with get_user_orders(), before you send it again"
 
 
 class AuthError(ApiError):
-    """The sign-in, its token or a signature was refused."""
+    """The service refused the sign-in, its token or a signature (mostly HTTP 401 or 403)."""
 
 
 class RateLimitError(ApiError):
-    """Too many requests (HTTP 429)."""
+    """The service received too many requests (HTTP 429), or asked for a pause longer than the timeout of the call."""
 
 
 class NotFoundError(ApiError):
-    """There is no such thing (HTTP 404)."""
+    """The requested resource does not exist (HTTP 404, or a code that ends in ``_NOT_FOUND``)."""
 
 
 class ServerError(ApiError):
-    """The fault is the server's (HTTP 5xx)."""
+    """The server failed (HTTP 5xx, or a code such as ``INTERNAL_ERROR`` or ``TIMEOUT``)."""
 
 
 _BY_CODE: Final[Mapping[str, type[ApiError]]] = {
@@ -283,7 +295,7 @@ _BY_CODE: Final[Mapping[str, type[ApiError]]] = {
     "TIMEOUT": ServerError,
     "TIMEOUT_UNKNOWN_STATE": ServerError,
 }
-#: What a server sends beyond this is left out.
+#: Characters of a server's code and message; the rest is cut off.
 _LONGEST_CODE: Final = 100
 _LONGEST_MESSAGE: Final = 500
 _AUTH_PREFIXES: Final = ("SIGNER_", "NONCE_")
@@ -301,7 +313,7 @@ _ORDER_PREFIXES: Final = (
 
 
 def _class_of(code: str, status: int) -> type[ApiError]:
-    """The most specific error for a server's code, else for its HTTP status."""
+    """Return the most specific error class for a server's code, or else for its HTTP status."""
     if code in _BY_CODE:
         return _BY_CODE[code]
     if code.startswith(_AUTH_PREFIXES):
@@ -321,13 +333,16 @@ def api_error(
     *,
     retry_after: float | None = None,
 ) -> ApiError:
-    """Build the error that an answer stands for.
+    """Build the error for an HTTP error response.
 
     Args:
         status: The HTTP status code, 4xx or 5xx.
-        body: The decoded JSON body, or the text where it was not JSON: the envelope ``{"error": {"code", "message",
-            "details"?, "retryable"?}}``, the flat ``{"error": "text"}``, or plain text.
-        retry_after: The ``Retry-After`` header in seconds.
+        body: The decoded JSON body, or the text if it was not JSON. The known forms are the envelope ``{"error":
+            {"code", "message", "details"?, "retryable"?}}``, the flat ``{"error": "text"}``, and plain text.
+        retry_after: The ``Retry-After`` header in seconds; None if there was none.
+
+    Returns:
+        The most specific error class for the code and the status. Without a code in the body, it is ``"UNKNOWN"``.
     """
     code, message = "UNKNOWN", ""
     details: Mapping[str, Any] | None = None

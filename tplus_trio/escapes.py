@@ -1,4 +1,4 @@
-"""What a service says, made fit to be shown."""
+"""Escaping of text from a service before it is shown."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["escape", "escape_json"]
 
 
 def escape(text: str) -> str:
-    r"""A text on one line and without control characters: what is not printable is escaped (``\x1b``, ``\n``).
+    r"""Return the text with every unprintable character escaped (``\x1b``, ``\n``), so that it fits on one line.
 
-    Whatever shows text of a service passes it through here first: error messages, log records, reprs and output. A text
-    could otherwise forge lines of a log, or move the cursor of a terminal.
+    Error messages, log records, reprs and terminal output pass every text of a service through this function.
+    Otherwise such a text could forge lines of a log, or move the cursor of a terminal.
     """
     if text.isprintable():
         return text
@@ -22,9 +22,9 @@ def escape(text: str) -> str:
 
 
 def escape_json(text: str) -> str:
-    r"""JSON text with the same characters escaped as JSON escapes them (``\u001b``): it means what it meant.
+    r"""Return JSON text with every unprintable character escaped as in JSON (``\u001b``). Its value does not change.
 
-    In valid JSON on one line they stand in strings only.
+    The text must be valid JSON on one line. Unprintable characters then occur in strings only.
     """
     if text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""A stack of contexts to leave, that does not keep an exception alive."""
+"""A replacement for ``contextlib.AsyncExitStack`` that does not keep exceptions alive."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ _Exit = Callable[[type[BaseException] | None, BaseException | None, TracebackTyp
 
 
 class PlainExitStack:
-    """Leaves what was entered on it, the latest first, as ``contextlib.AsyncExitStack`` does. It swallows no exception.
+    """Exits its context managers, the latest first, as ``contextlib.AsyncExitStack`` does.
 
-    That one's frame holds the exception that passes through it, whose traceback holds the frame: a cycle, which keeps
-    all that the other frames of the traceback hold until the garbage is collected.
+    It never suppresses an exception, whatever an ``__aexit__`` returns. A frame of ``AsyncExitStack`` refers to the
+    exception that passes through it, and the traceback of the exception refers to that frame. This cycle keeps alive
+    everything that the other frames of the traceback refer to, until the garbage collector runs.
     """
 
     def __init__(self) -> None:
         self._exits: list[_Exit] = []
 
     async def enter_async_context(self, context: AbstractAsyncContextManager[T]) -> T:
-        """Enter a context, which is left with the stack; what it gives."""
+        """Enter a context manager, which the stack exits, and return the value of its ``__aenter__``."""
         entered = await context.__aenter__()
         self._exits.append(context.__aexit__)
         return entered
 
     def push_async_callback(self, callback: Callable[..., Awaitable[object]], *args: Any) -> None:
-        """Have a function called when the stack is left."""
+        """Register an async function that is called, with the arguments, when the stack is left."""
 
         async def leave(*_: object) -> None:
             await callback(*args)
@@ -47,7 +48,7 @@ class PlainExitStack:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # What is entered bounds its own cleanup.
+        # The context managers limit the time of their own cleanup.
         if not self._exits:
             return
         leave = self._exits.pop()

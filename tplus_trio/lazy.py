@@ -12,18 +12,18 @@ __all__ = ["get_name", "list_names"]
 
 
 def get_name(package: str, modules: Iterable[str], name: str) -> Any:
-    """Return an attribute of a package: a public name of one of its modules, or the list of them all (``__all__``).
+    """Return an attribute of a package: a public name of one of its modules, or ``__all__``, the list of these names.
 
-    The modules are imported in their order until one has the name in its ``__all__``. The value becomes an attribute of
-    the package, so that each name is searched for once.
+    The modules are imported in order until one has the name in its ``__all__``. The value is then stored as an
+    attribute of the package, so each name is searched for once.
 
     Raises:
         AttributeError: no module has the name.
     """
     if name == "__all__":
         return list_names(package, modules)
-    # A dunder is asked for by tools (``inspect``, ``doctest``), a submodule by ``from package import submodule``:
-    # neither needs the modules, and importing them all would take a second.
+    # Tools (``inspect``, ``doctest``) look up dunder names, and ``from package import submodule`` looks up the
+    # submodule. Neither is in a module's ``__all__``, and importing all modules would take a second.
     if not (name.startswith("__") or find_spec(f"{package}.{name}")):
         for path in modules:
             module = import_module(f"{package}.{path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 from typing import Any, Final
@@ -42,7 +43,10 @@ class Observer:
         """A stream has missed something over a connection that goes on, and recovers it."""
 
     def gap(self, path: str, gap: Gap) -> None:
-        """A stream delivered a `Gap`: items are missing that could not be recovered."""
+        """A stream delivers a `Gap`: items are missing that could not be recovered.
+
+        A `Gap` that stands for items dropped for a slow consumer is reported by `overflow` instead.
+        """
 
     def overflow(self, path: str, rule: str, items: int) -> None:
         """A consumer was slow, and its overflow rule acted: it dropped or merged so many items."""
@@ -54,29 +58,48 @@ class Observer:
         """A REST request ended. ``status`` is None if there was no answer, or if it was cancelled."""
 
     def order_sent(self, operation: str, order_id: str) -> None:
-        """The first byte of an order request may have left. ``operation`` is ``create``, ``cancel`` and the like."""
+        """An order request is being sent. ``operation`` is ``create``, ``cancel`` and the like.
+
+        It is called once for an operation, also if the request is sent again with a new token.
+        """
 
     def order_fate(self, operation: str, order_id: str, fate: str) -> None:
-        """What became of an order request is known (``done``, ``rejected``), or not (``unknown``)."""
+        """An order request ended, and its fate is known or not. It is called once after each `order_sent`.
+
+        ``fate`` is ``done``, ``rejected``, ``unsent`` (no byte of the request has left), or ``unknown``: the order may
+        exist, or may still rest.
+        """
 
 
 class ObserverGuard(Observer):
     """Calls the methods that an observer has, and lets none of its exceptions out.
 
     Args:
-        observer: Any object; None observes nothing.
+        observer: An object that has at least one method of `Observer`; None observes nothing.
+
+    Raises:
+        TypeError: the observer is a class, has none of the methods, or has one that is ``async``.
     """
 
     def __init__(self, observer: object | None) -> None:
         self._observer = observer
         self._has_failed: set[str] = set()
-        if observer is not None:
-            for name in OBSERVER_METHODS:
-                # A method that the observer inherits from the base does nothing, and need not be called.
-                if getattr(type(observer), name, None) is not getattr(Observer, name):
-                    method = getattr(observer, name, None)
-                    if callable(method):
-                        setattr(self, name, self._guarded(name, method))
+        if observer is None:
+            return
+        if isinstance(observer, type):
+            msg = f"observer is the class {observer.__name__}: pass an instance of it"
+            raise TypeError(msg)
+        methods = {name: method for name in OBSERVER_METHODS if callable(method := getattr(observer, name, None))}
+        if not methods:
+            msg = f"observer has at least one method of Observer ({', '.join(OBSERVER_METHODS)}); {observer!r} has none"
+            raise TypeError(msg)
+        for name, method in methods.items():
+            if inspect.iscoroutinefunction(method):
+                msg = f"observer.{name} is async: it is called without waiting, so make it a plain method"
+                raise TypeError(msg)
+            # A method that the observer inherits from the base does nothing, and need not be called.
+            if getattr(method, "__func__", None) is not getattr(Observer, name):
+                setattr(self, name, self._guarded(name, method))
 
     def _guarded(self, name: str, method: Any) -> Any:
         def call(*args: object) -> None:

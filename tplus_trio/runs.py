@@ -1,4 +1,4 @@
-"""State that belongs to one ``trio.run``: its clock, its locks and its streams cannot be used in another run."""
+"""State that belongs to one ``trio.run``. Clocks, locks and streams of one run cannot be used in another."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 class RunLocal(Generic[T]):
-    """Holds one value for each ``trio.run``, made when the run first asks for it.
+    """Holds one value for each ``trio.run``. The value is made at the first `get` of the run.
 
-    A client that was not entered may be used in several runs: one after the other, or at the same time in a thread
-    each. The value of a run that has ended is kept until another run asks, or until the owner is gone.
-    `trio.lowlevel.RunVar` would keep each value until the end of its run, also after the owner is gone.
+    A client that was not entered may be used in several runs: one after the other, or at the same time, each in its own
+    thread. The value of a run that has ended is kept until another run calls `get`, or until the owner is deleted.
+    `trio.lowlevel.RunVar` would keep each value until the end of its run, even after the owner is deleted.
 
     Args:
         make: Makes the value for a run. It is called inside the run.
@@ -25,11 +25,11 @@ class RunLocal(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        #: By the run's token. Each entry is written by the thread of its run; an entry is removed after its run.
+        #: Values by the token of their run. The thread of a run writes its entry; any thread removes it after that run.
         self._values: dict[trio.lowlevel.TrioToken, T] = {}
 
     def get(self) -> T:
-        """The value of the present run.
+        """Return the value of the current run.
 
         Raises:
             RuntimeError: the call does not come from inside ``trio.run``.
@@ -46,7 +46,7 @@ class RunLocal(Generic[T]):
         return value
 
     def peek(self) -> T | None:
-        """The value of the present run; if there is none, that of the latest run that has ended; else None."""
+        """Return the value of the current run, else the value of the latest run that has ended, else None."""
         if trio.lowlevel.in_trio_run() and (token := trio.lowlevel.current_trio_token()) in self._values:
             return self._values[token]
         ended = [value for other, value in tuple(self._values.items()) if _has_ended(other)]
@@ -54,7 +54,10 @@ class RunLocal(Generic[T]):
 
 
 def _has_ended(token: trio.lowlevel.TrioToken) -> bool:
-    """Whether a run is over. A run that is not is asked to do nothing, which is safe from any thread."""
+    """Return whether a run has ended.
+
+    A run that has not ended is made to call a function that does nothing; this is safe from any thread.
+    """
     try:
         token.run_sync_soon(_nothing, idempotent=True)
     except trio.RunFinishedError:

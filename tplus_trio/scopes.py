@@ -1,4 +1,4 @@
-"""Contexts that tasks live in, from which an exception comes out as it went in."""
+"""Context managers that run tasks for a block and raise the exception of the block unchanged, not in a group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ __all__ = ["ProtectedNursery", "Scoped", "ServiceTasks", "open_plain_nursery", "
 
 Ts = TypeVarTuple("Ts")
 
-#: Decorates what must not be left half-done by Ctrl-C: the interrupt comes at the main task's next checkpoint.
+#: Decorates functions that Ctrl-C must not interrupt halfway: trio raises the `KeyboardInterrupt` at the next
+#: checkpoint of the main task instead.
 protected: Final = trio.lowlevel.enable_ki_protection
 
 
@@ -25,52 +26,53 @@ async def _run_protected(async_fn: Callable[..., Awaitable[Any]], *args: Any, **
 
 
 class ProtectedNursery:
-    """A nursery whose tasks Ctrl-C does not strike: it interrupts the program's main task instead.
+    """A nursery whose tasks Ctrl-C does not interrupt; it interrupts the main task of the program instead.
 
-    A task of ours that was struck would end, and its stream with it, while the program learns of that only.
+    An interrupt in a task of the library would end that task and its stream, and the program would see only that.
     """
 
     def __init__(self, nursery: trio.Nursery) -> None:
-        #: The nursery that the tasks live in.
+        #: The nursery in which the tasks run.
         self.nursery: trio.Nursery = nursery
 
     @property
     def cancel_scope(self) -> trio.CancelScope:
-        """Around all of the tasks, and the block."""
+        """The cancel scope around all of the tasks and the block."""
         return self.nursery.cancel_scope
 
     def start_soon(self, async_fn: Callable[[Unpack[Ts]], Awaitable[object]], *args: *Ts) -> None:
-        """Start a task, as trio's nursery does."""
+        """Start a task, as `trio.Nursery.start_soon` does."""
         self.nursery.start_soon(partial(_run_protected, async_fn, *args), name=async_fn)
 
     async def start(self, async_fn: Callable[..., Awaitable[object]], *args: object) -> None:
-        """Start a task and wait until it says that it has started, as trio's nursery does."""
+        """Start a task and wait until it calls ``task_status.started()``, as `trio.Nursery.start` does."""
         await self.nursery.start(partial(_run_protected, async_fn), *args, name=async_fn)
 
 
 class ServiceTasks:
-    """Tasks that serve a block, and whose service ends when the block was left.
+    """Tasks that serve a block, and that are cancelled once the block has been left.
 
-    If the block is cancelled from outside, they go on until its cleanup is through: a shielded cleanup can use them.
+    If the block is cancelled from outside, the tasks run on until the cleanup of the block has finished. A shielded
+    cleanup can therefore use them.
     """
 
     def __init__(self, nursery: ProtectedNursery) -> None:
-        #: The nursery that the tasks live in.
+        #: The nursery in which the tasks run.
         self.nursery: trio.Nursery = nursery.nursery
         self._nursery = nursery
         self._scopes: set[trio.CancelScope] = set()
         self._is_over = False
 
     def start_soon(self, async_fn: Callable[[Unpack[Ts]], Awaitable[object]], *args: *Ts) -> None:
-        """Start a task. If it raises, the block is cancelled, and the exception comes out of it."""
+        """Start a task. If the task raises, the block is cancelled and then raises the exception."""
         self._nursery.start_soon(self._run, async_fn, *args)
 
     async def start(self, async_fn: Callable[..., Awaitable[object]], *args: object) -> None:
-        """Start a task and wait until it says that it has started, as trio's nursery does."""
+        """Start a task and wait until it calls ``task_status.started()``, as `trio.Nursery.start` does."""
         await self._nursery.start(self._run, async_fn, *args)
 
     async def _run(self, async_fn: Callable[..., Awaitable[object]], *args: object, **status: Any) -> None:
-        # Nothing is awaited before this, so that a cancellation from outside is never seen.
+        # There is no checkpoint before the shield, so a cancellation from outside never reaches the task.
         with trio.CancelScope(shield=True) as scope:
             self._scopes.add(scope)
             if self._is_over:
@@ -81,7 +83,7 @@ class ServiceTasks:
                 self._scopes.discard(scope)
 
     def cancel(self) -> None:
-        """End the service."""
+        """Cancel all tasks, and every task that is started later."""
         self._is_over = True
         for scope in self._scopes:
             scope.cancel()
@@ -90,11 +92,11 @@ class ServiceTasks:
 @asynccontextmanager
 @protected
 async def open_plain_nursery() -> AsyncGenerator[ProtectedNursery]:
-    """Open a nursery for tasks that belong to the body, and end with it.
+    """Open a nursery whose tasks end with the body.
 
-    When the body is left, however, the tasks are cancelled. What the body raises leaves unchanged, where a plain
-    nursery would wrap it in an ``ExceptionGroup``. What a task raises, which none is meant to, comes out in a group. A
-    ``KeyboardInterrupt`` comes out alone, from wherever it came.
+    The tasks are cancelled when the body is left, in whatever way. An exception of the body is raised unchanged; a
+    plain nursery would wrap it in an ``ExceptionGroup``. An exception of a task, which is a defect, is raised in a
+    group. A ``KeyboardInterrupt`` is raised alone, whether the body or a task raised it.
     """
     failure: BaseException | None = None
     try:
@@ -118,15 +120,18 @@ async def open_plain_nursery() -> AsyncGenerator[ProtectedNursery]:
     try:
         raise failure
     finally:
-        # Its traceback leads to this frame: a frame that held it would keep all that its other frames hold (a loop
-        # over a stream, say) until the garbage is collected.
+        # The traceback refers to this frame. If the frame kept a reference to the exception, that cycle would keep
+        # alive everything that the other frames refer to (such as a loop over a stream) until a garbage collection.
         failure = interrupt = others = None
 
 
 @asynccontextmanager
 @protected
 async def open_service_tasks() -> AsyncGenerator[ServiceTasks]:
-    """Open a place for tasks that serve the body, until it was left. Exceptions come out as of `open_plain_nursery`."""
+    """Open a `ServiceTasks` for the body and cancel its tasks once the body has been left.
+
+    Exceptions are raised as by `open_plain_nursery`.
+    """
     async with open_plain_nursery() as nursery:
         services = ServiceTasks(nursery)
         try:
@@ -138,16 +143,16 @@ async def open_service_tasks() -> AsyncGenerator[ServiceTasks]:
 def _besides(
     failure: BaseException | None, group: BaseExceptionGroup[BaseException]
 ) -> BaseExceptionGroup[BaseException] | None:
-    """What came out beside the failure of the body, cancellations left out."""
-    said = {id(exc) for exc in _leaves(failure)}
-    return group.split(lambda exc: id(exc) in said or isinstance(exc, trio.Cancelled))[1]
+    """Return the exceptions of the group other than the failure of the body, without cancellations."""
+    own = {id(exc) for exc in _leaves(failure)}
+    return group.split(lambda exc: id(exc) in own or isinstance(exc, trio.Cancelled))[1]
 
 
 def _is_hidden(failure: BaseException, others: BaseExceptionGroup[BaseException] | None) -> bool:
-    """Whether others are lost if the failure of the body comes out alone, and must not be.
+    """Return whether raising the failure of the body alone would hide other exceptions that must be raised.
 
-    A body that was cancelled because a task failed has nothing to say of its own; and whatever it says, an exit of the
-    program is never hidden.
+    This is so in two cases: the body was only cancelled, because a task failed; or the other exceptions include one
+    that is not an `Exception`, such as `SystemExit`, which must never be hidden.
     """
     if others is None:
         return False
@@ -155,7 +160,7 @@ def _is_hidden(failure: BaseException, others: BaseExceptionGroup[BaseException]
 
 
 def _leaves(exc: BaseException | None) -> Iterator[BaseException]:
-    """The exceptions in a group, however deep; trio takes groups apart and makes new ones."""
+    """Yield the exceptions in a group at every depth. The groups themselves have no identity: trio rebuilds them."""
     if isinstance(exc, BaseExceptionGroup):
         for part in cast("BaseExceptionGroup[BaseException]", exc).exceptions:
             yield from _leaves(part)
@@ -164,19 +169,22 @@ def _leaves(exc: BaseException | None) -> Iterator[BaseException]:
 
 
 class Scoped(ABC):
-    """An asynchronous context manager whose inside is written as one generator: ``_scope``. It is entered once."""
+    """An asynchronous context manager that a subclass implements as one generator: ``_scope``.
+
+    An instance can be entered once.
+    """
 
     _entered: AbstractAsyncContextManager[None] | None = None
 
     @abstractmethod
     def _scope(self) -> AbstractAsyncContextManager[None]:
-        """What the instance is the outside of."""
+        """Return the context manager that ``async with`` on the instance enters."""
 
     @protected
     async def __aenter__(self) -> Self:
         await trio.lowlevel.checkpoint()
         if self._entered is not None:
-            msg = f"this {type(self).__name__} has been entered already"
+            msg = f"this {type(self).__name__} has been entered already; create another one"
             raise RuntimeError(msg)
         self._entered = self._scope()
         await self._entered.__aenter__()
@@ -190,5 +198,5 @@ class Scoped(ABC):
         traceback: TracebackType | None,
     ) -> None:
         if self._entered is not None:
-            # What is inside bounds its own cleanup.
+            # `_scope` limits the time of its own cleanup.
             await self._entered.__aexit__(exc_type, exc_value, traceback)  # noqa: ASYNC102 - see above

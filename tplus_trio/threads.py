@@ -1,4 +1,4 @@
-"""The library's own work in threads."""
+"""Blocking work that the library runs in threads."""
 
 from __future__ import annotations
 
@@ -17,23 +17,26 @@ T = TypeVar("T")
 
 
 async def run_in_thread(function: Callable[[], T]) -> T:
-    """Call a function that blocks in a thread.
+    """Call a blocking function in a thread.
 
-    A virtual clock of trio's that jumps (``MockClock(autojump_threshold=0)``) stands still meanwhile: a thread is work,
-    but the run loop does not see it, and would jump to the next deadline.
+    trio's autojump clock (``MockClock(autojump_threshold=0)``) does not advance during the call. trio does not count a
+    thread as work, so the clock would otherwise jump to the next deadline.
+
+    Args:
+        function: Takes no arguments. It may block.
 
     Returns:
-        What the function returns.
+        The return value of the function.
 
     Raises:
-        Exception: What the function raises, as it is.
+        Exception: any exception of the function, unchanged.
 
-    Cancelling it returns at once; the thread goes on, and its result is dropped.
+    Cancelling returns at once. The thread runs on, and its result is discarded.
     """
-    testing: Any = sys.modules.get("trio.testing")  # a program that did not load it has no clock that jumps
+    testing: Any = sys.modules.get("trio.testing")  # a program without this module has no autojump clock
     if testing is None or not isinstance(trio.lowlevel.current_clock(), testing.MockClock):
         return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
     async with open_plain_nursery() as nursery:
-        # trio does not jump while a task waits for all others to be blocked; this one waits without end.
+        # The clock does not jump while a task is in wait_all_tasks_blocked; with math.inf, this task stays in it.
         nursery.start_soon(testing.wait_all_tasks_blocked, math.inf)
         return await trio.to_thread.run_sync(function, abandon_on_cancel=True)

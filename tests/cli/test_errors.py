@@ -133,7 +133,7 @@ def test_a_user_who_is_not_stored(
         ("stream orders", "--user NAME"),
         ("demo --seconds 0", "0 is not more than 0"),
         ("demo --seconds nan", "nan is not more than 0"),
-        ("demo --seconds inf", "there is no end to it"),
+        ("demo --seconds inf", "inf is not finite"),
         ("demo --seconds x", "'x' is not a valid float"),
         ("demo --seed x", "'x' is not a valid integer"),
         ("exchange --port 99999", "99999 is not in the range"),

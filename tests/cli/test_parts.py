@@ -88,39 +88,39 @@ def conclude(path: str, events: Sequence[object]) -> RecordedCheck:
 
 
 @pytest.mark.parametrize(
-    ("path", "events", "count", "passed_over"),
+    ("path", "events", "count", "skipped"),
     [
         ("/marketdepth/diff/7", [BOOK, *DIFFS], 3, 0),
         ("/trades", TRADES, 3, 1),
         ("/klines/diff/7", CANDLES, 1, 0),
     ],
 )
-def test_what_is_right(path: str, events: Sequence[object], count: int, passed_over: int) -> None:
+def test_what_is_right(path: str, events: Sequence[object], count: int, skipped: int) -> None:
     check = conclude(path, events)
     assert check.problem is None
     assert check.complete
-    assert (check.matched, check.count, check.passed_over) == (count, count, passed_over)
+    assert (check.matched, check.count, check.skipped) == (count, count, skipped)
 
 
 @pytest.mark.parametrize(
     ("path", "events", "problem"),
     [
-        ("/marketdepth/diff/7", [], "only 0 of 3 came"),
-        ("/marketdepth/diff/7", [BOOK, *DIFFS[:2]], "only 2 of 3 came"),
+        ("/marketdepth/diff/7", [], "only 0 of 3 events arrived"),
+        ("/marketdepth/diff/7", [BOOK, *DIFFS[:2]], "only 2 of 3 events arrived"),
         ("/marketdepth/diff/7", [BOOK, DIFFS[0], DIFFS[2]], "sequence number 8 does not follow"),
         ("/marketdepth/diff/7", [BOOK, DIFFS[0], DIFFS[0]], "sequence number 6 does not follow"),
-        ("/marketdepth/diff/7", [BOOK, *DIFFS, OrderBookDiff([], [], 9)], "not to come as number 4"),
-        ("/marketdepth/diff/7", [BOOK, OrderBookDiff([], [], 6)], "not to come as number 1"),
-        ("/marketdepth/diff/7", [BOOK, DIFFS[0], BOOK], "not to come as number 2"),
-        ("/marketdepth/diff/7", [BOOK, Gap(1, 2, "slow")], "not to come as number 1: gap from"),
-        ("/marketdepth/diff/7", [DIFFS[0]], "not to come as number 1"),
+        ("/marketdepth/diff/7", [BOOK, *DIFFS, OrderBookDiff([], [], 9)], "event 4 was not expected"),
+        ("/marketdepth/diff/7", [BOOK, OrderBookDiff([], [], 6)], "event 1 was not expected"),
+        ("/marketdepth/diff/7", [BOOK, DIFFS[0], BOOK], "event 2 was not expected"),
+        ("/marketdepth/diff/7", [BOOK, Gap(1, 2, "slow")], "event 1 was not expected: gap from"),
+        ("/marketdepth/diff/7", [DIFFS[0]], "event 1 was not expected"),
         ("/marketdepth/diff/7", [OrderBook(), *DIFFS], "the snapshot is number 0, not 5"),
         ("/marketdepth/diff/7", [WRONG_BOOK, *DIFFS], "the book differs"),
-        ("/trades", TRADES[:2], "only 2 of 3 came"),
-        ("/trades", [TRADES[0], TRADES[2]], "not to come as number 2: #3"),
-        ("/trades", [*TRADES, TRADES[2]], "not to come as number 4: #3"),
-        ("/trades", [Gap(1, 2, "lost")], "not to come as number 1"),
-        ("/klines/diff/7", CANDLES * 2, "not to come as number 2"),
+        ("/trades", TRADES[:2], "only 2 of 3 events arrived"),
+        ("/trades", [TRADES[0], TRADES[2]], "event 2 was not expected: #3"),
+        ("/trades", [*TRADES, TRADES[2]], "event 4 was not expected: #3"),
+        ("/trades", [Gap(1, 2, "lost")], "event 1 was not expected"),
+        ("/klines/diff/7", CANDLES * 2, "event 2 was not expected"),
     ],
 )
 def test_what_is_wrong(path: str, events: Sequence[object], problem: str) -> None:

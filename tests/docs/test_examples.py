@@ -212,7 +212,7 @@ async def test_resilient_stream_gives_up() -> None:
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with trio.fail_after(20):
             await module.main(url, RestartPolicy(initial_delay=0.0, max_restarts=2))
-    assert printed.lines[-1].startswith("given up: 3 failures within 60 s the last one: could not connect")
+    assert printed.lines[-1].startswith("given up: 3 failures within 60 s the last failure: could not connect")
 
 
 @pytest.mark.parametrize("stored", [True, False])

@@ -19,7 +19,7 @@ TUTORIAL = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
 BROKEN = {
     "acts on a stale book": [
         (
-            "async with book.while_synced():  # raises what the book failed with, for good",
+            "async with book.while_synced():  # raises the error that ended the book for good",
             "if not await book.wait_synced():",
         ),
         (
@@ -34,7 +34,7 @@ BROKEN = {
     ],
     "ignores a gap": [
         (
-            "            # A trade, or a Gap in which there may have been some: what they come to in all, REST knows.",
+            "            # A trade, or a Gap in which trades may be missing: ask REST for the total.",
             "            if type(event).__name__ == 'Gap':\n                continue",
         ),
     ],

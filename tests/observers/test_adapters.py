@@ -9,11 +9,11 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry, generate_latest
 from trio.testing import MockClock
 
-from tests.helpers.world import ASSET, World, open_world
+from tests.helpers.world import ASSET, URL, World, open_world
 from tplus_trio import MarketDataClient
 from tplus_trio.observers.otel import OpenTelemetryObserver
 from tplus_trio.observers.prometheus import PrometheusObserver
-from tplus_trio.observers.totals import Totals
+from tplus_trio.observers.totals import DURATION_BUCKETS, Totals
 
 
 async def trouble(world: World) -> None:
@@ -94,8 +94,43 @@ async def test_opentelemetry_records_what_happened(autojump_clock: MockClock) ->
         "messaging.destination.template": "/marketdepth/diff/*",
         "tplus.client.name": "md",
     }
+    (offset,) = found["tplus.client.clock.offset"]
+    assert offset.attributes == {"messaging.system": "tplus", "tplus.client.name": "md"}
     requests = found["http.client.request.duration"]
+    assert requests[0].explicit_bounds == DURATION_BUCKETS  # type: ignore[union-attr]  # a histogram's point
     assert {(point.attributes or {})["url.template"] for point in requests} >= {"/marketdepth/*", "/orders/create"}
+
+
+async def test_clients_of_one_name_are_one_figure(autojump_clock: MockClock) -> None:
+    registry = CollectorRegistry()
+    observer = PrometheusObserver(registry)
+    async with open_world(latency=0.2) as world:
+        other = MarketDataClient(URL, connector=world.network, now_ns=world.exchange.now_ns)
+        async with other, world.md.stream_finalized_trades() as first, other.stream_finalized_trades() as second:
+            for client, trades in ((world.md, first), (other, second)):
+                observer.watch(client)
+                await trades.wait_live()
+                await client.get_tickers()
+            world.exchange.publish_trade(ASSET, 100, 1)
+            await first.receive()
+            await second.receive()
+            figures: dict[tuple[str, str | None], float] = {}
+            for _ in range(3):  # a scrape changes nothing
+                figures = {
+                    (sample.name, sample.labels.get("feed")): sample.value
+                    for family in registry.collect()
+                    for sample in family.samples
+                    if "client" in sample.labels
+                }
+                lines = generate_latest(registry).decode().splitlines()
+                series = [line.rpartition(" ")[0] for line in lines if not line.startswith("#")]
+                assert len(series) == len(set(series))
+                assert figures["tplus_messages_total", "/trades"] == 2
+                assert figures["tplus_live_streams", "/trades"] == 2
+            lag, bound = first.statistics().lag, figures["tplus_clock_offset_bound_seconds", None]
+            assert lag is not None
+            assert abs(figures["tplus_feed_lag_seconds", "/trades"] - 0.2) <= bound
+            assert abs(figures["tplus_clock_offset_seconds", None]) <= bound <= 1.5
 
 
 def test_a_sum_does_not_fall_when_a_stream_ends() -> None:

@@ -5,16 +5,26 @@ from __future__ import annotations
 import logging
 from decimal import Decimal
 
+import attrs
 import pytest
 import trio
 import trio.lowlevel
 from trio.testing import MockClock
 
 from tests.helpers.recording_observer import RecordingObserver
-from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, open_world
-from tplus_trio import AuthError, ConnectionFailed, Gap, LogEvent, NotFoundError, OrderFateUnknown, SlowConsumer
+from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, URL, open_world
+from tplus_trio import (
+    AuthError,
+    ConnectionFailed,
+    Gap,
+    LogEvent,
+    MarketDataClient,
+    NotFoundError,
+    OrderFateUnknown,
+    SlowConsumer,
+)
 from tplus_trio.observer import Observer, ObserverGuard, route
-from tplus_trio.testing import Response
+from tplus_trio.testing import Exchange, MemoryNetwork, Request, Response
 
 
 async def test_a_connection_is_told_from_its_opening_to_its_loss(autojump_clock: MockClock) -> None:
@@ -152,6 +162,39 @@ async def test_orders_are_told_when_they_leave_and_when_their_fate_is_known(auto
         assert observer.of("order_fate")[3:] == [("create", "third", "unknown")]
 
 
+async def test_an_order_that_did_not_leave_is_not_in_doubt(autojump_clock: MockClock) -> None:
+    observer = RecordingObserver()
+    async with open_world(observer=observer) as world:
+        await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="first")
+        world.network.reset_connections()
+        world.network.refuse(10)
+        with pytest.raises(ConnectionFailed):
+            await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="refused")
+        assert observer.of("order_sent")[1:] == [("create", "refused")]
+        assert observer.of("order_fate")[1:] == [("create", "refused", "unsent")]
+
+
+async def test_an_order_that_is_sent_again_with_a_new_token_is_told_once(autojump_clock: MockClock) -> None:
+    observer = RecordingObserver()
+    async with open_world(observer=observer) as world:
+        await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="first")
+        world.exchange.faults.expire_tokens()
+        await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="again")
+        statuses = [status for _, path, status, _ in observer.of("request") if path == "/orders/create"]
+        assert statuses == [200, 401, 200]
+        assert observer.of("order_sent")[1:] == [("create", "again")]
+        assert observer.of("order_fate")[1:] == [("create", "again", "done")]
+
+
+async def test_a_cancelled_order_request_has_an_unknown_fate(autojump_clock: MockClock) -> None:
+    observer = RecordingObserver()
+    async with open_world(observer=observer) as world:
+        world.exchange.faults.delay_requests("/orders/create", 3600)
+        with trio.move_on_after(1):
+            await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="late")
+        assert observer.of("order_fate") == [("create", "late", "unknown")]
+
+
 async def test_no_method_is_called_for_a_message(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with (
@@ -203,7 +246,30 @@ def test_only_methods_that_an_observer_has_are_called() -> None:
     assert some.calls == 1
     assert set(vars(guard)) & {"resync", "restart"} == {"resync"}
     ObserverGuard(None).resync("/a", "b")
-    ObserverGuard(object()).resync("/a", "b")
+    told: list[tuple[str, str]] = []
+    plain = Observer()
+    plain.resync = lambda path, reason: told.append((path, reason))  # type: ignore[method-assign]  # as a user might
+    ObserverGuard(plain).resync("/a", "b")
+    assert told == [("/a", "b")]
+
+
+class WithAsyncMethod:
+    async def gap(self, path: str, gap: Gap) -> None:
+        """Would never run."""
+
+
+@pytest.mark.parametrize(
+    ("observer", "why"),
+    [
+        (Observer, "is the class Observer: pass an instance"),
+        (print, "at least one method of Observer"),
+        ("prometheus", "at least one method of Observer"),
+        (WithAsyncMethod(), "observer.gap is async"),
+    ],
+)
+def test_an_observer_that_could_not_be_called_is_refused(observer: object, why: str) -> None:
+    with pytest.raises(TypeError, match=why):
+        MarketDataClient(URL, observer=observer)
 
 
 @pytest.mark.parametrize(
@@ -223,13 +289,66 @@ def test_a_label_names_a_kind_of_path(path: str, label: str) -> None:
     assert route(path) == label
 
 
-async def test_the_lag_of_a_feed_is_the_time_from_the_exchange_to_the_client(autojump_clock: MockClock) -> None:
-    async with open_world(latency=0.3) as world, world.md.stream_finalized_trades() as trades:
+@pytest.mark.parametrize("ahead", [0.0, 90.0, -90.0])
+async def test_the_lag_of_a_feed_is_the_time_from_the_exchange_to_the_client(
+    ahead: float, autojump_clock: MockClock
+) -> None:
+    exchange_now_ns = Exchange().now_ns  # the same clock for every exchange of a run
+
+    def now_ns() -> int:
+        return exchange_now_ns() - int(ahead * 1e9)
+
+    async with open_world(latency=0.3, now_ns=now_ns) as world, world.md.stream_finalized_trades() as trades:
         await trades.wait_live()
+        await world.md.get_tickers()  # an answer over REST tells the service's time
         assert trades.statistics().lag is None
         world.exchange.publish_trade(ASSET, Decimal(100), 1)
         await trades.receive()
         await trio.sleep(7)  # what was received earlier does not lag more
+        lag, clock = trades.statistics().lag, world.md.statistics().clock
+        assert lag is not None
+        assert lag.bound is not None
+        assert clock is not None
+        assert lag.bound < 1.5
+        assert abs(lag.seconds - 0.3) <= lag.bound
+        assert abs(clock.offset_ns / 1e9 - ahead) <= clock.bound_ns / 1e9
+
+
+async def test_without_a_date_the_clocks_are_taken_for_equal(autojump_clock: MockClock) -> None:
+    class Undated(Exchange):
+        def handle(self, request: Request) -> Response:
+            answer = super().handle(request)
+            return attrs.evolve(answer, headers=(*answer.headers, ("date", "yesterday")))
+
+    exchange = Undated()
+    exchange.add_market(ASSET)
+    async with (
+        MemoryNetwork(exchange, latency=0.3) as network,
+        MarketDataClient(URL, connector=network, now_ns=exchange.now_ns) as md,
+        md.stream_finalized_trades() as trades,
+    ):
+        await trades.wait_live()
+        await md.get_tickers()
+        exchange.publish_trade(ASSET, Decimal(100), 1)
+        await trades.receive()
         lag = trades.statistics().lag
         assert lag is not None
-        assert lag.seconds == pytest.approx(0.3, abs=0.6)
+        assert lag.seconds == pytest.approx(0.3)
+        assert lag.bound is None
+        assert md.statistics().clock is None
+
+
+async def test_depth_and_candles_have_no_lag(autojump_clock: MockClock) -> None:
+    async with (
+        open_world() as world,
+        world.md.open_book(ASSET) as book,
+        world.md.stream_klines(ASSET) as candles,
+    ):
+        await book.wait_synced()
+        await candles.wait_live()
+        world.change()
+        world.exchange.publish_trade(ASSET, Decimal(100), 1)
+        await candles.receive()
+        assert book.statistics().connection.messages == 1
+        assert book.statistics().lag is None
+        assert candles.statistics().lag is None

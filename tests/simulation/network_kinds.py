@@ -34,6 +34,7 @@ class _Recorder:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.crashes = exchange.crashes
+        self.now_ns = exchange.now_ns
         #: Time in virtual seconds, and whether it was refused with a 429.
         self.attempts: list[tuple[float, bool]] = []
 

@@ -20,7 +20,7 @@ from tplus_trio import (
     Trade,
     UserTrade,
 )
-from tplus_trio.clients import market_data, order_book
+from tplus_trio.clients import market_data, user_orders
 
 BOB = "b0b" + "0" * 61
 
@@ -196,7 +196,7 @@ async def test_twenty_missed_candles_arrive_from_three_pages(pages: int, autojum
 async def test_orders_that_move_between_pages_arrive_once(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(order_book, "_ORDERS_PAGE", 2)
+    monkeypatch.setattr(user_orders, "_ORDERS_PAGE", 2)
     async with open_world() as world, world.oms.stream_orders() as orders:
         place, key = world.exchange.place, world.user.public_key
         for name in "abcd":
@@ -213,7 +213,7 @@ async def test_orders_that_move_between_pages_arrive_once(
         assert snapshot.is_complete
         assert isinstance(event, OrderCreatedEvent)
         # The same beyond the bound.
-        monkeypatch.setattr(order_book, "_ORDERS_PAGES", 2)
+        monkeypatch.setattr(user_orders, "_ORDERS_PAGES", 2)
         await go_down(world)
         (cut,) = await take(orders, 1)
         assert isinstance(cut, OrdersSnapshot)

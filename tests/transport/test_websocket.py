@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.helpers.peers import Peer, ticker, websocket
-from tests.helpers.websockets import client, collect
+from tests.helpers.websocket_pairs import client, collect
 from tplus_trio import ConnectionFailed, StreamState
 from tplus_trio.testing import MemoryNetwork
 from tplus_trio.testing.wire_frames import CLOSE, frame

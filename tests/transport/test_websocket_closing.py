@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.helpers.peers import Peer, websocket
-from tests.helpers.websockets import client
+from tests.helpers.websocket_pairs import client
 from tplus_trio.testing import MemoryNetwork
 
 

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.helpers.peers import Handler, answer, answers, read_head
-from tests.helpers.websockets import client, collect
+from tests.helpers.websocket_pairs import client, collect
 from tplus_trio import ConnectionFailed, HandshakeRejected, Ticker, TplusError
 from tplus_trio.testing import MemoryNetwork
 

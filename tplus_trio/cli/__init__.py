@@ -1,4 +1,4 @@
-"""What a person types: ``tplus-trio``, or ``python -m tplus_trio``."""
+"""The command line: ``tplus-trio``, or ``python -m tplus_trio``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run a command line.
 
     Args:
-        args: What follows the program's name; None takes it from ``sys.argv``.
+        args: The arguments after the program's name; None reads ``sys.argv``.
 
     Returns:
-        The exit status: 0 where all went well, 1 where something failed, 2 for a command that was not
-        understood, 130 where it was interrupted.
+        The exit status: 0 for success, 1 for a failure, 2 for a usage error or a missing package, 130 after Ctrl-C or
+        SIGTERM.
     """
     try:
         from tplus_trio.cli.commands import run_command  # noqa: PLC0415 - click and rich are an extra
@@ -29,6 +29,6 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write('The command line needs click and rich: pip install "tplus_trio[cli]"\n')
         return 2
-    except KeyboardInterrupt:  # loading takes a moment, and Ctrl-C is no less welcome in it
+    except KeyboardInterrupt:  # the import takes a moment, and Ctrl-C may come during it
         return INTERRUPTED
     return run_command(args)

@@ -1,6 +1,7 @@
-"""What should arrive, and whether that is what arrived.
+"""Compares the events that arrive with those that should.
 
-What a tape says is read straight from its text, past the client's decoders: what is compared was come by in two ways.
+The expected events are parsed from the tape's text without the client's decoders, so that a decoder's bug shows as a
+difference.
 """
 
 from __future__ import annotations
@@ -29,76 +30,77 @@ _Levels: TypeAlias = tuple[tuple[Decimal, Decimal], ...]
 
 
 class Check:
-    """What is known of a feed's events, and whether those that came are the ones that should have."""
+    """Compares the events of one feed with the expected ones."""
 
     def __init__(self, feed: str) -> None:
         self.feed = feed
-        #: The first thing that was wrong.
+        #: The first failure; None while there is none.
         self.problem: str | None = None
 
     def fail(self, problem: str) -> None:
-        """Note what was wrong, if nothing was before."""
+        """Record a failure, unless one is recorded already."""
         self.problem = self.problem or f"{self.feed}: {problem}"
 
     @abstractmethod
     def take(self, event: object) -> None:
-        """Look at what has come."""
+        """Check the next event."""
 
     @property
     @abstractmethod
     def complete(self) -> bool:
-        """Whether there is nothing more to wait for."""
+        """Whether no further event is expected."""
 
     @abstractmethod
     def conclude(self) -> None:
-        """Look at the whole, after the last event."""
+        """Check the result after the last event."""
 
 
 class RecordedCheck(Check):
-    """Events, compared one by one with those that should come."""
+    """Compares each event with the recorded one at the same position."""
 
     #: The markets that the events name.
     markets: frozenset[object] = frozenset()
 
-    def __init__(self, feed: str, expected: Sequence[object], passed_over: int = 0) -> None:
+    def __init__(self, feed: str, expected: Sequence[object], skipped: int = 0) -> None:
         super().__init__(feed)
+        #: How many events arrived as expected.
         self.matched: int = 0
-        #: How many recorded events repeat others, or are older than the snapshot: they are not to come.
-        self.passed_over = passed_over
+        #: How many recorded events repeat others, or are older than the snapshot; a stream does not deliver these.
+        self.skipped = skipped
         self._expected = expected
 
     @property
     def count(self) -> int:
-        """How many events should come."""
+        """How many events are expected."""
         return len(self._expected)
 
     @property
     def complete(self) -> bool:
-        """Whether all have come, or one that should not have."""
+        """Whether all expected events have arrived, or the check has failed."""
         return self.problem is not None or self.matched == self.count
 
     def take(self, event: object) -> None:
-        """Compare what has come with what should."""
+        """Compare an event with the next expected one."""
         plain = self._plain(event)
         if self.problem is not None or plain is None:
             return
         if self.complete or plain != self._expected[self.matched]:
-            self.fail(f"this was not to come as number {self.matched + 1}: {describe(event)}")
+            self.fail(f"event {self.matched + 1} was not expected: {describe(event)}")
         else:
             self.matched += 1
 
     def conclude(self) -> None:
-        """See that nothing is missing."""
+        """Fail if expected events are missing."""
         if not self.complete:
-            self.fail(f"only {self.matched} of {self.count} came")
+            self.fail(f"only {self.matched} of {self.count} events arrived")
 
     @abstractmethod
     def _plain(self, event: object) -> object | None:
-        """An event in the form of the expected ones; None for one that is not compared."""
+        """Convert an event to the form of the expected ones; None for an event that is not compared."""
 
 
 class EventsCheck(RecordedCheck):
-    """A feed whose events stand for themselves: trades, candles."""
+    """Checks a feed of independent events: trades or candles."""
 
     def _plain(self, event: object) -> object:
         match event:
@@ -109,11 +111,11 @@ class EventsCheck(RecordedCheck):
                 times = (event.open_timestamp_ns, event.close_timestamp_ns)
                 return (*times, event.open, event.high, event.low, event.close, event.volume)
             case _:
-                return ()  # fits nothing
+                return ()  # equals no expected event
 
 
 class DepthCheck(RecordedCheck):
-    """A book's feed: the snapshot once, then each diff, and the book that they make."""
+    """Checks a depth feed: one snapshot, then each diff, and the resulting book."""
 
     def __init__(self, feed: str, snapshot: Mapping[str, Any], frames: Sequence[Mapping[str, Any]]) -> None:
         self._number = int(snapshot["sequence_number"])
@@ -145,13 +147,13 @@ class DepthCheck(RecordedCheck):
                 return ()
 
     def conclude(self) -> None:
-        """See that nothing is missing, and that the books are equal."""
+        """Fail if diffs are missing, or if the two books differ."""
         super().conclude()
         if self.problem is None and not self._equal():
             self.fail("the book differs from the one built from the file")
 
     def _equal(self) -> bool:
-        """Whether the book made of what came is the one that the file makes."""
+        """Whether the book built from the events equals the one built from the file."""
         for _, changed_bids, changed_asks in self._diffs:
             self._bids.update(changed_bids)
             self._asks.update(changed_asks)
@@ -162,7 +164,7 @@ class DepthCheck(RecordedCheck):
 
 
 class MirrorCheck(Check):
-    """A book's feed, compared with the book of an exchange in this process once that stands still."""
+    """Checks a depth feed against the book of an exchange in this process, after that book has stopped changing."""
 
     def __init__(self, feed: str, exchange: Exchange, asset: AssetIdentifier) -> None:
         super().__init__(feed)
@@ -171,7 +173,7 @@ class MirrorCheck(Check):
         self._book: LocalBook | None = None
 
     def take(self, event: object) -> None:
-        """Keep the book."""
+        """Update the book."""
         if isinstance(event, OrderBook):
             self._book = LocalBook(event)
         elif isinstance(event, OrderBookDiff) and self._book is not None:
@@ -182,21 +184,24 @@ class MirrorCheck(Check):
 
     @property
     def complete(self) -> bool:
-        """Whether the book is as far as the exchange's."""
+        """Whether the book has the sequence number of the exchange's book."""
         book = self._book
         return book is not None and book.sequence_number == self._exchange.book(self._asset).sequence_number
 
     def conclude(self) -> None:
-        """See that the books are equal."""
+        """Fail if the two books differ."""
         if self._book is None or self._book.snapshot() != self._exchange.book(self._asset):
             self.fail("the book differs from the exchange's")
 
 
 def checks_of(tape: Tape) -> dict[str, RecordedCheck]:
-    """A check for each depth, trade and candle feed on a tape, by its path.
+    """Make a check for each depth, trade and candle feed on a tape.
+
+    Returns:
+        The checks by path.
 
     Raises:
-        ValueError: a text on the tape is not what its path says, or a market's snapshot is missing.
+        ValueError: A text on the tape is not valid for its path, or a market's snapshot is missing.
     """
     snapshots: dict[str, Any] = {}
     frames: dict[str, list[Any]] = {}
@@ -221,7 +226,7 @@ def _check(path: str, frames: list[Any], snapshots: Mapping[str, Any]) -> Record
         trades: dict[object, tuple[object, ...]] = {}
         for frame in frames:
             asset, number, *rest = _trade(frame)
-            trades.setdefault((asset, number), (asset, number, *rest))  # a trade is delivered once
+            trades.setdefault((asset, number), (asset, number, *rest))  # a stream delivers each trade once
         check = EventsCheck("trades", list(trades.values()), len(frames) - len(trades))
         check.markets = frozenset(asset for asset, *_ in trades.values())
         return check
@@ -238,7 +243,7 @@ def _check(path: str, frames: list[Any], snapshots: Mapping[str, Any]) -> Record
 
 
 def _data(entry: TapeFrame) -> Any:
-    """What a frame holds; None for a control message."""
+    """Parse a frame; None for a control message."""
     data: Any = _json(entry.frame)
     kind: object = cast("dict[str, Any]", data).get("type") if isinstance(data, dict) else None
     return None if isinstance(kind, str) and kind in _CONTROL else cast("Any", data)

@@ -35,12 +35,12 @@ def _positive(ctx: click.Context, param: click.Parameter, value: float | None) -
 
 def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float | None:
     if math.isinf(value):
-        raise click.BadParameter("there is no end to it", ctx, param)
+        raise click.BadParameter(f"{value:g} is not finite", ctx, param)
     return _positive(ctx, param, value)
 
 
 def run_command(args: Sequence[str] | None) -> int:
-    """Run a command line; the exit status."""
+    """Run a command line and return the exit status; see `tplus_trio.cli.main`."""
     try:
         return cast("int", _cli.main(args, prog_name="tplus-trio", standalone_mode=False))
     except click.ClickException as exc:
@@ -52,8 +52,8 @@ def run_command(args: Sequence[str] | None) -> int:
         return complain(exc)
 
 
-_tape = click.option("--tape", metavar="FILE", help="A recording to play: one JSON object a line.")
-_seed = click.option("--seed", default=0, show_default=True, help="What the simulated traders do.")
+_tape = click.option("--tape", metavar="FILE", help="The recording to play: one JSON object a line.")
+_seed = click.option("--seed", default=0, show_default=True, help="Seed of the simulated traders' actions.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -71,19 +71,19 @@ def _cli() -> None:
     callback=_finite,
     default=10.0,
     show_default=True,
-    help="How long to watch, or to play the tape.",
+    help="How long the demo, or the playing of the tape, takes.",
 )
 @_tape
 @_seed
 def _demo(seconds: float, tape: str | None, seed: int) -> int:
     """Start an exchange, trade on it, and watch five feeds at once.
 
-    The exchange is a simulated one on this machine. A new user signs in, places and cancels orders; trades, depth,
-    klines, the user's orders and the user's trades are printed as they come, and counted at the end.
+    The exchange is simulated and runs on this machine. A new user signs in, and places and cancels orders. The demo
+    prints trades, depth, klines, the user's orders and the user's trades as they arrive, and their counts at the end.
 
-    Without a tape, simulated traders give it life. With one, all of its markets and its trades are watched while it is
-    played in so many seconds; at the end, what arrived is compared with the file, and the exit status is 1 if a frame
-    is missing, out of order or there twice, or a book differs.
+    Without a tape, simulated traders trade. With a tape, the demo plays it in the given seconds and watches all of its
+    markets and its trades. At the end it compares what arrived with the file. The exit status is 1 if a frame is
+    missing, out of order or repeated, or if a book differs.
     """
     return run(partial(demo, seconds=seconds, tape_file=tape, seed=seed))
 
@@ -93,7 +93,7 @@ def _demo(seconds: float, tape: str | None, seed: int) -> int:
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="The only port; 0 takes a free one.  [default: 8011 and 3032]",
+    help="Listen on this port only; 0 takes a free one.  [default: 8011 and 3032]",
 )
 @_tape
 @click.option(
@@ -101,20 +101,20 @@ def _demo(seconds: float, tape: str | None, seed: int) -> int:
     type=float,
     callback=_positive,
     show_default="1.0",
-    help="How many times as fast as recorded the tape is played; inf: as fast as it can be read.",
+    help="Multiple of the recorded speed at which the tape is played; inf plays without pauses.",
 )
 @_seed
 def _exchange(host: str, port: int | None, tape: str | None, speed: float | None, seed: int) -> int:
     """Serve a simulated exchange until Ctrl-C.
 
-    Market data and orders are served together, on the two ports where clients look for them by default, or on one
-    that is named. The first lines printed are the URLs. Any user can sign in.
+    Each port serves both market data and orders. The two default ports are the clients' defaults. The first lines
+    printed are the URLs. Any user can sign in.
 
-    Without a tape, simulated traders trade on the markets 200, 201 and 202. A tape is played once, from one second
-    after the first stream has subscribed.
+    Without a tape, simulated traders trade on the markets 200, 201 and 202. A tape is played once, and starts one
+    second after the first stream has subscribed.
     """
     if tape is None and speed is not None:
-        raise click.UsageError("--speed is that of a tape: name one with --tape FILE.")
+        raise click.UsageError("--speed applies to a tape: name one with --tape FILE.")
     ports = DEFAULT_PORTS if port is None else (port,)
     return run(partial(serve_exchange, host=host, ports=ports, tape_file=tape, speed=speed or 1.0, seed=seed))
 
@@ -122,7 +122,7 @@ def _exchange(host: str, port: int | None, tape: str | None, speed: float | None
 @_cli.command("stream")
 @click.argument("feed", type=click.Choice(list(FEEDS)), metavar="FEED")
 @click.argument("asset", callback=_asset, required=False)
-@click.option("--url", help="The service.  [default: http://localhost:8011; of a user's feeds, :3032]")
+@click.option("--url", help="URL of the service.  [default: http://localhost:8011; for a user's feeds, :3032]")
 @click.option("--user", metavar="NAME", help="Sign in as this stored user.")
 @click.option("--json", is_flag=True, help="Print one JSON object a line.")
 def _stream(feed: str, asset: AssetIdentifier | None, url: str | None, user: str | None, json: bool) -> int:
@@ -131,7 +131,8 @@ def _stream(feed: str, asset: AssetIdentifier | None, url: str | None, user: str
     FEED is one of trades, tickers (of all markets), depth, klines, ticker (of one ASSET), orders, user-trades (of one
     stored user, with --user).
 
-    The first connection has to succeed; a later one that is lost is made again, which is told on standard error.
+    If the first connection fails, the command fails. A connection that is lost later is made again; standard error
+    says so.
     """
     if FEEDS[feed].of_market and asset is None:
         raise click.UsageError(f"{feed} is the feed of one market: name its ASSET, like `stream {feed} 200`.")
@@ -144,7 +145,7 @@ def _stream(feed: str, asset: AssetIdentifier | None, url: str | None, user: str
 
 
 def _load(name: str) -> User:
-    """A stored user, ready to sign: asking for a password is done before anything else goes on."""
+    """Load and unlock a stored user; the password prompt comes before anything else starts."""
     with explaining("--user", ValueError, OSError):
         user = load_user(name)
         user.unlock()

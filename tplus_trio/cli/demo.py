@@ -31,17 +31,17 @@ from tplus_trio.users import User
 __all__ = ["demo"]
 
 _MARKET: Final = AssetIdentifier(200)
-#: What the simulated traders do per second: with a tape, only the user's market needs them.
+#: Actions of the simulated traders per second; fewer beside a tape, where only the user's market needs them.
 _RATE, _RATE_BESIDE_TAPE = 40.0, 10.0
-#: Seconds without an event after which no more are waited for.
+#: The demo stops waiting for missing events after so many seconds without one.
 _PATIENCE: Final = 10.0
-#: How far from the best price an order rests that shall not trade, and one that shall reaches; in ticks.
+#: In ticks: the distance of a resting order behind its best price, and of a crossing order beyond the opposite one.
 _AWAY, _ACROSS = 200, 5
 
 
 @attrs.define(eq=False)
 class _Watched:
-    """One stream that is shown."""
+    """One stream that is printed and checked."""
 
     name: str
     stream: Stream[Any]
@@ -50,7 +50,7 @@ class _Watched:
     events: int = 0
 
     async def run(self, lines: Lines, arrived: trio.lowlevel.ParkingLot, *, task_status: trio.TaskStatus[None]) -> None:
-        """Show what comes until cancelled; started once the stream is live."""
+        """Print the events until cancelled; reports as started when the stream is live."""
         async with self.stream as stream:
             await stream.wait_live()
             task_status.started()
@@ -66,8 +66,8 @@ async def demo(lines: Lines, *, seconds: float, tape_file: str | None, seed: int
     """Run the demonstration; see the command's help.
 
     Raises:
-        Failure: the tape cannot be read or played.
-        TplusError: a feed or an order failed.
+        Failure: The tape cannot be read or played.
+        TplusError: A feed or an order failed.
     """
     exchange, tape, recorded = Exchange(seed=seed), None, dict[str, RecordedCheck]()
     if tape_file is not None:
@@ -104,7 +104,7 @@ async def demo(lines: Lines, *, seconds: float, tape_file: str | None, seed: int
 
 
 def _own_market(exchange: Exchange, recorded: Iterable[RecordedCheck]) -> AssetIdentifier:
-    """The market that the user trades on: one that is not on the tape."""
+    """Choose the market that the user trades on: one that is not on the tape."""
     taken: set[object] = {market.asset_id for market in exchange.markets}
     taken.update(*(check.markets for check in recorded))
     if _MARKET not in taken:
@@ -119,7 +119,7 @@ def _feeds(
     exchange: Exchange,
     recorded: dict[str, RecordedCheck],
 ) -> list[_Watched]:
-    """The five feeds: with a tape, depth and klines of each of its markets."""
+    """Make the streams of the five feeds; with a tape, depth and klines of each of its markets."""
     taped = sorted(AssetIdentifier(path.removeprefix(DEPTH)) for path in recorded if path.startswith(DEPTH))
     depth: Mapping[AssetIdentifier, Check | None] = {asset: recorded.get(DEPTH + asset) for asset in taped} or {
         market: MirrorCheck(f"depth {market}", exchange, market)
@@ -137,7 +137,7 @@ def _feeds(
 
 
 async def _trade(oms: OrderBookClient, md: MarketDataClient, asset: AssetIdentifier, pause: float) -> None:
-    """Place an order that rests and cancel it, then one that trades, and again."""
+    """Until cancelled: place a resting order, place one that trades, and cancel the resting one."""
     market = await oms.get_market(asset)
 
     def ticks(price: Decimal) -> int:
@@ -159,7 +159,7 @@ async def _trade(oms: OrderBookClient, md: MarketDataClient, asset: AssetIdentif
 
 
 async def _settle(checks: Sequence[Check], arrived: trio.lowlevel.ParkingLot) -> None:
-    """Wait until all that was sent has arrived, or nothing more comes."""
+    """Wait until every check is complete, or no event has arrived for `_PATIENCE` seconds."""
     while not all(check.complete for check in checks):
         with trio.move_on_after(_PATIENCE) as patience:
             await arrived.park()
@@ -168,7 +168,7 @@ async def _settle(checks: Sequence[Check], arrived: trio.lowlevel.ParkingLot) ->
 
 
 async def _report(lines: Lines, watched: Sequence[_Watched], checks: Sequence[Check]) -> int:
-    """Print the counts, and whether what arrived is what was sent; the exit status."""
+    """Print the counts and the results of the checks; return the exit status."""
     for check in checks:
         check.conclude()
     await lines.put("")
@@ -178,9 +178,9 @@ async def _report(lines: Lines, watched: Sequence[_Watched], checks: Sequence[Ch
     recorded = [check for check in checks if isinstance(check, RecordedCheck)]
     if recorded:
         matched, expected = sum(check.matched for check in recorded), sum(check.count for check in recorded)
-        await lines.put(f"recorded events that arrived, in order, none twice: {matched} of {expected}")
-        if passed_over := sum(check.passed_over for check in recorded):
-            await lines.put(f"repeats, and events older than the snapshot, passed over: {passed_over}")
+        await lines.put(f"recorded events that arrived once and in order: {matched} of {expected}")
+        if skipped := sum(check.skipped for check in recorded):
+            await lines.put(f"recorded events skipped, as repeats or older than the snapshot: {skipped}")
     books = [check for check in checks if isinstance(check, DepthCheck | MirrorCheck)]
     right = sum(check.problem is None for check in books)
     source = "those built from the file" if recorded else "the exchange's"
@@ -192,7 +192,7 @@ async def _report(lines: Lines, watched: Sequence[_Watched], checks: Sequence[Ch
 
 
 def _table(watched: Sequence[_Watched]) -> list[str]:
-    """The counts, feed by feed."""
+    """Format the counts of each feed."""
     table = Table(box=None, pad_edge=False)
     table.add_column("feed")
     for name in ("streams", "events", "connects", "gaps", "malformed"):

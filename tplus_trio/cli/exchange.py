@@ -15,12 +15,12 @@ from tplus_trio.testing import Exchange, Population, Tape, serve
 
 __all__ = ["DEFAULT_PORTS", "serve_exchange"]
 
-#: Where a MarketDataClient and an OrderBookClient look by default.
+#: The default ports of a MarketDataClient and an OrderBookClient.
 DEFAULT_PORTS: Final = (8011, 3032)
 _MARKETS: Final = (200, 201, 202)
-#: Seconds from the first subscription to the tape's first frame: time for all streams of a program to stand.
+#: Seconds from the first subscription to the tape's first frame, in which a program can open its other streams.
 _LEAD: Final = 1.0
-#: How often the exchange is asked whether anyone listens, in seconds.
+#: Seconds between checks for the first subscription.
 _LOOK: Final = 0.05
 
 
@@ -33,12 +33,12 @@ async def serve_exchange(
         lines: Where to print.
         host: The address to listen on.
         ports: The ports, each of which serves everything; 0 takes a free one.
-        tape_file: What to play; None lets simulated traders trade.
-        speed: How many times as fast as recorded.
-        seed: Of what the traders do.
+        tape_file: The tape to play; None runs simulated traders instead.
+        speed: How many times faster than recorded the tape is played, more than 0; inf plays without pauses.
+        seed: The seed of the exchange and of its simulated traders.
 
     Raises:
-        Failure: the address cannot be listened on, or the tape cannot be read or played.
+        Failure: An address is in use or not valid, or the tape cannot be read or played.
     """
     exchange = Exchange(seed=seed)
     tape = None
@@ -68,10 +68,10 @@ async def _live(exchange: Exchange, lines: Lines, seed: int) -> None:
 
 
 async def _play(exchange: Exchange, lines: Lines, tape: Tape, speed: float) -> None:
-    await lines.put(f"{len(tape.feeds)} feeds, {tape.duration / speed:.1f} s: waiting for a first stream")
+    await lines.put(f"{len(tape.feeds)} feeds, {tape.duration / speed:.1f} s: waiting for the first stream")
     while not exchange.connections:  # noqa: ASYNC110 - the exchange does not tell when someone subscribes
         await trio.sleep(_LOOK)
     await trio.sleep(_LEAD)
     await lines.put("playing")
     await tapes.play_on(exchange, tape, speed)
-    await lines.put("the tape is over; its last state is served until Ctrl-C")
+    await lines.put("the tape has ended; Ctrl-C stops the exchange, which serves the last state until then")

@@ -1,4 +1,4 @@
-"""What a command's user is told when it cannot go on."""
+"""How a command reports a failure."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ INTERRUPTED: Final = 130
 
 
 class Failure(Exception):
-    """A command cannot go on, for a reason that is told in one line."""
+    """A command cannot continue; the message is printed in one line."""
 
 
 @contextmanager
 def explaining(what: str, *expected: type[Exception]) -> Generator[None]:
-    """Turn expected exceptions of the body into a `Failure` that says what could not be done."""
+    """Convert the expected exceptions of the body to a `Failure` whose message begins with ``what``."""
     try:
         yield
     except expected as exc:
-        # An OSError's text begins with its number, which says nothing to a person.
+        # The text of an OSError begins with its number, which users do not know.
         reason = (exc.strerror if isinstance(exc, OSError) else None) or str(exc) or type(exc).__name__
         raise Failure(f"{what}: {reason}") from exc
 
 
 def complain(failure: BaseException) -> int:
-    """Tell a failure on standard error, in one line; the exit status."""
+    """Print a failure to standard error in one line, and return the exit status."""
     if sys.stderr is not None:
         sys.stderr.write(f"tplus-trio: {escape(' '.join(str(failure).split()))}\n")
     return 1

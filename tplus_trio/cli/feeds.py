@@ -1,4 +1,4 @@
-"""The feeds that can be watched, by name."""
+"""The feeds that ``tplus-trio stream`` can print, by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["FEEDS", "Feed", "watch"]
 
 @attrs.frozen
 class Feed:
-    """What a feed takes to be opened."""
+    """How to open a feed: the client's class, its stream method, and whether it needs a market or a user."""
 
     client: Callable[..., Client]
     open: Callable[..., Stream[Any]]
@@ -46,19 +46,19 @@ async def watch(
 ) -> int:
     """Print a feed until cancelled.
 
-    The first connection has to succeed. One that is lost later is made again, for as long as it takes.
+    The first connection must succeed. A connection that is lost later is made again, without a limit.
 
     Args:
-        lines: Where to.
-        name: The feed.
-        asset: The market, for a feed that is of one.
-        url: The service; None is the client's default.
-        user: Whom to sign in as.
+        lines: Where to print.
+        name: The feed's name in `FEEDS`.
+        asset: The market, for the feed of one market; else None.
+        url: The service's URL; None is the client's default.
+        user: The user to sign in as, for a feed of one user.
         json: Whether to print JSON.
 
     Raises:
-        Failure: the URL is not one.
-        TplusError: the stream failed for good.
+        Failure: The URL is not valid.
+        TplusError: The first connection failed, or the stream ended with an error.
     """
     feed = FEEDS[name]
     with explaining("--url", ValueError):

@@ -1,4 +1,4 @@
-"""Lines on their way to standard output."""
+"""Prints lines to standard output from a thread."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tplus_trio.escapes import escape
 
 __all__ = ["Lines", "Unread"]
 
-#: How many lines may wait to be written.
+#: Lines that may wait to be written before `Lines.put` blocks; one is about 100 bytes.
 _WAITING: Final = 1024
 
 
 class Unread(Exception):
-    """Nobody reads what is printed: there is nothing left to do."""
+    """The reader of standard output has closed it, so the command ends."""
 
 
 class Lines:
-    """Writes lines in a thread, in order and as soon as it can.
+    """Writes lines in order, from a thread.
 
-    A terminal that stands still, or a pipe whose reader is slow, so holds up who prints, but neither the
-    connections nor Ctrl-C. It writes past ``sys.stdout``, whose buffer would have to be flushed at the exit,
-    however long its reader takes.
+    A stopped terminal or a slow reader of a pipe blocks the tasks that print, but neither the connections nor Ctrl-C.
+    It writes to the file descriptor and not to ``sys.stdout``, because flushing that buffer at exit would wait for the
+    reader.
     """
 
     def __init__(self) -> None:
@@ -35,23 +35,27 @@ class Lines:
         self._written = trio.Event()
 
     async def put(self, line: str) -> None:
-        """Print a line, escaped, waiting while too many wait already."""
+        """Escape a line and queue it; waits while the queue is full.
+
+        Raises:
+            Unread: The writer has ended, because standard output is closed.
+        """
         try:
             await self._send.send(escape(line))
         except trio.BrokenResourceError:
             raise Unread from None
 
     async def finish(self) -> None:
-        """Wait until all is written. Nothing can be printed after that."""
+        """Wait until every line is written. No line can be put after this call."""
         self._send.close()
         await self._written.wait()
 
     async def write_out(self) -> None:
-        """Write what is put until `finish`.
+        """Write the lines that are put, until `finish`.
 
         Raises:
-            Unread: standard output is closed.
-            Failure: it cannot be written to.
+            Unread: Standard output is closed.
+            Failure: Writing to standard output failed.
         """
         out = sys.stdout
         if out is None:
@@ -80,7 +84,7 @@ def _write(descriptor: int, data: bytes) -> None:
             while rest:
                 try:
                     rest = rest[os.write(descriptor, rest) :]
-                except BlockingIOError:  # another process that has the same terminal or pipe made it so
+                except BlockingIOError:  # another process made the shared terminal or pipe non-blocking
                     select.select([], [descriptor], [])
         except BrokenPipeError:
             raise Unread from None

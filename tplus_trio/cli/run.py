@@ -1,4 +1,4 @@
-"""How a command runs: until it is done, fails, is interrupted, or nobody reads what it prints."""
+"""Runs a command until it returns, fails, is interrupted, or the reader of its output closes it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tplus_trio.escapes import escape
 
 __all__ = ["Program", "run"]
 
-#: What a command does, given where to print; it returns the exit status.
+#: The body of a command; it prints to the `Lines` and returns the exit status.
 Program = Callable[[Lines], Awaitable[int]]
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class _OneLine(logging.Formatter):
-    """Other packages log here too, and quote what a service said."""
+    """Escapes each message, because other packages log here too and quote what a service sent."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
         return escape(super().formatMessage(record))
@@ -33,20 +33,20 @@ def run(program: Program) -> int:
     """Run a command.
 
     Returns:
-        The exit status. A failure is told on standard error, in one line.
+        The exit status. A failure is printed to standard error in one line.
 
     Raises:
-        Exception: What no command expects: a bug.
+        Exception: An exception that is neither a `Failure` nor a `TplusError`, which is a bug.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("tplus-trio: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    # Who watches a stream wants to know when it is interrupted, and why.
+    # The user of a command wants to see when a stream is interrupted, and why.
     logging.getLogger("tplus_trio.streams").setLevel(logging.INFO)
     try:
         return trio.run(_run, program)
     except KeyboardInterrupt:
-        return INTERRUPTED  # before the signals were listened to, or after
+        return INTERRUPTED  # before or after the signals are received by `_run`
     except Exception as exc:
         failures = [failure for failure in _leaves(exc) if not isinstance(failure, Unread)]
         if not failures:
@@ -57,7 +57,7 @@ def run(program: Program) -> int:
 
 
 def _leaves(exc: Exception) -> list[Exception]:
-    """The exceptions in a group, or the one that is none."""
+    """List the exceptions in a group, or ``exc`` itself if it is not a group."""
     if not isinstance(exc, ExceptionGroup):
         return [exc]
     group = cast("ExceptionGroup[Exception]", exc)

@@ -1,4 +1,4 @@
-"""Events as a person reads them, one a line; and as a program does."""
+"""Formats events, one a line: as text for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ __all__ = ["as_json", "as_text", "describe", "short"]
 
 #: How many levels of a diff are shown on each side.
 _LEVELS: Final = 2
-#: What is told of an order event, where it has it; besides that, ids and times.
+#: The fields of an order event that are printed after its type and order id, if the event has them.
 _TERMS: Final = ("reason", "status", "new_quantity", "new_price", "filled_quantity", "remaining_quantity")
 
 
 def as_text(feed: str, asset: str, event: object) -> str:
-    """An event on one line.
+    """Format an event as one line of text.
 
     Args:
-        feed: The feed's name, with which the line begins.
-        asset: The market, for events that do not say it themselves.
-        event: What came.
+        feed: The feed's name, which begins the line.
+        asset: The market, for events that do not name it.
+        event: The event.
     """
     label = short(_asset_of(event) or asset)
     return "  ".join(part for part in (f"{feed:<11}", label, describe(event)) if part)
 
 
 def as_json(event: object) -> str:
-    """An event as one line of JSON: its wire form, and before that its class's name as ``kind``.
+    """Format an event as one line of JSON: its wire form, preceded by its class's name as ``kind``.
 
-    A book, a diff and a gap could not be told apart otherwise. Numbers are written without exponents, and what is not
-    printable is escaped, as JSON does it.
+    Without ``kind``, a book and a diff would look alike. Numbers have no exponents, and characters that are not
+    printable are escaped as in JSON.
     """
     fields = codec.encode(codec.unstructure(event)).decode()[1:]
     return escape_json(f'{{"kind":"{type(event).__name__}",{fields}')
 
 
 def short(name: str) -> str:
-    """An asset or a key, cut to what tells it from others."""
+    """Shorten an asset or a key of more than 24 characters to its distinctive part."""
     if len(name) <= 24:
         return name
     address, at, chain = name.partition("@")
@@ -66,7 +66,7 @@ def short(name: str) -> str:
 
 
 def _asset_of(event: object) -> str:
-    """The market that an event names, if it does."""
+    """The market that an event names; empty if it names none."""
     if isinstance(event, OrderCreatedEvent):
         return event.user_order.base_asset
     asset: object = getattr(event, "asset_id", "")
@@ -74,7 +74,7 @@ def _asset_of(event: object) -> str:
 
 
 def _time(ns: int | None) -> str:
-    """A time of day in UTC, to the millisecond."""
+    """Format nanoseconds since 1970 as a time of day in UTC, to the millisecond."""
     if ns is None:
         return "-"
     try:
@@ -108,12 +108,12 @@ def _best(levels: Sequence[PriceLevel]) -> str:
 
 @singledispatch
 def describe(event: object) -> str:
-    """An event in words, without the feed and the market."""
+    """Format an event as text, without the feed and the market."""
     return _words(codec.unstructure(event))
 
 
 def _words(value: object) -> str:
-    """The fields of a plain object, one after the other."""
+    """Format the fields of a plain object, one after the other."""
     if isinstance(value, dict):
         return "  ".join(f"{name} {_words(inner)}" for name, inner in cast("dict[str, object]", value).items())
     if isinstance(value, list):

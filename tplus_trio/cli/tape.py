@@ -1,4 +1,4 @@
-"""Tapes as a command takes them."""
+"""Loads and plays tapes, and reports what is wrong with them as a `Failure`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tplus_trio.testing import Exchange, Tape, play
 
 __all__ = ["UNPLAYABLE", "load", "load_into", "play_on"]
 
-#: What a tape raises whose texts are JSON, but not what they should be.
+#: The exceptions that playing a tape raises if its texts are JSON, but not valid messages.
 UNPLAYABLE = (DecodeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 
 
@@ -18,17 +18,17 @@ async def load(file: str) -> Tape:
     """Read a tape.
 
     Raises:
-        Failure: it cannot be read, or is not a tape.
+        Failure: The file cannot be read, or is not a tape.
     """
     with explaining(f"the tape {file}", OSError, ValueError, RecursionError):
         return await trio.to_thread.run_sync(Tape.load, file, abandon_on_cancel=True)
 
 
 def load_into(exchange: Exchange, tape: Tape) -> None:
-    """Have an exchange take in a tape.
+    """Load a tape into an exchange, whose feeds that are on the tape then come from it alone.
 
     Raises:
-        Failure: the tape has no frames, or an answer on it cannot be served.
+        Failure: The tape has no frames, or an answer on it cannot be served.
     """
     if not tape.feeds:
         raise Failure("the tape holds no frames")
@@ -37,10 +37,10 @@ def load_into(exchange: Exchange, tape: Tape) -> None:
 
 
 async def play_on(exchange: Exchange, tape: Tape, speed: float) -> None:
-    """Play a tape.
+    """Play a tape on an exchange, ``speed`` times faster than recorded.
 
     Raises:
-        Failure: a frame on it cannot be played.
+        Failure: A frame on it cannot be played.
     """
     with explaining("the tape cannot be played", *UNPLAYABLE):
         await play(exchange, tape, speed)

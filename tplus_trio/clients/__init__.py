@@ -1,1 +1,1 @@
-"""The clients: a method for each endpoint, and no mechanism."""
+"""The clients: one method for each endpoint of a service. The mechanisms are in the packages below."""

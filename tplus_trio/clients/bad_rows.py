@@ -1,4 +1,4 @@
-"""What a client says of rows that it could not read."""
+"""Logs the rows of a page that could not be decoded, or raises if there are no others."""
 
 from __future__ import annotations
 

@@ -37,13 +37,13 @@ __all__ = ["BookOptions", "Client", "ClientOptions", "StreamOptions"]
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
 
-#: The dispatch of a call that the user of the client makes.
+#: The dispatch of calls by the application, as opposed to requests of streams and orders.
 CALL: Final = Dispatch()
 _DEFAULT_RESTART: Final = RestartPolicy()
-#: Seconds that closing idle connections may take.
+#: Seconds that closing idle connections may take at most.
 _CLOSE: Final = 1.0
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-#: Headers that a request or a handshake could be broken with.
+#: Headers that could break a request or a handshake.
 _FRAMING: Final = re.compile(
     "connection|content-length|expect|keep-alive|te|trailer|transfer-encoding|upgrade|sec-websocket-.*", re.IGNORECASE
 )
@@ -51,7 +51,7 @@ _HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 
 
 class BookOptions(TypedDict, total=False):
-    """Options of a live book. What is left out is taken from the client."""
+    """Options of a live book. The client provides the value of each option that is left out."""
 
     #: When to connect again after a failure; None means never.
     restart: RestartPolicy | None
@@ -60,7 +60,7 @@ class BookOptions(TypedDict, total=False):
 
 
 class StreamOptions(BookOptions, total=False):
-    """Options of every ``stream_…`` method. What is left out is taken from the client."""
+    """Options of every ``stream_…`` method. The client provides the value of each option that is left out."""
 
     #: How many items may wait for the consumer; at least 1.
     buffer: int
@@ -72,7 +72,7 @@ class StreamOptions(BookOptions, total=False):
 
 
 class ClientOptions(StreamOptions, total=False):
-    """Options of every client, besides its URL and its user. `Client` explains them."""
+    """Options of every client, besides its URL and its user. See `Client`."""
 
     connector: Connector
     verify: bool | ssl.SSLContext
@@ -92,20 +92,20 @@ class Client(Scoped):
     """A client of one T+ service.
 
     ``async with`` opens the nursery of its streams. Leaving the block ends every stream that the client opened, and
-    closes every connection. REST calls also work without ``async with``, on a client that is closed with `aclose`.
+    closes every connection. REST calls also work without ``async with``; such a client is closed with `aclose`.
 
     Args:
         base_url: ``http(s)://host[:port][/prefix]``.
         default_user: The user of calls and streams that name no user.
-        connector: Opens byte streams for REST and WebSockets; TCP by default.
-        verify: True verifies TLS certificates, False does not; an `ssl.SSLContext` is used as it is.
+        connector: Opens byte streams for REST and WebSockets; it opens TCP connections by default.
+        verify: True verifies TLS certificates, False does not; an `ssl.SSLContext` is used unchanged.
         timeout: Seconds, more than 0, for one REST call, and for one connection with its handshake.
         ping_interval: Seconds, more than 0, between pings on a WebSocket.
         ping_timeout: Seconds, more than 0, after a ping in which no byte arrives: the connection counts as lost.
         close_timeout: Seconds, at least 0, to wait for the answer to a close frame.
         idle_timeout: Seconds, more than 0, without data after which a connection counts as lost; None means never.
         max_message_size: Bytes, at least 1, of the largest message or answer that is accepted.
-        headers: Sent with every request and handshake.
+        headers: Added to every request and handshake. Names are tokens, values are printable ASCII.
         auth_path_prefix: The prefix of the sign-in paths: ``"/market-data"`` at a gateway.
         restart: When a stream connects again after a failure; None means never.
         buffer: How many items of a stream may wait for its consumer; at least 1.
@@ -114,10 +114,12 @@ class Client(Scoped):
             outage, at most, for a REST read that shows what lies before it. Then it delivers a `Gap` and the item.
         now_ns: Returns the time in nanoseconds since the Unix epoch.
         jitter: Draws from [0, 1) for the delays before restarts.
-        observer: Is told what happens, for metrics: an `Observer`, or an object with some of its methods.
+        observer: Receives events for metrics: an `Observer`, or an object with some of its methods.
 
     Raises:
-        TypeError, ValueError: an argument is not legal. Constructing a client connects nothing.
+        TypeError, ValueError: an argument is not legal.
+
+    The constructor opens no connection.
     """
 
     def __init__(
@@ -171,7 +173,7 @@ class Client(Scoped):
         return f"<{type(self).__name__} {self._service.endpoint}{user}>"
 
     def statistics(self) -> ClientStatistics:
-        """Return the counts of the running streams and live books, and of all REST requests, as they are now.
+        """Return the current statistics of the running streams and live books, and of all REST requests.
 
         Raises:
             RuntimeError: the call does not come from inside ``trio.run``.
@@ -193,24 +195,27 @@ class Client(Scoped):
                     yield
                     await scope.close()
                 finally:
-                    await scope.leave()  # noqa: ASYNC102 - it bounds itself
+                    await scope.leave()  # noqa: ASYNC102 - leave() limits its own time
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE):
                 await self._service.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections of a client that was not entered. An entered client closes itself."""
+        """End the REST requests of a client that was not entered, and close its connections.
+
+        It affects the current ``trio.run`` only. An entered client does this when its block is left.
+        """
         await self._service.aclose()
         await trio.lowlevel.checkpoint()
 
     # For the methods of clients.
 
     def _stream(self, feed: Feed[T], options: StreamOptions) -> Stream[T]:
-        """Make a stream from the client's defaults and a call's options."""
+        """Make a stream from the defaults of the client and the options of a call."""
         restart, limits = self._supervision(options, StreamOptions)
         overflow: Overflow = options.get("overflow", self._overflow)
         if overflow == "conflate" and "overflow" not in options and feed.conflate is None:
-            overflow = "block"  # the client's default, which this feed cannot follow
+            overflow = "block"  # the default of the client, which this feed does not support
         return open_stream(
             feed,
             self._service,
@@ -227,7 +232,7 @@ class Client(Scoped):
         return check_number("confirm_timeout", options.get("confirm_timeout", self._confirm_timeout))
 
     def _book(self, feed: Feed[Depth], asset_id: AssetIdentifier, options: BookOptions) -> LiveBook:
-        """Make a live book, likewise."""
+        """Make a live book from the defaults of the client and the options of a call."""
         restart, limits = self._supervision(options, BookOptions)
         return open_live_book(
             asset_id, feed, self._service, self._client_scope, restart=restart, limits=limits, draw=self._jitter
@@ -247,8 +252,8 @@ class Client(Scoped):
         """Return the user of a call that needs one.
 
         Raises:
-            MissingUserError: there is none.
-            TypeError: it is not a `User`.
+            MissingUserError: neither the call nor the client names a user.
+            TypeError: the user is not a `User`.
         """
         chosen = user if user is not None else self._default_user
         if chosen is None:
@@ -267,18 +272,36 @@ class Client(Scoped):
         dispatch: Dispatch = CALL,
         **params: Any,
     ) -> bytes:
-        """Send a GET request and return the body. Parameters that are None are left out."""
-        given = {name: value for name, value in params.items() if value is not None}
-        return await self._service.request(
-            "GET", path, params=given or None, user=user, required=required, dispatch=dispatch
-        )
+        """Send a GET request to the client's service; see `get`."""
+        return await get(self._service, path, user=user, required=required, dispatch=dispatch, **params)
+
+
+async def get(
+    service: Service, path: str, *, user: User | None, required: bool, dispatch: Dispatch, **params: Any
+) -> bytes:
+    """Send a GET request and return the body of its answer. Parameters that are None are left out.
+
+    Args:
+        service: The service.
+        path: The path, quoted, with a leading slash.
+        user: The user to sign in as; None sends the request anonymously.
+        required: Whether the service requires a user. If not, a failed sign-in leaves the request anonymous.
+        dispatch: The request's priority, and what to call when it is sent.
+        params: The query.
+
+    Raises:
+        TplusError: as for `Service.request`.
+    """
+    given = {name: value for name, value in params.items() if value is not None}
+    return await service.request("GET", path, params=given or None, user=user, required=required, dispatch=dispatch)
 
 
 def page_params(page: int | None, limit: int | None) -> dict[str, int | None]:
-    """Check the two parameters of a page.
+    """Check the two parameters of a page, and return them as query parameters.
 
     Raises:
-        TypeError, ValueError: one is neither None nor a whole number in range.
+        TypeError, ValueError: a parameter is neither None nor a whole number in its range (``page`` at least 0,
+            ``limit`` at least 1).
     """
     if page is not None:
         check_count("page", page, least=0)
@@ -291,13 +314,13 @@ def asset(asset_id: AssetIdentifier | str | int) -> AssetIdentifier:
     """Return the asset that an argument names.
 
     Raises:
-        TypeError, ValueError: it names none.
+        TypeError, ValueError: the argument names no asset.
     """
     return asset_id if isinstance(asset_id, AssetIdentifier) else AssetIdentifier(asset_id)
 
 
 def _no_others(options: Mapping[str, object], legal: Any) -> None:
-    """Refuse unknown keyword arguments, as a function with a plain signature does."""
+    """Raise `TypeError` for unknown keyword arguments, as a call of a function without ``**options`` does."""
     unknown = options.keys() - legal.__optional_keys__
     if unknown:
         names = ", ".join(sorted(legal.__optional_keys__))
@@ -324,24 +347,24 @@ def _connector(connector: Connector | None) -> Connector:
     if connector is None:
         return TcpConnector()
     if not callable(getattr(connector, "connect", None)):
-        msg = f"connector has a method connect(host, port), which {type(connector).__name__} has not"
+        msg = f"connector needs an async method connect(host, port); {type(connector).__name__} has none"
         raise TypeError(msg)
     return connector
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     if not isinstance(headers, Mapping):
-        msg = f"headers are a mapping of str to str, not {type(headers).__name__}"
+        msg = f"headers is a mapping of str to str, not {type(headers).__name__}"
         raise TypeError(msg)
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            msg = "headers are a mapping of str to str"
+            msg = "headers is a mapping of str to str; one of its names or values is not a str"
             raise TypeError(msg)
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             msg = f"header {name!r} cannot be sent: names are tokens, values printable ASCII with no space at an end"
             raise ValueError(msg)
         if _FRAMING.fullmatch(name):
-            msg = f"header {name!r} is the client's own: it says where a request ends, or what a handshake is"
+            msg = f"header {name!r} is set by the client itself; it controls the framing of a request or the handshake"
             raise ValueError(msg)
     return dict(headers)
 

@@ -1,45 +1,18 @@
-"""The market data service: public trades, books and candles."""
+"""The client of the market data service: public trades, books, candles and tickers."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, TypeVar, Unpack
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count
 from tplus_trio.book.live import LiveBook
 from tplus_trio.clients.bad_rows import report_bad_rows
-from tplus_trio.clients.base import (
-    CALL,
-    BookOptions,
-    Client,
-    ClientOptions,
-    StreamOptions,
-    asset,
-    page_params,
-)
-from tplus_trio.models import (
-    AssetIdentifier,
-    Gap,
-    Interval,
-    KlinesPage,
-    KlineUpdate,
-    OrderBook,
-    Rows,
-    Ticker,
-    Trade,
-)
+from tplus_trio.clients.base import CALL, BookOptions, Client, ClientOptions, StreamOptions, asset, page_params
+from tplus_trio.clients.market_feeds import depth_feed, klines_feed, ticker_feed, tickers_feed, trades_feed
+from tplus_trio.models import AssetIdentifier, Gap, Interval, KlinesPage, KlineUpdate, OrderBook, Rows, Ticker, Trade
 from tplus_trio.streams.feed import Feed
-from tplus_trio.streams.overflow import Conflate, conflate_by
-from tplus_trio.streams.recovery import (
-    Depth,
-    DepthRecovery,
-    KlinesBackfill,
-    Sequencing,
-    TradesBackfill,
-    check_sequencing,
-    conflate_depth,
-)
+from tplus_trio.streams.recovery import Depth, Sequencing
 from tplus_trio.streams.stream import Stream
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
@@ -49,19 +22,20 @@ __all__ = ["MarketDataClient"]
 T = TypeVar("T")
 
 
-#: How many pages a stream asks REST for, at most, to close a hole.
+#: The most REST pages that a stream requests to fill one gap.
 _BACKFILL_PAGES = 10
+#: Rows on each of these pages.
 _PAGE = 100
-#: How many bytes of depth are decoded at a time. They become so many objects that more of them, decoded and not yet
-#: taken, would set off the garbage collector at each batch, which costs more than the hops that it would save.
-_DEPTH_BATCH = 8 * 1024
 
 
 class MarketDataClient(Client):
     """A client of the market data service.
 
-    Everything here works anonymously. With a ``default_user`` the client signs in all the same, for the higher rate
-    limits, and goes on anonymously where that fails.
+    Every call works without a user. With a ``default_user`` the client signs in, for the higher rate limits. If the
+    sign-in fails, it sends the request anonymously.
+
+    A stream or a live book connects when it is entered, a stream also when it is iterated. Leaving it closes its
+    connection. A REST read that is cancelled leaves nothing behind: its connection is closed.
 
     The arguments are those of every client: see `Client`.
     """
@@ -80,26 +54,28 @@ class MarketDataClient(Client):
     def stream_finalized_trades(
         self, *, backfill_pages: int = _BACKFILL_PAGES, **options: Unpack[StreamOptions]
     ) -> Stream[Trade | Gap]:
-        """Confirmed trades of all markets, each once, in order.
+        """Stream the confirmed trades of all markets, each once, in the order of the exchange (feed ``/trades``).
 
-        After an interruption, what was missed is asked of REST (up to ``backfill_pages`` pages of 100 trades) and comes
-        first; a `Gap` comes instead where that does not reach back far enough.
+        After an interruption, the stream requests the missed trades from ``GET /trades`` and delivers them first. If
+        these pages do not reach back far enough, it delivers a `Gap` instead.
+
+        Args:
+            backfill_pages: The most pages of 100 trades that are requested after an interruption; at least 1.
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of `Trade` (prices in quote units, quantities in base units) and `Gap`.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
         """
-        return self._stream(
-            Feed(
-                path="/trades",
-                decode=codec.decode_trade_frame,
-                decode_batch=codec.decode_trade_batch,
-                recovery=partial(
-                    TradesBackfill,
-                    max_pages=check_count("backfill_pages", backfill_pages),
-                    confirm_timeout=self._confirm(options),
-                ),
-                fetch=lambda page, dispatch: self._trades("/trades", page, _PAGE, dispatch),
-                user=self._default_user,
-            ),
-            options,
+        feed = trades_feed(
+            lambda page, dispatch: self._trades("/trades", page, _PAGE, dispatch),
+            self._default_user,
+            max_pages=check_count("backfill_pages", backfill_pages),
+            confirm_timeout=self._confirm(options),
         )
+        return self._stream(feed, options)
 
     def stream_depth(
         self,
@@ -108,17 +84,24 @@ class MarketDataClient(Client):
         sequence: Sequencing = "auto",
         **options: Unpack[StreamOptions],
     ) -> Stream[Depth]:
-        """A market's order book: an `OrderBook` first, then each `OrderBookDiff` that follows it.
+        """Stream a market's order book: an `OrderBook`, then each `OrderBookDiff` (feed ``/marketdepth/diff/{asset}``).
 
-        After every loss of continuity an `OrderBook` comes again, to start from. With ``overflow="conflate"``, waiting
-        diffs are merged; with ``"drop_oldest"`` a `Gap` stands before the `OrderBook` where items were dropped.
+        After every loss of continuity, the stream requests ``GET /marketdepth/{asset}`` and delivers a new `OrderBook`,
+        which replaces the book so far. With ``overflow="conflate"``, waiting diffs are merged. With
+        ``overflow="drop_oldest"``, a `Gap` precedes the `OrderBook` where items were dropped.
 
         Args:
             asset_id: The market.
-            sequence: ``"contiguous"``: the next number is the last plus one, and anything else is a loss.
+            sequence: ``"contiguous"``: each sequence number is the last plus one; any other number is a loss.
                 ``"increasing"``: any higher number is the next. ``"auto"``: contiguous, until the service proves
                 otherwise.
             options: See `StreamOptions`.
+
+        Returns:
+            A stream of `OrderBook`, `OrderBookDiff` and `Gap`: prices in quote units, quantities in base units.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
         """
         return self._stream(self._depth(asset(asset_id), sequence), options)
 
@@ -129,26 +112,27 @@ class MarketDataClient(Client):
         sequence: Sequencing = "auto",
         **options: Unpack[BookOptions],
     ) -> LiveBook:
-        """A market's order book, kept in step with the exchange while its context lasts.
+        """Open a market's order book that the client keeps up to date (feed ``/marketdepth/diff/{asset}``).
 
-        ``async with client.open_book(asset) as book:``. The arguments are those of `stream_depth`.
+        Use it as ``async with client.open_book(asset) as book:``. The book is updated until the block is left.
+
+        Args:
+            asset_id: The market.
+            sequence: As for `stream_depth`.
+            options: See `BookOptions`.
+
+        Returns:
+            A `LiveBook`: prices in quote units, quantities in base units.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
         """
         market = asset(asset_id)
         return self._book(self._depth(market, sequence), market, options)
 
     def _depth(self, asset_id: AssetIdentifier, sequence: Sequencing) -> Feed[Depth]:
-        check_sequencing(sequence)
-        path = f"/marketdepth/diff/{asset_id}"
-        return Feed(
-            path=path,
-            decode=codec.decode_depth_frame,
-            decode_batch=codec.decode_depth_batch,
-            batch_size=_DEPTH_BATCH,
-            recovery=partial(DepthRecovery, sequence=sequence, name=path),
-            fetch=lambda _page, dispatch: self._snapshot(asset_id, dispatch),
-            user=self._default_user,
-            conflate=conflate_depth,
-            is_snapshot=lambda item: isinstance(item, OrderBook),
+        return depth_feed(
+            asset_id, sequence, lambda _page, dispatch: self._snapshot(asset_id, dispatch), self._default_user
         )
 
     def stream_klines(
@@ -158,49 +142,85 @@ class MarketDataClient(Client):
         backfill_pages: int = _BACKFILL_PAGES,
         **options: Unpack[StreamOptions],
     ) -> Stream[KlineUpdate | Gap]:
-        """A market's candles: the current one each time that it changes.
+        """Stream a market's candles: the current candle each time that it changes (feed ``/klines/diff/{asset}``).
 
-        After an interruption, the candles that were missed come first, each in its latest state. With
-        ``overflow="conflate"``, the newest state of each waiting candle is kept.
+        After an interruption, the stream requests the missed candles from ``GET /klines/{asset}`` and delivers them
+        first, each in its latest state. If these pages do not reach back far enough, it delivers a `Gap` instead.
+        With ``overflow="conflate"``, the buffer keeps the newest state of each waiting candle.
+
+        Args:
+            asset_id: The market.
+            backfill_pages: The most pages of 100 candles that are requested after an interruption; at least 1.
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of `KlineUpdate` (prices in quote units, volume in base units) and `Gap`.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
         """
         market = asset(asset_id)
-        return self._stream(
-            Feed(
-                path=f"/klines/diff/{market}",
-                decode=codec.kline_frame_decoder(market),
-                decode_batch=codec.kline_batch_decoder(market),
-                recovery=partial(
-                    KlinesBackfill,
-                    max_pages=check_count("backfill_pages", backfill_pages),
-                    asset_id=market,
-                    confirm_timeout=self._confirm(options),
-                ),
-                fetch=lambda page, dispatch: self._klines(market, page, _PAGE, dispatch=dispatch),
-                user=self._default_user,
-                conflate=conflate_by(_candle_key),
-            ),
-            options,
+        feed = klines_feed(
+            market,
+            lambda page, dispatch: self._klines(market, page, _PAGE, dispatch=dispatch),
+            self._default_user,
+            max_pages=check_count("backfill_pages", backfill_pages),
+            confirm_timeout=self._confirm(options),
         )
+        return self._stream(feed, options)
 
     def stream_ticker(self, asset_id: AssetIdentifier | str | int, **options: Unpack[StreamOptions]) -> Stream[Ticker]:
-        """A market's 24 h summary, each time that it changes."""
-        return self._tickers(f"/ticker/ws/{asset(asset_id)}", codec.decode_ticker_frame, options)
+        """Stream a market's 24-hour summary each time that it changes (feed ``/ticker/ws/{asset}``).
+
+        With ``overflow="conflate"``, the buffer keeps the newest summary.
+
+        Args:
+            asset_id: The market.
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of `Ticker`: prices in quote units, quantities in base units.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
+        """
+        return self._stream(ticker_feed(asset(asset_id), self._default_user), options)
 
     def stream_tickers(self, **options: Unpack[StreamOptions]) -> Stream[Ticker]:
-        """The 24 h summaries of all markets, one item for each that changed."""
-        return self._tickers("/tickers/ws", codec.decode_tickers_frame, options)
+        """Stream the 24-hour summaries of all markets, one item for each change (feed ``/tickers/ws``).
 
-    def _tickers(self, path: str, decode: codec.FrameDecoder[Ticker], options: StreamOptions) -> Stream[Ticker]:
-        conflate: Conflate[Ticker] = conflate_by(lambda ticker: ticker.asset_id)
-        return self._stream(Feed(path=path, decode=decode, user=self._default_user, conflate=conflate), options)
+        With ``overflow="conflate"``, the buffer keeps the newest summary of each market.
+
+        Args:
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of `Ticker`: prices in quote units, quantities in base units.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
+        """
+        return self._stream(tickers_feed(self._default_user), options)
 
     # REST.
 
     async def get_orderbook_snapshot(self, asset_id: AssetIdentifier | str | int) -> OrderBook:
-        """A market's order book, best levels first.
+        """Read a market's order book (``GET /marketdepth/{asset}``).
+
+        Cancelling it closes the request's connection and leaves nothing behind.
+
+        Args:
+            asset_id: The market.
+
+        Returns:
+            The whole book, the best level of each side first: prices in quote units, quantities in base units.
 
         Raises:
-            ApiError, ConnectionFailed, DecodeError: it could not be had.
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not an order book, or is too large.
+            TypeError: ``asset_id`` is not an asset, a str or an int.
+            ValueError: ``asset_id`` is not a valid asset.
         """
         return await self._snapshot(asset(asset_id), CALL)
 
@@ -208,30 +228,55 @@ class MarketDataClient(Client):
         return codec.decode(await self._public(f"/marketdepth/{asset_id}", dispatch), OrderBook)
 
     async def get_trades(self, page: int | None = None, limit: int | None = None) -> Rows[Trade]:
-        """A page of the confirmed trades of all markets, newest first.
+        """Read a page of the confirmed trades of all markets, newest first (``GET /trades``).
+
+        Cancelling it closes the request's connection and leaves nothing behind.
 
         Args:
-            page: Counted from 0.
-            limit: Trades a page; the service has a limit of its own.
+            page: The number of the page, at least 0; None is the first page, 0.
+            limit: Trades on a page, at least 1; the service may send fewer. None is the service's default.
 
         Returns:
-            The trades that could be read; ``bad`` has the others, as it is also logged.
+            The trades that could be decoded, prices in quote units and quantities in base units. ``bad`` has the other
+            rows, and the client logs a warning about them.
 
         Raises:
-            ApiError, ConnectionFailed: it could not be had.
-            DecodeError: the answer is no list, or none of its rows can be read.
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not a list or is too large, or none of its rows can be decoded.
+            TypeError: ``page`` or ``limit`` is neither None nor an int.
+            ValueError: ``page`` or ``limit`` is out of range.
         """
         return _readable(await self._trades("/trades", page, limit), "/trades")
 
     async def get_trades_for_asset(
         self, asset_id: AssetIdentifier | str | int, page: int | None = None, limit: int | None = None
     ) -> Rows[Trade]:
-        """A page of a market's confirmed trades, newest first. Arguments, result and errors as for `get_trades`."""
+        """Read a page of a market's confirmed trades, newest first (``GET /trades/{asset}``).
+
+        Cancelling it closes the request's connection and leaves nothing behind.
+
+        Args:
+            asset_id: The market.
+            page: The number of the page, at least 0; None is the first page, 0.
+            limit: Trades on a page, at least 1; the service may send fewer. None is the service's default.
+
+        Returns:
+            The trades that could be decoded, prices in quote units and quantities in base units. ``bad`` has the other
+            rows, and the client logs a warning about them.
+
+        Raises:
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not a list or is too large, or none of its rows can be decoded.
+            TypeError: an argument has the wrong type.
+            ValueError: ``page`` or ``limit`` is out of range, or ``asset_id`` is not a valid asset.
+        """
         path = f"/trades/{asset(asset_id)}"
         return _readable(await self._trades(path, page, limit), path)
 
     async def _trades(self, path: str, page: int | None, limit: int | None, dispatch: Dispatch = CALL) -> Rows[Trade]:
-        """A page as far as it can be read."""
+        """Read a page; rows that cannot be decoded stand in ``bad``."""
         return codec.decode_rows(await self._public(path, dispatch, **page_params(page, limit)), Trade)
 
     async def get_klines(
@@ -242,22 +287,28 @@ class MarketDataClient(Client):
         end_timestamp_ns: int | None = None,
         interval: Interval | str | None = None,
     ) -> KlinesPage:
-        """A page of a market's candles, newest first.
+        """Read a page of a market's candles, newest first (``GET /klines/{asset}``).
+
+        Cancelling it closes the request's connection and leaves nothing behind.
 
         Args:
             asset_id: The market.
-            page: Counted from 0.
-            limit: Candles a page; the service has a limit of its own.
-            end_timestamp_ns: Candles up to this time only, in nanoseconds since the Unix epoch.
-            interval: The width of a candle, ``Interval.MIN_1`` and so on; the service's default if None.
+            page: The number of the page, at least 0; None is the first page, 0.
+            limit: Candles on a page, at least 1; the service may send fewer. None is the service's default.
+            end_timestamp_ns: Read candles up to this time only: nanoseconds since the Unix epoch, at least 0.
+            interval: The width of a candle, a member of `Interval` or its text; None is the service's default.
 
         Returns:
-            The candles that could be read in ``items``; ``bad`` has the other rows, as it is also logged.
+            A page: ``items`` has the candles that could be decoded, prices in quote units and volume in base units.
+            ``bad`` has the other rows, and the client logs a warning about them.
 
         Raises:
-            ApiError, ConnectionFailed: it could not be had.
-            DecodeError: the answer is no page, or none of its rows can be read.
-            ValueError: the interval is none of `Interval`.
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not a page or is too large, or none of its rows can be decoded.
+            TypeError: an argument has the wrong type.
+            ValueError: a number is out of range, ``interval`` is not an `Interval`, or ``asset_id`` is not a valid
+                asset.
         """
         candles = await self._klines(asset(asset_id), page, limit, end_timestamp_ns, interval)
         _readable(Rows(candles.items, candles.bad), f"/klines/{asset(asset_id)}")
@@ -272,7 +323,7 @@ class MarketDataClient(Client):
         interval: Interval | str | None = None,
         dispatch: Dispatch = CALL,
     ) -> KlinesPage:
-        """A page as far as it can be read."""
+        """Read a page; rows that cannot be decoded stand in ``bad``."""
         body = await self._public(
             f"/klines/{asset_id}",
             dispatch,
@@ -285,20 +336,43 @@ class MarketDataClient(Client):
         return codec.decode_page(body, KlinesPage)
 
     async def get_ticker(self, asset_id: AssetIdentifier | str | int) -> Ticker:
-        """A market's 24 h summary."""
+        """Read a market's 24-hour summary (``GET /ticker/{asset}``).
+
+        Cancelling it closes the request's connection and leaves nothing behind.
+
+        Args:
+            asset_id: The market.
+
+        Returns:
+            The summary: prices in quote units, quantities in base units.
+
+        Raises:
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not a ticker, or is too large.
+            TypeError: ``asset_id`` is not an asset, a str or an int.
+            ValueError: ``asset_id`` is not a valid asset.
+        """
         return codec.decode(await self._public(f"/ticker/{asset(asset_id)}"), Ticker)
 
     async def get_tickers(self) -> Rows[Ticker]:
-        """The 24 h summaries of all markets. Result and errors as for `get_trades`."""
+        """Read the 24-hour summaries of all markets (``GET /tickers``).
+
+        Cancelling it closes the request's connection and leaves nothing behind.
+
+        Returns:
+            The summaries that could be decoded, prices in quote units and quantities in base units. ``bad`` has the
+            other rows, and the client logs a warning about them.
+
+        Raises:
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not a list or is too large, or none of its rows can be decoded.
+        """
         return _readable(codec.decode_rows(await self._public("/tickers"), Ticker), "/tickers")
 
     async def _public(self, path: str, dispatch: Dispatch = CALL, /, **params: Any) -> bytes:
         return await self._get(path, user=self._default_user, dispatch=dispatch, **params)
-
-
-def _candle_key(item: KlineUpdate | Gap) -> object:
-    """What a candle is known by among those of its market: text, since numbers can be chosen to have equal hashes."""
-    return item if isinstance(item, Gap) else str(item.open_timestamp_ns)
 
 
 def _readable(rows: Rows[T], path: str) -> Rows[T]:

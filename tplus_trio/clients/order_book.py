@@ -1,34 +1,34 @@
-"""The order book service: a user's orders, trades, positions, and order entry."""
+"""The client of the order book service: a user's orders, trades and positions, and requests about orders."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, Unpack
+from typing import Unpack
 
 import trio
 
 from tplus_trio import codec
-from tplus_trio.arguments import check_choice, check_count, check_instance
 from tplus_trio.clients.bad_rows import report_bad_rows
-from tplus_trio.clients.base import CALL, Client, ClientOptions, StreamOptions, asset, page_params
-from tplus_trio.errors import NotFoundError, OrderRejected, ServerError
+from tplus_trio.clients.base import CALL, Client, ClientOptions, StreamOptions, asset
+from tplus_trio.clients.user_feeds import (
+    finalized_trades_feed,
+    intent_feed,
+    orders_feed,
+    positions_feed,
+    trade_events_feed,
+    user_events_feed,
+)
+from tplus_trio.clients.user_orders import UserOrdersReader
+from tplus_trio.errors import OrderRejected
 from tplus_trio.models import (
-    GTC,
-    GTD,
-    IOC,
     AssetIdentifier,
-    BadRow,
     CancelOrder,
     CancelOrderRequest,
     CreateOrderRequest,
     Gap,
     IntentAggregateUpdate,
-    LimitOrderDetails,
     Market,
     OperationStatus,
-    Order,
     OrderOperationResponse,
-    OrderResponse,
     OrderTrigger,
     PositionUpdate,
     Side,
@@ -37,32 +37,29 @@ from tplus_trio.models import (
     UserActivityEvent,
     UserOrders,
     UserTrade,
-    new_order_id,
     validate_order_id,
 )
+from tplus_trio.orders.limit_order import check_limit_order
 from tplus_trio.orders.operations import ORDER, operate
-from tplus_trio.streams.feed import Feed
-from tplus_trio.streams.recovery import GapMarking, OrdersRecovery, OrdersUpdate
+from tplus_trio.streams.recovery import OrdersUpdate
 from tplus_trio.streams.stream import Stream
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
 
 __all__ = ["OrderBookClient"]
 
-F = TypeVar("F")
-D = TypeVar("D")
-
-
-#: How many orders a snapshot asks for at once, and how many pages at most.
-_ORDERS_PAGE: Final = 1000
-_ORDERS_PAGES: Final = 50
-
 
 class OrderBookClient(Client):
     """A client of the order book service.
 
-    Calls sign in as the ``default_user`` or the ``user`` that they name; without either they raise `MissingUserError`
-    at once. The arguments are those of every client: see `Client`.
+    A call signs in as its ``user``, or as the client's ``default_user``. Without either it raises `MissingUserError`
+    before it sends anything; `get_market` works without a user.
+
+    A stream connects when it is entered or iterated. Leaving it closes its connection. A REST read that is cancelled
+    leaves nothing behind: its connection is closed. A create or cancel request that is cancelled may have been carried
+    out.
+
+    The arguments are those of every client: see `Client`.
     """
 
     def __init__(
@@ -74,111 +71,149 @@ class OrderBookClient(Client):
     ) -> None:
         super().__init__(base_url, default_user=default_user, **options)
         self._markets: dict[AssetIdentifier, Market] = {}
-        #: The public keys of users whom the service has shown to know.
-        self._known_users: set[str] = set()
+        self._orders = UserOrdersReader(self._service)
 
     # Streams.
 
     def stream_orders(self, user: User | None = None, **options: Unpack[StreamOptions]) -> Stream[OrdersUpdate]:
-        """What happens to a user's orders; fills are told by `stream_user_trade_events`.
+        """Stream the events of a user's orders (feed ``/orders``).
 
-        After an interruption, an `OrdersSnapshot` comes first. Events carry no sequence number: one that comes right
-        after a snapshot may tell what the snapshot tells already.
+        After an interruption, the stream reads all orders from ``GET /orders/user/{key}`` and delivers an
+        `OrdersSnapshot` first. Events carry no sequence number: an event right after a snapshot may repeat what the
+        snapshot contains. `stream_user_trade_events` delivers the fills.
+
+        Args:
+            user: The user to sign in as; None is the default user.
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of order events and `OrdersSnapshot`: prices and quantities are integers in the book's units.
+
+        Raises:
+            MissingUserError: there is no user.
+            TypeError, ValueError: an argument is not legal.
         """
-        owner = self._user(user)
-        return self._stream(
-            Feed(
-                path="/orders",
-                decode=self._seeing(owner, codec.decode_order_event_frame),
-                decode_batch=self._seeing(owner, codec.decode_order_event_batch),
-                recovery=OrdersRecovery,
-                fetch=lambda _page, dispatch: self._all_orders(owner, dispatch),
-                user=owner,
-                private=True,
-            ),
-            options,
-        )
+        return self._stream(orders_feed(self._user(user), self._orders), options)
 
     def stream_user_trade_events(
         self, user: User | None = None, **options: Unpack[StreamOptions]
     ) -> Stream[UserTrade | Gap]:
-        """A user's trades at every status: pending, confirmed, rolled back.
+        """Stream a user's trades at every status: pending, confirmed, rolled back (feed ``/trades/user/events/{key}``).
 
-        What is missed during an interruption cannot be asked for: a `Gap` stands in its place.
+        The service does not send again what it sent during an interruption. A `Gap` marks where trades may be missing.
+
+        Args:
+            user: The user to sign in as; None is the default user.
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of `UserTrade` (prices in quote units, quantities in base units) and `Gap`.
+
+        Raises:
+            MissingUserError: there is no user.
+            TypeError, ValueError: an argument is not legal.
         """
-        owner = self._user(user)
-        return self._user_trades(f"/trades/user/events/{owner.public_key}", owner, options)
+        return self._stream(trade_events_feed(self._user(user), self._orders), options)
 
     def stream_user_finalized_trades(
         self, user: User | None = None, **options: Unpack[StreamOptions]
     ) -> Stream[UserTrade | Gap]:
-        """A user's confirmed trades. What is missed during an interruption is marked by a `Gap`."""
-        owner = self._user(user)
-        return self._user_trades(f"/trades/user/{owner.public_key}", owner, options)
+        """Stream a user's confirmed trades (feed ``/trades/user/{key}``).
 
-    def _user_trades(self, path: str, owner: User, options: StreamOptions) -> Stream[UserTrade | Gap]:
-        return self._stream(
-            Feed(
-                path=path,
-                decode=self._seeing(owner, codec.decode_user_trade_frame),
-                decode_batch=self._seeing(owner, codec.decode_user_trade_batch),
-                recovery=GapMarking,
-                user=owner,
-                private=True,
-            ),
-            options,
-        )
+        The service does not send again what it sent during an interruption. A `Gap` marks where trades may be missing.
 
-    def _seeing(self, owner: User, decode: Callable[[F], D]) -> Callable[[F], D]:
-        """A decoder that also takes note that the service knows the user."""
-        known, key = self._known_users, owner.public_key
+        Args:
+            user: The user to sign in as; None is the default user.
+            options: See `StreamOptions`.
 
-        def decode_and_see(frames: F) -> D:
-            items = decode(frames)
-            if items:
-                known.add(key)
-            return items
+        Returns:
+            A stream of `UserTrade` (prices in quote units, quantities in base units) and `Gap`.
 
-        return decode_and_see
+        Raises:
+            MissingUserError: there is no user.
+            TypeError, ValueError: an argument is not legal.
+        """
+        return self._stream(finalized_trades_feed(self._user(user), self._orders), options)
 
     def stream_user_positions(
         self, user: User | None = None, **options: Unpack[StreamOptions]
     ) -> Stream[PositionUpdate]:
-        """A user's positions, all of them each time that one changes."""
-        owner = self._user(user)
-        path = f"/positions/ws/{owner.public_key}"
-        return self._stream(Feed(path=path, decode=codec.decode_positions_frame, user=owner, private=True), options)
+        """Stream a user's positions, all of them each time that one changes (feed ``/positions/ws/{key}``).
+
+        Args:
+            user: The user to sign in as; None is the default user.
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of `PositionUpdate`. Each replaces the one before it.
+
+        Raises:
+            MissingUserError: there is no user.
+            TypeError, ValueError: an argument is not legal.
+        """
+        return self._stream(positions_feed(self._user(user)), options)
 
     def stream_user_events(
         self, user: User | None = None, **options: Unpack[StreamOptions]
     ) -> Stream[UserActivityEvent | Gap]:
-        """Deposits, withdrawals, transfers and margin calls. What is missed is marked by a `Gap`."""
-        owner = self._user(user)
-        path = f"/account/events/{owner.public_key}"
-        return self._stream(
-            Feed(path=path, decode=codec.decode_user_event_frame, recovery=GapMarking, user=owner, private=True),
-            options,
-        )
+        """Stream deposits, withdrawals, transfers and margin calls (feed ``/account/events/{key}``).
+
+        The service does not send again what it sent during an interruption. A `Gap` marks where events may be missing.
+
+        Args:
+            user: The user to sign in as; None is the default user.
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of account events, amounts in units of 10**-18 of the asset, and `Gap`.
+
+        Raises:
+            MissingUserError: there is no user.
+            TypeError, ValueError: an argument is not legal.
+        """
+        return self._stream(user_events_feed(self._user(user)), options)
 
     def stream_intent(
         self, user: User | None = None, **options: Unpack[StreamOptions]
     ) -> Stream[IntentAggregateUpdate]:
-        """How much other users contemplate to trade, market by market. For market makers: others are refused."""
-        owner = self._user(user)
-        return self._stream(
-            Feed(path="/intent/ws", decode=codec.decode_intent_frame, user=owner, private=True), options
-        )
+        """Stream how much other users intend to trade, market by market (feed ``/intent/ws``).
+
+        Only market makers may read this feed: the service refuses other users.
+
+        Args:
+            user: The user to sign in as; None is the default user.
+            options: See `StreamOptions`.
+
+        Returns:
+            A stream of `IntentAggregateUpdate`. What is sent during an interruption is missing.
+
+        Raises:
+            MissingUserError: there is no user.
+            TypeError, ValueError: an argument is not legal.
+        """
+        return self._stream(intent_feed(self._user(user)), options)
 
     # REST.
 
     async def get_market(self, asset_id: AssetIdentifier | str | int) -> Market:
-        """A market's units: how many decimals its prices and quantities have.
+        """Read a market's units: how many decimals its prices and quantities have (``GET /market/{asset}``).
 
-        They are asked for once a market, and again after the service refused an order as invalid: they may have
-        changed.
+        The client keeps the answer for each market. After the service refused an order as invalid, the client requests
+        it again, because the units may have changed. It needs no user. Cancelling it closes the request's connection
+        and leaves nothing behind.
+
+        Args:
+            asset_id: The market.
+
+        Returns:
+            The market: one price unit of an order is ``10**-book_price_decimals`` quote units, one quantity unit
+            ``10**-book_quantity_decimals`` base units.
 
         Raises:
-            ApiError, ConnectionFailed, DecodeError: it could not be had.
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not a market, or is too large.
+            TypeError, ValueError: ``asset_id`` is not a valid asset.
         """
         return await self._market(asset(asset_id), CALL)
 
@@ -193,72 +228,33 @@ class OrderBookClient(Client):
     async def get_user_orders(
         self, user: User | None = None, *, page: int | None = None, limit: int | None = None
     ) -> UserOrders:
-        """A page of a user's orders, newest first: ``orders, page = await client.get_user_orders()``.
+        """Read a page of a user's orders, newest first (``GET /orders/user/{key}``).
+
+        It unpacks to two values: ``orders, page = await client.get_user_orders()``. Cancelling it closes the request's
+        connection and leaves nothing behind.
 
         Args:
-            user: Whose; the default user's if None.
-            page: Counted from 0.
-            limit: Orders a page; the service has a limit of its own.
+            user: The user to sign in as, whose orders are read; None is the default user.
+            page: The number of the page, at least 0; None is the first page, 0.
+            limit: Orders on a page, at least 1; the service may send fewer. None is the service's default.
 
         Returns:
-            The orders that could be read and the page's other fields; ``bad`` has the rows that could not be read. No
-            orders for a user whom the service has not seen yet: where it answers the first page with 404 and a code of
-            its own (``…_NOT_FOUND``), and this client has seen nothing of the user before.
+            The orders that could be decoded (prices and quantities are integers in the book's units) and the page's
+            other fields. ``bad`` has the other rows, and the client logs a warning about them. There are no orders if
+            the service has not seen the user yet: it answered the first page with 404 and a code that ends in
+            ``_NOT_FOUND``, and nothing showed this client before that the service knows the user.
 
         Raises:
             NotFoundError: any other 404, such as a proxy's.
-            ApiError, ConnectionFailed: it could not be had.
-            DecodeError: the answer is no page, or none of its rows can be read.
+            ApiError: the service refused the request; `RateLimitError` for too many requests.
+            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
+            DecodeError: the answer is not a page or is too large, or none of its rows can be decoded.
             MissingUserError: there is no user.
+            TypeError, ValueError: an argument is not legal.
         """
-        orders = await self._orders_page(self._user(user), page, limit, CALL)
+        orders = await self._orders.read_page(self._user(user), page, limit, CALL)
         report_bad_rows("/orders/user", orders.orders, orders.bad)
         return orders
-
-    async def _orders_page(self, owner: User, page: int | None, limit: int | None, dispatch: Dispatch) -> UserOrders:
-        """A page as far as it can be read."""
-        key = owner.public_key
-        try:
-            body = await self._get(
-                f"/orders/user/{key}", user=owner, required=True, dispatch=dispatch, **page_params(page, limit)
-            )
-        except NotFoundError as exc:
-            if page or key in self._known_users or not _is_of_the_service(exc):
-                raise
-            return UserOrders((), {})
-        orders = codec.decode_page(body, UserOrders)
-        self._known_users.add(key)
-        return orders
-
-    async def _page_of_all(self, owner: User, page: int, dispatch: Dispatch) -> UserOrders:
-        """A page for a stream.
-
-        Raises:
-            ServerError: the service says that there is none, and has told of orders before. An order has overtaken the
-                answer, or a replica gave it: asking again helps.
-        """
-        try:
-            return await self._orders_page(owner, page, _ORDERS_PAGE, dispatch)
-        except NotFoundError as exc:
-            if not _is_of_the_service(exc):
-                raise
-            raise ServerError(exc.code, exc.message, exc.status, exc.details, exc.retryable, exc.retry_after) from exc
-
-    async def _all_orders(self, user: User, dispatch: Dispatch) -> UserOrders:
-        """A user's orders, all pages, with the rest of the last."""
-        # A new order moves the others from page to page; what is read first of an order is the newer.
-        orders: dict[str, OrderResponse] = {}
-        rest: Mapping[str, Any] = {}
-        bad: list[BadRow] = []
-        for page in range(_ORDERS_PAGES):
-            listed = await self._page_of_all(user, page, dispatch)
-            rest = listed.page
-            bad += listed.bad
-            for order in listed.orders:
-                orders.setdefault(order.order_id, order)
-            if not rest.get("has_next_page"):
-                break
-        return UserOrders(tuple(orders.values()), rest, tuple(bad))
 
     async def create_limit_order(
         self,
@@ -274,117 +270,108 @@ class OrderBookClient(Client):
         user: User | None = None,
         reduce_only: bool = False,
     ) -> OrderOperationResponse:
-        """Sign a limit order and send it.
+        """Sign a limit order and send it (``POST /orders/create``).
 
-        A request that was sent and not answered (`ConnectionFailed`, `ServerError`), or whose answer says nothing of
-        the order (`OrderFateUnknown`), may have been carried out: look for its order id before sending it again. So may
-        one that was cancelled.
+        If it is cancelled after the request was sent, the order may exist. Choose ``order_id`` beforehand, look for it
+        with `get_user_orders`, and send the order again only if it is not there. Do the same after `OrderFateUnknown`,
+        `ServerError`, and a `ConnectionFailed` whose message says that the order may exist. The first order of a market
+        requests its units first; see `get_market`.
 
         Args:
-            quantity: In the book's units: 10 to the power of minus ``book_quantity_decimals`` of the base asset.
-            price: In the book's units: 10 to the power of minus ``book_price_decimals`` of the quote asset.
+            quantity: In the book's quantity units, at least 0: one unit is ``10**-book_quantity_decimals`` of the base
+                asset.
+            price: In the book's price units, at least 0: one unit is ``10**-book_price_decimals`` of the quote asset.
             side: ``Side.BUY`` or ``Side.SELL``, or their names.
-            time_in_force: `GTC`, `GTD` or `IOC`; good until canceled if None.
-            asset_id: The market.
-            order_id: At most 24 UTF-8 bytes, unique for the user; a random one if None.
-            target: The sub-account and balance; the margin account's spot balance if None.
-            max_trading_fees_rate: The highest fee rate to accept; 50 000 if None.
-            trigger: What must happen first.
-            user: Who signs; the default user if None.
+            time_in_force: `GTC`, `GTD` or `IOC`; None is ``GTC()``, good until cancelled.
+            asset_id: The market. It is required.
+            order_id: 1 to 24 UTF-8 bytes, unique for the user; None makes a random one.
+            target: The sub-account and balance that the order trades for; None is the spot balance of the first margin
+                account.
+            max_trading_fees_rate: The highest fee rate to accept, as the service counts it, at least 0; None is 50 000.
+            trigger: The condition under which the order becomes active; None is none.
+            user: The user that signs; None is the default user.
             reduce_only: Whether the order may only make a position smaller.
 
         Returns:
-            What the service answered. Its ``status`` may be ``REJECTED``, with a ``reason``: the book did not take the
-            order, as when one that is post-only would have traded.
+            The service's answer. If its ``status`` is ``REJECTED``, the book did not take the order, for example
+            because a post-only order would have traded; ``reason`` says why.
 
         Raises:
             TypeError, ValueError: an argument is not legal. Nothing was sent.
             MissingUserError: there is no user. Nothing was sent.
-            OrderRejected: the service refused the request, as for an order id that is taken.
-            OrderFateUnknown: the answer cannot be read or is about another order: the order may exist.
-            ConnectionFailed: there was no answer; the message says whether the order may exist.
-            ApiError: the request failed otherwise.
+            OrderRejected: the service refused the order, for example because the order id exists already.
+            OrderFateUnknown: the answer cannot be decoded or is about another order: the order may exist.
+            ConnectionFailed: there was no answer. The message says whether the order may exist.
+            ServerError: the service failed. The order may exist.
+            ApiError: the service refused the request for another reason.
+            DecodeError: the answer about the market's units cannot be decoded. The order was not sent.
+            KeyfileError: the user's key cannot be decrypted. The order was not sent.
         """
         owner = self._user(user)
         if asset_id is None:
             msg = "asset_id is required: the market to trade on"
             raise TypeError(msg)
-        base_asset = asset(asset_id)
-        name = new_order_id() if order_id is None else validate_order_id(order_id)
-        direction = check_choice("side", side, Side)
-        if not isinstance(time_in_force, GTC | GTD | IOC | None):
-            msg = f"time_in_force is a GTC(), GTD() or IOC(), or None for GTC(), not {time_in_force!r:.40}"
-            raise TypeError(msg)
-        check_count("quantity", quantity, least=0)
-        check_count("price", price, least=0)
-        details = LimitOrderDetails(price, quantity, GTC(post_only=False) if time_in_force is None else time_in_force)
-        paying = TradeTarget.margin_account_spot_trade() if target is None else target
-        check_instance("target", paying, TradeTarget)
-        fees = check_count(
-            "max_trading_fees_rate", 50_000 if max_trading_fees_rate is None else max_trading_fees_rate, least=0
-        )
-        check_instance("reduce_only", reduce_only, bool)
-        if trigger is not None:
-            check_instance("trigger", trigger, OrderTrigger)
-        market = await self._market(base_asset, ORDER)
-        order = Order(
-            signer=owner.public_key,
-            order_id=name,
-            base_asset=base_asset,
-            book_price_decimals=market.book_price_decimals,
-            book_quantity_decimals=market.book_quantity_decimals,
-            details=details,
-            side=direction,
+        terms = check_limit_order(
+            asset(asset_id),
+            quantity=quantity,
+            price=price,
+            side=side,
+            time_in_force=time_in_force,
+            order_id=order_id,
+            target=target,
+            max_trading_fees_rate=max_trading_fees_rate,
             trigger=trigger,
-            creation_timestamp_ns=self._service.now_ns(),
-            target=paying,
             reduce_only=reduce_only,
-            max_trading_fees_rate=fees,
         )
+        market = await self._market(terms.asset_id, ORDER)
+        order = terms.to_order(market, owner.public_key, self._service.now_ns())
         signature = await self._service.sign(owner, codec.signable(order))
         request = CreateOrderRequest(order, signature, self._service.now_ns())
         try:
-            answer = await operate(self._service, "create", name, request, owner)
+            answer = await operate(self._service, "create", terms.order_id, request, owner)
         except OrderRejected as exc:
             if exc.code.startswith("INVALID_ORDER"):
                 self._forget(market)
             raise
-        self._known_users.add(owner.public_key)
+        self._orders.add_known(owner)
         if answer.status is OperationStatus.REJECTED:
             self._forget(market)
         return answer
 
     def _forget(self, market: Market) -> None:
-        """Ask for a market's units again before the next order: what was refused may have been refused over them."""
+        """Request a market's units again before the next order: a change of them may have caused the refusal."""
         if self._markets.get(market.asset_id) is market:
             del self._markets[market.asset_id]
 
     async def cancel_order(
         self, order_id: str, asset_id: AssetIdentifier | str | int, user: User | None = None
     ) -> OrderOperationResponse:
-        """Cancel an order.
+        """Sign a cancel request for an order and send it (``DELETE /orders/cancel``).
+
+        If it is cancelled after the request was sent, the order may be gone or still rest: look for it with
+        `get_user_orders`, or call it again.
 
         Args:
-            order_id: The order.
-            asset_id: Its market.
-            user: Whose it is; the default user's if None.
+            order_id: The id of the order: 1 to 24 UTF-8 bytes.
+            asset_id: The market of the order.
+            user: The user of the order, who signs; None is the default user.
+
+        Returns:
+            The service's answer about this order.
 
         Raises:
             TypeError, ValueError: an argument is not legal. Nothing was sent.
             MissingUserError: there is no user. Nothing was sent.
-            OrderFateUnknown: the answer cannot be read or is about another order: the order may be gone.
-            ConnectionFailed: there was no answer; the message says whether the order may be gone.
-            ApiError: the request failed otherwise.
+            OrderFateUnknown: the answer cannot be decoded or is about another order: the order may be gone.
+            ConnectionFailed: there was no answer. The message says whether the order may be gone.
+            ServerError: the service failed. The order may be gone.
+            ApiError: the service refused the request for another reason.
+            KeyfileError: the user's key cannot be decrypted. Nothing was sent.
         """
         owner = self._user(user)
         cancel = CancelOrder(validate_order_id(order_id), asset(asset_id), owner.public_key)
         signature = await self._service.sign(owner, codec.signable(cancel))
         request = CancelOrderRequest(cancel, signature, self._service.now_ns())
         answer = await operate(self._service, "cancel", order_id, request, owner)
-        self._known_users.add(owner.public_key)
+        self._orders.add_known(owner)
         return answer
-
-
-def _is_of_the_service(refusal: NotFoundError) -> bool:
-    """Whether a 404 is the service's own word, and not a proxy's."""
-    return refusal.status == 404 and refusal.code.endswith("_NOT_FOUND")

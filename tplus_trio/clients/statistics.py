@@ -1,4 +1,4 @@
-"""What a client has done, as `Client.statistics` shows it."""
+"""The result of `Client.statistics`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ __all__ = ["ClientStatistics"]
 
 @attrs.frozen(kw_only=True)
 class ClientStatistics:
-    """A client's running streams and live books, and its REST requests."""
+    """Statistics of the running streams and live books of a client, and of its REST requests."""
 
-    #: One entry for each stream and live book that has been started and has not ended, in the order of their paths.
+    #: One entry for each stream and live book that has started and has not ended, sorted by path.
     streams: tuple[StreamStatistics, ...]
+    #: Counts of all REST requests since the client was created, the requests of its streams included.
     requests: RequestStatistics
     #: How far the service's clock is ahead of the client's; None before the first answer with a ``Date``.
     clock: ClockOffset | None

@@ -5,26 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
+from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation, get_meter_provider
 
-from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.models.gap import Gap
 from tplus_trio.observer import Observer, route
 from tplus_trio.observers.reading import HasStatistics, StatisticsReader
-from tplus_trio.observers.totals import Sample, Totals, feed_samples
+from tplus_trio.observers.totals import DURATION_BUCKETS, Sample, Totals, samples
 
 __all__ = ["OpenTelemetryObserver"]
 
 _SYSTEM: Final = {"messaging.system": "tplus"}
 #: The metrics read from statistics, by the name of the sample: the convention's name and unit where it has one.
-_NAMES: Final = {
+_COUNTERS: Final = {
     "messages": ("messaging.client.consumed.messages", "{message}"),
     "received_bytes": ("tplus.client.received", "By"),
     "malformed_frames": ("tplus.client.malformed", "{frame}"),
     "delivered_items": ("tplus.client.delivered", "{item}"),
+}
+_GAUGES: Final = {
     "streams": ("tplus.client.streams", "{stream}"),
     "live_streams": ("tplus.client.streams.live", "{stream}"),
     "buffered_items": ("tplus.client.buffered", "{item}"),
+    "feed_lag_seconds": ("tplus.client.feed.lag", "s"),
+    "clock_offset_seconds": ("tplus.client.clock.offset", "s"),
+    "clock_offset_bound_seconds": ("tplus.client.clock.offset.bound", "s"),
 }
 
 
@@ -43,24 +47,27 @@ class OpenTelemetryObserver(Observer):
     # Twelve attributes: an instrument each.
     def __init__(self, provider: MeterProvider | None = None) -> None:
         meter = (provider or get_meter_provider()).get_meter("tplus_trio")
-        self._opened = meter.create_histogram(
-            "tplus.client.connection.open.duration", "s", "Time to open a connection."
-        )
+
+        def histogram(name: str, text: str) -> Histogram:
+            # Without this advice the SDK's buckets are for milliseconds.
+            return meter.create_histogram(name, "s", text, explicit_bucket_boundaries_advisory=DURATION_BUCKETS)
+
+        self._opened = histogram("tplus.client.connection.open.duration", "Time to open a connection.")
         self._lost = meter.create_counter("tplus.client.connections.lost", "{connection}", "Connections that ended.")
         self._restarts = meter.create_counter("tplus.client.restarts", "{attempt}", "Attempts that failed.")
         self._resyncs = meter.create_counter("tplus.client.resyncs", "{resync}", "Losses recovered over a connection.")
         self._gaps = meter.create_counter("tplus.client.gaps", "{gap}", "Losses that could not be recovered.")
         self._overflows = meter.create_counter("tplus.client.overflowed", "{item}", "Items dropped or merged.")
-        self._sign_ins = meter.create_histogram("tplus.client.sign_in.duration", "s", "Time to sign in.")
-        self._requests = meter.create_histogram("http.client.request.duration", "s", "Duration of a REST request.")
+        self._sign_ins = histogram("tplus.client.sign_in.duration", "Time to sign in.")
+        self._requests = histogram("http.client.request.duration", "Duration of a REST request.")
         self._sent = meter.create_counter("messaging.client.sent.messages", "{message}", "Order requests sent.")
         self._fates = meter.create_counter("tplus.client.order.fates", "{order}", "What became of order requests.")
         self._reader = StatisticsReader()
         self._totals = Totals()
-        for name, (title, unit) in _NAMES.items():
-            is_counter = name not in ("streams", "live_streams", "buffered_items")
-            create = meter.create_observable_counter if is_counter else meter.create_observable_gauge
-            create(title, callbacks=[self._observe(name)], unit=unit)
+        for name, (title, unit) in _COUNTERS.items():
+            meter.create_observable_counter(title, callbacks=[self._observe(name)], unit=unit)
+        for name, (title, unit) in _GAUGES.items():
+            meter.create_observable_gauge(title, callbacks=[self._observe(name)], unit=unit)
 
     def watch(self, client: HasStatistics, name: str = "") -> None:
         """Read the statistics of an entered client at each collection, as long as its ``trio.run`` lasts.
@@ -78,8 +85,8 @@ class OpenTelemetryObserver(Observer):
         def observe(_: CallbackOptions) -> Iterable[Observation]:
             return [
                 self._observation(client, sample)
-                for client, statistics in self._reader.read()
-                for sample in _samples(statistics)
+                for client, statistics in self._reader.read().items()
+                for sample in samples(statistics, route)
                 if sample.name == name
             ]
 
@@ -89,7 +96,8 @@ class OpenTelemetryObserver(Observer):
         value = sample.value
         if sample.is_counter:
             value = self._totals.add(sample.name, (client, sample.feed), value)
-        return Observation(value, _feed(sample.feed, **{"tplus.client.name": client}))
+        named = {"tplus.client.name": client}
+        return Observation(value, _feed(sample.feed, **named) if sample.feed else {**_SYSTEM, **named})
 
     def connection_opened(self, path: str, seconds: float) -> None:  # noqa: D102 - as in the base
         self._opened.record(seconds, _feed(route(path)))
@@ -127,10 +135,6 @@ class OpenTelemetryObserver(Observer):
 
     def order_fate(self, operation: str, order_id: str, fate: str) -> None:  # noqa: ARG002, D102 - as in the base
         self._fates.add(1, {**_SYSTEM, "messaging.operation.name": operation, "tplus.order.fate": fate})
-
-
-def _samples(statistics: ClientStatistics) -> Iterable[Sample]:
-    return feed_samples(statistics, route)
 
 
 def _feed(template: str, **more: Any) -> dict[str, Any]:

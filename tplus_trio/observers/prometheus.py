@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,11 +11,9 @@ from prometheus_client.registry import Collector
 from tplus_trio.models.gap import Gap
 from tplus_trio.observer import Observer, route
 from tplus_trio.observers.reading import HasStatistics, StatisticsReader
-from tplus_trio.observers.totals import Totals, feed_samples
+from tplus_trio.observers.totals import DURATION_BUCKETS, Totals, samples
 
 __all__ = ["PrometheusObserver"]
-
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class PrometheusObserver(Observer):
@@ -40,7 +37,7 @@ class PrometheusObserver(Observer):
             return Counter(f"{prefix}_{name}", text, labels, registry=registry)
 
         def histogram(name: str, text: str, *labels: str) -> Histogram:
-            return Histogram(f"{prefix}_{name}_seconds", text, labels, registry=registry, buckets=_SECONDS)
+            return Histogram(f"{prefix}_{name}_seconds", text, labels, registry=registry, buckets=DURATION_BUCKETS)
 
         self._opened = histogram("connection_open", "Time to open a stream's connection.", "feed")
         self._lost = counter("connections_lost", "Connections of streams that ended.", "feed", "error")
@@ -117,13 +114,13 @@ class _Collector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Read each client once."""
         families: dict[str, Metric] = {}
-        for client, statistics in self._reader.read():
-            for sample in feed_samples(statistics, route):
+        for client, statistics in self._reader.read().items():
+            for sample in samples(statistics, route):
                 name = f"{self._prefix}_{sample.name}"
-                labels = (client, sample.feed)
+                labels = (client, sample.feed) if sample.feed else (client,)
                 value = self._totals.add(name, labels, sample.value) if sample.is_counter else sample.value
                 if name not in families:
                     kind = CounterMetricFamily if sample.is_counter else GaugeMetricFamily
-                    families[name] = kind(name, sample.text, labels=("client", "feed"))
+                    families[name] = kind(name, sample.text, labels=("client", "feed")[: len(labels)])
                 families[name].add_metric(labels, value)  # type: ignore[attr-defined]  # both kinds have it
         return iter(families.values())

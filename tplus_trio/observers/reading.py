@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -33,15 +34,16 @@ class StatisticsReader:
         """Read a client from now on, under a name of the caller's."""
         self._sources.append((name, client.statistics, trio.lowlevel.current_trio_token()))
 
-    def read(self) -> list[tuple[str, ClientStatistics]]:
-        """Return the statistics of each client, with its name. The caller waits for the next turn of trio's loop."""
-        found: list[tuple[str, ClientStatistics]] = []
+    def read(self) -> dict[str, list[ClientStatistics]]:
+        """Return the statistics of all clients by name. The caller waits for the next turn of trio's loop."""
+        found: dict[str, list[ClientStatistics]] = {}
         for source in tuple(self._sources):
             name, statistics, token = source
             try:
-                found.append((name, _read(statistics, token)))
+                found.setdefault(name, []).append(_read(statistics, token))
             except trio.RunFinishedError:
-                self._sources.remove(source)
+                with suppress(ValueError):  # another thread has removed it
+                    self._sources.remove(source)
         return found
 
 

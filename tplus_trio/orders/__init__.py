@@ -1,1 +1,1 @@
-"""Requests about orders: what is sent, and what became of it."""
+"""Order requests: how they are sent, and how their answers are interpreted."""

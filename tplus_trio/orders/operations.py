@@ -1,4 +1,4 @@
-"""Requests about one order: what is sent, and what its answer says of the order."""
+"""Requests about one order: sending them, and checking that the answer states what became of the order."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from tplus_trio.users import User
 
 __all__ = ["ORDER", "operate"]
 
+#: The dispatch of order requests: they are sent before other requests.
 ORDER: Final = Dispatch(Priority.ORDER)
 
-#: How each operation is sent.
+#: The HTTP method and path of each operation.
 _REQUESTS: Final = {"create": ("POST", "/orders/create"), "cancel": ("DELETE", "/orders/cancel")}
 
 
@@ -27,30 +28,42 @@ async def operate(
 
     Args:
         service: The order book service.
-        operation: What is asked for.
-        order_id: The order, which the answer has to name.
-        request: The request's body, a model.
-        owner: Whom to sign in as.
+        operation: ``"create"`` or ``"cancel"``.
+        order_id: The order; the answer must name it.
+        request: The body of the request, as a model.
+        owner: The user to sign in as.
+
+    Returns:
+        The answer. It names the order and has a known status, which may be ``REJECTED``.
 
     Raises:
-        OrderFateUnknown: it was sent, and the answer does not say what became of the order.
-        ConnectionFailed: there was no answer. The message says that the order may exist, unless no connection was made.
-        ApiError: the service said no.
+        OrderFateUnknown: the request was sent, but the answer does not state what became of the order.
+        ConnectionFailed: there was no answer. Unless no connection was made, the message says that the request may
+            have been carried out.
+        ApiError: the service refused the sign-in or the request, or failed.
+
+    A cancelled request may have been carried out.
+
+    ``POST /orders/create`` or ``DELETE /orders/cancel``.
     """
-    # First of all, so that what fails afterwards is about the order.
+    # The sign-in comes first, so that every later failure is about the order.
     await service.sign_in(owner)
     body = SecretBytes(codec.encode(request))
     observer, fate, was_sent = service.observer, "unknown", False
 
     def sent() -> None:
         nonlocal was_sent
-        was_sent = True
-        observer.order_sent(operation, order_id)
+        if not was_sent:  # a second time after a sign-in, where the service refused the token of the first
+            was_sent = True
+            observer.order_sent(operation, order_id)
 
     try:
         answer = await _exchange(service, operation, order_id, body, owner, Dispatch(Priority.ORDER, sent))
         fate = "rejected" if answer.status is OperationStatus.REJECTED else "done"
         return answer  # noqa: TRY300 - `fate` is for the observer
+    except ConnectionFailed as exc:
+        fate = "unsent" if exc.nothing_sent else "unknown"
+        raise
     except ServerError:
         raise
     except ApiError:

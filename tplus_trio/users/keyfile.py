@@ -1,8 +1,7 @@
-"""The encrypted keyfile of a stored user: bytes in, bytes out.
+"""Encrypts and decrypts the keyfile of a stored user; it takes bytes and returns bytes.
 
-PBKDF2-HMAC-SHA256 makes 32 bytes of the password: 16 are the key of AES-128-CTR, 16 go into the MAC, which is
-SHA3-256 over them and the ciphertext. The shape is T+'s own, so other T+ clients read these files and the
-other way round.
+PBKDF2-HMAC-SHA256 derives 32 bytes from the password. The first 16 are the AES-128-CTR key. The MAC is SHA3-256 of the
+last 16 and the ciphertext. The JSON layout is that of the other T+ clients: each reads the keyfiles of the others.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from tplus_trio.secret import SecretBytes, conceal, kind_of
 __all__ = ["DEFAULT_ITERATIONS", "MAX_ITERATIONS", "KeyfileError", "decrypt_keyfile", "encrypt_keyfile"]
 
 DEFAULT_ITERATIONS: Final = 262_144
-#: More would be a way to keep a reader busy for minutes, not a protection.
+#: A file with more iterations could block its reader for minutes, and would protect no better.
 MAX_ITERATIONS: Final = 10_000_000
 _MAX_SIZE: Final = 64 * 1024
 
@@ -57,20 +56,19 @@ class _Keyfile:
 
 
 def encrypt_keyfile(private_key: bytes, password: str, *, iterations: int = DEFAULT_ITERATIONS) -> bytes:
-    """Encrypt a private key. It blocks for the key derivation, about 0.1 s by default.
+    """Encrypt a private key. Blocks for the key derivation, about 0.1 s at the default iterations.
 
     Args:
         private_key: 32 bytes of seed, or 64 bytes of seed and public key.
-        password: What will open it again.
-        iterations: How much work a guess at the password costs, 1 to :data:`MAX_ITERATIONS`.
+        password: The password that decrypts the keyfile.
+        iterations: PBKDF2 iterations, 1 to :data:`MAX_ITERATIONS`; each guess at the password costs as many.
 
     Returns:
-        The keyfile's JSON.
+        The keyfile: indented JSON, in UTF-8.
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: The key is not 32 or 64 bytes, the iterations are out of bounds, or the password is no
-            valid text.
+        ValueError: The key is not 32 or 64 bytes, ``iterations`` is out of range, or the password has no UTF-8 form.
     """
     private_key, password = conceal(private_key), conceal(password)
     if not isinstance(private_key, bytes):
@@ -95,16 +93,19 @@ def encrypt_keyfile(private_key: bytes, password: str, *, iterations: int = DEFA
 
 
 def decrypt_keyfile(data: bytes, password: str) -> bytes:
-    """Decrypt a keyfile's JSON. It blocks for the key derivation, about 0.1 s at the usual iterations.
+    """Decrypt a keyfile. Blocks for the key derivation, about 0.1 s at the default iterations.
+
+    Args:
+        data: The keyfile's JSON, at most 64 KiB.
+        password: The password that it was encrypted with.
 
     Returns:
         The private key: 32 bytes of seed, or 64 bytes of seed and public key.
 
     Raises:
-        KeyfileError: The password is wrong, or ``data`` is not a keyfile; the message says what is wrong with
-            it.
+        KeyfileError: The password is wrong, or ``data`` is not a valid keyfile; the message says why.
         TypeError: ``password`` is not a str.
-        ValueError: ``password`` is no valid text.
+        ValueError: ``password`` has no UTF-8 form.
     """
     password = conceal(password)
     crypto = _parse(data)
@@ -116,13 +117,13 @@ def decrypt_keyfile(data: bytes, password: str) -> bytes:
 
 def _parse(data: bytes) -> _Crypto:
     if len(data) > _MAX_SIZE:
-        raise KeyfileError(f"not a keyfile: {len(data)} bytes long, over {_MAX_SIZE}")
+        raise KeyfileError(f"not a keyfile: {len(data)} bytes; a keyfile has at most {_MAX_SIZE}")
     try:
         crypto = msgspec.json.decode(data.removeprefix(BOM_UTF8), type=_Keyfile).crypto
     except msgspec.ValidationError as error:
-        raise KeyfileError(f"not a keyfile that can be read: {str(error)[:300]}") from None
+        raise KeyfileError(f"not a valid keyfile: {str(error)[:300]}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise KeyfileError("not a keyfile: it is not valid JSON, perhaps cut short") from None
+        raise KeyfileError("not a keyfile: it is not valid JSON; it may be truncated") from None
     if len(crypto.ciphertext) not in {32, 64}:
         raise KeyfileError(f"the ciphertext must be 32 or 64 bytes, not {len(crypto.ciphertext)}")
     return crypto
@@ -131,9 +132,9 @@ def _parse(data: bytes) -> _Crypto:
 def _derive(password: object, kdf: _KdfParams) -> bytes:
     if not isinstance(password, str):
         raise TypeError(f"a password is a str, not {kind_of(password)}")
-    # Looked for beforehand, because the codec's own error would carry the whole password.
+    # Checked before encoding, because the UnicodeEncodeError would carry the whole password.
     if any("\ud800" <= character <= "\udfff" for character in password):
-        raise ValueError("the password holds characters that have no UTF-8 form")
+        raise ValueError("the password has characters that have no UTF-8 form")
     return SecretBytes(hashlib.pbkdf2_hmac("sha256", password.encode(), kdf.salt, kdf.iterations, dklen=32))
 
 

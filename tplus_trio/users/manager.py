@@ -1,7 +1,7 @@
-"""Users on disk: an encrypted keyfile each, and its public key beside it.
+"""Stores users in files: an encrypted keyfile and a public key file for each.
 
-Everything here blocks: on the disk, on the key derivation (about 0.1 s), and on whoever is asked for a
-password. In a trio program call it before the loop starts, or in a thread (``trio.to_thread.run_sync``).
+Every call here blocks: on the disk, on the key derivation (about 0.1 s), and on the password prompt. A trio program
+calls it before ``trio.run``, or in a thread (``trio.to_thread.run_sync``).
 """
 
 from __future__ import annotations
@@ -26,26 +26,30 @@ __all__ = ["UserManager", "load_user", "user_manager"]
 
 _ENVIRONMENT: Final = "TPLUS_PASSWORD"
 _PUBLIC_SUFFIX: Final = ".pub"
-#: A file name holds 255 bytes, and the public key's file has four more than the keyfile's.
+#: File systems allow names of 255 bytes, and the public key's file name adds ``.pub``.
 _MAX_NAME_BYTES: Final = 255 - len(_PUBLIC_SUFFIX)
-#: Control characters, and what ends lines or paragraphs.
+#: Unicode categories that a name may not contain: control characters, line and paragraph separators.
 _NO_LETTERS: Final = frozenset({"Cc", "Zl", "Zp"})
 _DEFAULT_FOLDER: Final = Path("~/.tplus/users")
 
 
 class UserManager:
-    r"""The users stored in one folder, each as ``<name>`` (the encrypted key) and ``<name>.pub``.
+    r"""Stores users in one folder, each as ``<name>`` (the encrypted private key) and ``<name>.pub``.
 
-    Files are made with mode 0600 in a folder of mode 0700, at once or not at all, and never over an existing
-    user. A folder that others may read or enter is closed to them when a user is stored; one that everybody may
-    write to is refused. The folder may be a symbolic link; those in it are not followed. A password is the
-    argument, else the environment's ``TPLUS_PASSWORD``, else what is typed at the terminal.
+    Files have mode 0600, in a folder of mode 0700. A user is stored completely or not at all, and never replaces an
+    existing user. Storing a user sets the folder's mode to 0700 if its group or others have access; a folder that
+    everybody may write to is refused. The folder may be a symbolic link; symbolic links in it are not followed. The
+    password is the argument, else the environment variable ``TPLUS_PASSWORD``, else the answer to a prompt at the
+    terminal.
 
-    A name is a file name: 1 to 251 bytes in UTF-8, no ``/``, ``\`` or control characters, no ``.`` at its
-    beginning and no ``.pub`` at its end. Every method that takes a name raises ValueError for any other.
+    A name is a file name: 1 to 251 bytes of UTF-8, without ``/``, ``\``, control characters, or line or paragraph
+    separators. It does not begin with ``.`` and does not end in ``.pub``. Every method that takes a name raises
+    ValueError for any other text, and TypeError for another type.
+
+    Every method blocks and cannot be cancelled; in a trio program, call it in a thread.
 
     Args:
-        folder: Where they are; None is ``~/.tplus/users``. The home folder is looked up at each use.
+        folder: Where the users are stored; None is ``~/.tplus/users``. ``~`` is expanded at each use.
     """
 
     def __init__(self, folder: Path | str | None = None) -> None:
@@ -54,10 +58,10 @@ class UserManager:
 
     @property
     def folder(self) -> Path:
-        """Where the users are stored; it need not exist yet.
+        """The folder in which the users are stored; it need not exist yet.
 
         Raises:
-            KeyfileError: It is in the home folder, and there is none.
+            KeyfileError: The folder is below the home folder, and there is no home folder.
         """
         try:
             return self._folder.expanduser()
@@ -84,42 +88,69 @@ class UserManager:
 
     @property
     def users(self) -> tuple[User, ...]:
-        """The stored users, in the order of their names; see :meth:`load`."""
+        """The stored users, sorted by name; :meth:`load` loads each, with no password given.
+
+        Raises:
+            KeyfileError: As :meth:`load`.
+            ValueError: As :meth:`load`.
+        """
         return tuple(self.load(name) for name in self.usernames)
 
     def generate(self, name: str, password: str | None = None) -> User:
-        """Make a user with a fresh key and store it.
+        """Generate a new key, store it, and return its user.
+
+        Args:
+            name: The new user's name.
+            password: Encrypts the key; None is ``TPLUS_PASSWORD``, else the terminal is asked twice.
+
+        Returns:
+            The user, ready to sign.
 
         Raises:
-            ValueError: The name is illegal or taken, the folder is open to everybody, or there is no
-                password.
+            ValueError: The name is illegal or taken, everybody may write to the folder, or there is no password.
+            KeyfileError: There is no home folder.
             OSError: The folder or a file cannot be written.
         """
         password = conceal(password)
         return self._store(name, Ed25519PrivateKey.generate(), password)
 
     def add(self, name: str, private_key: PrivateKey, password: str | None = None) -> User:
-        """Store a user whose key exists already; ``private_key`` as :class:`User` takes it.
+        """Store an existing key and return its user.
+
+        Args:
+            name: The new user's name.
+            private_key: A 32-byte seed, or 64 bytes of seed and public key, in any form that :class:`User` takes.
+            password: Encrypts the key; None is ``TPLUS_PASSWORD``, else the terminal is asked twice.
+
+        Returns:
+            The user, ready to sign.
 
         Raises:
             TypeError: The key is of another type.
-            ValueError: The key is not one, the name is illegal or taken, the folder is open to everybody, or
+            ValueError: The key is not valid, the name is illegal or taken, everybody may write to the folder, or
                 there is no password.
+            KeyfileError: There is no home folder.
             OSError: The folder or a file cannot be written.
         """
         private_key, password = conceal_key(private_key), conceal(password)
         return self._store(name, to_private_key(private_key), password)
 
     def load(self, name: str, password: str | None = None) -> User:
-        """The stored user of that name, its key still encrypted.
+        """Load a stored user; its private key stays encrypted.
 
-        The key is decrypted at the first signature or :meth:`~User.unlock`, and only then is a password
-        looked for. Where the ``.pub`` file is missing it is decrypted now, and the file is written if it can
-        be.
+        The first signature or :meth:`~User.unlock` decrypts it, and looks for the password only then. If the ``.pub``
+        file is missing, the key is decrypted now, and the file is written if the folder allows it.
+
+        Args:
+            name: The user's name.
+            password: Decrypts the key; None is ``TPLUS_PASSWORD``, else the terminal is asked.
+
+        Returns:
+            A locked `LocalUser`; without a ``.pub`` file, a `User` that is ready to sign.
 
         Raises:
-            KeyfileError: The public key's file is damaged; a file or the folder cannot be read, or there is no home
-                folder; without a public key's file, also what decrypting may raise.
+            KeyfileError: The public key's file is damaged; a file or the folder cannot be read; there is no home
+                folder; or, without a ``.pub`` file, the password is wrong or the keyfile is damaged.
             ValueError: The name is illegal, no such user is stored, or there is no password.
         """
         password = conceal(password)
@@ -128,7 +159,7 @@ class UserManager:
             raise ValueError(f"no user {name!r} in {self._folder}; {self._advice(repr(name))}")
         files.warn_if_open(path)
 
-        def unlock() -> PrivateKey:  # a closure: the password shows in no repr, as it would in a partial's
+        def unlock() -> PrivateKey:  # a closure, because the repr of a partial would show the password
             keyfile = files.read_small(path)
             try:
                 return decrypt_keyfile(keyfile, _password(password, name))
@@ -140,11 +171,17 @@ class UserManager:
             return LocalUser(_read_public_key(public_path), unlock)
         user = User(unlock())
         with contextlib.suppress(OSError), files.staged(path.parent, _public_line(user)) as staged:
-            files.put_over(staged, public_path)  # a reader need not have the right to write
+            files.put_over(staged, public_path)  # loading works without the right to write
         return user
 
     def load_default(self, password: str | None = None) -> User | None:
-        """The user named to :meth:`set_default`, else the only one stored; None if there are none or several.
+        """Load the user that :meth:`set_default` named, else the only stored user.
+
+        Args:
+            password: As :meth:`load`.
+
+        Returns:
+            The user; None if no default is set and there is no stored user, or several.
 
         Raises:
             KeyfileError: As :meth:`load`.
@@ -155,15 +192,19 @@ class UserManager:
         return self.load(names[0], password) if len(names) == 1 else None
 
     def set_default(self, name: str) -> None:
-        """Name the user that :meth:`load_default` loads, for as long as this manager lives.
+        """Set which user :meth:`load_default` loads. This manager keeps it in memory only.
 
-        It need not be stored yet.
+        Args:
+            name: The user's name; the user need not be stored yet.
+
+        Raises:
+            ValueError: The name is illegal.
         """
         self._path(name)
         self._default = name
 
     def _advice(self, name: str) -> str:
-        """What to do where a user is not stored; ``name`` as it is to be typed."""
+        """The advice of an error about a missing user; ``name`` is Python source for the name."""
         stored = f"stored: {', '.join(names)}; " if (names := self.usernames) else ""
         folder = "" if self._folder == _DEFAULT_FOLDER else repr(str(self._folder))
         return f"{stored}create one with UserManager({folder}).generate({name})"
@@ -173,19 +214,19 @@ class UserManager:
         if fault is not None:
             raise ValueError(
                 f"not a user name ({fault}): {name!r:.300}; a name is 1 to {_MAX_NAME_BYTES} bytes of UTF-8, "
-                "without '/', '\\' and control characters, does not begin with '.' nor end in '.pub'"
+                "without '/', '\\' and control characters; it does not begin with '.' and does not end in '.pub'"
             )
         return self.folder / name
 
     def _store(self, name: str, key: Ed25519PrivateKey, password: str | None) -> User:
         path = self._path(name)
         taken = f"there is a user {name!r} in {self.folder} already"
-        if os.path.lexists(path):  # before anybody is asked for a password
+        if os.path.lexists(path):  # before the password prompt
             raise ValueError(taken)
         keyfile = encrypt_keyfile(key.private_bytes_raw(), _password(password, name, new=True))
         files.make_private(self.folder)
         user = User(key)
-        # Both are on the disk before either has its name: a full disk is found out while nothing is stored.
+        # Write both files before renaming either, so that a full disk fails while nothing is stored.
         with (
             files.staged(path.parent, keyfile) as staged_key,
             files.staged(path.parent, _public_line(user)) as staged_public,
@@ -195,8 +236,8 @@ class UserManager:
             except FileExistsError:
                 raise ValueError(taken) from None
             try:
-                # Second, so that only the one who made the keyfile writes it. A public key may be left over from a
-                # user that was deleted, so it is replaced.
+                # After the keyfile, so that only the process that created the keyfile writes it. It replaces the
+                # public key that a deleted user may have left.
                 files.put_over(staged_public, _public_path(path))
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -206,15 +247,15 @@ class UserManager:
 
 
 def _name_fault(name: str) -> str | None:
-    """What keeps a text from being a user name; None if it is one."""
+    """Why ``name`` is not a legal user name; None if it is legal."""
     try:
         size = len(check_instance("a user name", name, str).encode())
     except UnicodeEncodeError:
         return "it has no UTF-8 form"
     if not 1 <= size <= _MAX_NAME_BYTES:
-        return f"{size} bytes long"
+        return f"it is {size} bytes long"
     if any(character in "/\\" or unicodedata.category(character) in _NO_LETTERS for character in name):
-        return "it holds a separator or a control character"
+        return "it contains a separator or a control character"
     if name.startswith("."):
         return "it begins with '.'"
     return "it ends in '.pub'" if name.endswith(_PUBLIC_SUFFIX) else None
@@ -241,37 +282,41 @@ def _password(password: str | None, name: str, *, new: bool = False) -> str:
         return ask_password(f"Password of {name}: ")
     typed = ask_password(f"New password for {name}: ")
     if not typed:
-        raise ValueError("an empty password would protect nothing")
-    if ask_password("The same again: ") != typed:
+        raise ValueError("the password is empty; type at least one character")
+    if ask_password("Repeat the password: ") != typed:
         raise ValueError("the two passwords differ; nothing was stored")
     return typed
 
 
 def _read_public_key(path: Path) -> str:
-    text = files.read_small(path).decode("utf-8-sig", "replace").strip()  # some editors begin a file with a mark
+    text = files.read_small(path).decode("utf-8-sig", "replace").strip()  # some editors write a byte order mark
     try:
         return to_user_public_key(text)
     except ValueError:
         raise KeyfileError(f"not a public key of 64 hexadecimal digits: {path}") from None
 
 
-#: The stored users of ``~/.tplus/users``.
+#: The manager of ``~/.tplus/users``, which :func:`load_user` uses.
 user_manager: Final = UserManager()
 
 
 def load_user(name: str | None = None, password: str | None = None) -> User:
-    """A user of :data:`user_manager`: the one of that name, else its default, else the only one stored.
+    """Load a user of :data:`user_manager`: the named one, else its default, else the only stored user.
 
-    Its key is decrypted at the first signature only; see :meth:`UserManager.load`.
+    The first signature decrypts its private key; see :meth:`UserManager.load`. Blocks and cannot be cancelled; in a
+    trio program, call it in a thread.
 
     Args:
-        name: Which one; None is the default.
-        password: What opens its keyfile; None is ``TPLUS_PASSWORD`` from the environment, else the terminal
-            is asked.
+        name: The user's name; None is the default.
+        password: Decrypts the key; None is ``TPLUS_PASSWORD`` from the environment, else the terminal is asked.
+
+    Returns:
+        The user, as :meth:`UserManager.load` returns it.
 
     Raises:
-        KeyfileError: The public key's file is damaged; without one, also what decrypting may raise.
-        ValueError: There is no such user, or no name was given and there is no default among several.
+        KeyfileError: As :meth:`UserManager.load`.
+        ValueError: There is no such user; or no name was given, no default is set, and not exactly one user is
+            stored.
     """
     password = conceal(password)
     if name is not None:

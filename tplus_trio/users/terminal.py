@@ -1,4 +1,4 @@
-"""Asking for a password at the terminal, whose echo comes back whatever ends the question."""
+"""Asks for a password at the terminal, and restores the terminal's echo however the prompt ends."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from tplus_trio.secret import SecretText
 
 try:
     import termios
-except ImportError:  # not a POSIX system: its own getpass reads without an echo to restore
+except ImportError:  # not a POSIX system: getpass reads there without changing the terminal's settings
     termios = None  # type: ignore[assignment]  # checked before each use
 
 __all__ = ["ask_password", "has_terminal", "restore_echo"]
 
-#: The terminals at which a question is open, as file descriptors of our own, with their settings before it.
+#: The terminals with an open prompt: a file descriptor that we opened, and the settings before the prompt.
 _open: Final[list[tuple[int, list[Any]]]] = []
 
 
 def has_terminal() -> bool:
-    """Whether there is a terminal to ask at."""
+    """Whether standard input is a terminal."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 def ask_password(prompt: str) -> str:
-    """Ask for a password, without an echo. It blocks until it is typed.
+    """Ask for a password without echo. Blocks until a line is typed.
+
+    Ctrl-C reaches the main thread only. In another thread the prompt stays open after it; a caller that stops waiting
+    for that thread calls `restore_echo`. The end of the program calls it too.
 
     Raises:
         EOFError: The terminal was closed.
         KeyboardInterrupt: Ctrl-C was typed, and this is the main thread.
-
-    Asked in another thread, it goes on after a Ctrl-C, which reaches the main thread only. Who gives up waiting for it
-    calls `restore_echo`, which is also done when the program ends.
     """
     with _settings_kept():
         return SecretText(getpass.getpass(prompt))
 
 
 def restore_echo() -> None:
-    """Give each terminal with an open question the settings back that it had before."""
+    """Restore the settings that each terminal with an open prompt had before it."""
     if termios is None:
         return
     for descriptor, settings in _open:
@@ -68,7 +68,7 @@ def _settings_kept() -> Generator[None]:
 
 
 def _current_settings() -> tuple[int, list[Any]] | None:
-    """The settings of the terminal that getpass asks at; None if they cannot be had."""
+    """The terminal that getpass uses, as an open descriptor, and its settings; None if they cannot be read."""
     if termios is None:
         return None
     try:
@@ -85,5 +85,5 @@ def _current_settings() -> tuple[int, list[Any]] | None:
         return None
 
 
-# A thread that still asks is ended with the program, without a chance to clean up.
+# The end of the program kills a thread with an open prompt, and its cleanup does not run.
 atexit.register(restore_echo)

@@ -1,4 +1,4 @@
-"""Who signs: a user with its key in memory, and one whose key stays encrypted until it is needed."""
+"""Users that sign: `User` holds its key in memory; `LocalUser` keeps it encrypted until the first signature."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tplus_trio.secret import SecretBytes, SecretText, conceal, kind_of
 
 __all__ = ["LocalUser", "PrivateKey", "User", "conceal_key", "to_private_key", "to_user_public_key"]
 
-#: What stands for a private key: hex text (``0x`` allowed), raw bytes, or the key itself.
+#: A private key: hex text (``0x`` allowed), raw bytes, or an Ed25519PrivateKey.
 PrivateKey: TypeAlias = str | bytes | Ed25519PrivateKey
 
 T = TypeVar("T")
@@ -25,20 +25,20 @@ _IGNORED_WHEN_SIGNING: Final = str.maketrans("", "", " \r\n")
 
 
 def conceal_key(value: T) -> T:
-    """A private key in any form, unseen: the first thing to do with one, lest a traceback's locals show it."""
+    """Hide a private key of any form from reprs; call it first, because a traceback may show local variables."""
     return value if isinstance(value, Ed25519PrivateKey) else conceal(value)
 
 
 def to_private_key(value: object) -> Ed25519PrivateKey:
-    """Make the key of anything that is a :data:`PrivateKey`.
+    """Convert a :data:`PrivateKey` to an Ed25519PrivateKey.
 
     Args:
-        value: Hex text or bytes of a 32-byte seed, or of the seed and its 32-byte public key; or the key
-            itself.
+        value: A 32-byte seed, or the seed and its 32-byte public key, as hex text or bytes; or an
+            Ed25519PrivateKey.
 
     Raises:
         TypeError: ``value`` is of another type.
-        ValueError: It has the wrong length, is not hexadecimal, or its public half belongs to another seed.
+        ValueError: ``value`` has the wrong length, is not hexadecimal, or its public key belongs to another seed.
     """
     value = conceal_key(value)
     if isinstance(value, Ed25519PrivateKey):
@@ -59,11 +59,17 @@ def to_private_key(value: object) -> Ed25519PrivateKey:
 
 
 def to_user_public_key(user: User | str) -> str:
-    """The public key of a user, or of a public key in hex (``0x`` allowed), as 64 lower-case hex digits.
+    """Convert a user, or a public key in hex, to the public key's text.
+
+    Args:
+        user: A `User`, or 64 hex digits (``0x`` allowed).
+
+    Returns:
+        64 lower-case hex digits.
 
     Raises:
-        TypeError: ``user`` is neither.
-        ValueError: The text is not a 32-byte key in hex.
+        TypeError: ``user`` is neither a `User` nor a str.
+        ValueError: The text is not 64 hex digits.
     """
     if isinstance(user, User):
         return user.public_key
@@ -90,19 +96,19 @@ def _sub_account(value: object) -> int:
 
 
 class User:
-    """An Ed25519 key pair that signs, its key in memory.
+    """An Ed25519 key pair that signs requests; the private key is in memory.
 
-    Two users are equal if their public keys are. A user is neither copied nor pickled: its key stays where it
-    is.
+    Two users are equal if their public keys are equal. A user cannot be copied or pickled, so that its private key is
+    not copied with it.
 
     Args:
-        private_key: The key (see :data:`PrivateKey`): 32 bytes of seed, or 64 bytes of seed and public key.
-            None makes a fresh one.
-        sub_account: The sub-account that it acts for; None is the main one, 0.
+        private_key: A 32-byte seed, or 64 bytes of seed and public key, in any form of :data:`PrivateKey`. None
+            generates a new key.
+        sub_account: The sub-account that the user acts for, 0 or more; None is 0, the main account.
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: The key is not one, or the sub-account is negative. The message never holds the key.
+        ValueError: The key is not valid, or the sub-account is negative. The message never contains the key.
     """
 
     def __init__(self, private_key: PrivateKey | None = None, sub_account: int | None = None) -> None:
@@ -116,37 +122,42 @@ class User:
 
     @property
     def public_key(self) -> str:
-        """The raw public key, 64 lower-case hex digits."""
+        """The raw 32-byte public key as 64 lower-case hex digits."""
         return self._public_key
 
     @property
     def public_key_vec(self) -> list[int]:
-        """The raw public key as 32 numbers, a new list each time."""
+        """The raw public key as a list of 32 ints, 0 to 255; each access makes a new list."""
         return list(bytes.fromhex(self._public_key))
 
     @property
     def sub_account(self) -> int:
-        """The sub-account that this user acts for; 0 is the main one."""
+        """The sub-account that this user acts for; 0 is the main account."""
         return self._sub_account
 
     @property
     def locked(self) -> bool:
-        """Whether the key is still to be decrypted."""
+        """Whether the private key is still encrypted; always False for a key in memory."""
         return False
 
     def unlock(self) -> None:
-        """Have the key ready to sign. Nothing happens where it is; see :meth:`LocalUser.unlock`."""
+        """Decrypt the private key. A `User` does nothing here: its key is in memory. See :meth:`LocalUser.unlock`."""
 
     def sign(self, payload: str) -> bytes:
-        """Sign a text with its spaces, CR and LF left out, in UTF-8.
+        """Sign the UTF-8 bytes of a text, after removing its spaces, CR and LF.
+
+        A locked `LocalUser` decrypts its key first, which blocks; see :meth:`LocalUser.unlock`.
+
+        Args:
+            payload: The text to sign.
 
         Returns:
-            The 64 bytes of the signature.
+            The Ed25519 signature, 64 bytes.
 
         Raises:
             TypeError: ``payload`` is not a str.
-            ValueError: The key cannot be unlocked (:class:`LocalUser` only), or ``payload`` has no UTF-8
-                form.
+            KeyfileError: As :meth:`LocalUser.unlock` (:class:`LocalUser` only).
+            ValueError: ``payload`` has no UTF-8 form; or as :meth:`LocalUser.unlock`.
         """
         text = check_instance("payload", payload, str).translate(_IGNORED_WHEN_SIGNING)
         return self._private_key().sign(text.encode())
@@ -161,25 +172,26 @@ class User:
         return hash(self._public_key)
 
     def __repr__(self) -> str:
-        # A traceback's locals may show one that was refused before it had a key.
+        # A traceback may show a user whose __init__ raised before it had a key.
         return f"<{type(self).__name__} {getattr(self, '_public_key', 'without a key')}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} is neither copied nor pickled: that would take its private key along")
+        raise TypeError(f"a {type(self).__name__} cannot be copied or pickled: the copy would contain its private key")
 
 
 class LocalUser(User):
-    """A user whose key is fetched, and decrypted, at the first signature only.
+    """A user whose private key is loaded and decrypted at the first signature.
 
     Args:
-        public_key: The public key: hex, 32 bytes, or the key itself.
-        unlock: Gives the private key when first needed; it may block, ask for a password, and raise. It is
-            called once, from one thread at a time, and forgotten when it has succeeded.
-        sub_account: The sub-account that it acts for; None is the main one, 0.
+        public_key: The public key: 64 hex digits (``0x`` allowed), 32 bytes, or an Ed25519PublicKey.
+        unlock: Returns the private key. The first signature or :meth:`unlock` calls it. It may block, ask for a
+            password, and raise. One thread calls it at a time. After it has returned the key, it is not called again
+            and is released.
+        sub_account: The sub-account that the user acts for, 0 or more; None is 0, the main account.
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: The public key is not one, or the sub-account is negative.
+        ValueError: The public key is not valid, or the sub-account is negative.
     """
 
     def __init__(
@@ -193,26 +205,27 @@ class LocalUser(User):
         if isinstance(public_key, bytes):
             public_key = public_key.hex()
         self._identify(_public_key_text(public_key), sub_account)
-        # The key takes the place of what fetches it, and of the password that may be in there.
+        # The key replaces the callable, so that a password in its closure is released too.
         self._source: Callable[[], PrivateKey] | Ed25519PrivateKey = unlock
         self._lock = threading.Lock()
 
     @property
     def locked(self) -> bool:
-        """Whether the key is still to be decrypted."""
+        """Whether the private key is still encrypted."""
         return not isinstance(self._source, Ed25519PrivateKey)
 
     def unlock(self) -> None:
-        """Decrypt the key now rather than at the first signature.
+        """Decrypt the private key now instead of at the first signature.
 
-        It blocks: on the disk, on the key derivation (about 0.1 s), and on whoever is asked for the password.
-        In a trio program call it in a thread (``await trio.to_thread.run_sync(user.unlock)``). A second call
-        does nothing; threads that call it together wait for one decryption. A failure leaves the user locked,
-        to be tried again.
+        It blocks on the disk, on the key derivation (about 0.1 s), and on the password prompt, if any. In a trio
+        program, call it in a thread: ``await trio.to_thread.run_sync(user.unlock)``. A second call does nothing.
+        Threads that call it at the same time wait for one decryption. A failure leaves the user locked; a later call
+        tries again.
 
         Raises:
             KeyfileError: The stored key cannot be read, or the password is wrong.
-            ValueError: The key does not belong to this user's public key, or there is no password to be had.
+            ValueError: The private key does not belong to this user's public key, or there is no password and no
+                terminal to ask at.
         """
         self._private_key()
 

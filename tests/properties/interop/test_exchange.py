@@ -96,7 +96,8 @@ class Peer:
 @asynccontextmanager
 async def official_client(url: str) -> AsyncIterator[Peer]:
     async with trio.open_nursery() as nursery:
-        command = [sys.executable, str(PEER), url, KEY.hex()]
+        # -P: modules beside the script have names of libraries.
+        command = [sys.executable, "-P", str(PEER), url, KEY.hex()]
         process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         peer = Peer(process)
         nursery.start_soon(peer.listen)

@@ -71,7 +71,7 @@ class Response:
     Attributes:
         status: The status code.
         body: The body.
-        headers: Pairs of name and value; the server adds the length.
+        headers: Pairs of name and value; the server adds the length, and the ``Date`` unless there is one.
         delay: The seconds that the server waits before it sends the answer, 0 or more.
     """
 

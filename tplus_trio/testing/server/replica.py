@@ -54,6 +54,10 @@ class Replica:
         self._prefix = None
         self._frozen.clear()
 
+    def now_ns(self) -> int:
+        """Return the exchange's time, in nanoseconds since the Unix epoch, UTC. It is never frozen."""
+        return self._exchange.now_ns()
+
     def handle(self, request: Request) -> Response:
         """Return the answer to a REST request."""
         path = request.path.removeprefix(GATEWAY_PREFIX)

@@ -6,6 +6,7 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from email.utils import formatdate
 from functools import partial
 from math import inf
 from typing import Final, Protocol, cast
@@ -99,6 +100,10 @@ class Server(Protocol):
     @property
     def crashes(self) -> list[Exception]:
         """The unexpected exceptions of the exchange itself."""
+        ...
+
+    def now_ns(self) -> int:
+        """Return the exchange's time, in nanoseconds since the Unix epoch, UTC."""
         ...
 
     def handle(self, request: Request) -> Response:
@@ -203,6 +208,8 @@ class _HttpConnection:
         if response.delay:
             await trio.sleep(response.delay)
         headers = [*response.headers, ("content-length", str(len(response.body)))]
+        if all(name.lower() != "date" for name, _ in response.headers):
+            headers.append(("date", formatdate(self._exchange.now_ns() // 1_000_000_000, usegmt=True)))
         # One write: a client must not receive half an answer unless a test requests it.
         await self._send(
             h11.Response(status_code=response.status, headers=headers),
