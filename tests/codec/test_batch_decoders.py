@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.codec.test_converter import ORDER_EVENTS, TestSigning
-from tests.codec.test_frame_decoders import ASSET, BAR, FEEDS, REAL_TRADE, USER_TRADE
+from tests.codec.test_frame_decoders import FEEDS
+from tests.helpers.wire_texts import ASSET, BAR, LIMIT_ORDER, ORDER_EVENTS, REAL_TRADE, USER_TRADE
 from tplus_trio import codec
 from tplus_trio.errors import DecodeError
 from tplus_trio.models import OrderCreatedEvent, TradeTarget
@@ -20,7 +20,7 @@ from tplus_trio.transport.websocket import BinaryMessage
 DEPTH = '{"asks":[[10.25,"3.0"]],"bids":[[9,1e0]],"sequence_number":5}'
 ORDERS = [f'{{"{name}":{fields}}}' for name, (_, fields) in ORDER_EVENTS.items()]
 #: Spelled as the exchange does: integers are JSON numbers.
-CREATED = f'{{"Created":{{"user_order":{TestSigning.LIMIT},"signature":[1,255],"book_timestamp_ns":5}}}}'
+CREATED = f'{{"Created":{{"user_order":{LIMIT_ORDER},"signature":[1,255],"book_timestamp_ns":5}}}}'
 
 #: A feed's batch decoder, its frame decoder, and good frames of it.
 BATCHES: dict[str, tuple[codec.BatchDecoder[Any], codec.FrameDecoder[Any], list[str]]] = {
@@ -190,7 +190,7 @@ def test_as_many_values_as_frames_but_not_one_in_each_are_refused(
 def test_a_created_order_is_as_its_constructor_makes_it() -> None:
     (event,) = codec.decode_order_event_batch([CREATED.encode()]) or ()
     assert isinstance(event, OrderCreatedEvent)
-    assert codec.encode(event.user_order).decode() == TestSigning.LIMIT
+    assert codec.encode(event.user_order).decode() == LIMIT_ORDER
     assert type(event.user_order.target) is TradeTarget
     assert (event.signature, hash(event)) == ((1, 255), hash(codec.decode_order_event_frame(CREATED)[0]))
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.codec.test_frame_decoders import BAR
+from tests.helpers.wire_texts import BAR
 from tplus_trio import codec, models
 from tplus_trio.codec.batch_decoders import _BAR_KEYS
 from tplus_trio.codec.converter import variants_of

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.codec.test_frame_decoders import BAR, REAL_TRADE, TICKER
+from tests.helpers.wire_texts import BAR, REAL_TRADE, TICKER
 from tplus_trio import codec
 from tplus_trio.errors import DecodeError
 from tplus_trio.models import (

@@ -19,9 +19,8 @@ import httpx
 from wsproto.frame_protocol import FrameProtocol, Opcode, ParseFailed
 
 from tests.codec.test_batch_decoders import BATCHES, CREATED, ORDERS
-from tests.codec.test_converter import USER_EVENTS, TestSigning
-from tests.codec.test_frame_decoders import BAR, REAL_TRADE, REMOVED, TICKER, TestAnswers
 from tests.codec.test_frame_decoders import FEEDS as GOOD
+from tests.helpers.wire_texts import BAR, LIMIT_ORDER, LISTED_ORDER, REAL_TRADE, REMOVED, TICKER, USER_EVENTS
 from tplus_trio import codec, models
 from tplus_trio.auth import body_of
 from tplus_trio.errors import ApiError, DecodeError, HandshakeRejected
@@ -141,7 +140,7 @@ FRAMES: Final = Target(
 
 # Messages of feeds.
 
-_ORDER: Final = TestSigning.LIMIT
+_ORDER: Final = LIMIT_ORDER
 _MARKET: Final = (
     _ORDER.replace('"trigger":null', '"trigger":{"parent_order_id":null,"condition":{"PriceBelow":{"price":9500}}}')
     .replace('"Limit":{"limit_price":1000,', '"Market":{"fill_or_kill":true,')
@@ -276,7 +275,7 @@ _KINDS: Final[dict[str, tuple[Any, list[str]]]] = {
     "market": (models.Market, ['{"asset_id":"200","book_price_decimals":2,"book_quantity_decimals":-3}']),
     "orders": (
         models.UserOrders,
-        [f'{{"orders":[{TestAnswers.ORDER}],"next":false,"x":1.10}}', f"[{TestAnswers.ORDER}]"],
+        [f'{{"orders":[{LISTED_ORDER}],"next":false,"x":1.10}}', f"[{LISTED_ORDER}]"],
     ),
     "operation": (
         models.OrderOperationResponse,

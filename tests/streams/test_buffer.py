@@ -8,7 +8,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.helpers.buffers import buffer_of, take
 
 
-async def test_items_come_in_order() -> None:
+async def test_items_arrive_in_order() -> None:
     buffer = buffer_of(10)
     await buffer.put([1, 2])
     await buffer.put(())
@@ -33,7 +33,7 @@ async def test_a_consumer_waits_for_items() -> None:
     assert got == [1, 2, 3]
 
 
-async def test_every_consumer_that_waits_gets_its_item() -> None:
+async def test_each_waiting_consumer_gets_one_item() -> None:
     buffer, got = buffer_of(10), list[int]()
 
     async def consume() -> None:
@@ -70,7 +70,7 @@ async def test_a_cancelled_get_takes_nothing() -> None:
     assert got + await take(buffer, len(buffer)) == [1, 2]
 
 
-async def test_an_item_for_a_consumer_that_is_cancelled_goes_to_the_next() -> None:
+async def test_an_item_for_a_cancelled_consumer_goes_to_the_next() -> None:
     buffer, got = buffer_of(10), list[int]()
 
     async def consume(scope: trio.CancelScope) -> None:
@@ -90,7 +90,7 @@ async def test_an_item_for_a_consumer_that_is_cancelled_goes_to_the_next() -> No
             second.cancel()
 
 
-async def test_a_get_that_is_cancelled_before_it_begins_leaves_the_item() -> None:
+async def test_a_get_cancelled_before_it_begins_leaves_the_item() -> None:
     buffer = buffer_of(10)
     buffer.put_nowait([1, 2])
     with trio.CancelScope() as scope:
@@ -100,7 +100,7 @@ async def test_a_get_that_is_cancelled_before_it_begins_leaves_the_item() -> Non
     assert await take(buffer, 2) == [1, 2]
 
 
-async def test_neighbours_run_while_much_waits() -> None:
+async def test_other_tasks_run_while_a_consumer_drains_a_full_buffer() -> None:
     buffer, turns = buffer_of(10_000), 0
     buffer.put_nowait(range(4000))
 

@@ -48,7 +48,7 @@ async def watch(lines: Sequence[Line], untaken: list[int]) -> None:
         await trio.lowlevel.checkpoint()
 
 
-async def test_few_are_ahead_of_their_consumers() -> None:
+async def test_few_streams_decode_ahead_of_their_consumers() -> None:
     limiter, untaken = DecodeLimiter(), list[int]()
     lines = [Line(limiter, 20) for _ in range(200)]
     async with trio.open_nursery() as watching:
@@ -77,7 +77,7 @@ async def test_few_streams_never_wait() -> None:
     assert [line.waited for line in lines] == [0] * len(lines)
 
 
-async def test_a_stream_whose_consumer_is_busy_lets_the_next_one_go_on() -> None:
+async def test_a_stream_with_a_busy_consumer_does_not_hold_up_the_next() -> None:
     limiter = DecodeLimiter()
     lines = [Line(limiter, 3) for _ in range(50)]
     limiter.consumers_woken(_MAX_RESUMING)
@@ -92,7 +92,7 @@ async def test_a_stream_whose_consumer_is_busy_lets_the_next_one_go_on() -> None
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_a_cancelled_stream_takes_no_turn_of_another(seed: int) -> None:
+async def test_a_cancelled_stream_does_not_use_up_the_turn_of_another(seed: int) -> None:
     rng, limiter = random.Random(seed), DecodeLimiter()
     spared, victims = ([Line(limiter, 10) for _ in range(count)] for count in (20, 40))
     with trio.fail_after(10):
@@ -112,7 +112,7 @@ async def test_a_cancelled_stream_takes_no_turn_of_another(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_many_streams_of_a_client(
+async def test_readers_get_every_change_beside_idle_and_cancelled_streams(
     exchange: Exchange,
     market_data: MarketDataClient,
     autojump_clock: MockClock,

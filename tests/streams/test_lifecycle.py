@@ -115,7 +115,7 @@ def test_the_end_is_reported_exactly_once() -> None:
         assert (row.action is Action.END) == (row.phase is Phase.CLOSED and phase is not Phase.CLOSED)
 
 
-def test_what_cannot_occur_is_a_bug_and_says_so() -> None:
+def test_an_impossible_transition_raises() -> None:
     impossible = [pair for pair in PAIRS if TRANSITIONS[pair] is None]
     assert impossible
     for phase, trigger in impossible:

@@ -56,7 +56,7 @@ def feeds(network: MemoryNetwork) -> int:
 # The beginning
 
 
-async def test_nothing_connects_until_it_is_asked_to(autojump_clock: MockClock) -> None:
+async def test_streams_and_books_connect_only_when_used(autojump_clock: MockClock) -> None:
     async with market() as (network, md):
         stream, book = md.stream_depth(200), md.open_book(200)
         iterator = aiter(md.stream_finalized_trades())
@@ -67,7 +67,7 @@ async def test_nothing_connects_until_it_is_asked_to(autojump_clock: MockClock) 
         assert feeds(network) == 1
 
 
-async def test_a_client_that_was_not_entered_has_no_bare_streams(autojump_clock: MockClock) -> None:
+async def test_a_bare_stream_needs_an_entered_client(autojump_clock: MockClock) -> None:
     async with MemoryNetwork() as network:
         md = MarketDataClient("http://exchange", connector=network)
         stream = md.stream_finalized_trades()
@@ -80,7 +80,7 @@ async def test_a_client_that_was_not_entered_has_no_bare_streams(autojump_clock:
         assert network.connects == 1
 
 
-async def test_a_client_that_was_not_entered_answers_rest(autojump_clock: MockClock) -> None:
+async def test_rest_works_on_a_client_that_was_not_entered(autojump_clock: MockClock) -> None:
     async with MemoryNetwork() as network:
         network.exchange.add_market(200)
         md = MarketDataClient("http://exchange", connector=network)
@@ -92,7 +92,7 @@ async def test_a_client_that_was_not_entered_answers_rest(autojump_clock: MockCl
         assert network.open_connections == 0
 
 
-async def test_everything_is_entered_once(autojump_clock: MockClock) -> None:
+async def test_clients_streams_and_books_refuse_a_second_entry(autojump_clock: MockClock) -> None:
     async with market() as (_, md):
         with pytest.raises(RuntimeError, match="entered already"):
             await md.__aenter__()
@@ -111,7 +111,7 @@ async def test_everything_is_entered_once(autojump_clock: MockClock) -> None:
                 await book.__aenter__()
 
 
-async def test_a_client_that_was_left_starts_nothing(autojump_clock: MockClock) -> None:
+async def test_a_closed_client_starts_no_stream_and_no_request(autojump_clock: MockClock) -> None:
     async with market() as (network, md):
         stream = md.stream_finalized_trades()
         other = md.stream_finalized_trades()
@@ -192,7 +192,7 @@ LEAVING = [
 
 @pytest.mark.parametrize("held", [True, False], ids=["held", "dropped"])
 @pytest.mark.parametrize("leave", LEAVING, ids=lambda leave: leave.__name__)
-async def test_a_bare_loop_ends_its_stream(
+async def test_leaving_a_bare_loop_ends_its_stream(
     leave: Callable[[Trades], Awaitable[None]], held: bool, autojump_clock: MockClock
 ) -> None:
     gc.disable()  # it has to do without
@@ -210,7 +210,7 @@ async def test_a_bare_loop_ends_its_stream(
         gc.enable()
 
 
-async def test_a_dropped_stream_ends(autojump_clock: MockClock) -> None:
+async def test_a_garbage_collected_stream_ends(autojump_clock: MockClock) -> None:
     async with market() as (network, md):
         stream = md.stream_finalized_trades()
         await stream.receive()
@@ -220,7 +220,7 @@ async def test_a_dropped_stream_ends(autojump_clock: MockClock) -> None:
         assert network.open_connections == 0
 
 
-async def test_the_first_item_of_a_stream_that_nobody_holds(autojump_clock: MockClock) -> None:
+async def test_a_stream_without_a_reference_delivers_its_first_item_and_ends(autojump_clock: MockClock) -> None:
     async with market() as (network, md):
         assert isinstance(await anext(md.stream_finalized_trades()), Trade)
         assert isinstance(await md.stream_finalized_trades().receive(), Trade)
@@ -228,7 +228,7 @@ async def test_the_first_item_of_a_stream_that_nobody_holds(autojump_clock: Mock
         assert network.open_connections == feeds(network) == 0
 
 
-async def test_a_bare_stream_ends_when_it_is_closed(autojump_clock: MockClock) -> None:
+async def test_aclose_ends_a_bare_stream(autojump_clock: MockClock) -> None:
     async with market() as (network, md):
         stream = md.stream_finalized_trades()
         await stream.receive()
@@ -243,7 +243,7 @@ async def test_a_bare_stream_ends_when_it_is_closed(autojump_clock: MockClock) -
             await unused.receive()
 
 
-async def test_an_iterator_may_be_dropped_in_a_thread(autojump_clock: MockClock) -> None:
+async def test_an_iterator_may_be_collected_in_another_thread(autojump_clock: MockClock) -> None:
     async with market() as (network, md):
         holder = [aiter(md.stream_finalized_trades())]
         await anext(holder[0])
@@ -252,7 +252,7 @@ async def test_an_iterator_may_be_dropped_in_a_thread(autojump_clock: MockClock)
         assert network.open_connections == 0
 
 
-def test_an_iterator_may_be_dropped_after_the_run() -> None:
+def test_an_iterator_may_be_collected_after_the_run() -> None:
     holder: list[object] = []
 
     async def main() -> None:
@@ -312,7 +312,7 @@ async def test_leaving_the_client_ends_streams_in_other_tasks(autojump_clock: Mo
         assert sorted(ended) == ["bare", "entered", "late"]
 
 
-async def test_leaving_the_client_in_order_says_goodbye_to_all(autojump_clock: MockClock) -> None:
+async def test_leaving_a_client_sends_a_close_frame_on_each_stream(autojump_clock: MockClock) -> None:
     peers: list[Peer] = []
 
     async def script(peer: Peer) -> None:
@@ -377,7 +377,7 @@ async def test_streams_and_requests_share_a_client(autojump_clock: MockClock) ->
         assert feeds(network) == 0
 
 
-async def test_a_failing_stream_disturbs_no_neighbour(autojump_clock: MockClock) -> None:
+async def test_a_failed_stream_does_not_affect_other_streams(autojump_clock: MockClock) -> None:
     async with market() as (network, md), md.stream_depth(200) as depth:
         assert isinstance(await depth.receive(), OrderBook)
         network.exchange.faults.reject_handshakes(2, 404, path="/trades")

@@ -28,7 +28,7 @@ def said(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == LOGGER and record.levelno == level]
 
 
-async def test_an_outage_is_a_warning_and_its_end_an_information(
+async def test_an_outage_logs_a_warning_and_its_end_an_info(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     caplog.set_level(logging.DEBUG, LOGGER)
@@ -53,7 +53,7 @@ async def test_an_outage_is_a_warning_and_its_end_an_information(
 
 
 @pytest.mark.parametrize("answer", ["503", "gzip", "a null side", "a negative price", "no answer"])
-async def test_a_snapshot_that_keeps_failing_is_said(
+async def test_repeated_snapshot_failures_log_one_warning_and_reach_the_caller(
     answer: str, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     async with open_world(timeout=2.0) as world:
@@ -79,7 +79,7 @@ async def test_a_snapshot_that_keeps_failing_is_said(
             assert caught.value.__cause__ is book.last_error
 
 
-async def test_a_market_that_goes_ends_its_stream_and_says_so(
+async def test_a_removed_market_ends_its_streams_with_one_warning_each(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     async with open_world() as world, world.md.open_book(ASSET) as book, world.md.stream_depth(ASSET) as depth:
@@ -100,7 +100,7 @@ async def test_a_market_that_goes_ends_its_stream_and_says_so(
             book.snapshot()
 
 
-async def test_what_was_not_entered_says_so(autojump_clock: MockClock) -> None:
+async def test_a_book_that_was_not_entered_refuses_every_use(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         book = world.md.open_book(ASSET)
         assert not book.is_synced
@@ -123,7 +123,7 @@ async def test_what_was_not_entered_says_so(autojump_clock: MockClock) -> None:
             book.snapshot()
 
 
-async def test_a_stream_that_was_not_entered_is_waited_for(autojump_clock: MockClock) -> None:
+async def test_wait_live_waits_for_a_stream_that_is_entered_later(autojump_clock: MockClock) -> None:
     async with open_world() as world, trio.open_nursery() as nursery:
         stream = world.md.stream_depth(ASSET)
         nursery.start_soon(stream.wait_live)
@@ -133,7 +133,7 @@ async def test_a_stream_that_was_not_entered_is_waited_for(autojump_clock: MockC
             assert not nursery.child_tasks
 
 
-async def test_a_repr_tells_feed_state_and_failure(autojump_clock: MockClock) -> None:
+async def test_the_repr_has_the_feed_the_state_and_the_last_error(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_depth(ASSET) as stream, world.md.open_book(ASSET) as book:
         await book.wait_synced()
         await stream.wait_live()
@@ -145,7 +145,7 @@ async def test_a_repr_tells_feed_state_and_failure(autojump_clock: MockClock) ->
         assert repr(stream).startswith("<Stream /marketdepth/diff/200 backoff: ConnectionFailed(")
 
 
-async def test_a_call_on_a_client_that_was_left_is_an_error_of_ours(autojump_clock: MockClock) -> None:
+async def test_a_call_on_a_closed_client_raises_an_error_of_this_package(autojump_clock: MockClock) -> None:
     async with MemoryNetwork() as network:
         async with MarketDataClient(URL, connector=network) as md:
             pass
@@ -153,7 +153,7 @@ async def test_a_call_on_a_client_that_was_left_is_an_error_of_ours(autojump_clo
             await md.get_tickers()
 
 
-async def test_what_is_remembered_keeps_no_frames(autojump_clock: MockClock) -> None:
+async def test_last_error_keeps_no_stack_frames(autojump_clock: MockClock) -> None:
     class Failing:
         async def connect(self, host: str, port: int) -> trio.abc.Stream:
             await trio.lowlevel.checkpoint()
@@ -167,7 +167,7 @@ async def test_what_is_remembered_keeps_no_frames(autojump_clock: MockClock) -> 
         assert stream.last_error.__cause__.__traceback__ is None
 
 
-async def test_an_error_page_is_one_line(autojump_clock: MockClock) -> None:
+async def test_an_error_page_is_logged_on_one_line(autojump_clock: MockClock) -> None:
     page = b"<html>\n<head><title>503 Service\nTemporarily Unavailable</title></head>\n<body>" + b"x" * 5000
     async with open_world() as world:
         world.exchange.faults.answer_requests("/tickers", Response(503, page, (("content-type", "text/html"),)))

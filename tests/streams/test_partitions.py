@@ -66,7 +66,9 @@ async def cut(network: MemoryNetwork) -> int:
 
 
 @pytest.mark.tplus_network(latency=(0.001, 0.05), seed=3)
-async def test_an_hour_of_partitions(exchange: Exchange, network: MemoryNetwork, autojump_clock: MockClock) -> None:
+async def test_a_book_survives_an_hour_of_partitions(
+    exchange: Exchange, network: MemoryNetwork, autojump_clock: MockClock
+) -> None:
     seen = {"in sync": 0, "not in sync": 0}
     for market in MARKETS:
         exchange.add_market(market)

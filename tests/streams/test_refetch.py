@@ -58,7 +58,9 @@ async def go_down(world: World) -> None:
 
 @pytest.mark.parametrize("latency", [0.0, 0.05])
 @pytest.mark.parametrize("early", [0, 3])
-async def test_twenty_trades_over_three_pages(latency: float, early: int, autojump_clock: MockClock) -> None:
+async def test_twenty_missed_trades_arrive_from_three_pages(
+    latency: float, early: int, autojump_clock: MockClock
+) -> None:
     async with open_world(latency=latency) as world, world.md.stream_finalized_trades() as trades:
         await trades.wait_live()
         assert ids(await take(trades, 0)) == []
@@ -77,7 +79,7 @@ async def test_twenty_trades_over_three_pages(latency: float, early: int, autoju
 
 
 @pytest.mark.parametrize("latency", [0.0, 0.05])
-async def test_twenty_trades_before_any_was_told(latency: float, autojump_clock: MockClock) -> None:
+async def test_trades_missed_before_the_first_delivery_arrive_once(latency: float, autojump_clock: MockClock) -> None:
     async with open_world(latency=latency) as world:
         make_trades(world, 5)
         await trio.sleep(1)
@@ -91,7 +93,7 @@ async def test_twenty_trades_before_any_was_told(latency: float, autojump_clock:
             await assert_nothing_comes(trades)
 
 
-async def test_trades_that_are_made_while_rest_is_asked(autojump_clock: MockClock) -> None:
+async def test_trades_made_during_the_rest_request_arrive_once(autojump_clock: MockClock) -> None:
     async with open_world(latency=0.02) as world, world.md.stream_finalized_trades() as trades:
         await trades.wait_live()
         made = make_trades(world, 5)
@@ -104,7 +106,7 @@ async def test_trades_that_are_made_while_rest_is_asked(autojump_clock: MockCloc
         assert ids(await take(trades, len(made) - 5)) == made[5:]
 
 
-async def test_a_second_loss_while_rest_is_asked(autojump_clock: MockClock) -> None:
+async def test_a_second_loss_during_the_rest_request_loses_nothing(autojump_clock: MockClock) -> None:
     async with open_world(latency=0.02) as world, world.md.stream_finalized_trades() as trades:
         await trades.wait_live()
         made = make_trades(world, 2)
@@ -119,7 +121,7 @@ async def test_a_second_loss_while_rest_is_asked(autojump_clock: MockClock) -> N
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_pages_that_fail_are_asked_for_again(status: int, autojump_clock: MockClock) -> None:
+async def test_failed_pages_are_requested_again(status: int, autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_finalized_trades() as trades:
         await trades.wait_live()
         made = make_trades(world, 2)
@@ -130,7 +132,7 @@ async def test_pages_that_fail_are_asked_for_again(status: int, autojump_clock: 
         assert ids(await take(trades, 20)) == made[2:]
 
 
-async def test_a_hole_beyond_the_bound_is_one_gap(autojump_clock: MockClock) -> None:
+async def test_a_loss_beyond_the_page_limit_is_one_gap(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_finalized_trades(backfill_pages=2) as trades:
         await trades.wait_live()
         await trio.sleep(10)
@@ -166,7 +168,7 @@ async def trade_minutes(world: World, n: int) -> list[int]:
 
 
 @pytest.mark.parametrize("pages", [10, 2])
-async def test_twenty_candles_over_three_pages(pages: int, autojump_clock: MockClock) -> None:
+async def test_twenty_missed_candles_arrive_from_three_pages(pages: int, autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_klines(ASSET, backfill_pages=pages) as klines:
         await klines.wait_live()
         (first,) = await trade_minutes(world, 1)
@@ -191,7 +193,7 @@ async def test_twenty_candles_over_three_pages(pages: int, autojump_clock: MockC
         await assert_nothing_comes(klines)
 
 
-async def test_orders_that_move_from_page_to_page_come_once(
+async def test_orders_that_move_between_pages_arrive_once(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(user_orders, "_ORDERS_PAGE", 2)

@@ -229,7 +229,7 @@ TROUBLES: dict[Callable[[Watch], Awaitable[None]], int] = {
 @pytest.mark.parametrize("first", [True, False], ids=["from the beginning", "in sync"])
 @pytest.mark.parametrize("latency", [0.0, (0.005, 0.08)], ids=["at once", "slow"])
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)
-async def test_trouble(
+async def test_a_book_is_right_after_each_kind_of_trouble(
     trouble: Callable[[Watch], Awaitable[None]],
     latency: float | tuple[float, float],
     first: bool,
@@ -281,7 +281,7 @@ class ByteByByte:
         return stream
 
 
-async def test_bytes_one_by_one(autojump_clock: MockClock) -> None:
+async def test_a_book_is_right_if_bytes_arrive_one_by_one(autojump_clock: MockClock) -> None:
     async with (
         open_world(changes=0) as world,
         MarketDataClient(URL, connector=ByteByByte(world)) as md,
@@ -298,7 +298,7 @@ async def test_bytes_one_by_one(autojump_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_snapshot_from_before_the_loss_is_not_shown(autojump_clock: MockClock) -> None:
+async def test_a_book_never_shows_a_snapshot_older_than_the_loss(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.open_book(ASSET) as book:
         await book.wait_synced()
         world.change(20)
@@ -313,7 +313,7 @@ async def test_a_snapshot_from_before_the_loss_is_not_shown(autojump_clock: Mock
         assert book.snapshot() == truth
 
 
-async def test_changes_that_fit_no_snapshot_are_given_up(autojump_clock: MockClock) -> None:
+async def test_a_book_syncs_again_after_changes_that_fit_no_snapshot(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.open_book(ASSET) as book:
         await book.wait_synced()
         faults = world.exchange.faults

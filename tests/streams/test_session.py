@@ -1,4 +1,4 @@
-"""A session of a protocol that is no feed: it answers what the other side asks, over real WebSockets in memory."""
+"""Sessions in memory: of a protocol that is no feed, over real WebSockets, then reconnections of a client's stream."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 
 from tests.helpers.peers import Peer, read_head
-from tplus_trio import ConnectionFailed, RestartLimitExceeded, RestartPolicy, StreamState
+from tests.helpers.world import ASSET, URL, open_world
+from tplus_trio import (
+    ConnectionFailed,
+    MarketDataClient,
+    RestartLimitExceeded,
+    RestartPolicy,
+    StreamState,
+)
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.streams.lifecycle import Phase
 from tplus_trio.streams.session import Session, SessionProtocol
+from tplus_trio.testing import MemoryNetwork
 from tplus_trio.transport.connector import Endpoint
 from tplus_trio.transport.websocket import WebSocket
 from tplus_trio.transport.websocket_opening import open_websocket
@@ -122,7 +130,7 @@ async def a_session(restart: RestartPolicy | None = POLICY) -> AsyncGenerator[Wo
         yield World(tasks.nursery, questioner, session, Answers(questioner, session))
 
 
-async def test_it_serves_one_connection_until_it_is_closed_in_order(autojump_clock: MockClock) -> None:
+async def test_a_session_serves_one_connection_until_close(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.start()
         await world.session.wait_for(StreamState.LIVE)
@@ -135,7 +143,7 @@ async def test_it_serves_one_connection_until_it_is_closed_in_order(autojump_clo
         assert (world.protocol.prepared, world.protocol.losses, world.session.last_error) == (1, [], None)
 
 
-async def test_it_connects_again_after_a_loss_and_a_refusal(autojump_clock: MockClock) -> None:
+async def test_a_session_reconnects_after_a_loss_and_a_refusal(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.start()
         await trio.sleep(1.5)
@@ -172,7 +180,7 @@ async def test_reconnect_ends_the_delay(autojump_clock: MockClock) -> None:
         assert trio.current_time() == 0.25
 
 
-async def test_a_task_beside_it_that_fails_ends_the_connection(autojump_clock: MockClock) -> None:
+async def test_a_failed_background_task_ends_the_connection(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.protocol.besides = ConnectionFailed("a task failed")
         world.start()
@@ -181,7 +189,7 @@ async def test_a_task_beside_it_that_fails_ends_the_connection(autojump_clock: M
         await world.session.wait_for(StreamState.LIVE)
 
 
-async def test_a_protocol_that_returns_is_not_called_again_without_a_delay(autojump_clock: MockClock) -> None:
+async def test_a_protocol_that_returns_is_called_again_after_a_delay(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.protocol.patience = 1
         world.start()
@@ -189,7 +197,7 @@ async def test_a_protocol_that_returns_is_not_called_again_without_a_delay(autoj
         assert 4 <= world.protocol.prepared <= 7
 
 
-async def test_the_restart_limit_ends_it(autojump_clock: MockClock) -> None:
+async def test_the_restart_limit_ends_a_session(autojump_clock: MockClock) -> None:
     async with a_session(RestartPolicy(initial_delay=1.0, factor=1.0, max_restarts=2)) as world:
         world.questioner.refusals = 10
         world.start()
@@ -200,7 +208,7 @@ async def test_the_restart_limit_ends_it(autojump_clock: MockClock) -> None:
         assert world.session.phase is Phase.CLOSED
 
 
-async def test_without_restarts_the_first_failure_ends_it(autojump_clock: MockClock) -> None:
+async def test_without_restarts_the_first_failure_ends_a_session(autojump_clock: MockClock) -> None:
     async with a_session(None) as world:
         world.questioner.refusals = 1
         world.start()
@@ -208,7 +216,7 @@ async def test_without_restarts_the_first_failure_ends_it(autojump_clock: MockCl
             await world.session.wait_for(StreamState.LIVE)
 
 
-async def test_cancel_ends_it_at_once_without_a_close_frame(autojump_clock: MockClock) -> None:
+async def test_cancel_ends_a_session_at_once_without_a_close_frame(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.start()
         await trio.sleep(1.5)
@@ -222,7 +230,7 @@ async def test_cancel_ends_it_at_once_without_a_close_frame(autojump_clock: Mock
 
 
 @pytest.mark.parametrize("scheduled", [False, True])
-async def test_a_session_that_is_closed_before_its_first_step_connects_nowhere(
+async def test_a_session_closed_before_its_first_step_does_not_connect(
     scheduled: bool, autojump_clock: MockClock
 ) -> None:
     async with a_session() as world:
@@ -235,7 +243,7 @@ async def test_a_session_that_is_closed_before_its_first_step_connects_nowhere(
         assert (world.session.phase, world.protocol.prepared) == (Phase.CLOSED, 0)
 
 
-async def test_a_close_that_is_cancelled_ends_it_at_once(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_close_ends_a_session_at_once(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.start()
         await trio.sleep(1.5)
@@ -257,7 +265,7 @@ async def test_a_second_close_waits_for_the_same_end(autojump_clock: MockClock) 
         assert world.questioner.peers[0].closed_with == 1000
 
 
-async def test_a_close_while_it_reconnects_is_in_order(autojump_clock: MockClock) -> None:
+async def test_close_during_a_reconnect_sends_a_close_frame(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.start()
         await trio.sleep(1.5)
@@ -269,7 +277,7 @@ async def test_a_close_while_it_reconnects_is_in_order(autojump_clock: MockClock
 
 @pytest.mark.parametrize("order", ["close", "cancel"])
 @pytest.mark.parametrize("phase", [Phase.CONNECTING, Phase.BACKOFF])
-async def test_it_ends_at_once_without_a_connection(phase: Phase, order: str, autojump_clock: MockClock) -> None:
+async def test_a_session_without_a_connection_ends_at_once(phase: Phase, order: str, autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.questioner.is_silent = phase is Phase.CONNECTING
         world.questioner.refusals = 100
@@ -285,7 +293,7 @@ async def test_it_ends_at_once_without_a_connection(phase: Phase, order: str, au
         assert trio.current_time() == 0.25
 
 
-async def test_reconnect_ends_an_attempt_that_nobody_answers(autojump_clock: MockClock) -> None:
+async def test_reconnect_cancels_an_unanswered_attempt(autojump_clock: MockClock) -> None:
     async with a_session() as world:
         world.questioner.is_silent = True
         world.start()
@@ -320,7 +328,9 @@ async def test_a_second_order_does_not_wait_for_the_answer_to_a_close_frame(
 
 
 @pytest.mark.parametrize("order", ["cancel", "fail"])
-async def test_a_close_that_waits_for_an_answer_can_be_cut_short(order: str, autojump_clock: MockClock) -> None:
+async def test_a_cancel_or_a_failed_task_ends_a_close_that_waits_for_its_answer(
+    order: str, autojump_clock: MockClock
+) -> None:
     async with a_session() as world:
         world.questioner.is_deaf = True
         world.start()
@@ -334,3 +344,55 @@ async def test_a_close_that_waits_for_an_answer_can_be_cut_short(order: str, aut
             world.session.cancel()
         await world.session.wait_closed()
         assert trio.current_time() == pytest.approx(1.6, abs=0.01)
+
+
+async def test_reconnect_of_a_stream_takes_effect_at_once(
+    states: list[tuple[StreamState, float]], autojump_clock: MockClock
+) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
+        stream.reconnect()  # nothing to drop yet
+        await stream.wait_live()
+        stream.reconnect()
+        await stream.wait_live()
+        assert trio.current_time() == 0
+        assert StreamState.BACKOFF not in [state for state, _ in states]
+        assert stream.stats.connects == 2
+        # During a delay, the next attempt starts at once.
+        world.network.refuse(8)
+        world.network.reset_connections()
+        await trio.sleep(1)
+        world.network.refuse(0)
+        assert stream.state is StreamState.BACKOFF
+        stream.reconnect()
+        await stream.wait_live()
+        assert trio.current_time() == 1.0
+        assert world.exchange.connections == 1
+
+
+@attrs.define
+class Unanswered:
+    """A connector whose every other attempt gets no answer."""
+
+    network: MemoryNetwork
+    calls: int = 0
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        self.calls += 1
+        if self.calls % 2:
+            await trio.sleep_forever()
+        return await self.network.connect(host, port)
+
+
+async def test_reconnect_of_a_stream_cancels_an_unanswered_attempt(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        connector = Unanswered(world.network)
+        # Without the early request, which would make a connection of its own.
+        async with (
+            MarketDataClient(URL, connector=connector) as md,
+            md.stream_depth(ASSET, sequence="increasing") as stream,
+        ):
+            await trio.sleep(1)
+            assert (stream.state, connector.calls) == (StreamState.CONNECTING, 1)
+            stream.reconnect()
+            await trio.sleep(0.1)
+            assert (stream.state, stream.stats.connects, connector.calls) == (StreamState.SYNCING, 1, 3)

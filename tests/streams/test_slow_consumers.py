@@ -12,7 +12,14 @@ from trio.testing import MockClock
 
 from tests.helpers.depth_model import Checker, State, books_of
 from tests.helpers.world import ASSET, World, open_world
-from tplus_trio import Depth, Gap, OrderBook, Overflow, SlowConsumer, Stream
+from tplus_trio import (
+    Depth,
+    Gap,
+    OrderBook,
+    Overflow,
+    SlowConsumer,
+    Stream,
+)
 
 SECONDS = 1
 CHANGES = 5000 * SECONDS
@@ -72,7 +79,7 @@ async def slow(overflow: Overflow, buffer: int = 1024, **options: Any) -> AsyncI
         nursery.cancel_scope.cancel()
 
 
-async def test_block_loses_nothing(autojump_clock: MockClock) -> None:
+async def test_block_delivers_every_change(autojump_clock: MockClock) -> None:
     async with slow("block") as consumer:
         first = consumer.newest
         checker = Checker()
@@ -88,7 +95,7 @@ async def test_block_loses_nothing(autojump_clock: MockClock) -> None:
         assert consumer.most <= 1024 + 512
 
 
-async def test_conflate_is_right_whenever_one_looks(autojump_clock: MockClock) -> None:
+async def test_conflate_delivers_a_book_that_is_right_and_recent(autojump_clock: MockClock) -> None:
     async with slow("conflate", 16) as consumer:
         checker, lags = Checker(), list[int]()
         while not consumer.over.is_set() or checker.number != consumer.newest:
@@ -107,7 +114,7 @@ async def test_conflate_is_right_whenever_one_looks(autojump_clock: MockClock) -
 
 
 @pytest.mark.parametrize("buffer", [1, 16, 1024])
-async def test_drop_oldest_names_the_loss(buffer: int, autojump_clock: MockClock) -> None:
+async def test_drop_oldest_puts_a_gap_where_it_dropped_items(buffer: int, autojump_clock: MockClock) -> None:
     async with slow("drop_oldest", buffer) as consumer:
         checker, gaps, after_gap = Checker(), list[Gap](), False
         gaps_in_a_row = 0
@@ -140,7 +147,7 @@ async def test_drop_oldest_names_the_loss(buffer: int, autojump_clock: MockClock
         assert asked <= len(gaps) + 10, "snapshots that nobody sees"
 
 
-async def test_what_is_dropped_before_the_first_look_is_told(autojump_clock: MockClock) -> None:
+async def test_drop_oldest_reports_what_it_drops_before_the_first_receive(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_depth(ASSET, overflow="drop_oldest", buffer=4) as stream:
         await stream.wait_live()
         for _ in range(20):
@@ -158,7 +165,7 @@ async def test_what_is_dropped_before_the_first_look_is_told(autojump_clock: Moc
         assert (stream.stats.gaps, checker.snapshots) == (0, 1)
 
 
-async def test_error_raises(autojump_clock: MockClock) -> None:
+async def test_error_raises_slow_consumer_after_the_buffered_items(autojump_clock: MockClock) -> None:
     async with slow("error", 100) as consumer:
         checker = Checker()
         with suppress(SlowConsumer):
@@ -173,7 +180,7 @@ async def test_error_raises(autojump_clock: MockClock) -> None:
         assert caught.value.buffer == 100
 
 
-async def test_a_snapshot_behind_many_changes_is_not_the_consumers_fault(autojump_clock: MockClock) -> None:
+async def test_changes_that_wait_for_a_snapshot_do_not_count_as_a_slow_consumer(autojump_clock: MockClock) -> None:
     async with open_world() as world, trio.open_nursery() as nursery:
         world.exchange.faults.delay_requests("/marketdepth", 1.0, 2)
         async with world.md.stream_depth(ASSET, overflow="drop_oldest", buffer=20) as stream:
@@ -191,3 +198,17 @@ async def test_a_snapshot_behind_many_changes_is_not_the_consumers_fault(autojum
                     if not isinstance(item, Gap):
                         checker.take([item])
         assert checker.state == books_of(world.exchange.book(ASSET))
+
+
+async def test_resync_fails_a_stream_whose_buffer_has_no_room_for_the_gap(autojump_clock: MockClock) -> None:
+    async with (
+        open_world() as world,
+        world.oms.stream_user_trade_events(overflow="error", buffer=1) as stream,
+    ):
+        await stream.wait_live()
+        stream.resync()
+        stream.resync()
+        assert isinstance(await stream.receive(), Gap)
+        # There is no room for the second gap, and the stream must not drop it.
+        with pytest.raises(SlowConsumer):
+            await stream.receive()

@@ -155,7 +155,7 @@ def test_a_body_ends_as_the_model_says(steps: list[str]) -> None:
     trio.run(main)
 
 
-async def test_it_waits_until_the_source_is_live_and_is_entered_once() -> None:
+async def test_a_block_waits_until_the_source_is_live_and_can_be_entered_once() -> None:
     source = Source()
     source.lose()
     block = Block(source)
@@ -184,7 +184,7 @@ async def test_a_regained_source_does_not_revive_a_block() -> None:
     assert session.lost is LOST
 
 
-async def test_a_loss_between_the_wait_and_the_body_is_not_missed() -> None:
+async def test_a_block_notices_a_loss_between_the_wait_and_its_body() -> None:
     source = Source()
     source.lose()
 

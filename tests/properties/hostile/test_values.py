@@ -13,9 +13,9 @@ import trio
 from trio.testing import MockClock
 
 from tests.codec.test_batch_decoders import BATCHES, CREATED
-from tests.codec.test_frame_decoders import BAR, REAL_TRADE, USER_TRADE
 from tests.helpers.hostile import URL, accepted
 from tests.helpers.peers import answer, read_head
+from tests.helpers.wire_texts import BAR, REAL_TRADE, USER_TRADE
 from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, open_world
 from tplus_trio import (
     AssetIdentifier,

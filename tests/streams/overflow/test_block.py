@@ -31,7 +31,7 @@ async def test_block_waits_for_room_and_loses_nothing() -> None:
     assert sent == 10
 
 
-async def test_a_cancelled_put_has_lost_nothing() -> None:
+async def test_a_cancelled_put_loses_nothing() -> None:
     buffer = buffer_of(2)
     with trio.move_on_after(0):
         await buffer.put([1, 2, 3])
@@ -40,7 +40,7 @@ async def test_a_cancelled_put_has_lost_nothing() -> None:
     assert await take(buffer, 5) == [1, 2, 3, 4, 5]
 
 
-async def test_closing_wakes_everyone() -> None:
+async def test_close_wakes_producers_and_keeps_the_items() -> None:
     buffer, woken = buffer_of(1), list[str]()
 
     async def produce() -> None:
@@ -61,7 +61,7 @@ async def test_closing_wakes_everyone() -> None:
             await anext(buffer)
 
 
-async def test_a_waiting_consumer_is_told_of_the_end() -> None:
+async def test_close_wakes_waiting_consumers() -> None:
     buffer = buffer_of(1)
 
     async def consume() -> None:
@@ -75,7 +75,7 @@ async def test_a_waiting_consumer_is_told_of_the_end() -> None:
         buffer.close(END)
 
 
-async def test_what_is_cleared_makes_room() -> None:
+async def test_clear_makes_room_for_a_waiting_producer() -> None:
     buffer = buffer_of(2)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(buffer.put, [1, 2, 3])

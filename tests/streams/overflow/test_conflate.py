@@ -25,7 +25,7 @@ async def test_conflate_keeps_the_newest_of_each_key() -> None:
     assert (consumer.dropped, consumer.merged, consumer.delivered) == (0, 2, 3)
 
 
-async def test_conflate_stays_small_with_nobody_reading() -> None:
+async def test_conflate_keeps_a_bounded_buffer_without_a_consumer() -> None:
     buffer = buffer_of(2, "conflate", conflate=conflate_by(lambda n: n % 5))
     most = 0
     for n in range(2000):
@@ -35,7 +35,7 @@ async def test_conflate_stays_small_with_nobody_reading() -> None:
     assert await take(buffer, 5) == [1995, 1996, 1997, 1998, 1999]
 
 
-async def test_conflating_costs_the_same_however_much_waits() -> None:
+async def test_the_cost_of_conflating_does_not_grow_with_the_buffer() -> None:
     def key(n: int) -> int:
         return n % 5000
 
@@ -56,7 +56,7 @@ async def test_conflating_costs_the_same_however_much_waits() -> None:
 
 
 @pytest.mark.parametrize("snapshot", [True, False])
-def test_a_change_of_a_book_costs_the_same_however_far_it_wanders(snapshot: bool) -> None:
+def test_the_cost_of_conflating_a_book_does_not_grow_with_its_prices(snapshot: bool) -> None:
     looked_at = 0
 
     def conflate(waiting: deque[Depth]) -> int:
@@ -79,7 +79,7 @@ def merge(waiting: deque[list[int]]) -> int:
 
 
 @given(st.lists(st.one_of(st.integers(1, 90), st.just("get")), max_size=30))
-def test_conflating_loses_nothing_of_what_is_merged(steps: Sequence[int | str]) -> None:
+def test_conflating_keeps_every_merged_item(steps: Sequence[int | str]) -> None:
     async def main() -> None:
         buffer = buffer_of(1, "conflate", conflate=merge)
         made, got = 0, list[int]()

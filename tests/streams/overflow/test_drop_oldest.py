@@ -54,7 +54,7 @@ async def drain(buffer: Buffer[Event | Gap]) -> list[Event | Gap]:
     return [await anext(buffer) for _ in range(len(buffer))]
 
 
-async def test_drop_oldest_marks_the_place() -> None:
+async def test_drop_oldest_puts_a_gap_in_place_of_dropped_items() -> None:
     buffer, resyncs = dropping(3)
     await buffer.put(events(1, 2, 3))
     assert len(buffer) == 3
@@ -68,7 +68,7 @@ async def test_drop_oldest_marks_the_place() -> None:
     assert resyncs == []
 
 
-async def test_a_gap_that_nobody_has_seen_grows() -> None:
+async def test_a_gap_grows_until_it_is_delivered() -> None:
     buffer, _ = dropping(2)
     for time in range(1, 8):
         await buffer.put(events(time))
@@ -86,7 +86,7 @@ async def test_a_gap_that_nobody_has_seen_grows() -> None:
     assert lost(buffer) == 6
 
 
-async def test_what_is_chained_is_dropped_together() -> None:
+async def test_items_without_a_later_beginning_are_all_dropped() -> None:
     buffer, resyncs = dropping(3, begin=100)
     await buffer.put(events(1, 2, 3, 4))
     (gap,) = await drain(buffer)
@@ -96,7 +96,7 @@ async def test_what_is_chained_is_dropped_together() -> None:
     assert resyncs == ["the consumer was slow"]
 
 
-async def test_a_new_beginning_is_kept_for_a_consumer_of_any_speed() -> None:
+async def test_a_snapshot_in_the_buffer_is_kept_however_slow_the_consumer_is() -> None:
     buffer, resyncs = dropping(3, begin=100)
     await buffer.put(events(98, 99, 100, 101))
     gap, *rest = [*buffer._items]
@@ -118,7 +118,7 @@ async def test_a_new_beginning_is_kept_for_a_consumer_of_any_speed() -> None:
     assert lost(buffer) == 2 + 100 + 98
 
 
-async def test_a_beginning_that_nobody_has_seen_is_kept_and_what_was_merged_is_told() -> None:
+async def test_an_undelivered_snapshot_is_kept_and_the_gap_counts_merged_items() -> None:
     buffer, resyncs = dropping(1, begin=100)
     await buffer.put(events(100))
     await buffer.put(events(101))
@@ -133,7 +133,7 @@ async def test_a_beginning_that_nobody_has_seen_is_kept_and_what_was_merged_is_t
     assert (lost(buffer), resyncs) == (8, [])
 
 
-async def test_a_consumer_that_is_slow_enough_is_not_told_of_gaps_alone() -> None:
+async def test_a_slow_consumer_gets_items_between_gaps() -> None:
     buffer, _ = dropping(2, begin=100)
     await buffer.put(events(100, 101, 102))
     assert isinstance(await anext(buffer), Gap)
@@ -151,7 +151,7 @@ async def test_a_consumer_that_is_slow_enough_is_not_told_of_gaps_alone() -> Non
     size=st.integers(1, 6),
     steps=st.lists(st.one_of(st.integers(1, 9), st.just("get")), max_size=60),
 )
-def test_what_is_dropped_is_accounted_for(size: int, steps: list[int | str]) -> None:
+def test_each_item_is_delivered_or_lies_within_a_gap(size: int, steps: list[int | str]) -> None:
     """Each item is delivered, or lies within the gap that stands in its place, and is counted."""
 
     async def main() -> None:

@@ -10,7 +10,7 @@ from tests.helpers.buffers import buffer_of, take
 from tplus_trio import SlowConsumer
 
 
-async def test_error_raises_when_it_is_full() -> None:
+async def test_error_raises_when_the_buffer_is_full() -> None:
     buffer = buffer_of(3, "error")
     await buffer.put([1, 2])
     await buffer.put([3])
@@ -22,7 +22,7 @@ async def test_error_raises_when_it_is_full() -> None:
     assert await take(buffer, 1) == [4]
 
 
-async def test_error_keeps_what_there_is_room_for() -> None:
+async def test_error_keeps_the_items_that_fit() -> None:
     buffer = buffer_of(3, "error")
     await buffer.put([1])
     with pytest.raises(SlowConsumer):
@@ -30,7 +30,7 @@ async def test_error_keeps_what_there_is_room_for() -> None:
     assert await take(buffer, 3) == [1, 2, 3]
 
 
-async def test_error_takes_whole_what_comes_at_once_to_a_consumer_that_waits() -> None:
+async def test_error_accepts_a_whole_batch_for_a_waiting_consumer() -> None:
     buffer = buffer_of(3, "error")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(take, buffer, 2)

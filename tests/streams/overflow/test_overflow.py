@@ -19,7 +19,7 @@ from tplus_trio.streams.overflow.base import OverflowOptions
 
 
 @pytest.mark.parametrize("overflow", get_args(Overflow))
-def test_every_name_has_a_rule_of_that_name(overflow: Overflow) -> None:
+def test_each_overflow_name_makes_the_rule_of_that_name(overflow: Overflow) -> None:
     rule: OverflowRule[int] = make_rule(overflow, 3, conflate=lambda _: 0, mark_drops=lambda lost, _: lost[0])
     assert (rule.name, rule.size, rule.tasks_waiting, rule.dropped, rule.merged) == (overflow, 3, 0, 0, 0)
 
@@ -56,7 +56,9 @@ async def test_a_rule_needs_one_method() -> None:
         ("block", True, True, TypeError, "whole number"),
     ],
 )
-def test_impossible_buffers(overflow: str, size: int, can_conflate: bool, error: type[Exception], text: str) -> None:
+def test_check_overflow_refuses_impossible_buffers(
+    overflow: str, size: int, can_conflate: bool, error: type[Exception], text: str
+) -> None:
     with pytest.raises(error, match=text):
         check_overflow(overflow, size, can_conflate=can_conflate)
 

@@ -76,7 +76,7 @@ def recovery(clock: Clock) -> TradesBackfill:
     return made
 
 
-def test_missed_trades_come_first_and_in_order(recovery: TradesBackfill) -> None:
+def test_missed_trades_arrive_first_and_in_order(recovery: TradesBackfill) -> None:
     assert recovery.receive(trades(8, 9)) == ()
     assert recovery.answer(0, trades(9, 8, 7, 6), early=False) == ()
     assert recovery.pending_request == 1
@@ -104,7 +104,9 @@ def fresh(clock: Clock) -> TradesBackfill:
     ],
     ids=["to the subscription", "to the beginning of history"],
 )
-def test_a_loss_before_the_first_trade(fresh: TradesBackfill, pages: list[list[Trade]], told: list[int]) -> None:
+def test_trades_missed_before_the_first_delivery_arrive(
+    fresh: TradesBackfill, pages: list[list[Trade]], told: list[int]
+) -> None:
     fresh.receive(trades(1003, 1004))
     for number, page in enumerate(pages[:-1]):
         assert fresh.answer(number, page, early=False) == ()
@@ -114,7 +116,9 @@ def test_a_loss_before_the_first_trade(fresh: TradesBackfill, pages: list[list[T
 
 
 @pytest.mark.parametrize("page", [trades(999, 998), []], ids=["nothing since", "no history"])
-def test_a_loss_before_the_first_trade_and_a_history_that_lags(fresh: TradesBackfill, page: list[Trade]) -> None:
+def test_a_history_that_stays_behind_before_the_first_delivery_leaves_a_gap(
+    fresh: TradesBackfill, page: list[Trade]
+) -> None:
     fresh.receive(trades(1003, 1004))
     for _ in range(5):
         assert fresh.answer(0, page, early=False) == ()
@@ -125,35 +129,37 @@ def test_a_loss_before_the_first_trade_and_a_history_that_lags(fresh: TradesBack
 
 
 @pytest.mark.parametrize("page", [trades(999, 998), []], ids=["nothing since", "no history"])
-def test_nothing_since_a_loss_before_the_first_trade(fresh: TradesBackfill, page: list[Trade]) -> None:
+def test_a_loss_without_trades_before_the_first_delivery_leaves_no_gap(
+    fresh: TradesBackfill, page: list[Trade]
+) -> None:
     assert fresh.answer(0, page, early=False) == ()
     assert fresh.synced
 
 
-def test_a_loss_before_the_first_trade_beyond_the_bound(fresh: TradesBackfill) -> None:
+def test_a_loss_beyond_the_page_limit_before_the_first_delivery_is_one_gap(fresh: TradesBackfill) -> None:
     for page in range(2):
         assert fresh.answer(page, trades(1900 - page), early=False) == ()
     assert fresh.answer(2, trades(1898), early=False) == (Gap(1000, 2000, "reset"),)
 
 
-def test_a_clock_that_was_set_back_does_not_tell_what_is_from_before(fresh: TradesBackfill, clock: Clock) -> None:
+def test_a_clock_set_back_before_the_first_delivery_leaves_a_gap(fresh: TradesBackfill, clock: Clock) -> None:
     clock.now = 500
     assert read_in_vain(fresh, trades(499), []) == (Gap(500, 1000, "reset"),)
     assert fresh.synced
 
 
-def test_nothing_was_missed(recovery: TradesBackfill) -> None:
+def test_a_loss_without_missed_trades_leaves_no_gap(recovery: TradesBackfill) -> None:
     assert recovery.answer(0, trades(2, 1), early=False) == ()
     assert recovery.synced
 
 
-def test_a_page_that_ends_where_the_hole_begins(recovery: TradesBackfill) -> None:
+def test_a_page_that_ends_where_the_loss_begins_needs_the_next_page(recovery: TradesBackfill) -> None:
     # The page ends where the hole begins. Only the next page shows that nothing more is missing.
     assert recovery.answer(0, trades(5, 4, 3), early=False) == ()
     assert ids(recovery.answer(1, trades(2, 1), early=False)) == [3, 4, 5]
 
 
-def test_a_history_that_ends_within_the_hole_is_not_whole(recovery: TradesBackfill, clock: Clock) -> None:
+def test_a_history_that_ends_within_the_loss_leaves_a_gap(recovery: TradesBackfill, clock: Clock) -> None:
     # Trade 2 was delivered and is not listed: the service has forgotten or started over, and more may be missing.
     recovery.receive(trades(10))
     clock.now = 3000
@@ -175,7 +181,7 @@ def test_trades_that_are_made_between_two_pages_shift_them(recovery: TradesBackf
     assert ids(recovery.answer(1, trades(5, 4, 3, 2), early=False)) == [3, 4, 5, 6, 7]
 
 
-def test_a_hole_beyond_the_bound_is_one_gap(recovery: TradesBackfill, clock: Clock) -> None:
+def test_a_loss_beyond_the_page_limit_is_one_gap(recovery: TradesBackfill, clock: Clock) -> None:
     recovery.receive(trades(20))
     for page in range(2):
         assert recovery.answer(page, trades(19 - 2 * page, 18 - 2 * page), early=False) == ()
@@ -193,7 +199,7 @@ def test_a_gap_does_not_end_before_it_begins(recovery: TradesBackfill, clock: Cl
     assert recovery.answer(2, trades(7), early=False) == (Gap(10, 1000, "reset"),)
 
 
-def test_a_second_loss_begins_again(recovery: TradesBackfill, clock: Clock) -> None:
+def test_a_second_loss_starts_the_backfill_again(recovery: TradesBackfill, clock: Clock) -> None:
     recovery.receive(trades(5))
     recovery.answer(0, trades(5, 4), early=False)
     generation = recovery.generation

@@ -9,14 +9,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.codec.test_frame_decoders import REAL_TRADE, TICKER
+from tests.helpers.wire_texts import REAL_TRADE, TICKER
 from tests.helpers.world import ASSET, open_world
 from tplus_trio import DecodeError, PositionUpdate, Rows, Trade
 from tplus_trio.cli.show import as_text
 from tplus_trio.testing import Response
 
 
-async def test_the_good_items_of_a_frame_are_delivered(autojump_clock: MockClock) -> None:
+async def test_a_bad_item_does_not_drop_the_good_ones_of_its_frame(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_tickers() as tickers:
         await tickers.wait_live()
         world.exchange.faults.send_text("/tickers/ws", f'[{TICKER},{{"asset_id":"200"}},{TICKER}]')

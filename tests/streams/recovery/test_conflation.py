@@ -66,7 +66,7 @@ def test_conflating_keeps_removals_and_says_what_they_follow() -> None:
     assert dict(item.bids) == {Decimal(100): Decimal(0), Decimal(101): Decimal(1)}
 
 
-def test_prices_of_equal_hashes_cost_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prices_of_equal_hashes_take_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = 0
 
     class Price(Decimal):

@@ -20,7 +20,7 @@ def test_changes_wait_for_the_snapshot() -> None:
     assert recovery.stats == ConnectionCounts()
 
 
-def test_a_snapshot_that_is_too_old_is_asked_for_again() -> None:
+def test_a_snapshot_that_is_too_old_is_requested_again() -> None:
     recovery = subscribed()
     recovery.come(10, 11)
     assert recovery.told(7) == recovery.told(8) == []
@@ -28,7 +28,7 @@ def test_a_snapshot_that_is_too_old_is_asked_for_again() -> None:
     assert recovery.told(9) == ["B9", "10", "11"]
 
 
-def test_a_snapshot_ahead_of_the_connection() -> None:
+def test_changes_up_to_a_snapshot_ahead_of_the_connection_are_dropped() -> None:
     recovery = subscribed()
     recovery.come(10)
     assert recovery.told(13) == ["B13"]
@@ -37,7 +37,7 @@ def test_a_snapshot_ahead_of_the_connection() -> None:
     assert recovery.stats.gaps == 0
 
 
-def test_an_early_snapshot_needs_proof() -> None:
+def test_an_early_snapshot_is_used_once_the_next_change_follows_it() -> None:
     recovery = Recovery()
     assert recovery.eager
     assert recovery.told(10, early=True) == []
@@ -47,7 +47,7 @@ def test_an_early_snapshot_needs_proof() -> None:
     assert recovery.synced
 
 
-def test_an_early_snapshot_that_proves_nothing_is_dropped() -> None:
+def test_an_early_snapshot_that_no_change_follows_is_dropped() -> None:
     recovery = Recovery()
     recovery.told(10, early=True)
     recovery.subscribed()
@@ -56,7 +56,7 @@ def test_an_early_snapshot_that_proves_nothing_is_dropped() -> None:
     assert recovery.told(12) == ["B12", "13"]
 
 
-def test_an_early_snapshot_may_be_of_the_book_before() -> None:
+def test_an_early_snapshot_from_before_a_restart_is_dropped() -> None:
     recovery = Recovery()
     recovery.told(500, early=True)
     recovery.subscribed()
@@ -74,7 +74,7 @@ def test_an_early_snapshot_may_be_of_the_book_before() -> None:
         (OrderBook([(100, 3)], (), 3), []),
     ],
 )
-def test_an_early_snapshot_has_what_the_changes_say(early: OrderBook, told: list[str]) -> None:
+def test_an_early_snapshot_is_used_only_if_it_agrees_with_the_changes(early: OrderBook, told: list[str]) -> None:
     recovery = Recovery()
     assert recovery.answer(0, early, early=True) == ()
     recovery.subscribed()
@@ -83,7 +83,7 @@ def test_an_early_snapshot_has_what_the_changes_say(early: OrderBook, told: list
     assert recovery.told(4) == ["B4"]
 
 
-def test_increasing_numbers_never_prove_an_early_snapshot() -> None:
+def test_with_increasing_numbers_an_early_snapshot_is_never_used() -> None:
     recovery = Recovery("increasing")
     assert not recovery.eager
     recovery.told(10, early=True)
@@ -92,7 +92,7 @@ def test_increasing_numbers_never_prove_an_early_snapshot() -> None:
     assert recovery.told(11) == ["B11"]
 
 
-def test_a_jump_asks_for_a_new_snapshot_and_keeps_what_came_with_it() -> None:
+def test_a_jump_requests_a_snapshot_and_keeps_the_changes_after_it() -> None:
     recovery = synced()
     generation = recovery.generation
     assert recovery.come(101, 103, 104) == ["101"]
@@ -103,7 +103,7 @@ def test_a_jump_asks_for_a_new_snapshot_and_keeps_what_came_with_it() -> None:
     assert recovery.stats.resyncs == 1
 
 
-def test_a_swap_is_a_jump() -> None:
+def test_swapped_changes_count_as_a_jump() -> None:
     recovery = synced()
     assert recovery.come(102, 101, 103) == []
     assert recovery.told(100) == []  # 101 came after 102: a snapshot is accepted from 101 on
@@ -121,7 +121,7 @@ def test_repeats_are_dropped() -> None:
     [diff(102, 100, 7), diff(102, 101), OrderBookDiff((), [(100, 102)], 102), diff(99)],
     ids=["quantity", "price", "side", "never came"],
 )
-def test_an_old_number_with_another_content_asks_for_one_snapshot(change: OrderBookDiff) -> None:
+def test_an_old_number_with_other_content_requests_one_snapshot(change: OrderBookDiff) -> None:
     recovery = synced()
     recovery.come(101, 102, 103)
     number = change.sequence_number
@@ -133,7 +133,7 @@ def test_an_old_number_with_another_content_asks_for_one_snapshot(change: OrderB
     assert recovery.stats.gaps == 1
 
 
-def test_after_a_doubt_the_service_may_as_well_have_gone_on() -> None:
+def test_after_an_old_number_with_other_content_a_higher_snapshot_is_accepted() -> None:
     recovery = synced()
     recovery.come(101, 102, 103)
     recovery.receive([diff(102, 100, 7)])
@@ -141,7 +141,7 @@ def test_after_a_doubt_the_service_may_as_well_have_gone_on() -> None:
     assert recovery.come(104, 105) == ["105"]
 
 
-def test_an_old_number_while_a_snapshot_is_awaited() -> None:
+def test_an_old_number_during_a_request_makes_its_answer_stale() -> None:
     recovery = subscribed()
     recovery.come(500, 501)
     generation = recovery.generation
@@ -155,7 +155,7 @@ def test_an_old_number_while_a_snapshot_is_awaited() -> None:
     assert recovery.told(1) == ["B1", "2"]
 
 
-def test_a_hole_leaves_known_what_the_connection_brought() -> None:
+def test_after_a_hole_repeats_of_the_same_connection_are_dropped() -> None:
     recovery = synced()
     recovery.come(101, 102)
     recovery.hole("a bad frame")
@@ -165,7 +165,7 @@ def test_a_hole_leaves_known_what_the_connection_brought() -> None:
     assert recovery.come(102, 103) == ["103"]
 
 
-def test_another_connection_has_brought_nothing() -> None:
+def test_a_new_connection_may_catch_up_with_the_snapshot() -> None:
     recovery = synced()
     recovery.come(101, 102)
     lost(recovery)
@@ -175,7 +175,7 @@ def test_another_connection_has_brought_nothing() -> None:
 
 
 @pytest.mark.parametrize("seen", [0, 1, 5])
-def test_numbers_that_fall_far_back_are_a_new_beginning(seen: int) -> None:
+def test_numbers_that_fall_far_back_count_as_a_restart(seen: int) -> None:
     recovery = synced(5000)
     recovery.come(*range(5001, 5001 + seen))
     assert recovery.come(1, 2) == []
@@ -183,7 +183,7 @@ def test_numbers_that_fall_far_back_are_a_new_beginning(seen: int) -> None:
     assert recovery.told(1) == ["B1", "2"]
 
 
-def test_repeats_without_end_are_a_new_beginning() -> None:
+def test_too_many_repeats_count_as_a_restart() -> None:
     recovery = synced(100)
     recovery.come(101)
     for _ in range(49):
@@ -200,7 +200,7 @@ def test_repeats_without_end_are_a_new_beginning() -> None:
     assert not recovery.synced
 
 
-def test_catching_up_without_end_is_a_new_beginning() -> None:
+def test_catching_up_for_too_long_counts_as_a_restart() -> None:
     # Nothing came since the snapshot, so the snapshot may be ahead of 1, 2, 3…
     recovery, given = synced(1000), 0
     while recovery.synced:
@@ -211,7 +211,7 @@ def test_catching_up_without_end_is_a_new_beginning() -> None:
     assert recovery.come(given + 1) == [f"{given + 1}"]
 
 
-def test_a_connection_that_is_far_behind_costs_few_snapshots() -> None:
+def test_a_connection_far_behind_causes_few_snapshot_requests() -> None:
     recovery, newest, requests = subscribed(), 5000, 0
     for number in range(1, newest + 1):
         assert recovery.come(number) == []
@@ -222,7 +222,7 @@ def test_a_connection_that_is_far_behind_costs_few_snapshots() -> None:
     assert requests <= 10
 
 
-def test_a_new_beginning_while_a_snapshot_is_awaited() -> None:
+def test_a_restart_during_a_request_makes_its_answer_stale() -> None:
     recovery = subscribed()
     recovery.come(5000, 5001)
     generation = recovery.generation
@@ -233,7 +233,7 @@ def test_a_new_beginning_while_a_snapshot_is_awaited() -> None:
     assert recovery.come(2) == ["2"]
 
 
-def test_after_a_loss_all_begins_again() -> None:
+def test_each_loss_requests_a_snapshot_not_older_than_what_came() -> None:
     recovery = synced()
     recovery.come(101)
     generation = recovery.generation
@@ -249,7 +249,7 @@ def test_after_a_loss_all_begins_again() -> None:
     assert (recovery.stats.gaps, recovery.stats.resyncs) == (2, 1)
 
 
-def test_a_snapshot_from_before_the_loss_is_believed_when_it_has_been_told_five_times() -> None:
+def test_the_fifth_snapshot_from_before_the_loss_is_accepted() -> None:
     recovery = synced(100)
     recovery.come(101, 102)
     lost(recovery)
@@ -260,7 +260,7 @@ def test_a_snapshot_from_before_the_loss_is_believed_when_it_has_been_told_five_
     assert lost(recovery).told(101) == ["B101"]
 
 
-def test_a_snapshot_from_before_the_loss_is_believed_when_changes_follow_it() -> None:
+def test_a_snapshot_from_before_the_loss_is_accepted_if_changes_follow_it() -> None:
     recovery = synced(100)
     recovery.come(101, 102, 103)
     lost(recovery)
@@ -268,13 +268,13 @@ def test_a_snapshot_from_before_the_loss_is_believed_when_changes_follow_it() ->
     assert recovery.told(101) == ["B101", "102"]
 
 
-def test_a_snapshot_from_long_before_the_loss_is_of_a_new_beginning() -> None:
+def test_a_snapshot_far_below_the_last_number_counts_as_a_restart() -> None:
     recovery = lost(synced(5000))
     assert recovery.told(7) == ["B7"]
     assert recovery.come(8) == ["8"]
 
 
-def test_after_a_new_beginning_jumping_numbers_of_before_are_not_taken_for_the_next() -> None:
+def test_after_a_restart_jumps_to_old_numbers_are_not_accepted() -> None:
     recovery = synced(5000, "increasing")
     assert recovery.come(5010) == ["5010"]
     assert lost(recovery).told(0) == ["B0"]

@@ -14,7 +14,7 @@ from tplus_trio import Sequencing
     steps=st.lists(st.tuples(st.sampled_from(DepthModel.STEPS), st.integers(0, 5)), max_size=80),
     first=st.sampled_from([5000, 1000, 7]),
 )
-def test_whatever_happens_what_is_delivered_is_right(steps: list[tuple[str, int]], first: int) -> None:
+def test_every_delivered_book_is_right_after_any_steps(steps: list[tuple[str, int]], first: int) -> None:
     model = DepthModel(first=first)
     for name, n in steps:
         getattr(model, name)(n)

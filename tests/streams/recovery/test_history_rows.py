@@ -26,13 +26,13 @@ def test_a_gap_stands_for_a_row_that_cannot_be_decoded(recovery: Recovery) -> No
     assert recovery.page_is(7, 6, 5, None, None, 3, 2, 1, None) == [7]
 
 
-def test_a_bad_row_where_the_feed_is(recovery: Recovery) -> None:
+def test_a_bad_row_newer_than_the_feed_leaves_a_gap(recovery: Recovery) -> None:
     assert recovery.page_is(None, 4, 3) == [4, "gap"]
     assert recovery.synced
 
 
 @pytest.mark.parametrize("bad", [2, {1: "why", 3: "why"}, [attrs.make_class("Bad", ["position"])(1)]])
-def test_bad_rows_may_be_said_in_several_ways(bad: Any, recovery: Recovery) -> None:
+def test_bad_rows_may_be_given_in_several_forms(bad: Any, recovery: Recovery) -> None:
     page = Rows(trades(5, 4, 3))
     page.bad = bad
     assert told(recovery.answer(0, page, early=False)).count("gap") in {1, 2}
@@ -48,7 +48,7 @@ def test_pages_in_another_order_lose_nothing(given: tuple[int, ...], recovery: R
     assert recovery.page_is(*given) == [4, 5, 6, 7]
 
 
-def test_pages_that_are_oldest_first_of_one_time(recovery: Recovery) -> None:
+def test_oldest_first_pages_of_equal_times_keep_their_order(recovery: Recovery) -> None:
     recovery = Recovery()
     alike = [trade(number, timestamp_ns=10) for number in range(1, 7)]
     recovery.receive(alike[:2])

@@ -48,7 +48,7 @@ def candles(clock: Clock) -> KlinesBackfill:
     return made
 
 
-def test_missed_candles_come_in_their_latest_state(candles: KlinesBackfill) -> None:
+def test_missed_candles_arrive_in_their_latest_state(candles: KlinesBackfill) -> None:
     assert candles.receive([candle(5, 1)]) == ()
     assert candles.answer(0, bars((4, 9), (5, 1)), early=False) == ()
     assert states(candles.answer(1, bars((0, 7), (1, 5), (2, 8), (3, 8)), early=False)) == [
@@ -62,18 +62,18 @@ def test_missed_candles_come_in_their_latest_state(candles: KlinesBackfill) -> N
     assert states(candles.receive([candle(5, 2)])) == [(5, 2)]
 
 
-def test_a_candle_that_did_not_change_is_not_told_again(candles: KlinesBackfill) -> None:
+def test_an_unchanged_candle_is_not_delivered_again(candles: KlinesBackfill) -> None:
     assert candles.answer(0, bars((0, 7), (1, 2)), early=False) == ()
     assert candles.synced
 
 
-def test_rest_does_not_set_a_candle_back(candles: KlinesBackfill) -> None:
+def test_an_older_state_from_rest_does_not_replace_a_candle(candles: KlinesBackfill) -> None:
     # The request was between the two.
     candles.receive([candle(2, 3), candle(2, 5)])
     assert states(candles.answer(0, bars((1, 2), (2, 4)), early=False)) == [(2, 3), (2, 5)]
 
 
-def test_a_loss_before_the_first_candle(clock: Clock) -> None:
+def test_candles_missed_before_the_first_delivery_arrive(clock: Clock) -> None:
     made = KlinesBackfill(clock, ConnectionCounts(), max_pages=3, asset_id=ASSET)
     clock.now = 2 * MINUTE + 7
     assert made.subscribed() == ()
@@ -82,12 +82,12 @@ def test_a_loss_before_the_first_candle(clock: Clock) -> None:
     assert states(made.answer(0, bars((1, 5), (2, 6), (3, 1)), early=False)) == [(2, 6), (3, 1)]
 
 
-def test_what_the_feed_says_of_a_candle_stands_against_rest(candles: KlinesBackfill) -> None:
+def test_states_from_the_feed_are_delivered_whatever_rest_lists(candles: KlinesBackfill) -> None:
     candles.receive([candle(2, 3), candle(2, 5), candle(3, 1)])
     assert states(candles.answer(0, bars((1, 2), (2, 5), (3, 1)), early=False)) == [(2, 3), (2, 5), (3, 1)]
 
 
-def test_a_hole_of_candles_beyond_the_bound(candles: KlinesBackfill, clock: Clock) -> None:
+def test_a_loss_of_candles_beyond_the_page_limit_is_one_gap(candles: KlinesBackfill, clock: Clock) -> None:
     candles.receive([candle(90, 1)])
     candles.answer(0, bars((89, 1), (90, 1)), early=False)
     candles.answer(1, bars((87, 1), (88, 1)), early=False)
@@ -97,7 +97,7 @@ def test_a_hole_of_candles_beyond_the_bound(candles: KlinesBackfill, clock: Cloc
     assert states(rest) == [(90, 1)]
 
 
-def test_a_history_of_candles_that_ends_within_the_hole(candles: KlinesBackfill, clock: Clock) -> None:
+def test_a_history_that_ends_within_the_loss_leaves_a_gap(candles: KlinesBackfill, clock: Clock) -> None:
     assert read_in_vain(candles, bars((5, 1), (6, 1)), bars()) == (Gap(1000, 2000, "reset"),)
     assert candles.synced
 
@@ -105,7 +105,7 @@ def test_a_history_of_candles_that_ends_within_the_hole(candles: KlinesBackfill,
 # REST is behind the feed, and the feed behind REST.
 
 
-def test_an_answer_that_does_not_reach_the_feed_is_asked_for_again(candles: KlinesBackfill) -> None:
+def test_an_answer_that_does_not_reach_the_feed_is_requested_again(candles: KlinesBackfill) -> None:
     candles.receive([candle(4, 1)])
     assert candles.answer(0, bars((1, 5), (2, 1)), early=False) == ()
     assert candles.pending_request == 0
@@ -132,18 +132,18 @@ def test_the_first_candle_after_an_outage_is_held_for_a_read(candles: KlinesBack
     assert states(candles.answer(0, bars((1, 6), (2, 4), (3, 1)), early=False)) == [(1, 6), (2, 4), (3, 1)]
 
 
-def test_the_candle_that_rest_told_last_needs_no_other_read(candles: KlinesBackfill) -> None:
+def test_an_update_of_the_last_listed_candle_needs_no_further_read(candles: KlinesBackfill) -> None:
     candles.answer(0, bars((1, 5), (2, 1)), early=False)
     assert states(candles.receive([candle(2, 3)])) == [(2, 3)]
     assert candles.pending_request is None
 
 
-def test_the_close_of_a_candle_comes_with_the_next_ones_first_frame(candles: KlinesBackfill) -> None:
+def test_the_final_state_of_a_candle_is_delivered_before_the_next_candle(candles: KlinesBackfill) -> None:
     assert states(candles.answer(0, bars((1, 10), (2, 0)), early=False)) == [(1, 10), (2, 0)]
     assert states(candles.receive([candle(1, 12), candle(2, 1)])) == [(1, 12), (2, 1)]
 
 
-def test_after_a_rollback_a_volume_falls(candles: KlinesBackfill) -> None:
+def test_a_smaller_volume_after_a_rollback_is_delivered(candles: KlinesBackfill) -> None:
     assert states(candles.answer(0, bars((1, 10)), early=False)) == [(1, 10)]
     assert states(candles.receive([candle(1, 8)])) == [(1, 8)]
     # During an outage, the same holds for a candle before the last.
@@ -153,13 +153,15 @@ def test_after_a_rollback_a_volume_falls(candles: KlinesBackfill) -> None:
     assert states(candles.answer(0, bars((0, 9), (1, 7), (2, 4), (3, 1)), early=False)) == [(1, 7), (2, 4), (3, 1)]
 
 
-def test_a_feed_that_begins_with_the_state_delivered_last_has_bridged_the_hole(candles: KlinesBackfill) -> None:
+def test_a_feed_that_begins_with_the_last_delivered_state_proves_that_nothing_is_missing(
+    candles: KlinesBackfill,
+) -> None:
     assert states(candles.receive([candle(1, 2), candle(1, 3)])) == [(1, 2), (1, 3)]
     assert candles.synced
     assert candles.is_optional
 
 
-def test_pages_that_are_oldest_first_or_shift(candles: KlinesBackfill) -> None:
+def test_pages_that_are_oldest_first_or_shift_lose_no_candle(candles: KlinesBackfill) -> None:
     candles.receive([candle(4, 1)])
     page = KlinesPage([*bars((1, 5), (2, 7), (3, 2), (4, 1)).items][::-1])
     assert states(candles.answer(0, page, early=False)) == [(1, 5), (2, 7), (3, 2), (4, 1)]
@@ -182,7 +184,7 @@ def test_a_candle_that_moves_to_the_page_before_is_not_lost(candles: KlinesBackf
     assert states(found) == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 2), (7, 2), (8, 1), (9, 1)]
 
 
-def test_minutes_without_a_candle_need_a_page_twice(candles: KlinesBackfill) -> None:
+def test_minutes_without_a_candle_make_the_page_be_read_twice(candles: KlinesBackfill) -> None:
     candles.receive([candle(9, 1)])
     assert candles.answer(0, bars((7, 1), (9, 1)), early=False) == ()
     assert candles.answer(1, bars((0, 1), (1, 1), (4, 1)), early=False) == ()

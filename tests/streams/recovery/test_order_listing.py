@@ -58,7 +58,7 @@ def test_the_first_connection_needs_no_snapshot() -> None:
     assert recovery._stats == ConnectionCounts()
 
 
-def test_a_snapshot_stands_before_what_came_meanwhile() -> None:
+def test_a_snapshot_comes_before_the_events_held_for_it() -> None:
     recovery = orders_recovery()
     recovery.subscribed()
     recovery.receive([event(1)])
@@ -76,7 +76,7 @@ def test_a_snapshot_stands_before_what_came_meanwhile() -> None:
     assert (recovery._stats.gaps, recovery._stats.resyncs) == (1, 1)
 
 
-def test_a_listing_that_is_not_whole_says_so() -> None:
+def test_an_incomplete_listing_is_marked_incomplete() -> None:
     recovery = orders_recovery()
     recovery.subscribed()
     recovery.lost("reset")

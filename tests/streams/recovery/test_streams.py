@@ -63,7 +63,9 @@ async def go_down(world: World) -> None:
 
 @pytest.mark.parametrize("jitter", [0.0, 1.0])
 @pytest.mark.parametrize("times", [1, 4, 20])
-async def test_rest_behind_the_feed(times: int, jitter: float, autojump_clock: MockClock) -> None:
+async def test_a_stream_waits_for_rest_to_catch_up_with_the_feed(
+    times: int, jitter: float, autojump_clock: MockClock
+) -> None:
     async with open_world(jitter=lambda: jitter) as world, world.md.stream_finalized_trades() as trades:
         await trades.wait_live()
         made = [world.exchange.publish_trade(ASSET, 100, 1) for _ in range(3)]
@@ -114,13 +116,13 @@ async def test_the_first_live_trade_is_held_for_a_read(confirm_timeout: float, a
 
 
 @pytest.mark.parametrize("value", [-1, "1", None])
-async def test_a_confirm_timeout_that_is_none(value: Any, autojump_clock: MockClock) -> None:
+async def test_an_invalid_confirm_timeout_is_refused(value: Any, autojump_clock: MockClock) -> None:
     async with open_world() as world:
         with pytest.raises((TypeError, ValueError), match="confirm_timeout"):
             world.md.stream_klines(ASSET, confirm_timeout=value)
 
 
-async def test_a_backfill_is_no_slowness_of_a_consumer_that_waits(autojump_clock: MockClock) -> None:
+async def test_a_backfill_does_not_fail_a_waiting_consumer(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_finalized_trades(overflow="error", buffer=5) as trades:
         await trades.wait_live()
         make(world, 1)
@@ -131,7 +133,7 @@ async def test_a_backfill_is_no_slowness_of_a_consumer_that_waits(autojump_clock
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"asks":[', "[]"])
-async def test_frames_that_stay_bad_cause_no_storm(text: str, autojump_clock: MockClock) -> None:
+async def test_repeated_bad_frames_cause_few_snapshot_requests(text: str, autojump_clock: MockClock) -> None:
     async with open_world(jitter=lambda: 0.0) as world, world.md.open_book(ASSET) as book:
         await book.wait_synced()
         asked = world.exchange.requests["GET", SNAPSHOT]
@@ -149,7 +151,7 @@ async def test_frames_that_stay_bad_cause_no_storm(text: str, autojump_clock: Mo
         assert book.is_synced
 
 
-async def test_frames_that_stay_bad_between_trades(autojump_clock: MockClock) -> None:
+async def test_repeated_bad_frames_between_trades_cause_few_requests(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_finalized_trades() as trades:
         await trades.wait_live()
         items = list[Any]()
@@ -166,7 +168,7 @@ async def test_frames_that_stay_bad_between_trades(autojump_clock: MockClock) ->
 
 
 @pytest.mark.parametrize("while_live", [True, False], ids=["over the connection", "after a loss"])
-async def test_a_market_that_is_gone_ends_its_book(while_live: bool, autojump_clock: MockClock) -> None:
+async def test_a_removed_market_ends_its_depth_stream(while_live: bool, autojump_clock: MockClock) -> None:
     gone = Response(404, b'{"error":{"code":"MARKET_NOT_FOUND","message":"no such market"}}')
     async with open_world(restart=RestartPolicy()) as world, world.md.stream_depth(ASSET) as depth:
         await depth.wait_live()

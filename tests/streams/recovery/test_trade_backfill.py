@@ -19,7 +19,7 @@ def recovery() -> Recovery:
 # REST is behind the feed.
 
 
-def test_an_answer_that_does_not_reach_the_feed_is_asked_for_again(recovery: Recovery) -> None:
+def test_an_answer_that_does_not_reach_the_feed_is_requested_again(recovery: Recovery) -> None:
     assert recovery.come(7) == []
     waits = []
     for _ in range(3):
@@ -41,12 +41,12 @@ def test_an_answer_that_never_reaches_the_feed_leaves_a_gap(recovery: Recovery) 
     assert recovery.come(9) == [9]
 
 
-def test_an_answer_may_reach_beyond_the_first_live_trade(recovery: Recovery) -> None:
+def test_an_answer_may_go_beyond_the_first_live_trade(recovery: Recovery) -> None:
     recovery.come(7, 8)
     assert recovery.page_is(8, 6, 5, 4, 3) == [4, 5, 6, 8, 7]  # 7 is not listed, but what came after it is
 
 
-def test_where_nothing_live_has_come_the_first_live_trade_is_held_for_one_more_read(recovery: Recovery) -> None:
+def test_the_first_live_trade_after_an_answer_is_held_for_one_more_read(recovery: Recovery) -> None:
     assert recovery.page_is(5, 4, 3) == [4, 5]
     assert (recovery.pending_request, recovery.synced, recovery.urgent, recovery.hold_timeout) == (
         None,
@@ -66,7 +66,7 @@ def test_where_nothing_live_has_come_the_first_live_trade_is_held_for_one_more_r
     assert (recovery._stats.gaps, recovery._stats.resyncs) == (1, 1)
 
 
-def test_a_repeat_after_the_first_live_trade_does_not_end_the_wait_for_it(recovery: Recovery) -> None:
+def test_a_repeat_does_not_end_the_hold_of_the_first_live_trade(recovery: Recovery) -> None:
     assert recovery.page_is(5, 4, 3) == [4, 5]
     assert recovery.come(6) == []
     assert recovery.come(5) == []
@@ -75,7 +75,7 @@ def test_a_repeat_after_the_first_live_trade_does_not_end_the_wait_for_it(recove
     assert (recovery.come(7), recovery.held) == ([7], 0)
 
 
-def test_the_read_that_confirms_is_repeated_until_its_time_is_over(recovery: Recovery) -> None:
+def test_the_confirming_read_is_repeated_until_the_hold_times_out(recovery: Recovery) -> None:
     recovery.page_is(5, 4, 3)
     recovery.come(8)
     for _ in range(9):
@@ -87,7 +87,7 @@ def test_the_read_that_confirms_is_repeated_until_its_time_is_over(recovery: Rec
     assert recovery.come(9) == [9]
 
 
-def test_the_time_is_over_before_anything_was_answered(recovery: Recovery) -> None:
+def test_a_hold_that_times_out_without_an_answer_leaves_a_gap(recovery: Recovery) -> None:
     recovery.clock.now = 50
     recovery.page_is(5, 4, 3)
     recovery.come(8)
@@ -96,19 +96,19 @@ def test_the_time_is_over_before_anything_was_answered(recovery: Recovery) -> No
     assert told([last]) == [8]
 
 
-def test_the_feed_brings_what_rest_had(recovery: Recovery) -> None:
+def test_a_feed_behind_rest_needs_no_confirming_read(recovery: Recovery) -> None:
     assert recovery.page_is(5, 4, 3) == [4, 5]
     assert recovery.come(4, 5, 6) == [6]  # the feed was behind REST: nothing lies between
 
 
-def test_a_feed_that_begins_again_with_what_was_delivered_has_bridged_the_hole(recovery: Recovery) -> None:
+def test_a_feed_that_begins_with_a_delivered_trade_proves_that_nothing_is_missing(recovery: Recovery) -> None:
     generation = recovery.generation
     assert recovery.come(2, 3, 4, 5) == [4, 5]
     assert (recovery.is_optional, recovery.synced, recovery.generation != generation) == (True, True, True)
     assert recovery.come(9) == [9]
 
 
-def test_only_the_first_trade_of_a_connection_bridges(recovery: Recovery) -> None:
+def test_only_the_first_trade_of_a_connection_proves_that_nothing_is_missing(recovery: Recovery) -> None:
     assert recovery.come(7, 3) == []
     assert recovery.come(3) == []
     recovery = Recovery()
@@ -118,12 +118,12 @@ def test_only_the_first_trade_of_a_connection_bridges(recovery: Recovery) -> Non
     assert recovery.pending_request == 0
 
 
-def test_news_of_an_old_trade_bridges_nothing(recovery: Recovery) -> None:
+def test_a_new_status_of_an_old_trade_proves_nothing(recovery: Recovery) -> None:
     assert recovery.receive([trade(3, status="Rollbacked")]) == ()
     assert recovery.pending_request == 0
 
 
-def test_a_hole_while_rest_is_asked_does_not_begin_from_the_start(recovery: Recovery) -> None:
+def test_a_hole_during_a_request_keeps_its_answer(recovery: Recovery) -> None:
     recovery.come(7)
     generation = recovery.generation
     assert recovery.hole("a bad frame") == ()
@@ -134,7 +134,7 @@ def test_a_hole_while_rest_is_asked_does_not_begin_from_the_start(recovery: Reco
     assert recovery.page_is(9, 8, 7) == [8, 9]
 
 
-def test_holes_without_end_end_in_a_gap(recovery: Recovery) -> None:
+def test_repeated_holes_end_in_a_gap(recovery: Recovery) -> None:
     recovery.come(7)
     for _ in range(5):
         recovery.hole("a bad frame")
@@ -145,14 +145,14 @@ def test_holes_without_end_end_in_a_gap(recovery: Recovery) -> None:
 # Late confirmation.
 
 
-def test_a_trade_between_two_that_were_delivered_is_delivered_late(recovery: Recovery) -> None:
+def test_a_missed_trade_between_delivered_ones_is_delivered_late(recovery: Recovery) -> None:
     recovery = Recovery()
     recovery.come(1, 3, 5)
     lost(recovery)
     assert recovery.page_is(6, 5, 4, 3, 2, 1, 0) == [2, 4, 6]  # 0 is from before the stream
 
 
-def test_what_a_gap_covers_is_not_delivered_late(recovery: Recovery) -> None:
+def test_trades_that_a_gap_covers_are_not_delivered_late(recovery: Recovery) -> None:
     recovery.come(9)
     recovery.clock.now = 90
     assert recovery.page_is(8, 7) == recovery.page_is(6) == []
@@ -165,7 +165,7 @@ def test_what_a_gap_covers_is_not_delivered_late(recovery: Recovery) -> None:
 # Replays.
 
 
-def test_a_held_status_that_rest_has_gone_beyond_is_not_delivered() -> None:
+def test_a_held_status_older_than_the_one_of_rest_is_not_delivered() -> None:
     backfill = TradesBackfill(Clock(), ConnectionCounts(), max_pages=3)
     backfill.subscribed()
     backfill.receive([trade(1)])
@@ -191,7 +191,7 @@ def replayed(backfill: TradesBackfill) -> None:
     assert backfill.synced
 
 
-def test_after_a_replay_rest_is_asked_for_statuses_that_changed() -> None:
+def test_a_replay_requests_the_statuses_that_changed() -> None:
     backfill = TradesBackfill(Clock(), ConnectionCounts(), max_pages=3)
     replayed(backfill)
     assert (backfill.pending_request, backfill.is_optional) == (0, True)
@@ -202,7 +202,7 @@ def test_after_a_replay_rest_is_asked_for_statuses_that_changed() -> None:
     assert told(backfill.receive([trade(6)])) == [6]
 
 
-def test_after_a_replay_nothing_is_missing_if_rest_cannot_be_asked() -> None:
+def test_a_replay_leaves_no_gap_if_rest_cannot_be_asked() -> None:
     backfill = TradesBackfill(Clock(), ConnectionCounts(), max_pages=3)
     replayed(backfill)
     backfill.do_without()

@@ -147,7 +147,9 @@ class Model:
     page_size=st.integers(1, 6),
     max_pages=st.integers(1, 6),
 )
-def test_each_trade_once_or_a_gap(steps: list[tuple[str, int]], page_size: int, max_pages: int) -> None:
+def test_each_trade_is_delivered_once_or_lies_within_a_gap(
+    steps: list[tuple[str, int]], page_size: int, max_pages: int
+) -> None:
     model = Model(page_size, max_pages)
     # One trade comes before all else, so that a read has a trade to meet.
     for name, n in [("make", 0), ("receive", 0), *steps]:

@@ -26,7 +26,7 @@ def test_the_same_id_with_another_content_is_another_trade(other: dict[str, Any]
     assert recovery.receive([again, again, trade(2)]) == [again]
 
 
-def test_numbers_that_start_over_deliver_all() -> None:
+def test_trades_after_ids_started_over_are_all_delivered() -> None:
     recovery = Recovery()
     recovery.come(*range(1, 60))
     fresh = [trade(n, timestamp_ns=10_000 + n) for n in range(1, 30)]
@@ -37,14 +37,14 @@ def test_numbers_that_start_over_deliver_all() -> None:
     assert recovery.receive(fresh) == fresh[27:]
 
 
-def test_another_status_of_a_trade_is_news() -> None:
+def test_a_new_status_of_a_trade_is_delivered_once() -> None:
     recovery = Recovery()
     pending, confirmed, undone = (trade(1, status=status) for status in ("Pending", "Confirmed", "Rollbacked"))
     assert recovery.receive([pending, confirmed, pending, confirmed]) == [pending, confirmed]
     assert recovery.receive([undone, pending, undone]) == [undone]
 
 
-def test_rest_brings_a_status_that_was_missed_and_none_of_before() -> None:
+def test_a_missed_status_from_rest_is_delivered_and_an_older_one_is_not() -> None:
     recovery = Recovery()
     recovery.receive([trade(1), trade(2), trade(3, status="Pending")])
     lost(recovery)
@@ -62,7 +62,7 @@ def test_digits_of_a_price_do_not_make_another_trade(recovery: Recovery) -> None
     assert recovery.receive([trade(3, price=Decimal("100.00")), trade(3, quantity=Decimal("1E+0"))]) == []
 
 
-def test_ids_of_equal_hashes_cost_no_more() -> None:
+def test_ids_of_equal_hashes_take_no_longer() -> None:
     memory = TradeMemory()
     chosen = [trade(5 + n * (2**61 - 1), timestamp_ns=n) for n in range(9000, 0, -1)]
     began = time.process_time()

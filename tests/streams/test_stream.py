@@ -1,28 +1,23 @@
-"""A stream's life, on a virtual clock: its states, what starts it again and when, and what ends it."""
+"""A stream on a virtual clock: its states and statistics, orders to it, and the failures that it notices."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
 
-import attrs
 import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints
 
-from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, URL, open_world
+from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, open_world
 from tplus_trio import (
     Depth,
-    Gap,
     HandshakeRejected,
-    MarketDataClient,
     OrderBook,
     OrderBookDiff,
-    SlowConsumer,
     Stream,
     StreamState,
 )
-from tplus_trio.testing import MemoryNetwork
 
 CONNECTING, SYNCING, LIVE, BACKOFF, CLOSED = StreamState
 
@@ -32,7 +27,7 @@ def names(states: list[tuple[StreamState, float]]) -> list[StreamState]:
 
 
 async def read(stream: Stream[Depth], until: int) -> list[Depth]:
-    """What comes up to a sequence number."""
+    """Receive items up to a sequence number."""
     items: list[Depth] = []
     async for item in stream:
         items.append(item)
@@ -41,21 +36,9 @@ async def read(stream: Stream[Depth], until: int) -> list[Depth]:
     return items
 
 
-async def test_an_order_that_finds_the_buffer_full_fails_the_stream(autojump_clock: MockClock) -> None:
-    async with (
-        open_world() as world,
-        world.oms.stream_user_trade_events(overflow="error", buffer=1) as stream,
-    ):
-        await stream.wait_live()
-        stream.resync()
-        stream.resync()
-        assert isinstance(await stream.receive(), Gap)
-        # There was no room for the second gap, and it may not be left out.
-        with pytest.raises(SlowConsumer):
-            await stream.receive()
-
-
-async def test_the_states_of_a_life(states: list[tuple[StreamState, float]], autojump_clock: MockClock) -> None:
+async def test_the_states_follow_the_connection(
+    states: list[tuple[StreamState, float]], autojump_clock: MockClock
+) -> None:
     async with open_world() as world:
         stream = world.md.stream_depth(ASSET)
         assert stream.state is CONNECTING
@@ -79,7 +62,7 @@ async def test_the_states_of_a_life(states: list[tuple[StreamState, float]], aut
     ]
 
 
-async def test_a_hole_on_a_connection_that_goes_on_is_syncing(
+async def test_a_lost_message_on_an_open_connection_means_syncing(
     states: list[tuple[StreamState, float]], autojump_clock: MockClock
 ) -> None:
     async with open_world() as world, world.md.stream_depth(ASSET) as stream:
@@ -94,7 +77,7 @@ async def test_a_hole_on_a_connection_that_goes_on_is_syncing(
         assert world.network.connects == 2  # the stream's, and REST's
 
 
-async def test_stats(autojump_clock: MockClock) -> None:
+async def test_stats_count_and_are_a_copy(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_depth(ASSET) as stream:
         await stream.wait_live()
         before = stream.stats
@@ -122,7 +105,7 @@ async def test_stats(autojump_clock: MockClock) -> None:
         assert before.messages == 0, "stats are a copy"
 
 
-async def test_wait_live_of_a_stream_that_ends(autojump_clock: MockClock) -> None:
+async def test_wait_live_raises_when_the_stream_has_ended(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         stream = world.md.stream_depth(ASSET)
         async with stream:
@@ -136,28 +119,7 @@ async def test_wait_live_of_a_stream_that_ends(autojump_clock: MockClock) -> Non
             assert caught.value.status == 404
 
 
-async def test_reconnect_by_hand(states: list[tuple[StreamState, float]], autojump_clock: MockClock) -> None:
-    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
-        stream.reconnect()  # nothing to drop yet
-        await stream.wait_live()
-        stream.reconnect()
-        await stream.wait_live()
-        assert trio.current_time() == 0
-        assert BACKOFF not in names(states)
-        assert stream.stats.connects == 2
-        # While it waits for the next attempt, that comes at once.
-        world.network.refuse(8)
-        world.network.reset_connections()
-        await trio.sleep(1)
-        world.network.refuse(0)
-        assert stream.state is BACKOFF
-        stream.reconnect()
-        await stream.wait_live()
-        assert trio.current_time() == 1.0
-        assert world.exchange.connections == 1
-
-
-async def test_resync_by_hand(autojump_clock: MockClock) -> None:
+async def test_resync_delivers_a_new_snapshot_over_the_same_connection(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_depth(ASSET) as stream:
         stream.resync()  # it begins like that anyway
         await read(stream, 1005)
@@ -175,7 +137,7 @@ async def test_resync_by_hand(autojump_clock: MockClock) -> None:
         assert stream.stats.resyncs == 1
 
 
-async def test_a_peer_that_no_longer_answers_is_noticed(
+async def test_a_peer_that_answers_no_ping_is_disconnected(
     states: list[tuple[StreamState, float]], autojump_clock: MockClock
 ) -> None:
     async with open_world(ping_interval=4.0, ping_timeout=3.0) as world, world.md.stream_depth(ASSET) as stream:
@@ -192,7 +154,7 @@ async def test_a_peer_that_no_longer_answers_is_noticed(
         assert [item.sequence_number for item in await read(stream, 1006)] == [1005, 1006]  # type: ignore[union-attr]
 
 
-async def test_silence_of_data_is_noticed_where_it_is_asked_for(
+async def test_idle_timeout_reconnects_a_stream_without_data(
     states: list[tuple[StreamState, float]], autojump_clock: MockClock
 ) -> None:
     async with open_world() as world, world.md.stream_depth(ASSET, idle_timeout=30.0) as stream:
@@ -208,7 +170,7 @@ async def test_silence_of_data_is_noticed_where_it_is_asked_for(
         assert names(states) == [CONNECTING, BACKOFF, CONNECTING, SYNCING, LIVE]
 
 
-async def test_a_quiet_market_is_no_failure(autojump_clock: MockClock) -> None:
+async def test_without_idle_timeout_a_quiet_market_stays_live(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_depth(ASSET) as stream:
         await stream.wait_live()
         await trio.sleep(3600)
@@ -217,7 +179,7 @@ async def test_a_quiet_market_is_no_failure(autojump_clock: MockClock) -> None:
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
 @pytest.mark.parametrize("slowness", [0.0, 0.01, 0.1])
-async def test_a_quiet_market_is_synced_though_snapshots_fail(
+async def test_a_book_of_a_quiet_market_syncs_after_failed_snapshots(
     failures: int, slowness: float, autojump_clock: MockClock
 ) -> None:
     async with open_world(latency=0.03) as world:
@@ -243,7 +205,7 @@ async def test_bad_frames_are_counted_and_logged_once(
         assert len(warnings[0].getMessage()) < 400
 
 
-async def test_the_close_frame_of_the_exchange_is_a_passing_failure(autojump_clock: MockClock) -> None:
+async def test_a_stream_reconnects_after_a_close_frame_of_the_exchange(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_depth(ASSET) as stream:
         await stream.wait_live()
         world.exchange.faults.close_streams(DEPTH, 1012, "restarting")
@@ -253,37 +215,8 @@ async def test_the_close_frame_of_the_exchange_is_a_passing_failure(autojump_clo
         assert stream.stats.connects == 2
 
 
-@attrs.define
-class Unanswered:
-    """A way to the exchange that leads nowhere every other time."""
-
-    network: MemoryNetwork
-    calls: int = 0
-
-    async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        self.calls += 1
-        if self.calls % 2:
-            await trio.sleep_forever()
-        return await self.network.connect(host, port)
-
-
-async def test_reconnect_ends_an_attempt_that_nobody_answers(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        connector = Unanswered(world.network)
-        # Without the early request, which would make a connection of its own.
-        async with (
-            MarketDataClient(URL, connector=connector) as md,
-            md.stream_depth(ASSET, sequence="increasing") as stream,
-        ):
-            await trio.sleep(1)
-            assert (stream.state, connector.calls) == (CONNECTING, 1)
-            stream.reconnect()
-            await trio.sleep(0.1)
-            assert (stream.state, stream.stats.connects, connector.calls) == (SYNCING, 1, 3)
-
-
 @pytest.mark.parametrize("end", ["closed", "left"])
-async def test_who_waits_for_what_is_never_started_is_told(end: str, autojump_clock: MockClock) -> None:
+async def test_wait_live_raises_if_the_stream_is_closed_before_it_starts(end: str, autojump_clock: MockClock) -> None:
     told = 0
 
     async def expect_end(wait: Callable[[], Awaitable[object]]) -> None:
@@ -306,7 +239,7 @@ async def test_who_waits_for_what_is_never_started_is_told(end: str, autojump_cl
         await world.md.stream_depth(ASSET).wait_live()
 
 
-async def test_receiving_is_a_checkpoint_though_items_wait(autojump_clock: MockClock) -> None:
+async def test_receive_is_a_checkpoint_even_if_items_wait(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_depth(ASSET) as stream:
         await stream.wait_live()
         for item in (OrderBook, OrderBookDiff):
