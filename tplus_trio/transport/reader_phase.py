@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 __all__ = ["TRANSITIONS", "ReaderEvent", "ReaderPhase", "next_phase"]
 
@@ -19,8 +19,9 @@ __all__ = ["TRANSITIONS", "ReaderEvent", "ReaderPhase", "next_phase"]
 class ReaderPhase(Enum):
     """Who reads from the network."""
 
-    # Members are equal if they are identical. Enum's own hash is a Python function, and the table is read often.
-    __hash__ = object.__hash__
+    if not TYPE_CHECKING:
+        # Members are equal if they are identical. Enum's own hash is a Python function, and the table is read often.
+        __hash__ = object.__hash__
 
     #: trio-websocket. The head of the handshake's answer is not complete.
     HEAD = "head"
@@ -43,7 +44,8 @@ class ReaderPhase(Enum):
 class ReaderEvent(Enum):
     """What changes the phase, or might."""
 
-    __hash__ = object.__hash__  # as above
+    if not TYPE_CHECKING:
+        __hash__ = object.__hash__  # as above
 
     #: The answer's head is complete, and its status is 101: `WebSocket` reads what follows.
     ACCEPTED = "accepted"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import trio
 
-from tplus_trio.streams.overflow.base import OverflowOptions, OverflowRule
+from tplus_trio.streams.overflow.base import Overflow, OverflowOptions, OverflowRule
 
 __all__ = ["Block"]
 
@@ -21,7 +21,7 @@ class Block(OverflowRule[T]):
     Adding before waiting keeps items in the order of the calls, and a cancelled producer has lost nothing.
     """
 
-    name = "block"
+    name: ClassVar[Overflow] = "block"
     blocks = True
 
     def __init__(self, options: OverflowOptions[T]) -> None:
@@ -44,7 +44,7 @@ class Block(OverflowRule[T]):
     async def wait_for_room(self, waiting: deque[T]) -> None:
         """Wait until half of the buffer is free, if more items wait than there is room for."""
         while len(waiting) > self.size and not self._is_closed:
-            self.intercepts_take = True
+            self.intercepts_take: bool = True
             await self._producers.park()
 
     @property

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
-from tplus_trio.streams.overflow.base import Conflate, OverflowOptions, OverflowRule
+from tplus_trio.streams.overflow.base import Conflate, Overflow, OverflowOptions, OverflowRule
 
 __all__ = ["Conflate", "ConflateWaiting", "conflate_by"]
 
@@ -20,13 +20,13 @@ _MIN_MERGE: Final = 64
 class ConflateWaiting(OverflowRule[T]):
     """Merges waiting items when the consumer takes one, and in between when many wait. ``size`` does not matter."""
 
-    name = "conflate"
+    name: ClassVar[Overflow] = "conflate"
 
     def __init__(self, options: OverflowOptions[T]) -> None:
         super().__init__(options)
         assert options.conflate is not None  # noqa: S101 - check_overflow refuses the rule to a feed without it
         self._conflate = options.conflate
-        self.intercepts_take = True
+        self.intercepts_take: bool = True
         #: The number of waiting items at which they are merged next.
         self._merge_at = _MIN_MERGE
         self._is_merged = False
@@ -57,7 +57,7 @@ class ConflateWaiting(OverflowRule[T]):
         self._merge_at = max(_MIN_MERGE, len(waiting) + work)
         self._is_merged = True
         merged = before - len(waiting)
-        self.merged += merged
+        self.merged: int = self.merged + merged
         if merged and not self._is_behind:
             self._is_behind = True
             if self._on_overflow is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
-from tplus_trio.streams.overflow.base import OverflowOptions, OverflowRule
+from tplus_trio.streams.overflow.base import Overflow, OverflowOptions, OverflowRule
 
 __all__ = ["DropOldest"]
 
@@ -21,7 +21,7 @@ class DropOldest(OverflowRule[T]):
     that a consumer of any speed gets a book. The snapshot and one merged item wait even if ``size`` is 1.
     """
 
-    name = "drop_oldest"
+    name: ClassVar[Overflow] = "drop_oldest"
 
     def __init__(self, options: OverflowOptions[T]) -> None:
         super().__init__(options)
@@ -48,7 +48,7 @@ class DropOldest(OverflowRule[T]):
     def take(self, waiting: deque[T]) -> T:
         """Remove the next item, and remember whether it is a marker."""
         self._marker_taken, self._is_marked = self._is_marked, False
-        self.intercepts_take = self._marker_taken
+        self.intercepts_take: bool = self._marker_taken
         return waiting.popleft()
 
     def clear(self) -> None:
@@ -58,7 +58,7 @@ class DropOldest(OverflowRule[T]):
     def _drop(self, waiting: deque[T], count: int, *, is_broken: bool) -> None:
         """Drop the first items, a marker among them included, and put a marker in their place."""
         if count > self._is_marked:
-            self.dropped += count - self._is_marked
+            self.dropped: int = self.dropped + count - self._is_marked
             self._mark(waiting, [waiting.popleft() for _ in range(count)], is_broken=is_broken)
 
     def _drop_before_snapshot(self, waiting: deque[T]) -> None:
@@ -78,7 +78,7 @@ class DropOldest(OverflowRule[T]):
         before = list(waiting)
         self._conflate(waiting)
         merged_count = len(before) - len(waiting)
-        self.merged += merged_count
+        self.merged: int = self.merged + merged_count
         # Nothing is missing, but the consumer does not see each of these items: that is marked too. Not twice in a
         # row, or a consumer that is slow enough would see nothing but markers.
         if merged_count and not self._marker_taken:

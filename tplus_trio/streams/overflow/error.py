@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from tplus_trio.errors import SlowConsumer
-from tplus_trio.streams.overflow.base import OverflowOptions, OverflowRule
+from tplus_trio.streams.overflow.base import Overflow, OverflowOptions, OverflowRule
 
 __all__ = ["RaiseError"]
 
@@ -21,7 +21,7 @@ class RaiseError(OverflowRule[T]):
     have taken its items in time.
     """
 
-    name = "error"
+    name: ClassVar[Overflow] = "error"
 
     def __init__(self, options: OverflowOptions[T]) -> None:
         super().__init__(options)
@@ -49,7 +49,7 @@ class RaiseError(OverflowRule[T]):
     def take(self, waiting: deque[T]) -> T:
         """Remove the next item."""
         self._excused = max(0, self._excused - 1)
-        self.intercepts_take = self._excused > 0
+        self.intercepts_take: bool = self._excused > 0
         return waiting.popleft()
 
     def clear(self) -> None:

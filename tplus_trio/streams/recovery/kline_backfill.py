@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Unpack
+from typing import Any, ClassVar, Final, Unpack
 
 from tplus_trio.models import AssetIdentifier, Gap, KlinesPage, KlineUpdate, Rows, Timebar
 from tplus_trio.streams.counts import ConnectionCounts
@@ -50,7 +50,7 @@ class KlinesBackfill(Backfill[KlineUpdate]):
         **options: As for `Backfill`.
     """
 
-    kind = KlineRows()
+    kind: ClassVar[RowKind] = KlineRows()
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, Final, Unpack
+from typing import Any, ClassVar, Final, Unpack
 
 from tplus_trio.models import Gap, Trade
 from tplus_trio.streams.counts import ConnectionCounts
@@ -50,7 +50,7 @@ class TradesBackfill(Backfill[Trade]):
     delivered late: before the trades that were missed, unless a `Gap` covers its time.
     """
 
-    kind = TradeRows()
+    kind: ClassVar[RowKind] = TradeRows()
 
     def __init__(self, now_ns: Callable[[], int], stats: ConnectionCounts, **options: Unpack[BackfillOptions]) -> None:
         super().__init__(now_ns, stats, **options)
