@@ -268,6 +268,18 @@ def test_a_snapshot_from_before_the_loss_is_accepted_if_changes_follow_it() -> N
     assert recovery.told(101) == ["B101", "102"]
 
 
+def test_after_a_restart_a_snapshot_of_the_book_before_is_not_accepted() -> None:
+    recovery = synced(1113)
+    lost(recovery)
+    recovery.subscribed()
+    recovery.come(1, 2, 3)
+    # A replica answers with the old book, which contains "all" that the connection brought, and is not below it.
+    assert recovery.told(1107) == recovery.told(1113) == []
+    assert not recovery.synced
+    assert recovery.told(3) == ["B3"]
+    assert recovery.come(4) == ["4"]
+
+
 def test_a_snapshot_far_below_the_last_number_counts_as_a_restart() -> None:
     recovery = lost(synced(5000))
     assert recovery.told(7) == ["B7"]

@@ -31,6 +31,21 @@ def test_a_snapshot_far_below_is_of_a_service_that_started_over(number: int) -> 
     assert judge.accepts(number, None)
 
 
+def test_a_snapshot_far_above_all_that_the_connection_brought_is_of_the_book_before_a_restart() -> None:
+    judge = SnapshotJudge()
+    judge.note_gap(1113)
+    assert not judge.accepts(1107, 1, 25)
+    assert not judge.accepts(1113, 1, 25)
+    assert judge.accepts(60, 1, 63)
+    # Or the connection is far behind: the fifth is accepted.
+    judge.delivered(60)
+    assert [judge.accepts(5000, 1, 25) for _ in range(5)] == [False] * 4 + [True]
+    judge.delivered(5000)
+    assert judge.accepts(6000, 1, 26)  # not doubted again over this connection
+    judge.begin_connection()
+    assert not judge.accepts(6000, 1, 26)
+
+
 def test_the_fifth_old_snapshot_in_a_row_is_accepted() -> None:
     judge = SnapshotJudge()
     for _ in range(2):

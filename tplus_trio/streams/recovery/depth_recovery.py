@@ -69,6 +69,7 @@ class DepthRecovery(Recovery[Depth]):
         self._await_snapshot()
         self._repeats.forget()
         self._rule.reset()
+        self._judge.begin_connection()
 
     def hole(self, reason: str) -> Sequence[Depth]:
         super().lost(reason)
@@ -88,10 +89,12 @@ class DepthRecovery(Recovery[Depth]):
             self._early = snapshot
             return self._use_early()
         number = snapshot.sequence_number
-        first_held = self._held[0].sequence_number if self._held else None
+        first_held, last_held = (
+            (self._held[0].sequence_number, self._held[-1].sequence_number) if self._held else (None, None)
+        )
         if self._rule.is_contiguous and first_held is not None and number + 1 < first_held:
             return ()  # changes are missing between the two: `pending_request` still stands
-        return self._begin(snapshot) if self._judge.accepts(number, first_held) else ()
+        return self._begin(snapshot) if self._judge.accepts(number, first_held, last_held) else ()
 
     def _enter(self, event: ContinuityEvent) -> None:
         self._continuity = TRANSITIONS[self._continuity, event]

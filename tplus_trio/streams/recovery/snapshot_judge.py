@@ -22,7 +22,14 @@ class SnapshotJudge:
     All numbers are sequence numbers; -1 stands for none.
     """
 
-    __slots__ = ("_catch_up_count", "_catch_up_limit", "old_epoch_high", "pre_gap_high", "rejected_snapshots")
+    __slots__ = (
+        "_catch_up_count",
+        "_catch_up_limit",
+        "_is_far_behind",
+        "old_epoch_high",
+        "pre_gap_high",
+        "rejected_snapshots",
+    )
 
     def __init__(self) -> None:
         #: The highest number before the last loss. A snapshot below it is old, unless the service has started over.
@@ -34,6 +41,12 @@ class SnapshotJudge:
         #: The changes since the snapshot that it contained already, and how many of them are accepted.
         self._catch_up_count = 0
         self._catch_up_limit = _MAX_CATCH_UP
+        #: Whether this connection is known to be far behind the snapshots.
+        self._is_far_behind = False
+
+    def begin_connection(self) -> None:
+        """Nothing is known about how far the next connection is behind."""
+        self._is_far_behind = False
 
     def note_gap(self, highest: int) -> None:
         """Continuity was lost after this number."""
@@ -43,16 +56,23 @@ class SnapshotJudge:
         """The next snapshot has to contain this number; -1 means that any snapshot is accepted."""
         self.pre_gap_high = number
 
-    def accepts(self, number: int, first_held: int | None) -> bool:
+    def accepts(self, number: int, first_held: int | None, last_held: int | None = None) -> bool:
         """Decide about a snapshot, and count it if it is rejected.
 
         It is accepted if it contains all that came before the loss, or if the held changes follow it. Otherwise either
-        the service has started over or the snapshot is old.
+        the service has started over or the snapshot is old. It is also old if it is far above all that the connection
+        has brought: the service has started over, and the snapshot is of the book before.
 
         Args:
             number: The snapshot's number.
             first_held: The number of the first held change; None if none is held.
+            last_held: The number of the last held change; None if none is held.
         """
+        if last_held is not None and number - last_held > FAR_BACK and not self._is_far_behind:
+            self.rejected_snapshots += 1
+            # A connection may really be so far behind; then that is not doubted again.
+            self._is_far_behind = self.rejected_snapshots >= _MAX_REJECTED
+            return self._is_far_behind
         if number >= self.pre_gap_high or (first_held is not None and first_held <= number + 1):
             return True
         self.rejected_snapshots += 1
