@@ -219,7 +219,7 @@ def test_a_connection_far_behind_causes_few_snapshot_requests() -> None:
             requests += 1
             recovery.told(newest)
     assert recovery.come(newest + 1) == [str(newest + 1)]
-    assert requests <= 10
+    assert requests <= 14  # of them, four are rejected before the connection is believed to be so far behind
 
 
 def test_a_restart_during_a_request_makes_its_answer_stale() -> None:
