@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from tplus_trio import auth
-from tplus_trio.clients import market_data
+from tplus_trio.clients import market_feeds
 from tplus_trio.models import Gap, OrderBook, OrderBookDiff, Trade
 from tplus_trio.streams.losses import LossWatchers
 from tplus_trio.streams.recovery import Depth, DepthRecovery, GapMarking, TradesBackfill, conflate_depth
@@ -154,7 +154,7 @@ def _conflation_loses_removals() -> Generator[None]:
                 waiting[index] = attrs.evolve(item, bids=bids, asks=asks)
         return levels
 
-    with mock.patch.object(market_data, "conflate_depth", conflate):
+    with mock.patch.object(market_feeds, "conflate_depth", conflate):
         yield
 
 

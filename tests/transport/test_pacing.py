@@ -112,6 +112,43 @@ def test_a_limit_of_less_than_one_a_second_is_learned() -> None:
     assert now < 500
 
 
+def test_rare_requests_say_little_about_a_limit() -> None:
+    limit = RateLimit(no_draw)
+    accept(limit, 10, 0.5)
+    limit.refused(0.4, 0.6, 1.0)
+    assert limit.rate == pytest.approx(9.0)
+    for now in (20.0, 40.0, 60.0):  # one in twenty seconds, and none had to wait
+        assert ready(limit, now) <= now
+        limit.sent(now)
+        limit.accepted(now)
+    before = limit.rate
+    limit.refused(70.0, 70.1, 1.0)
+    assert limit.rate == pytest.approx(before / 2)
+
+
+def test_a_request_after_a_guess_waits_by_the_rate_of_now() -> None:
+    limit = RateLimit(no_draw)
+    accept(limit, 1, 0.5)
+    limit.refused(0.4, 0.6, 1.0)  # a guess of 0.9 a second, doubled each second
+    limit.sent(1.6)
+    assert ready(limit, 1.6) == pytest.approx(1.6 + 1 / 0.9)
+    assert ready(limit, 2.7) == pytest.approx(1.6 + 1 / 1.8)
+
+
+async def test_a_sign_in_that_met_two_refusals_long_apart_is_not_put_off(autojump_clock: MockClock) -> None:
+    """Each sign-in takes two requests: at a rate learned from a few of them, the second waited beyond the timeout."""
+    async with open_world(timeout=6.0) as world:
+        for _ in range(3):
+            await trio.sleep(20)
+            world.exchange.faults.expire_tokens()
+            world.exchange.faults.fail_requests("/nonce", 429, retry_after=1.0)
+            with pytest.raises(RateLimitError):
+                await world.oms.get_user_orders()
+            await trio.sleep(2)
+            with trio.fail_after(1):
+                await world.oms.get_user_orders()
+
+
 def test_pauses_that_are_not_given_double() -> None:
     limit = RateLimit(lambda: 1.0)
     now, waits = 0.0, []

@@ -78,36 +78,46 @@ class RateLimit:
 
     Args:
         draw: Draws from [0, 1), to spread the ends of waits.
+        learns: Whether a rate is estimated. If not, only ``Retry-After`` and the growing waits are kept.
     """
 
-    # Eleven attributes: one estimate, of which each answer updates most parts together.
+    # Thirteen attributes: one estimate, of which each answer updates most parts together.
 
-    def __init__(self, draw: Callable[[], float]) -> None:
+    def __init__(self, draw: Callable[[], float], *, learns: bool = True) -> None:
         self._draw = draw
+        self._learns = learns
         #: Nothing is sent before this time. Streams wait ``_spread`` seconds longer.
         self.held_until: float = -inf
         self._spread = 0.0
         #: Requests a second; None while no limit is known.
         self.rate: float | None = None
-        self._next_at = -inf
+        #: When the last request was sent, by the schedule of the rate.
+        self._last_at = -inf
         #: When requests were accepted within the last `_SPAN`, and how many since the rate was set.
         self._accepted: deque[float] = deque()
         self._accepted_since = 0
         self._adjusted_at = -inf
         self._grown_at = -inf
         self._is_guess = False
+        #: Whether a request had to wait for the rate since it was set.
+        self._was_paced = False
         self._wait = _FIRST_WAIT
 
     def ready_at(self, now: float, *, by_stream: bool) -> float:
         """The earliest time at which the next request may be sent."""
         self._grow(now)
         held_until = self.held_until + self._spread if by_stream else self.held_until
-        return held_until if self.rate is None else max(held_until, self._next_at)
+        if self.rate is None:
+            return held_until
+        # By the present rate: it may have grown since the last request.
+        next_at = self._last_at + 1 / self.rate
+        self._was_paced = self._was_paced or next_at > now
+        return max(held_until, next_at)
 
     def sent(self, now: float) -> None:
         """Count a request that is sent now."""
         if self.rate is not None:
-            self._next_at = max(self._next_at, now) + 1 / self.rate
+            self._last_at = max(self._last_at + 1 / self.rate, now)
 
     def accepted(self, now: float) -> None:
         """Count an answer with another status than 429."""
@@ -133,10 +143,14 @@ class RateLimit:
             seen = max(len(self._accepted) / _SPAN, self._accepted_since / max(now - self._adjusted_at, _SPAN))
             # In a first burst, requests and handshakes share the limit: a low count of one kind says nothing about it.
             self._is_guess = not seen or (is_first and seen < _FIRST_RATE)
-            self.rate = _MARGIN * seen or _FIRST_RATE
+            rate = _MARGIN * seen or _FIRST_RATE
+            if self.rate is not None and not self._was_paced and len(self._accepted) <= 1:
+                # Few were accepted because few were sent: that says little about the limit.
+                rate = max(rate, self.rate / 2)
+            self.rate, self._was_paced = rate if self._learns else None, False
             self._adjusted_at, self._accepted_since = now, 0
         # Refusals of earlier requests bring no news, but the rate must not grow while they come.
-        self._grown_at = self._next_at = self.held_until
+        self._grown_at, self._last_at = self.held_until, -inf
 
     def hold(self, until: float, spread: float) -> None:
         """Send nothing before ``until``, and nothing of streams for ``spread`` seconds more."""
@@ -181,10 +195,11 @@ class RequestQueue:
     Args:
         slots: The most requests under way, by priority. A request counts for its first second only.
         draw: Draws from [0, 1).
+        learns: Whether a rate is estimated from refusals.
     """
 
-    def __init__(self, slots: Mapping[Priority, int], draw: Callable[[], float]) -> None:
-        self.limit: RateLimit = RateLimit(draw)
+    def __init__(self, slots: Mapping[Priority, int], draw: Callable[[], float], *, learns: bool = True) -> None:
+        self.limit: RateLimit = RateLimit(draw, learns=learns)
         self._slots = slots
         self._line: list[tuple[Priority, int, _Waiter]] = []
         self._tickets = count()
@@ -279,7 +294,9 @@ class Pacer:
     """
 
     def __init__(self, draw: Callable[[], float]) -> None:
-        sign_ins = RequestQueue({Priority.SIGN_IN: 16}, draw)
+        # Sign-ins are rare, and take two requests each. At a rate estimated from a few, the second request would
+        # wait beyond the timeout each time.
+        sign_ins = RequestQueue({Priority.SIGN_IN: 16}, draw, learns=False)
         orders = RequestQueue({Priority.ORDER: 32}, draw)
         # Recoveries cannot take all slots of calls.
         requests = RequestQueue({Priority.CALL: 48, Priority.CONFIRMATION: 40, Priority.RECOVERY: 32}, draw)
