@@ -122,6 +122,7 @@ def test_rare_requests_say_little_about_a_limit() -> None:
         limit.sent(now)
         limit.accepted(now)
     before = limit.rate
+    assert before is not None
     limit.refused(70.0, 70.1, 1.0)
     assert limit.rate == pytest.approx(before / 2)
 
