@@ -65,8 +65,8 @@ def _lines_decoder(kind: Any, record: type) -> Callable[[bytes], list[Any]]:
         try:
             return strict(lines)
         except msgspec.ValidationError:
-            # Perhaps the numbers are strings. The lax reader would round fractions and drop the sign of "-0", so the frame
-            # decoder takes them.
+            # Perhaps the numbers are strings. The lax reader would round fractions and drop the sign of "-0": the frame
+            # decoder takes those.
             if has_fractions(lines) or b'"-0' in lines:
                 raise
             return lax(lines)
