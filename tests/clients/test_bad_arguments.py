@@ -218,11 +218,11 @@ async def test_conflating_is_for_feeds_that_can(autojump_clock: MockClock) -> No
             with pytest.raises(ValueError, match="block, drop_oldest, error"):
                 md.stream_finalized_trades(overflow="conflate")
             with pytest.raises(ValueError, match="sequence"):
-                md.stream_depth(200, sequence="odd")  # type: ignore[arg-type]
+                md.stream_depth(200, sequence="odd")  # type: ignore[arg-type]  # illegal on purpose
             with pytest.raises(ValueError, match="backfill_pages"):
                 md.stream_finalized_trades(backfill_pages=0)
             with pytest.raises(TypeError, match="backfill_pages"):
-                md.stream_klines(200, backfill_pages="3")  # type: ignore[arg-type]
+                md.stream_klines(200, backfill_pages="3")  # type: ignore[arg-type]  # illegal on purpose
         assert network.connects == 0
 
 
@@ -272,22 +272,22 @@ def limit_order(**bad: Any) -> Call:
 
 BAD_CALLS: list[tuple[Call, type[Exception], str]] = [
     (lambda md, oms: md.get_trades(page=-1), ValueError, "page is at least 0"),
-    (lambda md, oms: md.get_trades(page="1"), TypeError, "page is a whole number"),  # type: ignore[arg-type]
+    (lambda md, oms: md.get_trades(page="1"), TypeError, "page is a whole number"),  # type: ignore[arg-type]  # illegal on purpose
     (lambda md, oms: md.get_trades(limit=0), ValueError, "limit is at least 1"),
     (lambda md, oms: md.get_trades(limit=-5), ValueError, "limit is at least 1"),
-    (lambda md, oms: md.get_trades(limit=1.5), TypeError, "limit is a whole number"),  # type: ignore[arg-type]
+    (lambda md, oms: md.get_trades(limit=1.5), TypeError, "limit is a whole number"),  # type: ignore[arg-type]  # illegal on purpose
     (lambda md, oms: md.get_trades_for_asset(200, limit=True), TypeError, "limit is a whole number"),
     (lambda md, oms: md.get_klines(200, page=-1), ValueError, "page"),
     (lambda md, oms: md.get_klines(200, end_timestamp_ns=-1), ValueError, "end_timestamp_ns is at least 0"),
     (lambda md, oms: md.get_klines(200, interval="7"), ValueError, "interval.*1D"),
-    (lambda md, oms: md.get_klines(200, interval=60), ValueError, "interval.*1D"),  # type: ignore[arg-type]
-    (lambda md, oms: oms.get_user_orders("alice"), TypeError, "load_user"),  # type: ignore[arg-type]
+    (lambda md, oms: md.get_klines(200, interval=60), ValueError, "interval.*1D"),  # type: ignore[arg-type]  # illegal on purpose
+    (lambda md, oms: oms.get_user_orders("alice"), TypeError, "load_user"),  # type: ignore[arg-type]  # illegal on purpose
     (lambda md, oms: oms.get_user_orders(limit=-1), ValueError, "limit is at least 1"),
-    (lambda md, oms: oms.stream_orders("alice"), TypeError, "load_user"),  # type: ignore[arg-type]
+    (lambda md, oms: oms.stream_orders("alice"), TypeError, "load_user"),  # type: ignore[arg-type]  # illegal on purpose
     (lambda md, oms: oms.cancel_order("", 200), ValueError, "order_id"),
     (lambda md, oms: oms.cancel_order("x" * 25, 200), ValueError, "24"),
     (lambda md, oms: oms.cancel_order("é" * 13, 200), ValueError, "24"),
-    (lambda md, oms: oms.cancel_order(5, 200), TypeError, "order_id"),  # type: ignore[arg-type]
+    (lambda md, oms: oms.cancel_order(5, 200), TypeError, "order_id"),  # type: ignore[arg-type]  # illegal on purpose
     (limit_order(quantity=-1), ValueError, "quantity"),
     (limit_order(quantity=1.5), TypeError, "quantity"),
     (limit_order(quantity=True), TypeError, "quantity"),

@@ -1,4 +1,4 @@
-"""A model of a market's depth, of the connection that carries it, and of a consumer that checks every item."""
+"""Models a market's depth and the connection that carries it, and checks every item that a consumer gets."""
 
 from __future__ import annotations
 

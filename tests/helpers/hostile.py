@@ -130,7 +130,7 @@ async def failure_of(handler: Handler, call: str, **options: float) -> Failed:
         began = trio.current_time()
         async with (
             MarketDataClient(URL, connector=connector, restart=None, **options) as md,  # type: ignore[arg-type]  # numbers
-            OrderBookClient(URL, default_user=USER, connector=connector, restart=None, **options) as oms,  # type: ignore[arg-type]
+            OrderBookClient(URL, default_user=USER, connector=connector, restart=None, **options) as oms,  # type: ignore[arg-type]  # options of any kind
         ):
             with pytest.raises(TplusError) as caught:
                 await CALLS[call](md, oms)

@@ -7,7 +7,7 @@ from tplus_trio.testing import MemoryNetwork
 
 
 def client(network: MemoryNetwork, **options: float) -> MarketDataClient:
-    return MarketDataClient("http://exchange", connector=network, restart=None, **options)  # type: ignore[arg-type]
+    return MarketDataClient("http://exchange", connector=network, restart=None, **options)  # type: ignore[arg-type]  # options of any kind
 
 
 async def collect(stream: Stream[Ticker], into: list[int]) -> None:

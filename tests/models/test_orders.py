@@ -178,12 +178,12 @@ class TestOrders:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: GTC("yes"), "post_only"),  # type: ignore[arg-type]
-        (lambda: models.GTD(None, 1), "post_only"),  # type: ignore[arg-type]
-        (lambda: models.IOC(1), "fill_or_kill"),  # type: ignore[arg-type]
-        (lambda: models.MarketOrderDetails(models.MarketQuantity(models.MarketBaseQuantity(1)), "no"), "fill_or_kill"),  # type: ignore[arg-type]
-        (lambda: TradeTarget(1, "no"), "is_spot"),  # type: ignore[arg-type]
-        (lambda: models.OrderTrigger(1, models.TriggerAbove(1)), "parent_order_id"),  # type: ignore[arg-type]
+        (lambda: GTC("yes"), "post_only"),  # type: ignore[arg-type]  # illegal on purpose
+        (lambda: models.GTD(None, 1), "post_only"),  # type: ignore[arg-type]  # illegal on purpose
+        (lambda: models.IOC(1), "fill_or_kill"),  # type: ignore[arg-type]  # illegal on purpose
+        (lambda: models.MarketOrderDetails(models.MarketQuantity(models.MarketBaseQuantity(1)), "no"), "fill_or_kill"),  # type: ignore[arg-type]  # illegal on purpose
+        (lambda: TradeTarget(1, "no"), "is_spot"),  # type: ignore[arg-type]  # illegal on purpose
+        (lambda: models.OrderTrigger(1, models.TriggerAbove(1)), "parent_order_id"),  # type: ignore[arg-type]  # illegal on purpose
     ],
 )
 def test_terms_of_the_wrong_type_are_refused(make: Callable[[], object], said: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -66,7 +67,7 @@ class BookWatch(Protocol):
         """Check a change that it showed."""
 
 
-class Reader:
+class Reader(ABC):
     """Reads something in sessions: most worlds have one for each, some have many.
 
     Args:
@@ -140,32 +141,32 @@ class Reader:
         if not self._calm:
             self._scope.cancel()
 
-    async def _session(self, inner: trio.CancelScope) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def _session(self, inner: trio.CancelScope) -> None: ...
 
     # What the faults and the checks do with it.
 
     @property
+    @abstractmethod
     def state(self) -> StreamState:
         """Where the stream is in its life."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def stats(self) -> StreamStats:
         """The stream's counts."""
-        raise NotImplementedError
 
     @property
     def totals(self) -> Counter[str]:
         """The counts of all sessions."""
         return self._past + _counts(self.stats) if self._in_session else self._past.copy()
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> None:  # noqa: B027 - a book has nothing to interrupt
         """Cancel what waits for an item, and nothing else."""
 
+    @abstractmethod
     def reconnect(self) -> None:
         """Order a new connection."""
-        raise NotImplementedError
 
     def resync(self) -> None:
         """Order a new snapshot. From that moment on, the stream is not live."""
@@ -174,8 +175,8 @@ class Reader:
             self.state is not StreamState.LIVE or not self._resyncs, f"{self.name} is live in the middle of a resync"
         )
 
-    def _order_resync(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _order_resync(self) -> None: ...
 
     def check(self) -> None:
         """Check what can be checked at any time: a loss that was noticed has been made good where a stream is live.
@@ -189,16 +190,16 @@ class Reader:
             made_good = before is None or stats.gaps == before[0] or stats.resyncs > before[1]
             ensure(made_good, f"{self.name} is live after a loss that was not made good: {stats}")
 
+    @abstractmethod
     def missing(self) -> str | None:
         """What has not come yet of all that must."""
-        raise NotImplementedError
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # noqa: B027 - a book keeps no history
         """Nothing is missing: keep no more history than the next items need."""
 
+    @abstractmethod
     def describe(self) -> str:
         """Where it stands."""
-        raise NotImplementedError
 
 
 def _counts(stats: StreamStats) -> Counter[str]:

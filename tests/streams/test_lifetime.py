@@ -43,7 +43,7 @@ async def market(**options: object) -> AsyncIterator[tuple[MemoryNetwork, Market
     async with MemoryNetwork() as network, open_plain_nursery() as nursery:
         network.exchange.add_market(200)
         nursery.start_soon(trade)
-        async with MarketDataClient("http://exchange", connector=network, **options) as md:  # type: ignore[arg-type]
+        async with MarketDataClient("http://exchange", connector=network, **options) as md:  # type: ignore[arg-type]  # options of any kind
             yield network, md
         assert network.open_connections == 0
 
@@ -175,7 +175,7 @@ async def leave_a_generator(stream: Trades) -> None:
         async for trade in stream:
             yield trade.timestamp_ns if isinstance(trade, Trade) else None
 
-    async with aclosing(prices()) as generator:  # type: ignore[type-var]
+    async with aclosing(prices()) as generator:  # type: ignore[type-var]  # it is an async generator
         await anext(generator)
 
 

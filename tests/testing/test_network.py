@@ -310,7 +310,7 @@ def test_other_impossible_arguments() -> None:
         MemoryNetwork(seed=-1)
     for latency in ("1", (1, 2, 3), None):
         with pytest.raises(TypeError, match="latency is a number"):
-            MemoryNetwork(latency=latency)  # type: ignore[arg-type]
+            MemoryNetwork(latency=latency)  # type: ignore[arg-type]  # illegal on purpose
     network = MemoryNetwork()
     with pytest.raises(ValueError, match="n is at least 0, not -1"):
         network.refuse(-1)

@@ -197,7 +197,7 @@ async def test_at_a_gateway_signing_in_has_a_prefix(autojump_clock: MockClock) -
     paths: list[str] = []
 
     class Gateway(Exchange):
-        def handle(self, request):  # type: ignore[no-untyped-def]
+        def handle(self, request):  # type: ignore[no-untyped-def]  # written as users would
             paths.append(request.target)
             return super().handle(request)
 

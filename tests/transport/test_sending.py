@@ -140,7 +140,7 @@ async def test_a_subprotocol_that_no_handshake_can_carry_is_refused_unsent(
 ) -> None:
     async with MemoryNetwork(handler=Server()) as network:
         with pytest.raises(error, match=words):
-            async with open_websocket(network, ENDPOINT, "/control", subprotocols=wrong):  # type: ignore[arg-type]
+            async with open_websocket(network, ENDPOINT, "/control", subprotocols=wrong):  # type: ignore[arg-type]  # illegal on purpose
                 pass
         assert network.connects == 0
 
@@ -272,7 +272,7 @@ async def test_what_is_no_text_is_refused_and_the_connection_stays(
     server = Server()
     async with MemoryNetwork(handler=server) as network, open_websocket(network, ENDPOINT, "/") as websocket:
         with pytest.raises(error, match="text has to be") as caught:
-            await websocket.send(text)  # type: ignore[arg-type]
+            await websocket.send(text)  # type: ignore[arg-type]  # illegal on purpose
         assert not isinstance(caught.value, UnicodeError)
         await websocket.send("good")
         await trio.testing.wait_all_tasks_blocked()

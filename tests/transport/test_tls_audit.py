@@ -55,14 +55,14 @@ async def reached(where: str, handler: Raw, host: str, **options: object) -> Asy
     if where == "memory":
         async with (
             MemoryNetwork(handler=handler) as network,
-            MarketDataClient(f"https://{host}", connector=network, **options) as md,  # type: ignore[arg-type]
+            MarketDataClient(f"https://{host}", connector=network, **options) as md,  # type: ignore[arg-type]  # options of any kind
         ):
             yield md
         assert network.open_connections == 0
     else:
         async with (
-            listening(handler) as port,  # type: ignore[arg-type]
-            MarketDataClient(f"https://{host}:{port}", **options) as md,  # type: ignore[arg-type]
+            listening(handler) as port,  # type: ignore[arg-type]  # narrower than declared
+            MarketDataClient(f"https://{host}:{port}", **options) as md,  # type: ignore[arg-type]  # options of any kind
         ):
             yield md
 

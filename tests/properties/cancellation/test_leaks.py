@@ -63,10 +63,10 @@ async def use(url: str, connector: Connector, rng: random.Random, patience: floa
     with trio.move_on_after(deadline):
         try:
             if rng.random() < 0.4:
-                async with OrderBookClient(url, default_user=USER, **options) as oms:  # type: ignore[arg-type]
+                async with OrderBookClient(url, default_user=USER, **options) as oms:  # type: ignore[arg-type]  # options of any kind
                     await trade(oms)
             else:
-                async with MarketDataClient(url, **options) as md:  # type: ignore[arg-type]
+                async with MarketDataClient(url, **options) as md:  # type: ignore[arg-type]  # options of any kind
                     await rng.choice([watch, read, fail])(md)
         except HandshakeRejected as exc:
             if exc.status != 404:

@@ -58,7 +58,7 @@ def test_no_key_shows_for_being_refused(key: Any, tmp_path: Path) -> None:
         lambda key: users.add("alice", key, PASSWORD),
         lambda key: LocalUser("0" * 64, lambda: key).unlock(),
     ):
-        told += raised_by(lambda call=call: call(key))  # type: ignore[misc]
+        told += raised_by(lambda call=call: call(key))  # type: ignore[misc]  # bound by the default
     if isinstance(key, str):
         told += raised_by(lambda: encrypt_keyfile(cast("Any", key), PASSWORD))
     assert_no_secret(told, KEY, PASSWORD)

@@ -40,7 +40,7 @@ class Nosy(Exchange):
             return Response(418, echo, (("content-type", "text/plain"),))
         return response
 
-    def subscribe(self, path: str, headers: dict[str, str] | None = None) -> Subscription:  # type: ignore[override]
+    def subscribe(self, path: str, headers: dict[str, str] | None = None) -> Subscription:  # type: ignore[override]  # narrower than declared
         if self.chatty_on in path:
             raise Rejection(Response(418, f"{headers}".encode()))
         return super().subscribe(path, headers)

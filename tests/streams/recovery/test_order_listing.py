@@ -163,5 +163,5 @@ def test_a_feed_of_whole_messages_needs_nothing() -> None:
     recovery.lost("reset")
     assert (*recovery.subscribed(), *recovery.receive(["b"])) == ("b",)
     assert (recovery.synced, recovery.held, stats.gaps, stats.resyncs) == (True, 0, 1, 0)
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(RuntimeError, match="requested no page"):
         recovery.answer(0, None, early=False)

@@ -17,7 +17,7 @@ IMPOSSIBLE: dict[str, Callable[[Faults], object]] = {
     "n is at least 0, not -1": lambda faults: faults.lose_diffs(200, -1),
     "n is at least 0, not -2": lambda faults: faults.skip_sequence(200, -2),
     "n is at least 0, not -3": lambda faults: faults.repeat_diffs(200, -3),
-    "n is a whole number, not str": lambda faults: faults.reject_handshakes("2"),  # type: ignore[arg-type]
+    "n is a whole number, not str": lambda faults: faults.reject_handshakes("2"),  # type: ignore[arg-type]  # illegal on purpose
     "step is at least 1, not 0": lambda faults: faults.number_by(200, 0),
     "behind is at least 0": lambda faults: faults.stale_snapshots(1, -5),
     "path begins with '/'": lambda faults: faults.reject_handshakes(path="marketdepth"),
@@ -25,13 +25,13 @@ IMPOSSIBLE: dict[str, Callable[[Faults], object]] = {
     "not 'klines'": lambda faults: faults.close_streams("klines"),
     "path is that of a feed": lambda faults: faults.send_garbage("trades"),
     "not ''": lambda faults: faults.send_wire("", b""),
-    "path is a str, not int": lambda faults: faults.fail_requests(503),  # type: ignore[arg-type]
+    "path is a str, not int": lambda faults: faults.fail_requests(503),  # type: ignore[arg-type]  # illegal on purpose
     "to 599, not 99": lambda faults: faults.reject_handshakes(1, 99),
     "to 599, not 600": lambda faults: faults.fail_requests("/trades", 600),
     "retry_after is at least 0": lambda faults: faults.fail_requests("/trades", 429, retry_after=-1),
     "seconds is at least 0": lambda faults: faults.delay_requests("/trades", -1),
-    "response is a Response": lambda faults: faults.answer_requests("/trades", "[]"),  # type: ignore[arg-type]
-    "text is a str": lambda faults: faults.garble("/trades", text=b""),  # type: ignore[arg-type]
+    "response is a Response": lambda faults: faults.answer_requests("/trades", "[]"),  # type: ignore[arg-type]  # illegal on purpose
+    "text is a str": lambda faults: faults.garble("/trades", text=b""),  # type: ignore[arg-type]  # illegal on purpose
     "pieces is at least 1": lambda faults: faults.fragment("/trades", pieces=0),
     "to 4999, not 5": lambda faults: faults.close_streams(code=5),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Generic, Literal, TypeVar
@@ -39,7 +40,7 @@ class OverflowOptions(Generic[T]):
     is_snapshot: Callable[[T], bool] | None = None
 
 
-class OverflowRule(Generic[T]):
+class OverflowRule(ABC, Generic[T]):
     """What one buffer does when more items wait than it has room for.
 
     The buffer owns the deque of waiting items and passes it to each method. The rule changes it and owns whatever else
@@ -63,6 +64,7 @@ class OverflowRule(Generic[T]):
         self.dropped: int = 0
         self.merged: int = 0
 
+    @abstractmethod
     def add(self, waiting: deque[T], items: Sequence[T]) -> None:
         """Add a batch without waiting.
 
@@ -73,7 +75,6 @@ class OverflowRule(Generic[T]):
         Raises:
             SlowConsumer: there is no room for all items. Those that there was room for were added.
         """
-        raise NotImplementedError
 
     def take(self, waiting: deque[T]) -> T:
         """Remove the next item and return it. At least one item waits."""

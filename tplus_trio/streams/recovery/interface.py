@@ -110,12 +110,16 @@ class Recovery(Generic[T]):
         """Take items that arrived; return those to deliver now."""
         return items
 
-    def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[T]:
+    def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[T]:  # noqa: ARG002 - for subclasses
         """Take REST's answer; return items to deliver now.
 
         Args:
             page: The page that was requested.
             answer: The page.
             early: Whether it was requested before the subscription was confirmed.
+
+        Raises:
+            RuntimeError: this recovery requests no pages.
         """
-        raise NotImplementedError
+        msg = f"{type(self).__name__} requested no page"
+        raise RuntimeError(msg)

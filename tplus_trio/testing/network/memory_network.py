@@ -153,7 +153,7 @@ class MemoryNetwork:
         self._nursery = None
         self.resume()  # tasks that wait on a stalled connection see its end
         # Its tasks are cancelled, so the wait is bounded.
-        return await self._background.__aexit__(exc_type, exc_value, traceback)  # noqa: ASYNC102
+        return await self._background.__aexit__(exc_type, exc_value, traceback)  # noqa: ASYNC102 - it bounds itself
 
     @property
     def open_connections(self) -> int:
