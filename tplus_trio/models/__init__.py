@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from tplus_trio.models import (
     asset,
     auth,
+    batch_order,
     book,
     enums,
     gap,
@@ -40,6 +41,7 @@ from tplus_trio.models import (
 )
 from tplus_trio.models.asset import *
 from tplus_trio.models.auth import *
+from tplus_trio.models.batch_order import *
 from tplus_trio.models.book import *
 from tplus_trio.models.enums import *
 from tplus_trio.models.gap import *
@@ -61,6 +63,7 @@ if not TYPE_CHECKING:  # type checkers take the names from the star imports
     __all__ = [  # noqa: PLE0604 - each part is a list of strings
         *asset.__all__,
         *auth.__all__,
+        *batch_order.__all__,
         *book.__all__,
         *enums.__all__,
         *gap.__all__,

@@ -1,0 +1,118 @@
+"""A request about one or several orders, and how it is sent: over REST here, over ``/control`` in its own module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+
+import attrs
+
+from tplus_trio import codec
+from tplus_trio.errors import TplusError
+from tplus_trio.models import AssetIdentifier, BatchResults, OrderOperationResponse
+from tplus_trio.secret import SecretBytes
+from tplus_trio.service import Service
+from tplus_trio.transport.pacing import Dispatch, Priority
+from tplus_trio.users import User
+
+__all__ = ["ORDER", "Operation", "OrderAnswers", "OrderRequest", "OrderSender", "OrderTarget", "RestSender"]
+
+Operation: TypeAlias = Literal["create", "cancel", "replace", "amend", "batch-create", "batch-replace"]
+
+#: The dispatch of order requests, and of the reads that they wait for: they are sent before other requests.
+ORDER: Final = Dispatch(Priority.ORDER)
+
+#: The HTTP method and path of each operation.
+_ROUTES: Final[Mapping[Operation, tuple[str, str]]] = {
+    "create": ("POST", "/orders/create"),
+    "cancel": ("DELETE", "/orders/cancel"),
+    "replace": ("PATCH", "/orders/replace"),
+    "amend": ("PATCH", "/orders/amend"),
+    "batch-create": ("POST", "/orders/batch-create"),
+    "batch-replace": ("PATCH", "/orders/batch-replace"),
+}
+
+
+class OrderTarget(NamedTuple):
+    """One order that a request is about."""
+
+    asset_id: AssetIdentifier
+    order_id: str
+
+
+@attrs.frozen
+class OrderRequest:
+    """A request that is complete and signed: it can be sent over REST or the control channel, unchanged."""
+
+    operation: Operation
+    #: The orders that it is about: one, or up to 50 with an order id once each in a batch.
+    orders: tuple[OrderTarget, ...]
+    #: The body: compact JSON.
+    body: SecretBytes = attrs.field(repr=False)
+    #: The user to sign in as.
+    owner: User
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the service answers each order of the request for itself."""
+        return self.operation.startswith("batch-")
+
+
+@attrs.frozen
+class OrderAnswers:
+    """What the service answered about the orders of one request."""
+
+    #: The answers by order id. An order without one is missing.
+    by_id: Mapping[str, OrderOperationResponse]
+    #: Why answers are missing; None if the service sent no reason, or if none is missing.
+    failure: TplusError | None = None
+
+
+class OrderSender(Protocol):
+    """A way to send order requests."""
+
+    async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
+        """Send a request, and wait for the answers.
+
+        Args:
+            request: The request.
+            on_sent: Called in the step before the request's first byte may leave; again if it is repeated.
+
+        Returns:
+            The answers. A request about one order may get an answer that names another order; the caller checks that.
+
+        Raises:
+            ConnectionFailed: there was no answer. ``nothing_sent`` says whether no byte of the request has left.
+            DecodeError: the answer cannot be decoded.
+            ApiError: the service refused the sign-in or the whole request, or failed.
+
+        A cancelled request may have been carried out.
+        """
+        ...
+
+
+class RestSender:
+    """Sends order requests over REST.
+
+    Args:
+        service: The order book service.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
+        """Send a request, and wait for the answers; see `OrderSender`."""
+        method, path = _ROUTES[request.operation]
+        body = await self._service.request(
+            method,
+            path,
+            body=request.body,
+            user=request.owner,
+            required=True,
+            dispatch=Dispatch(Priority.ORDER, on_sent),
+        )
+        if request.is_batch:
+            return OrderAnswers({answer.order_id: answer for answer in codec.decode(body, BatchResults).results})
+        answer = codec.decode(body, OrderOperationResponse)
+        return OrderAnswers({answer.order_id: answer})
