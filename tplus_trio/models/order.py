@@ -25,7 +25,6 @@ __all__ = [
     "IOC",
     "CancelOrder",
     "CancelOrderRequest",
-    "CreateOrderRequest",
     "LimitOrderDetails",
     "MarketBaseQuantity",
     "MarketOrderDetails",
@@ -335,27 +334,6 @@ class Order:
     #: The highest fee rate that the user accepts, as the service counts it.
     max_trading_fees_rate: int = 50_000
     protocol_version: int = 1
-
-
-def cosigners(signers: Iterable[Any]) -> tuple[Any, ...]:
-    """Make a tuple of cosigners' parts of a request (an attrs converter)."""
-    return tuple(signers)
-
-
-@attrs.frozen
-class CreateOrderRequest:
-    """A signed order: the body of ``POST /orders/create``.
-
-    The signature is not in the repr. The request is hashable if the cosigners' parts are.
-    """
-
-    order: Order
-    #: The 64 bytes of the user's signature.
-    signature: tuple[int, ...] = attrs.field(converter=signature_bytes, repr=False)
-    #: When the order was signed, in nanoseconds since the Unix epoch, UTC.
-    post_sign_timestamp: int
-    #: Cosigners' parts, sent unchanged.
-    additional_signers: tuple[Any, ...] = attrs.field(default=(), converter=cosigners, repr=False)
 
 
 @attrs.frozen
