@@ -14,6 +14,7 @@ from tplus_trio.codec.book_decoders import read_book, read_diff
 from tplus_trio.codec.converter import converter
 from tplus_trio.codec.json_text import MALFORMED, as_json, check_nesting, failure, parse
 from tplus_trio.codec.number_checks import check_all
+from tplus_trio.codec.order_text import order_text
 from tplus_trio.codec.record_reader import record_reader
 from tplus_trio.codec.row_reader import read_rows
 from tplus_trio.errors import DecodeError
@@ -24,6 +25,7 @@ from tplus_trio.models import (
     MarketResponse,
     MarketsPage,
     Nonce,
+    Order,
     OrderBook,
     OrderBookDiff,
     OrderResponse,
@@ -221,4 +223,5 @@ def _plain(value: object) -> Any:
 
 def signable(obj: Any) -> str:
     """Return the text that a user signs for a model: its JSON, byte for byte as it is sent."""
-    return encode(obj).decode()
+    text = order_text(obj) if isinstance(obj, Order) else None
+    return encode(obj).decode() if text is None else text
