@@ -134,7 +134,7 @@ def test_a_prefix_leaves_room_for_chance(prefix: Any) -> None:
 async def test_a_replacement_has_new_terms_and_a_later_time(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id="a")
-        answer, first = await world.oms.replace_order("a", ASSET, 7, Decimal("91"))
+        answer, first = await world.oms.replace_order("a", ASSET, 7, Decimal(91))
         assert (answer.order_id, answer.status) == ("a", OperationStatus.RECEIVED)
         _, second = await world.oms.replace_order("a", ASSET, Decimal("0.008"), 9_200)
         assert second > first
