@@ -20,6 +20,7 @@ from tplus_trio.models import (
     validate_order_id,
 )
 from tplus_trio.orders.building import check_signers
+from tplus_trio.orders.limits import Terms
 from tplus_trio.orders.terms import Amount, OrderTerms, check_limit_size, check_market_size, check_terms
 from tplus_trio.users import User
 
@@ -253,6 +254,7 @@ class OrderEntry(OrderServiceClient):
         market, order = await self._in_units(
             terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
         )
+        await self._admit(owner, [Terms.of_order(market, order)])
         return await self._operate(await self._builder.create(order, owner, signers), market)
 
 
