@@ -221,3 +221,28 @@ async def test_a_book_that_failed_for_good_says_why(
         assert isinstance(caught.value.__cause__, HandshakeRejected)
         # Who reads nothing meanwhile finds it in the log.
         assert [record.levelname for record in caplog.records if "failed for good" in record.message] == ["WARNING"]
+
+
+async def test_a_book_that_was_not_entered_refuses_every_use(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        book = world.md.open_book(ASSET)
+        assert not book.is_synced
+        for use in (
+            lambda: book.best_bid,
+            lambda: book.spread,
+            lambda: book.bids(1),
+            lambda: book.sequence_number,
+            book.snapshot,
+            book.changes,
+            book.while_synced,
+        ):
+            with pytest.raises(RuntimeError, match=r"was not entered: `async with"):
+                use()
+        for wait in (book.wait_synced, book.wait_lost, lambda: book.wait_for(lambda _: True)):
+            with pytest.raises(RuntimeError, match="was not entered"):
+                await wait()
+        async with book:
+            await book.wait_synced()
+            assert (await book.wait_for(lambda change: change.best_bid is not None)).best_bid == book.best_bid
+        with pytest.raises(BookNotSynced, match="its context was left"):
+            book.snapshot()

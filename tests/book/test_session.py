@@ -330,19 +330,6 @@ async def test_wait_for_returns_the_first_state_that_meets_the_condition(autojum
             await book.wait_for(lambda change: bool(1 / 0))
 
 
-async def test_a_book_that_nobody_entered_is_refused(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        book = world.md.open_book(ASSET)
-        with pytest.raises(RuntimeError, match="was not entered"):
-            book.while_synced()
-        with pytest.raises(RuntimeError, match="was not entered"):
-            await book.wait_lost()
-        with pytest.raises(RuntimeError, match="was not entered"):
-            await book.wait_for(lambda _: True)
-        async with book:
-            pass
-
-
 async def test_a_streams_block_runs_while_it_is_live(autojump_clock: MockClock) -> None:
     async with open_world() as world, trio.open_nursery() as nursery:
         trades = world.md.stream_finalized_trades()

@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.helpers.peers import Handler, answer, answers, listening, read_head
+from tests.helpers.world import open_world
 from tplus_trio import (
     ApiError,
     ConnectionFailed,
@@ -342,3 +343,12 @@ async def test_an_order_is_not_sent_twice_over_a_lost_connection(autojump_clock:
                 with pytest.raises(ConnectionFailed):
                     await oms.create_limit_order(1, 1, "Buy", asset_id=200)
             assert network.exchange.requests["POST", "/orders/create"] == 1
+
+
+async def test_an_error_page_is_shown_as_its_title_on_one_line(autojump_clock: MockClock) -> None:
+    page = b"<html>\n<head><title>503 Service\nTemporarily Unavailable</title></head>\n<body>" + b"x" * 5000
+    async with open_world() as world:
+        world.exchange.faults.answer_requests("/tickers", Response(503, page, (("content-type", "text/html"),)))
+        with pytest.raises(ServerError) as caught:
+            await world.md.get_tickers()
+        assert caught.value.message == "503 Service Temporarily Unavailable"

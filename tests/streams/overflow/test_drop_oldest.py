@@ -108,7 +108,7 @@ async def test_a_snapshot_in_the_buffer_is_kept_however_slow_the_consumer_is() -
     merged_gap, first, *_ = [*buffer._items]
     assert isinstance(merged_gap, Gap)
     assert (merged_gap.since_ns, first) == (98, Event(100))
-    assert merged_gap.until_ns >= 187, "what was merged is told of too"
+    assert merged_gap.until_ns >= 187, "the gap covers merged items too"
     await buffer.put(events(*range(190, 300)))
     kept_gap, *rest = await drain(buffer)
     assert isinstance(kept_gap, Gap)

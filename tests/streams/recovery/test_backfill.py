@@ -97,7 +97,7 @@ def fresh(clock: Clock) -> TradesBackfill:
 
 
 @pytest.mark.parametrize(
-    ("pages", "told"),
+    ("pages", "delivered"),
     [
         ([trades(1003, 1002), trades(1001, 1000, 999)], [1000, 1001, 1002, 1003]),
         ([trades(1003, 1002), trades(1001), []], [1001, 1002, 1003]),
@@ -105,13 +105,13 @@ def fresh(clock: Clock) -> TradesBackfill:
     ids=["to the subscription", "to the beginning of history"],
 )
 def test_trades_missed_before_the_first_delivery_arrive(
-    fresh: TradesBackfill, pages: list[list[Trade]], told: list[int]
+    fresh: TradesBackfill, pages: list[list[Trade]], delivered: list[int]
 ) -> None:
     fresh.receive(trades(1003, 1004))
     for number, page in enumerate(pages[:-1]):
         assert fresh.answer(number, page, early=False) == ()
         assert fresh.pending_request == number + 1
-    assert ids(fresh.answer(len(pages) - 1, pages[-1], early=False)) == [*told, 1004]
+    assert ids(fresh.answer(len(pages) - 1, pages[-1], early=False)) == [*delivered, 1004]
     assert fresh.synced
 
 

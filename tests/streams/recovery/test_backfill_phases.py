@@ -1,4 +1,4 @@
-"""The phases of a backfill: their table, whole."""
+"""The phases of a backfill: every row of their table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The continuity of depth: its table, whole."""
+"""The continuity of depth: every row of its table."""
 
 from __future__ import annotations
 

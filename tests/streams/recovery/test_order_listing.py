@@ -104,12 +104,12 @@ def test_events_between_two_losses_are_not_lost() -> None:
 
 @given(st.lists(st.sampled_from(["event", "lost", "answer"]), max_size=40))
 def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str]) -> None:
-    recovery, out, told, holes = orders_recovery(), list[OrdersUpdate](), 0, 0
+    recovery, out, sent, holes = orders_recovery(), list[OrdersUpdate](), 0, 0
     recovery.subscribed()
     for step in steps:
         if step == "event":
-            told += 1
-            out += recovery.receive([event(told)])
+            sent += 1
+            out += recovery.receive([event(sent)])
         elif step == "lost":
             holes += 1
             recovery.lost("a hole")
@@ -120,7 +120,7 @@ def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str])
     if recovery.pending_request is not None:
         out += recovery.answer(recovery.pending_request, NONE, early=False)
     assert [item.order_id for item in out if isinstance(item, OrderReplaceFailedEvent)] == [
-        str(n + 1) for n in range(told)
+        str(n + 1) for n in range(sent)
     ]
     # The snapshot of the last hole comes before the event that followed that hole.
     if holes:
@@ -129,7 +129,7 @@ def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str])
         assert recovery._stats.gaps == holes
 
 
-def test_a_gap_begins_where_something_came_last() -> None:
+def test_a_gap_begins_at_the_last_received_event() -> None:
     clock = [10]
     recovery: GapMarking[str] = GapMarking(lambda: clock[0], ConnectionCounts())
     recovery.lost("refused")
