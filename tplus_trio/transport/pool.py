@@ -126,7 +126,7 @@ class Connection:
         return self._bytes.tells_quiet()
 
     async def is_quiet(self) -> bool:
-        """As `tells_quiet`, by a read if the stream cannot tell. After a cancellation, the connection must be closed."""
+        """As `tells_quiet`, by a read if the stream cannot tell. If cancelled, the connection has to be closed."""
         quiet = self._bytes.tells_quiet()
         return await self._bytes.tries_quiet() if quiet is None else quiet
 
