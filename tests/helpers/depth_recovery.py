@@ -24,7 +24,7 @@ def book(number: int) -> OrderBook:
 
 
 def numbers(items: Sequence[Depth]) -> list[str]:
-    """Delivered items in short: ``B5`` is a book, ``6`` a change."""
+    """Abbreviate delivered items: ``B5`` is a book, ``6`` a change."""
     return [
         f"{'B' if isinstance(item, OrderBook) else ''}{item.sequence_number}"
         for item in items

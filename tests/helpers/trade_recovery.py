@@ -33,7 +33,7 @@ class Rows(list[Any]):
 
 
 def rows(*given: int | None) -> Rows:
-    """A page; None is a row that could not be decoded."""
+    """Make a page; None is a row that could not be decoded."""
     made = Rows(trades(*(number for number in given if number is not None)))
     made.bad = [position for position, number in enumerate(given) if number is None]
     return made

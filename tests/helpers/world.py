@@ -39,7 +39,7 @@ URL = "http://exchange"
 
 @attrs.frozen
 class World:
-    """An exchange, the way to it, and the clients of one user."""
+    """An exchange, its network, and the clients of one user."""
 
     exchange: Exchange
     network: MemoryNetwork
@@ -48,7 +48,7 @@ class World:
     user: User
 
     def change(self, n: int = 1) -> None:
-        """Let the book change ``n`` times, a little differently each time."""
+        """Change the book ``n`` times, differently each time."""
         for _ in range(n):
             number = self.exchange.book(ASSET).sequence_number
             quantity = 0 if number % 7 == 3 else 1 + number % 9
@@ -62,7 +62,7 @@ class World:
 async def open_world(
     *, latency: float | tuple[float, float] = 0.0, changes: int = 5, seed: int = 0, **options: Any
 ) -> AsyncIterator[World]:
-    """A market with a few levels, and clients that draw the longest delays; ``options`` are the clients'."""
+    """Open a market with a few levels, and clients that draw the longest delays; ``options`` are the clients'."""
     exchange = Exchange()
     exchange.add_market(ASSET)
     user = User()
@@ -81,7 +81,7 @@ async def open_world(
 
 @asynccontextmanager
 async def trading_market() -> AsyncIterator[tuple[MemoryNetwork, MarketDataClient]]:
-    """A client of an exchange with a market that trades once a second. In the end no connection may be open."""
+    """Open a client of an exchange whose market trades once a second. At the end, no connection may be open."""
 
     async def trade() -> None:
         while True:
@@ -98,7 +98,7 @@ async def trading_market() -> AsyncIterator[tuple[MemoryNetwork, MarketDataClien
 
 
 def served_streams(network: MemoryNetwork) -> int:
-    """How many streams the exchange serves. The client may keep a further connection for REST."""
+    """Count the streams that the exchange serves. The client may keep a further connection for REST."""
     return network.exchange.connections
 
 

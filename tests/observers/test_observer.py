@@ -1,4 +1,4 @@
-"""What an observer is told, and that it costs nothing for each message and harms nothing."""
+"""The calls of an observer. It has no cost for each message, and its failures harm nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_a_connection_is_told_from_its_opening_to_its_loss(autojump_clock:
         await book.wait_synced()
         ((path, seconds),) = observer.of("connection_opened")
         assert path == DEPTH
-        assert seconds == pytest.approx(1.0)  # a round trip for the connection, and one for the handshake
+        assert seconds == pytest.approx(1.0)  # one round trip for the connection, and one for the handshake
         assert not observer.of("connection_lost")
         world.network.reset_connections()
         await trio.sleep(5)
@@ -255,7 +255,7 @@ def test_only_methods_that_an_observer_has_are_called() -> None:
 
 class WithAsyncMethod:
     async def gap(self, path: str, gap: Gap) -> None:
-        """Would never run."""
+        """Never runs."""
 
 
 @pytest.mark.parametrize(
@@ -300,11 +300,11 @@ async def test_the_lag_of_a_feed_is_the_time_from_the_exchange_to_the_client(
 
     async with open_world(latency=0.3, now_ns=now_ns) as world, world.md.stream_finalized_trades() as trades:
         await trades.wait_live()
-        await world.md.get_tickers()  # an answer over REST tells the service's time
+        await world.md.get_tickers()  # an answer over REST shows the service's time
         assert trades.statistics().lag is None
         world.exchange.publish_trade(ASSET, Decimal(100), 1)
         await trades.receive()
-        await trio.sleep(7)  # what was received earlier does not lag more
+        await trio.sleep(7)  # items that were received earlier do not lag more
         lag, clock = trades.statistics().lag, world.md.statistics().clock
         assert lag is not None
         assert lag.bound is not None

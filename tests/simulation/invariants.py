@@ -120,8 +120,8 @@ class BookChecker:
     def _overdue_since(self, moment: Moment) -> float | None:
         """Return since when a client at this state could know of a newer one; None if it cannot.
 
-        It cannot know of changes that were sent to no subscriber, nor, until the next change comes, of those before a stale
-        snapshot that it received. It notices a restart only after several changes.
+        It cannot know of changes that were sent to no subscriber, nor, until the next change comes, of those before a
+        stale snapshot that it received. It notices a restart only after several changes.
         """
         unlike = 0
         for later in self._history.after(moment):
@@ -324,8 +324,8 @@ class OrdersChecker(Checker):
 
     Args:
         orders: The exchange's orders.
-        late: An order that has been open for this many seconds is in each complete snapshot; None if the exchange's orders
-            are not known at every moment.
+        late: An order that has been open for this many seconds is in each complete snapshot; None if the orders of the
+            exchange are not known at every moment.
     """
 
     def __init__(self, orders: Callable[[], Sequence[OrderResponse]], late: float | None = None) -> None:

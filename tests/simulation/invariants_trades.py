@@ -137,7 +137,7 @@ class RetoldKlinesChecker(KlinesChecker):
     def _must_be_known(self, opened_ns: int, record: CandleRecord, *, complete: bool) -> bool:
         """Return whether the client must know the latest state.
 
-        It must know the state that a trade led to. It need not know a change of status if REST was read after it and lacked it.
+        It must know the state that a trade led to. It may miss a change of status if REST was read after it without it.
         """
         if not record.by_status:
             return True

@@ -49,8 +49,8 @@ class Totals:
 def run_seed(seed: int, bug: str | None = None, *, verbose: bool = False) -> Outcome:
     """Run one world, with a bug planted or without. Warnings are violations.
 
-    One seed in ten makes a network world. If a bug of connections is planted, each seed makes a network world of the kind
-    that finds the bug.
+    One seed in ten makes a network world. If a bug of connections is planted, each seed makes a network world of
+    the kind that finds the bug.
     """
     kind = FOUND_BY.get(bug) if bug is not None else None
     with strict(), BUGS[bug]() if bug is not None else nullcontext():

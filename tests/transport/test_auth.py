@@ -1,4 +1,4 @@
-"""Signing in: one session per user and service, renewed in time, shared by all who need it."""
+"""Signing in: one session per user and service, renewed in time, shared by all requests that need it."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ async def test_a_refused_handshake_is_tried_once_more(status: int, autojump_cloc
                 await oms.stream_orders().receive()
             assert caught.value.status == status
             assert exchange.sign_ins == 3
-            assert network.open_connections <= 1  # one is kept for REST
+            assert network.open_connections <= 1  # one connection is kept for REST
 
 
 async def test_expired_tokens_are_replaced_everywhere(autojump_clock: MockClock) -> None:

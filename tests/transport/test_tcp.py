@@ -1,4 +1,4 @@
-"""TCP streams: trio's contract for a stream, and what the reads that wait first are for."""
+"""TCP streams: trio's contract for a stream, and reads that wait first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tplus_trio.transport.tcp import TcpStream
 
 
 async def connected() -> tuple[TcpStream, trio.SocketStream]:
-    """Both ends of a connection: the one under test, and trio's own."""
+    """Open both ends of a connection: the one under test, and trio's own."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         near = await trio.open_tcp_stream(*listener.getsockname())
         far, _ = listener.accept()
@@ -32,7 +32,7 @@ async def ends() -> AsyncIterator[tuple[TcpStream, trio.SocketStream]]:
 
 
 async def clogged() -> tuple[TcpStream, trio.SocketStream]:
-    """The same, with as much under way both ways as there is room for."""
+    """Open both ends, and fill the connection in both directions."""
     near, far = await connected()
     for stream in (near, far):
         with trio.move_on_after(0.02):

@@ -1,4 +1,4 @@
-"""Keyfiles on a disk that fails, beside others who look: what is there afterwards, and what was ever to be seen."""
+"""Keyfiles on a disk that fails and beside other processes: what remains, and what others could read."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_nothing_half_written_is_left(
 
 
 def test_a_folder_may_be_a_link_of_its_owners(users: UserManager, tmp_path: Path) -> None:
-    """It is the owner's to put elsewhere; what it leads to is held to the same."""
+    """Its owner may put the folder elsewhere. The target has to meet the same conditions."""
     (tmp_path / ".tplus").mkdir()
     (tmp_path / "elsewhere").mkdir(mode=0o755)
     users.folder.symlink_to(tmp_path / "elsewhere")
@@ -88,7 +88,7 @@ def test_a_name_is_one_line(name: str, users: UserManager) -> None:
 
 
 def test_names_that_look_alike_are_others(users: UserManager) -> None:
-    """They are bytes to the disk, and nothing here takes one for another."""
+    """The disk compares bytes, and so does this package."""
     alike = ["alice", "alice ", "аlice", "é", "e\u0301"]  # noqa: RUF001 - a Cyrillic letter
     for name in alike:
         users.generate(name, name)

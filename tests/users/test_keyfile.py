@@ -116,7 +116,7 @@ class TestKeyfile:
         except KeyfileError:
             return
         crypto = json.loads(damaged)["crypto"]
-        # The format's MAC does not cover the IV; there the public key is what tells.
+        # The format's MAC does not cover the IV; a wrong IV shows in the public key.
         assert key == SEED or crypto["cipherparams"] != json.loads(KEYFILE)["crypto"]["cipherparams"]
 
     def test_what_is_no_text_is_told_by_its_name(self) -> None:

@@ -1,4 +1,4 @@
-"""A user manager stores users in a folder that only their owner can read."""
+"""A user manager stores users in a folder that only the owner can read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cheap: None) -> UserM
 
 
 class Terminal:
-    """Stands for a terminal: somebody answers."""
+    """Stands for a terminal at which somebody types answers."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
         self.asked: list[str] = []
@@ -114,7 +114,7 @@ class TestUserManager:
     def test_two_at_once_cannot_both_win(self, users: UserManager, monkeypatch: pytest.MonkeyPatch) -> None:
         ready = threading.Barrier(4)
 
-        def seen_by_none(path: Path) -> bool:  # each looks before any of them writes
+        def seen_by_none(path: Path) -> bool:  # each checks the name before any of them writes
             ready.wait(5)
             return False
 
@@ -360,7 +360,7 @@ class TestLoadUser:
             load_user("carol")
         with pytest.raises(ValueError, match="not a user name"):
             load_user("")
-        monkeypatch.setattr(user_manager, "_default", None)  # put back afterwards
+        monkeypatch.setattr(user_manager, "_default", None)  # restored at the end
         user_manager.set_default("bob")
         assert load_user() == bob
 

@@ -1,4 +1,4 @@
-"""Ctrl-C is a plain KeyboardInterrupt for the program, whatever code the signal strikes in."""
+"""Ctrl-C is a plain KeyboardInterrupt for the program, whatever code runs when the signal arrives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tplus_trio.testing import Exchange, MemoryNetwork
 
 
 class Striker:
-    """Sends this process a SIGINT the n-th time that it is passed."""
+    """Sends this process a SIGINT at its n-th call."""
 
     def __init__(self, n: int) -> None:
         self.left = n
@@ -30,7 +30,7 @@ class Striker:
 
 
 class StrikingConnector:
-    """A connector in which Ctrl-C strikes, before or after it has connected."""
+    """A connector that interrupts the process before or after it has connected."""
 
     def __init__(self, network: MemoryNetwork, striker: Striker, *, after: bool) -> None:
         self._network = network
@@ -87,7 +87,7 @@ PLACES = ["connector", "connector, after", "clock", "jitter"]
 
 
 def interrupted(program: Callable[[MarketDataClient], Awaitable[object]], place: str, n: int) -> BaseException | None:
-    """Run a program in which a signal strikes; return what comes out of the run, and check what it left."""
+    """Run a program that a signal interrupts; return the run's error, and check what remains open."""
     striker = Striker(n)
     exchange = Exchange()
     exchange.add_market(ASSET)
@@ -104,7 +104,7 @@ def interrupted(program: Callable[[MarketDataClient], Awaitable[object]], place:
         return 0.5
 
     async def shake() -> None:
-        """Give the clock and the jitter reasons to be asked."""
+        """Make the client call its clock and its jitter."""
         for _ in range(40):
             await trio.sleep(1)
             exchange.publish_trade(ASSET, 100, 1)
@@ -129,7 +129,7 @@ def interrupted(program: Callable[[MarketDataClient], Awaitable[object]], place:
         raised = exc
     assert network.open_connections == 0
     assert striker.left <= 0 or raised is None
-    return raised if striker.left <= 0 else KeyboardInterrupt()  # never asked so often: nothing to see
+    return raised if striker.left <= 0 else KeyboardInterrupt()  # the n-th call never happens
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -167,7 +167,7 @@ def test_in_the_programs_own_code_between_items(strict: bool) -> None:
 
 
 def test_in_an_orderly_exit() -> None:
-    """While it waits for answers to close frames, or inside what it calls."""
+    """While it waits for answers to close frames, or inside the code that it calls."""
     for delay in (0.0, 0.25, 0.5):
         exchange = Exchange()
         exchange.add_market(ASSET)

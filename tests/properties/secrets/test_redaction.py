@@ -1,4 +1,4 @@
-"""What a redactor finds, and that the cost of finding it does not depend on how much it was told."""
+"""What a redactor finds, and that its cost does not depend on the number of secrets."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ words = st.text(alphabet="ghijklmnop ", max_size=20)
 
 
 def token(number: int) -> str:
-    """Tokens of one service are alike: all begin with the same header."""
+    """Make a token. All tokens of one service begin with the same header."""
     body = random.Random(number).randbytes(60)
     return "eyJhbGciOiJIUzI1NiJ9." + base64.urlsafe_b64encode(body).decode()
 
 
 def work(call: Callable[[], object]) -> int:
-    """How many functions a call calls: its cost, whatever else the machine does."""
+    """Count the function calls of a call: its cost, whatever else the machine does."""
     count = 0
 
     def note(frame: FrameType, event: str, arg: Any) -> None:
@@ -122,7 +122,7 @@ def test_expired_tokens_are_forgotten() -> None:
     for hour in range(65):
         redactor.tell_token(token(hour), (hour + 1) * HOUR_NS, hour * HOUR_NS)
     assert redactor.text(token(0)) != MASK
-    assert [redactor.text(token(hour)) for hour in (63, 64)] == [MASK, MASK]  # the last one may be under way still
+    assert [redactor.text(token(hour)) for hour in (63, 64)] == [MASK, MASK]  # the last token may still be in a request
     assert len(redactor._tokens) == 2
 
 
