@@ -208,7 +208,7 @@ async def test_a_book_ends_with_its_client(autojump_clock: MockClock) -> None:
         assert not book.is_synced
 
 
-async def test_a_book_that_failed_for_good_says_why(
+async def test_a_book_that_failed_for_good_gives_the_reason(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_world() as world, world.md.open_book(ASSET) as book:

@@ -72,7 +72,7 @@ levels = st.lists(st.tuples(st.integers(0, 10).map(D), st.integers(0, 4).map(D))
 
 @settings(deadline=None)
 @given(bids=levels, asks=levels, changes=st.lists(st.tuples(levels, levels), max_size=8))
-def test_a_book_is_what_two_dicts_say(bids: Any, asks: Any, changes: Any) -> None:
+def test_a_book_equals_one_of_two_dicts(bids: Any, asks: Any, changes: Any) -> None:
     snapshot = OrderBook(bids=bids, asks=asks, sequence_number=7)
     book, naive = LocalBook(snapshot), NaiveBook(snapshot)
     assert_same(book, naive)
@@ -115,7 +115,7 @@ def test_a_gap_leaves_the_book_as_it_was(book: LocalBook, number: int) -> None:
     assert (book.best_bid, book.sequence_number) == ((D(98), D(1)), 6)
 
 
-def test_a_change_may_say_what_it_follows(book: LocalBook) -> None:
+def test_a_change_may_name_its_previous_number(book: LocalBook) -> None:
     merged = LinkedDiff([(97, 1)], [], 9, follows=5)
     book.apply(merged)
     assert book.sequence_number == 9
@@ -123,7 +123,7 @@ def test_a_change_may_say_what_it_follows(book: LocalBook) -> None:
         book.apply(LinkedDiff([], [], 10, follows=8))
 
 
-def test_removing_what_is_not_there_is_normal(book: LocalBook) -> None:
+def test_removing_a_level_that_does_not_exist_is_legal(book: LocalBook) -> None:
     book.apply(OrderBookDiff([(50, 0)], [(50, 0)], 6))
     assert len(book.bids()) == len(book.asks()) == 2
 
@@ -332,7 +332,7 @@ def test_levels_are_looked_at_a_few_times_each(what: str) -> None:
     assert comparisons(4000, what) < 2.5 * comparisons(2000, what) < 2.5 * 40 * 2000
 
 
-def test_a_side_is_compared_with_what_was_said_of_it() -> None:
+def test_a_side_is_compared_with_changes_to_it() -> None:
     book = [PriceLevel(D(price), D(1)) for price in (3, 1, 2)]
     for changes, same in (
         ([(1, 1)], True),

@@ -27,7 +27,7 @@ from tplus_trio.observer import Observer, ObserverGuard, route
 from tplus_trio.testing import Exchange, MemoryNetwork, Request, Response
 
 
-async def test_a_connection_is_told_from_its_opening_to_its_loss(autojump_clock: MockClock) -> None:
+async def test_a_connection_is_observed_from_its_opening_to_its_loss(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer, latency=0.25) as world, world.md.open_book(ASSET) as book:
         await book.wait_synced()
@@ -68,7 +68,7 @@ async def test_a_hole_over_a_connection_that_lasts_is_a_resync(autojump_clock: M
         assert not observer.of("connection_lost")
 
 
-async def test_each_gap_that_is_delivered_is_told(autojump_clock: MockClock) -> None:
+async def test_each_delivered_gap_is_observed(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world, world.oms.stream_user_trade_events() as trades:
         await trades.wait_live()
@@ -79,7 +79,7 @@ async def test_each_gap_that_is_delivered_is_told(autojump_clock: MockClock) -> 
 
 
 @pytest.mark.parametrize("rule", ["drop_oldest", "conflate"])
-async def test_a_slow_consumer_is_told_once_for_each_time_that_it_falls_behind(
+async def test_a_slow_consumer_is_observed_once_each_time_that_it_falls_behind(
     rule: str, autojump_clock: MockClock
 ) -> None:
     observer = RecordingObserver()
@@ -104,7 +104,7 @@ async def test_a_slow_consumer_is_told_once_for_each_time_that_it_falls_behind(
             await candles.receive()
 
 
-async def test_an_overflow_that_raises_is_told(autojump_clock: MockClock) -> None:
+async def test_an_overflow_that_raises_is_observed(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world:
         async with world.md.stream_finalized_trades(overflow="error", buffer=2) as trades:
@@ -118,7 +118,7 @@ async def test_an_overflow_that_raises_is_told(autojump_clock: MockClock) -> Non
         assert observer.of("overflow") == [("/trades", "error", 3)]
 
 
-async def test_requests_and_sign_ins_are_told_with_their_time(autojump_clock: MockClock) -> None:
+async def test_requests_and_sign_ins_are_observed_with_their_duration(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world:
         world.exchange.faults.delay_requests(SNAPSHOT, 2.0)
@@ -137,7 +137,7 @@ async def test_requests_and_sign_ins_are_told_with_their_time(autojump_clock: Mo
         assert observer.of("request")[-1] == ("GET", "/tickers", None, 1.5)
 
 
-async def test_a_failed_sign_in_is_told_with_its_error(autojump_clock: MockClock) -> None:
+async def test_a_failed_sign_in_is_observed_with_its_error(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world:
         world.exchange.faults.fail_requests("/auth", 401, 10)
@@ -146,7 +146,7 @@ async def test_a_failed_sign_in_is_told_with_its_error(autojump_clock: MockClock
         assert isinstance(observer.of("sign_in")[0][1], AuthError)
 
 
-async def test_orders_are_told_when_they_leave_and_when_their_fate_is_known(autojump_clock: MockClock) -> None:
+async def test_orders_are_observed_when_sent_and_when_their_fate_is_known(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world:
         order = await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="mine")
@@ -174,7 +174,7 @@ async def test_an_order_that_did_not_leave_is_not_in_doubt(autojump_clock: MockC
         assert observer.of("order_fate")[1:] == [("create", "refused", "unsent")]
 
 
-async def test_an_order_that_is_sent_again_with_a_new_token_is_told_once(autojump_clock: MockClock) -> None:
+async def test_an_order_that_is_sent_again_with_a_new_token_is_observed_once(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world:
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="first")

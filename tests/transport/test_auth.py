@@ -225,7 +225,7 @@ async def test_at_a_gateway_signing_in_has_a_prefix(autojump_clock: MockClock) -
         b'{"token":"a\\nb","expiry_ns":9999999999999999999}',
     ],
 )
-async def test_a_token_that_is_none_is_a_typed_failure(body: bytes, autojump_clock: MockClock) -> None:
+async def test_an_illegal_token_is_a_typed_failure(body: bytes, autojump_clock: MockClock) -> None:
     async with MemoryNetwork() as network:
         network.exchange.faults.answer_requests("/auth", Response(200, body))
         async with OrderBookClient(URL, default_user=User(), connector=network) as oms:

@@ -116,7 +116,7 @@ def test_the_beginning_of_http_1_is_nothing_else() -> None:
         (b"HTTP/1.1 abc\r\n\r\n", "illegal status line"),
     ],
 )
-async def test_a_broken_answer_is_named_for_what_is_wrong(
+async def test_the_error_for_a_broken_answer_names_the_fault(
     answered: bytes, says: str, autojump_clock: MockClock
 ) -> None:
     error = await failure_of(answers(answered))

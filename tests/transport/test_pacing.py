@@ -49,7 +49,7 @@ def test_the_rate_is_what_the_service_accepted() -> None:
     assert ready(limit, 2.6) == pytest.approx(2.6 + 1 / 9)
 
 
-def test_refusals_of_what_was_sent_earlier_say_nothing_new() -> None:
+def test_refusals_of_requests_sent_before_a_refusal_change_nothing() -> None:
     limit = RateLimit(no_draw)
     accept(limit, 10, 0.5)
     for _ in range(30):
@@ -229,7 +229,7 @@ async def test_a_request_that_hangs_gives_up_its_slot(autojump_clock: MockClock)
         assert queue.under_way == 2
 
 
-async def test_cancelled_waiters_take_no_slot_and_block_nobody(autojump_clock: MockClock) -> None:
+async def test_cancelled_waiters_take_no_slot_and_block_no_other(autojump_clock: MockClock) -> None:
     queue = queue_of(recoveries=1)
     for _ in range(50):
         ticket = await queue.acquire(Priority.RECOVERY)

@@ -223,7 +223,7 @@ NO_ANSWERS = {
 
 
 @pytest.mark.parametrize("data", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
-async def test_what_is_no_answer_is_a_typed_failure(data: bytes, autojump_clock: MockClock) -> None:
+async def test_a_malformed_answer_is_a_typed_failure(data: bytes, autojump_clock: MockClock) -> None:
     error = await failure_of(answers(data))
     assert isinstance(error, ConnectionFailed | ApiError | DecodeError)
     assert trio.current_time() < 1

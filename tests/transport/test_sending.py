@@ -193,7 +193,9 @@ async def test_a_sender_that_waits_for_its_turn_and_is_cancelled_has_sent_nothin
         assert network.open_connections == 0
 
 
-async def test_senders_end_with_the_connection_and_say_what_may_have_left(autojump_clock: MockClock) -> None:
+async def test_senders_end_with_the_connection_and_report_whether_bytes_may_have_left(
+    autojump_clock: MockClock,
+) -> None:
     """The peer reads nothing: the close takes bounded time and ends every sender, also those outside the block."""
     failures: list[bool] = []
 
@@ -235,7 +237,7 @@ async def test_cancelling_the_connection_ends_senders_outside_it(autojump_clock:
         assert failures == [False]
 
 
-async def test_a_peer_that_closes_is_named_to_who_sends_after_it(autojump_clock: MockClock) -> None:
+async def test_a_send_after_the_peers_close_names_the_close(autojump_clock: MockClock) -> None:
     async def close(connection: trio_websocket.WebSocketConnection) -> None:
         await connection.aclose(1013, "later")
 
@@ -266,7 +268,7 @@ async def test_a_lost_connection_fails_the_sender_and_the_receiver(autojump_cloc
 
 
 @pytest.mark.parametrize(("text", "error"), [(b"bytes", TypeError), (1, TypeError), ("\ud800", ValueError)])
-async def test_what_is_no_text_is_refused_and_the_connection_stays(
+async def test_a_message_that_is_no_text_is_refused_and_the_connection_stays(
     text: object, error: type[Exception], autojump_clock: MockClock
 ) -> None:
     server = Server()

@@ -71,7 +71,7 @@ async def test_the_next_in_line_signs_in_if_the_first_is_cancelled(autojump_cloc
         assert (nonces(network.exchange, user), network.exchange.sign_ins) == (2, 1)
 
 
-async def test_a_waiter_that_is_cancelled_harms_nobody(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_waiter_does_not_affect_the_others(autojump_clock: MockClock) -> None:
     user = User()
     async with MemoryNetwork(latency=1.0) as network, OrderBookClient(URL, default_user=user, connector=network) as oms:
         async with trio.open_nursery() as nursery:

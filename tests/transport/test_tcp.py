@@ -53,7 +53,7 @@ async def test_the_connector_opens_one() -> None:
             assert stream.socket.getpeername()[1] == port
 
 
-async def test_who_has_taken_everything_waits_and_does_not_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_an_emptied_socket_a_read_waits_first(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int | None] = []
 
     class Asked(socket.socket):
@@ -148,7 +148,7 @@ async def test_closing_it_wakes_who_reads(ends: tuple[TcpStream, trio.SocketStre
         await near.receive_some()
 
 
-async def test_closed_as_the_wait_ends_it_is_closed_and_not_broken(
+async def test_a_stream_closed_as_its_wait_ends_is_closed_and_not_broken(
     ends: tuple[TcpStream, trio.SocketStream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     near, far = ends

@@ -151,7 +151,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
-async def test_what_breaks_the_protocol_ends_the_connection(broken: bytes, autojump_clock: MockClock) -> None:
+async def test_a_protocol_violation_ends_the_connection(broken: bytes, autojump_clock: MockClock) -> None:
     async with feed(text_frame(ticker(1)), broken, text_frame(ticker(2))) as stream:
         assert price(await stream.receive()) == 1
         with pytest.raises(ConnectionFailed):

@@ -41,7 +41,7 @@ async def test_a_refusal_names_its_status_and_reason(status: int, autojump_clock
 
 
 @pytest.mark.parametrize("length", [True, False])
-async def test_a_refusal_says_when_to_come_back(length: bool, autojump_clock: MockClock) -> None:
+async def test_a_refusal_carries_its_retry_after(length: bool, autojump_clock: MockClock) -> None:
     error = await failure_of(answers(answer(429, b"slow down", "Retry-After: 7", length=length)))
     assert isinstance(error, HandshakeRejected)
     assert (error.status, error.body, error.retry_after) == (429, "slow down", 7.0)

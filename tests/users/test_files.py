@@ -35,7 +35,7 @@ def test_modes_are_the_same_under_any_umask(umask: int, users: UserManager, tmp_
     assert modes(tmp_path) == {".tplus": 0o700, ".tplus/users": 0o700, **files}
 
 
-def test_nobody_could_look_while_it_was_written(users: UserManager, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_other_user_can_read_a_file_while_it_is_written(users: UserManager, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     sync = os.fsync
 

@@ -134,7 +134,9 @@ def interrupted(program: Callable[[MarketDataClient], Awaitable[object]], place:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
-def test_in_what_our_tasks_call(program: Callable[[MarketDataClient], Awaitable[object]], place: str) -> None:
+def test_ctrl_c_inside_functions_that_our_tasks_call(
+    program: Callable[[MarketDataClient], Awaitable[object]], place: str
+) -> None:
     for n in range(1, 5):
         raised = interrupted(program, place, n)
         assert type(raised) is KeyboardInterrupt, (n, raised)
@@ -142,7 +144,7 @@ def test_in_what_our_tasks_call(program: Callable[[MarketDataClient], Awaitable[
 
 @pytest.mark.filterwarnings("ignore:.*strict_exception_groups=False.*:trio.TrioDeprecationWarning")
 @pytest.mark.parametrize("strict", [True, False])
-def test_in_the_programs_own_code_between_items(strict: bool) -> None:
+def test_ctrl_c_in_the_programs_code_between_items(strict: bool) -> None:
     for n in range(1, 33):
         exchange = Exchange()
         exchange.add_market(ASSET)
@@ -166,7 +168,7 @@ def test_in_the_programs_own_code_between_items(strict: bool) -> None:
             trio.run(main, clock=MockClock(autojump_threshold=0), strict_exception_groups=strict)
 
 
-def test_in_an_orderly_exit() -> None:
+def test_ctrl_c_during_an_orderly_exit() -> None:
     """While it waits for answers to close frames, or inside the code that it calls."""
     for delay in (0.0, 0.25, 0.5):
         exchange = Exchange()
@@ -240,6 +242,6 @@ for seed in range(int(sys.argv[1])):
 """
 
 
-def test_at_any_moment_on_a_busy_feed() -> None:
+def test_ctrl_c_at_any_moment_on_a_busy_feed() -> None:
     done = subprocess.run([sys.executable, "-c", _BUSY, "32"], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.split("\n")[:-1] == ["plain"] * 32, done.stdout + done.stderr

@@ -154,7 +154,9 @@ def in_background(world: World, act: Callable[[], Awaitable[object]]) -> None:
 
 
 @pytest.mark.parametrize("way", ["receive", "__anext__"])
-async def test_no_item_is_lost_by_cancelling_who_waits(way: str, tally: Tally, autojump_clock: MockClock) -> None:
+async def test_no_item_is_lost_by_cancelling_a_waiting_consumer(
+    way: str, tally: Tally, autojump_clock: MockClock
+) -> None:
     async def operation(world: Holding) -> None:
         while len(world.got) < 30:
             item = await getattr(world.held, way)()
@@ -180,7 +182,7 @@ async def test_no_item_is_lost_by_cancelling_who_waits(way: str, tally: Tally, a
     await sweep(tally, f"Stream.{way}", operation, make, prepare=prepare, after=after, look=nothing, again=False)
 
 
-async def test_no_change_is_lost_by_cancelling_who_waits(tally: Tally, autojump_clock: MockClock) -> None:
+async def test_no_change_is_lost_by_cancelling_a_waiting_reader(tally: Tally, autojump_clock: MockClock) -> None:
     changes: Any = None
 
     async def prepare(world: Holding) -> None:

@@ -207,7 +207,7 @@ NONCES = {
 
 
 @pytest.mark.parametrize("how", NONCES)
-async def test_what_is_no_nonce_is_not_signed(how: str, autojump_clock: MockClock) -> None:
+async def test_an_illegal_nonce_is_not_signed(how: str, autojump_clock: MockClock) -> None:
     """Limit: 1,024 characters, and nothing that could be an order, because the same key signs orders."""
     service = SigningIn(0, nonce=NONCES[how])
     async with (
@@ -280,7 +280,7 @@ async def test_a_stream_is_not_put_to_sleep_for_years(value: str, where: str, au
             assert before == 1
 
 
-async def test_an_error_says_what_the_server_asked_for(autojump_clock: MockClock) -> None:
+async def test_an_error_carries_the_wait_that_the_server_requested(autojump_clock: MockClock) -> None:
     """A request does not wait. Its caller decides."""
     async with (
         MemoryNetwork(handler=answers(answer(429, b"wait", "Retry-After: 1000000000"))) as network,

@@ -100,7 +100,7 @@ async def test_a_stream_that_is_stuck_in_pongs_can_be_left_and_cancelled(autojum
     assert trio.current_time() <= 4.001
 
 
-async def test_a_slow_consumer_is_not_taken_for_a_peer_that_takes_nothing(autojump_clock: MockClock) -> None:
+async def test_a_slow_consumer_does_not_count_as_a_silent_peer(autojump_clock: MockClock) -> None:
     """A full buffer holds up the reader, which proves nothing about the peer."""
 
     async def script(peer: Peer) -> None:
@@ -122,7 +122,7 @@ async def test_a_slow_consumer_is_not_taken_for_a_peer_that_takes_nothing(autoju
         assert stream.stats.connects == 1
 
 
-async def test_pongs_that_nobody_asked_for_are_life_but_no_data(autojump_clock: MockClock) -> None:
+async def test_unrequested_pongs_prove_liveness_but_are_no_data(autojump_clock: MockClock) -> None:
     """Limit: `idle_timeout` where it is given."""
 
     async def script(peer: Peer) -> None:

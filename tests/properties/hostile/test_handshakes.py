@@ -116,7 +116,7 @@ UNASKED = {
 
 
 @pytest.mark.parametrize("how", UNASKED)
-async def test_what_was_not_offered_is_not_accepted(how: str, autojump_clock: MockClock) -> None:
+async def test_an_extension_that_was_not_offered_is_refused(how: str, autojump_clock: MockClock) -> None:
     """A compressed message could unpack to any size, so a server that accepts compression is refused at once."""
     failed = await failure_of(Accepting(*UNASKED[how]), "handshake")
     assert isinstance(failed.error, ConnectionFailed)

@@ -62,7 +62,7 @@ NASTY: Final = ("\r\n", "\n", "\0", "/..", "\\", "?x=1", "#x", "%2e%2e", "%0d%0a
         "http://host/a%zz",
     ],
 )
-def test_a_url_that_says_one_thing_and_means_another(url: str) -> None:
+def test_an_ambiguous_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"legal is http\(s\)") as caught:
         MarketDataClient(url)
     assert url not in str(caught.value)
@@ -78,7 +78,7 @@ def test_a_url_that_says_one_thing_and_means_another(url: str) -> None:
         ("http://xn--bcher-kva.example", "xn--bcher-kva.example"),
     ],
 )
-def test_a_url_that_means_what_it_says(url: str, host: str) -> None:
+def test_an_unambiguous_url_is_accepted(url: str, host: str) -> None:
     assert Endpoint.from_url(url).host == host
 
 
@@ -98,7 +98,7 @@ def test_no_header_holds_more_than_a_header(nasty: str) -> None:
 
 
 @pytest.mark.parametrize("nasty", NASTY)
-async def test_nothing_is_sent_of_what_is_no_name(nasty: str, autojump_clock: MockClock) -> None:
+async def test_an_illegal_name_sends_no_request(nasty: str, autojump_clock: MockClock) -> None:
     key = User().public_key
     async with MemoryNetwork() as network:
         md = MarketDataClient("http://host", connector=network)
@@ -145,7 +145,7 @@ def test_an_order_id_that_is_no_text_is_refused() -> None:
 
 
 @pytest.mark.parametrize("nasty", NASTY)
-async def test_a_token_is_a_header_or_none(nasty: str, autojump_clock: MockClock) -> None:
+async def test_a_token_that_is_no_header_value_is_refused(nasty: str, autojump_clock: MockClock) -> None:
     """A service can put only its token into later requests."""
     heads: list[bytes] = []
     token = f"a{nasty}b".encode("utf-8", "surrogatepass").decode("utf-8", "replace")

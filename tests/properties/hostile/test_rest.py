@@ -210,7 +210,7 @@ async def second_answer(first: bytes) -> int:
         answer(404, b"no") + b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n" + OTHER[:20],
     ],
 )
-async def test_what_comes_behind_an_answer_is_not_the_next(first: bytes, autojump_clock: MockClock) -> None:
+async def test_bytes_after_an_answer_are_not_the_next_answer(first: bytes, autojump_clock: MockClock) -> None:
     """A second answer to one request must not become a book of another market."""
     assert await second_answer(first) == 7
 

@@ -127,7 +127,7 @@ async def test_one_message_may_come_in_many_pieces(autojump_clock: MockClock) ->
                 assert (await stream.receive()).last_price == 7
 
 
-async def test_a_byte_now_and_then_is_life_but_no_data(autojump_clock: MockClock) -> None:
+async def test_single_bytes_prove_liveness_but_are_no_data(autojump_clock: MockClock) -> None:
     """Limit: `idle_timeout` if given. A slow link looks the same as a peer that sends slowly."""
 
     async def script(peer: Peer) -> None:
@@ -149,7 +149,7 @@ async def test_a_byte_now_and_then_is_life_but_no_data(autojump_clock: MockClock
         assert trio.current_time() == pytest.approx(60.0)
 
 
-async def test_what_waits_for_rest_is_bounded_in_bytes(
+async def test_items_that_wait_for_rest_are_bounded_in_bytes(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Limits: 16 MiB (1 MB here) of frames, or 50,000 items, wait for an answer that does not come."""

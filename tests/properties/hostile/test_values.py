@@ -213,7 +213,7 @@ async def test_whole_numbers_may_be_written_as_fractions(autojump_clock: MockClo
 
 
 @pytest.mark.parametrize("number", ["8.5", "-8", "9" * 101, "true", "null", '"eight"', "1e999999999", "1e400"])
-async def test_what_is_no_number_begins_anew(number: str, autojump_clock: MockClock) -> None:
+async def test_an_illegal_sequence_number_leads_to_a_snapshot(number: str, autojump_clock: MockClock) -> None:
     """A bad frame is a hole: a snapshot follows, and the unreadable change is not guessed."""
     assert await book_over([number], "7") == [("", 7), ("", 7)]
 
@@ -332,7 +332,7 @@ async def test_deep_nesting_is_a_bad_frame(how: str, autojump_clock: MockClock) 
                 assert stream.stats.connects == 1
 
 
-async def test_what_cannot_be_read_does_not_become_an_order(autojump_clock: MockClock) -> None:
+async def test_an_unreadable_market_leads_to_no_order(autojump_clock: MockClock) -> None:
     """The service's answers about its markets are held to the same limits."""
     async with open_world() as world:
         oms: OrderBookClient = world.oms

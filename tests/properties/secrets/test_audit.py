@@ -111,7 +111,7 @@ CASES += [("sign-in", name) for kind, name in CASES if kind != "frame"]
 
 
 @pytest.mark.parametrize(("kind", "name", "token"), [(*case, TOKENS[n % 2]) for n, case in enumerate(CASES)])
-async def test_nothing_secret_is_told(
+async def test_no_secret_is_raised_logged_or_shown(
     kind: str, name: str, token: str, autojump_clock: MockClock, records: list[logging.LogRecord]
 ) -> None:
     where = "/auth" if kind == "sign-in" else "-"

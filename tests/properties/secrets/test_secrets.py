@@ -137,7 +137,7 @@ async def test_a_stored_key_is_decrypted_in_a_thread(autojump_clock: MockClock) 
     assert threads == [True]
 
 
-async def test_a_key_that_cannot_be_had_is_said_plainly(autojump_clock: MockClock) -> None:
+async def test_the_error_for_a_key_that_cannot_be_decrypted_is_plain(autojump_clock: MockClock) -> None:
     def unlock() -> bytes:
         raise ValueError("no password")
 
