@@ -44,7 +44,7 @@ async def test_rest_works_on_a_client_that_was_not_entered(autojump_clock: MockC
         network.exchange.add_market(200)
         md = MarketDataClient("http://exchange", connector=network)
         assert isinstance(await md.get_orderbook_snapshot(200), OrderBook)
-        async with md.stream_finalized_trades() as stream:  # with a nursery of its own, it needs no other
+        async with md.stream_finalized_trades() as stream:  # it has a nursery of its own
             await stream.wait_live()
         assert network.open_connections == 1
         await md.aclose()

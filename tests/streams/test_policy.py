@@ -316,7 +316,7 @@ async def test_the_delay_of_a_stream_starts_over_after_a_healthy_time(
     policy = RestartPolicy(initial_delay=1.0, factor=10.0, max_delay=100.0, within=30.0)
     async with open_world() as world:
         world.network.refuse(2)
-        async with world.md.stream_ticker(ASSET, restart=policy) as stream:  # which asks REST for nothing
+        async with world.md.stream_ticker(ASSET, restart=policy) as stream:  # a feed that makes no REST request
             await stream.wait_live()
             waits = [trio.current_time()]
             for healthy in (29.0, 31.0, 5.0):

@@ -14,6 +14,9 @@ from tplus_trio import ApiError, NotFoundError, OrderBook, RestartPolicy, Server
 from tplus_trio.testing import Response
 
 
+# How soon.
+
+
 @pytest.mark.parametrize("quiet", [True, False], ids=["quiet", "busy"])
 @pytest.mark.parametrize("one_way", [0.0, 0.025])
 @pytest.mark.parametrize("known", [True, False], ids=["lost", "first"])
@@ -52,6 +55,9 @@ async def test_a_book_syncs_within_two_round_trips_of_a_busy_market_and_three_of
         assert took <= (3 if quiet else 2) * 2 * one_way + 0.002
 
 
+# After failed requests.
+
+
 async def test_a_failure_of_the_early_snapshot_request_counts(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         for status, kind in ((404, NotFoundError), (400, ApiError)):
@@ -78,6 +84,9 @@ async def test_a_book_of_a_quiet_market_syncs_after_failed_snapshots(
         async with world.md.open_book(ASSET) as book:
             with trio.fail_after(60):
                 await book.wait_synced()
+
+
+# After bad frames.
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"asks":[', "[]"])
@@ -113,6 +122,9 @@ async def test_repeated_bad_frames_between_trades_cause_few_requests(autojump_cl
         assert sum(world.exchange.requests.values()) - asked <= 25
         items = ids_and_gaps(await take(trades, 10))
         assert items == made
+
+
+# After a market is removed.
 
 
 @pytest.mark.parametrize("while_live", [True, False], ids=["over the connection", "after a loss"])

@@ -138,7 +138,7 @@ async def test_reconnect_of_a_stream_takes_effect_at_once(
     states: list[tuple[StreamState, float]], autojump_clock: MockClock
 ) -> None:
     async with open_world() as world, world.md.stream_depth(ASSET) as stream:
-        stream.reconnect()  # nothing to drop yet
+        stream.reconnect()  # there is no connection to drop yet
         await stream.wait_live()
         stream.reconnect()
         await stream.wait_live()

@@ -74,7 +74,7 @@ async def test_a_lost_message_on_an_open_connection_means_syncing(
 
 async def test_resync_delivers_a_new_snapshot_over_the_same_connection(autojump_clock: MockClock) -> None:
     async with open_world() as world, world.md.stream_depth(ASSET) as stream:
-        stream.resync()  # it begins like that anyway
+        stream.resync()  # each connection begins with a snapshot anyway
         await receive_until(stream, 1005)
         world.change()
         await trio.sleep(0.1)
@@ -148,7 +148,7 @@ async def test_a_peer_that_answers_no_ping_is_disconnected(
         world.network.stall()
         states.clear()
         world.change()
-        await trio.sleep(30)  # REST finds its idle connection as dead as the stream's
+        await trio.sleep(30)  # REST finds that its idle connection is dead too
         assert names(states)[:2] == [CONNECTING, BACKOFF]
         assert 103 <= states[0][1] <= 107
         assert stream.state is LIVE

@@ -63,7 +63,7 @@ class Model:
     lost: bool = False
     cancelled: bool = False
     passed: int = 0
-    #: How the body ends: None, or the name of what comes out of the block.
+    #: How the body ends: None, or the name of the exception that leaves the block.
     outcome: str | None = None
     is_live: bool = True
 

@@ -1,4 +1,4 @@
-"""Pages of a size that makes few items several pages."""
+"""A fixture that makes pages small, so that few items are several pages."""
 
 from __future__ import annotations
 

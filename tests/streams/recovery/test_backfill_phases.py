@@ -6,7 +6,7 @@ from itertools import product
 
 from tplus_trio.streams.recovery.backfill_phases import TRANSITIONS, BackfillEvent, BackfillPhase
 
-#: Every change of phase that there is.
+#: Every legal change of phase.
 CHANGES = {
     (BackfillPhase.LIVE, BackfillEvent.LOSS): BackfillPhase.RECOVERING,
     (BackfillPhase.RECOVERING, BackfillEvent.PROVING_ITEM): BackfillPhase.CHECKING,

@@ -1,4 +1,4 @@
-"""Bad rows as a stream and a REST call deliver what is around them."""
+"""A stream and a REST call deliver the good rows around bad ones."""
 
 from __future__ import annotations
 

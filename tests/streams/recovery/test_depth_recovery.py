@@ -51,7 +51,7 @@ def test_an_early_snapshot_that_no_change_follows_is_dropped() -> None:
     recovery = Recovery()
     recovery.snapshot(10, early=True)
     recovery.subscribed()
-    assert recovery.changes(12) == []  # 11 fell between the two
+    assert recovery.changes(12) == []  # 11 was lost between the two
     assert recovery.changes(13) == []
     assert recovery.snapshot(12) == ["B12", "13"]
 
@@ -219,7 +219,7 @@ def test_a_connection_far_behind_causes_few_snapshot_requests() -> None:
             requests += 1
             recovery.snapshot(newest)
     assert recovery.changes(newest + 1) == [str(newest + 1)]
-    assert requests <= 14  # of them, four are rejected before the connection is believed to be so far behind
+    assert requests <= 14  # four of these snapshots are rejected before one so far ahead is accepted
 
 
 def test_a_restart_during_a_request_makes_its_answer_stale() -> None:
@@ -227,7 +227,7 @@ def test_a_restart_during_a_request_makes_its_answer_stale() -> None:
     recovery.changes(5000, 5001)
     generation = recovery.generation
     recovery.changes(1)
-    assert recovery.generation != generation  # the answer under way may be about the old book
+    assert recovery.generation != generation  # the answer on its way may be of the old book
     assert recovery.held == 1
     assert recovery.snapshot(1) == ["B1"]
     assert recovery.changes(2) == ["2"]
@@ -273,7 +273,7 @@ def test_after_a_restart_a_snapshot_of_the_old_book_is_not_accepted() -> None:
     lost(recovery)
     recovery.subscribed()
     recovery.changes(1, 2, 3)
-    # A replica answers with the old book, which contains "all" that the connection brought, and is not below it.
+    # A replica answers with the old book, which contains every number of the connection, and is not below it.
     assert recovery.snapshot(1107) == recovery.snapshot(1113) == []
     assert not recovery.synced
     assert recovery.snapshot(3) == ["B3"]
@@ -291,7 +291,7 @@ def test_after_a_restart_jumps_to_old_numbers_are_not_accepted() -> None:
     assert recovery.changes(5010) == ["5010"]
     assert lost(recovery).snapshot(0) == ["B0"]
     for _ in range(2):
-        assert recovery.changes(5020, 5030) == []  # they were under way when the service went back
+        assert recovery.changes(5020, 5030) == []  # they were on their way when the service restarted
         assert recovery.snapshot(0) == ["B0"]
     assert recovery.changes(10, 20) == ["10", "20"]
     assert recovery.changes(6000) == ["6000"]

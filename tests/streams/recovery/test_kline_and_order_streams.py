@@ -21,7 +21,7 @@ BOB = "b0b" + "0" * 61
 
 
 async def trade_minutes(world: World, n: int) -> list[int]:
-    """One trade a minute; the opening times of their candles."""
+    """Make one trade a minute; return the opening times of their candles."""
     opened = []
     for _ in range(n):
         await trio.sleep(60)
@@ -51,7 +51,7 @@ async def test_twenty_missed_candles_arrive_from_three_pages(pages: int, autojum
         else:
             candles = await take(klines, 22)
             assert all(isinstance(candle, KlineUpdate) for candle in candles)
-            # The candle that was open when the connection was lost comes in its last state.
+            # The candle that was open when the connection was lost arrives in its last state.
             assert [candle.open_timestamp_ns for candle in candles] == [first, *missed, live]
             assert (candles[0].close, candles[0].volume) == (102, 3)
         await assert_nothing_comes(klines)
@@ -68,7 +68,7 @@ async def test_orders_that_move_between_pages_arrive_once(
         await orders.wait_live()
         await lose_connections(world)
         world.exchange.faults.delay_requests("/orders/user", 1.0)
-        await trio.sleep(0.6)  # the first page is under way
+        await trio.sleep(0.6)  # the first page is on its way
         place(key, ASSET, "Buy", 900, 1, order_id="e")
         snapshot, event = await take(orders, 2)
         assert isinstance(snapshot, OrdersSnapshot)
@@ -76,7 +76,7 @@ async def test_orders_that_move_between_pages_arrive_once(
         assert [order.order_id for order in snapshot.orders] == ["d", "c", "b", "a"]
         assert snapshot.is_complete
         assert isinstance(event, OrderCreatedEvent)
-        # The same beyond the bound.
+        # Now beyond the page limit.
         monkeypatch.setattr(user_orders, "_ORDERS_PAGES", 2)
         await lose_connections(world)
         (cut,) = await take(orders, 1)

@@ -91,7 +91,7 @@ def test_events_between_two_losses_are_not_lost() -> None:
     for number in (1, 2):
         before = recovery.generation
         recovery.lost("again")
-        assert recovery.generation != before  # the answer under way is older than this hole
+        assert recovery.generation != before  # the answer on its way is older than this hole
         recovery.subscribed()
         recovery.receive([event(number)])
     recovery.lost("a third time")
@@ -151,7 +151,7 @@ def test_a_gap_begins_at_the_last_received_event() -> None:
     clock[0] = 60
     recovery.lost("and again")
     assert recovery.subscribed() == (Gap(60, 90, "and again"),)
-    assert recovery._stats.gaps == 3  # one an outage, however often connecting failed
+    assert recovery._stats.gaps == 3  # one snapshot for each outage, however many attempts failed
 
 
 def test_a_feed_of_whole_messages_needs_nothing() -> None:

@@ -20,7 +20,7 @@ def recovery() -> Recovery:
 def test_a_trade_that_moves_to_the_page_before_is_not_lost(recovery: Recovery) -> None:
     recovery.receive_ids(9)
     assert recovery.answer_page(9, 8, 7, 6) == []
-    # 8 was taken off meanwhile, so 5 moved to the page above.
+    # 8 was removed meanwhile, so 5 moved to the page above.
     assert recovery.answer_page(4, 3, 2, 1) == []
     assert (recovery.pending_request, recovery.retry_after) == (0, 0.0)
     assert recovery.answer_page(9, 7, 6, 5) == [4, 5, 6, 7, 8, 9]
@@ -31,7 +31,7 @@ def test_trades_that_move_while_the_page_is_read_again_are_not_lost(recovery: Re
     recovery.receive_ids(12)
     assert recovery.answer_page(12, 11, 10, 9) == []
     assert recovery.answer_page(6, 5, 4, 3) == []
-    # 7 and 8 are missing. Two trades are made meanwhile, and others are taken off.
+    # 7 and 8 are missing. Meanwhile two trades are made, and others are removed.
     assert recovery.answer_page(14, 13, 12, 9) == []
     assert recovery.pending_request == 1
     assert recovery.answer_page(8, 7, 6, 5) == []
@@ -42,7 +42,7 @@ def test_trades_that_move_while_the_page_is_read_again_are_not_lost(recovery: Re
 def test_a_page_with_the_same_last_row_does_not_prove_that_rows_stayed(recovery: Recovery) -> None:
     recovery.receive_ids(30)
     assert recovery.answer_page(30, 25, 20) == []
-    # 25 was taken off, so 10 moves up; it moves down again when 31 is made.
+    # 25 was removed, so 10 moves up; it moves down again when 31 is made.
     assert recovery.answer_page(5, 4, 3) == []
     assert recovery.answer_page(31, 30, 20) == []
     assert recovery.pending_request == 1
@@ -106,7 +106,7 @@ def test_a_page_that_was_emptied_is_not_the_end_of_history() -> None:
     recovery = lost(Recovery())
     recovery.receive_ids(9)
     assert recovery.answer_page(9, 8, 7) == []
-    # 8 was taken off, and 6 moved up. Nothing is below it.
+    # 8 was removed, and 6 moved up. Nothing is below it.
     assert recovery.answer_page() == []
     assert recovery.pending_request == 0
     recovery.answer_page(9, 7, 6)

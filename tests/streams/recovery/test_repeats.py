@@ -41,7 +41,7 @@ def test_a_number_far_back_is_a_restart(number: int, has_restarted: bool) -> Non
 
 
 def run_of(detector: RepeatDetector) -> int:
-    """How many repeats in a row are taken for a restart."""
+    """Return how many repeats in a row count as a restart."""
     for count in range(1, 1000):
         if (found := detector.examine(diff(1))) is not None:
             assert found.has_restarted

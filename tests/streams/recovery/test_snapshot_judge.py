@@ -37,7 +37,7 @@ def test_a_snapshot_far_above_every_change_of_the_connection_is_rejected_four_ti
     assert not judge.accepts(1107, 1, 25)
     assert not judge.accepts(1113, 1, 25)
     assert judge.accepts(60, 1, 63)
-    # Or the connection is far behind: the fifth is accepted.
+    # If the connection is far behind instead, the fifth is accepted.
     judge.delivered(60)
     assert [judge.accepts(5000, 1, 25) for _ in range(5)] == [False] * 4 + [True]
     judge.delivered(5000)

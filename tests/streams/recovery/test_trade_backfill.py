@@ -44,7 +44,7 @@ def test_an_answer_that_never_reaches_the_feed_leaves_a_gap(recovery: Recovery) 
 
 def test_an_answer_may_go_beyond_the_first_live_trade(recovery: Recovery) -> None:
     recovery.receive_ids(7, 8)
-    assert recovery.answer_page(8, 6, 5, 4, 3) == [4, 5, 6, 8, 7]  # 7 is not listed, but what came after it is
+    assert recovery.answer_page(8, 6, 5, 4, 3) == [4, 5, 6, 8, 7]  # 7 is not listed, but a later trade is
 
 
 def test_the_first_live_trade_after_an_answer_is_held_for_one_more_read(recovery: Recovery) -> None:
@@ -62,7 +62,7 @@ def test_the_first_live_trade_after_an_answer_is_held_for_one_more_read(recovery
     assert recovery.receive_ids(8) == []
     assert recovery.answer_page(7, 6, 5) == [6, 7, 8]
     assert (recovery.pending_request, recovery.urgent, recovery.hold_timeout) == (None, False, None)
-    # This happens once an outage.
+    # This happens once for each outage.
     assert recovery.receive_ids(12) == [12]
     assert (recovery._stats.gaps, recovery._stats.resyncs) == (1, 1)
 
@@ -99,7 +99,7 @@ def test_a_hold_that_times_out_without_an_answer_leaves_a_gap(recovery: Recovery
 
 def test_a_feed_behind_rest_needs_no_confirming_read(recovery: Recovery) -> None:
     assert recovery.answer_page(5, 4, 3) == [4, 5]
-    assert recovery.receive_ids(4, 5, 6) == [6]  # the feed was behind REST: nothing lies between
+    assert recovery.receive_ids(4, 5, 6) == [6]  # the feed was behind REST: no trade is missing between
 
 
 def test_a_feed_that_begins_with_a_delivered_trade_proves_that_nothing_is_missing(recovery: Recovery) -> None:
@@ -183,7 +183,7 @@ def test_a_held_status_older_than_the_one_of_rest_is_not_delivered() -> None:
 
 
 def replayed(backfill: TradesBackfill) -> None:
-    """Three trades, the last pending; then a loss, and a connection that begins with the second."""
+    """Receive three trades, the last pending; then lose the connection, and receive from the second on."""
     backfill.subscribed()
     backfill.receive([trade(1), trade(2), trade(3, status="Pending")])
     backfill.lost("reset")

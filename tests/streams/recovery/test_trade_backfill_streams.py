@@ -24,7 +24,7 @@ from tplus_trio.testing import Response
 
 
 async def repeat_answer(world: World, times: int) -> None:
-    """REST repeats its present answer so many times."""
+    """Let REST repeat its present answer a number of times."""
     listed = await world.md.get_trades()
     world.exchange.faults.answer_requests("/trades", Response(200, listing(listed)), times)
 
@@ -46,6 +46,9 @@ def listing(trades: Sequence[Trade]) -> bytes:
     ).encode()
 
 
+# REST lags behind the feed.
+
+
 @pytest.mark.parametrize("jitter", [0.0, 1.0])
 @pytest.mark.parametrize("times", [1, 4, 20])
 async def test_a_stream_waits_for_rest_to_catch_up_with_the_feed(
@@ -63,7 +66,7 @@ async def test_a_stream_waits_for_rest_to_catch_up_with_the_feed(
         make_trades(world)
         begun = trio.current_time()
         items = ids_and_gaps(await take(trades, 4))
-        # The stream waits for a cache that is a second or two old. One that never catches up costs a Gap.
+        # The stream waits for a cache that is a second or two old. A cache that never catches up costs a gap.
         assert items == ([4, 5, "gap", 7] if times == 20 else [4, 5, 6, 7])
         assert trio.current_time() - begun < 4
         make_trades(world)
@@ -117,6 +120,9 @@ async def test_a_backfill_does_not_fail_a_waiting_consumer(autojump_clock: MockC
         assert ids_and_gaps(await take(trades, 60)) == missed
 
 
+# Reads of pages.
+
+
 @pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("latency", [0.0, 0.05])
 @pytest.mark.parametrize("early", [0, 3])
@@ -135,7 +141,7 @@ async def test_twenty_missed_trades_arrive_from_three_pages(
         live = make_trades(world, 2)
         assert ids(await take(trades, 22)) == missed + live
         await assert_nothing_comes(trades)
-        # Three pages, and one more read for what lies before the first live trade.
+        # Three pages, and one more read for trades before the first live one.
         assert sum(world.exchange.requests.values()) - asked == 4
         assert (trades.stats.gaps, trades.stats.resyncs) == (1, 1)
 
