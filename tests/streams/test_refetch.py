@@ -13,7 +13,6 @@ from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, drain, failure_of, open_
 from tplus_trio import ApiError, NotFoundError, OrderBook, RestartPolicy, ServerError, StreamState
 from tplus_trio.testing import Response
 
-
 # How soon.
 
 
