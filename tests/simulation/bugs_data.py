@@ -114,8 +114,8 @@ def _unreadable_answer_is_a_value_error() -> Generator[None]:
 
 # Bugs that no world shows within 300 seeds, and the test that catches each when it is planted:
 #
-# a replica's older status is delivered again  test_trade_memory: test_rest_brings_a_status_that_was_missed_...
-# a candle whose volume fell is dropped        test_kline_backfill: test_after_a_rollback_a_volume_falls
+# a replica's older status is delivered again  test_trade_memory: test_a_missed_status_from_rest_is_delivered_and_...
+# a candle whose volume fell is dropped        test_kline_backfill: test_a_smaller_volume_after_a_rollback_is_...
 # a page is taken for newest first             test_history_rows: test_pages_in_another_order_lose_nothing
 # any 404 on a listing means "none yet"        test_order_answers: test_others_cannot_say_so
 
