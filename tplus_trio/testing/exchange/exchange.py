@@ -176,8 +176,12 @@ class Exchange(ExchangeRecords):
             details,
             now_ns=self.now_ns(),
         )
-        with _rejections_as_value_errors():
-            answer = self._order_manager.create(listing, public_key_of(user), order)
+        key = public_key_of(user)
+        with (
+            _rejections_as_value_errors(),
+            self._market_state.effects.refusals("create", key, order.order_id, listing.asset),
+        ):
+            answer = self._order_manager.create(listing, key, order)
         return OrderOperationResponse(**answer)
 
     def cancel(self, user: User | str, order_id: str) -> OrderOperationResponse:
@@ -186,8 +190,9 @@ class Exchange(ExchangeRecords):
         Raises:
             ValueError: The user has no open order with this id.
         """
-        with _rejections_as_value_errors():
-            return OrderOperationResponse(**self._order_manager.cancel(public_key_of(user), order_id))
+        key = public_key_of(user)
+        with _rejections_as_value_errors(), self._market_state.effects.refusals("cancel", key, order_id, None):
+            return OrderOperationResponse(**self._order_manager.cancel(key, order_id))
 
     def expire_orders(self) -> None:
         """Remove the orders that have expired by now.

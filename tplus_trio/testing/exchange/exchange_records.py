@@ -6,6 +6,7 @@ from collections import Counter
 
 from tplus_trio.models import AssetIdentifier, Market, OrderBook, OrderResponse, Trade, UserTrade
 from tplus_trio.testing.exchange.accounts import Accounts
+from tplus_trio.testing.exchange.effects import Effect, RecordedOrder
 from tplus_trio.testing.exchange.faults.faults import Faults
 from tplus_trio.testing.exchange.market_state import MarketState
 from tplus_trio.testing.exchange.order_manager import OrderManager
@@ -50,6 +51,22 @@ class ExchangeRecords:
     def is_open(self, user: User | str, order_id: str) -> bool:
         """Return whether a user's order rests in the book or waits for its trigger."""
         return self._order_manager.is_open(public_key_of(user), order_id)
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What happened to each order, oldest first: the newest 200,000 effects.
+
+        The matching step writes this record, apart from answers, feeds and listings: no fault changes it.
+        """
+        return self._market_state.effects.all
+
+    def effects_of(self, user: User | str, order_id: str) -> tuple[Effect, ...]:
+        """Return the effects on one order of a user, and the refusals of requests that name it, oldest first."""
+        return self._market_state.effects.of(public_key_of(user), order_id)
+
+    def resting(self, user: User | str) -> tuple[RecordedOrder, ...]:
+        """Return a user's open orders, waiting triggers included, as the record of effects shows them, oldest first."""
+        return self._market_state.effects.open_orders(public_key_of(user))
 
     def trades(self, asset: AssetIdentifier | str | int | None = None) -> tuple[Trade, ...]:
         """Return all trades, or those of one market, oldest first.

@@ -11,6 +11,8 @@ import attrs
 
 from tplus_trio.models import LimitOrderDetails, Side, TriggerAbove, UserTrade
 from tplus_trio.testing.exchange.depth_book import Level
+from tplus_trio.testing.exchange.effect_writer import EffectWriter
+from tplus_trio.testing.exchange.effects import Operation
 from tplus_trio.testing.exchange.http_messages import error
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
 from tplus_trio.testing.exchange.order_events import OrderEvents
@@ -49,6 +51,7 @@ class OrderManager:
         #: Orders that wait for their trigger, by asset.
         self._waiting: dict[str, list[OrderRecord]] = {}
         self._order_events = OrderEvents(market_state)
+        self._effect_writer = EffectWriter(market_state.effects, self._by_key)
         self.trades: UserTrades = UserTrades(market_state)
         #: Functions to call when the next expiry changes.
         self.expiry_watchers: list[Callable[[], None]] = []
@@ -107,10 +110,11 @@ class OrderManager:
         self._by_user.setdefault(user, {})[key] = record
         if new.trigger is not None:
             self._waiting.setdefault(listing.asset, []).append(record)
+            self._effect_writer.add("create", record, operation="create")
             self._order_events.send_created(record)
             self._check_triggers(listing)
             return self._answer(new.order_id)
-        reason = self._publish_events(listing, listing.engine.submit(record.state.order, now_ns), key, "CreateFailed")
+        reason = self._publish_events(listing, listing.engine.submit(record.state.order, now_ns), key, "create")
         if reason is not None:
             # The order was never in the book, so its id may be used again.
             self._forget(record)
@@ -129,7 +133,7 @@ class OrderManager:
         else:
             self._waiting[record.listing.asset].remove(record)
             events = [Done(record.state, "Canceled")]
-        return self._answer(order_id, self._publish_events(record.listing, events, record.key, "CancelFailed"))
+        return self._answer(order_id, self._publish_events(record.listing, events, record.key, "cancel"))
 
     def replace(self, user: str, new: Replacement) -> dict[str, Any]:
         """Give an open order new terms, and return the answer to the sender.
@@ -146,7 +150,7 @@ class OrderManager:
         else:
             events = [Replaced(_waiting_with(record, new))]
         record.revision = new.revision
-        reason = self._publish_events(record.listing, events, record.key, "ReplaceFailed")
+        reason = self._publish_events(record.listing, events, record.key, "replace")
         if reason is not None:
             record.revision = before
         self._check_triggers(record.listing)
@@ -171,7 +175,7 @@ class OrderManager:
             raise error(400, "INVALID_ORDER", "an order that waits for its trigger cannot be amended")
         before, record.revision = record.revision, revision
         events = record.listing.engine.amend(record.key, quantity, self._market_state.now_ns())
-        reason = self._publish_events(record.listing, events, record.key, "AmendFailed")
+        reason = self._publish_events(record.listing, events, record.key, "amend")
         if reason is not None:
             record.revision = before
         return self._answer(order_id, reason)
@@ -200,19 +204,21 @@ class OrderManager:
         return answer if reason is None else {**answer, "reason": reason}
 
     def _publish_events(
-        self, listing: Listing, events: Sequence[Event], key: str = "", failure: str = ""
+        self, listing: Listing, events: Sequence[Event], key: str = "", operation: Operation | None = None
     ) -> str | None:
-        """Send the events of an action to the feeds.
+        """Record the events of an action, and then send them to the feeds.
 
         Args:
             listing: The market.
             events: The engine's events.
             key: The key of the order that the action was for.
-            failure: The variant of the order event that reports a refusal.
+            operation: The request that was carried out; None if a trigger or the clock caused the action.
 
         Returns:
             The reason of the refusal; None if the action was not refused.
         """
+        for event in events:
+            self._effect_writer.write(event, key, operation)
         reason: str | None = None
         changes: dict[Side, list[Level]] = {Side.BUY: [], Side.SELL: []}
         for event in events:
@@ -222,7 +228,7 @@ class OrderManager:
             elif isinstance(event, Rejected):
                 if event.order_id == key:
                     reason = event.reason
-                    self._order_events.send_failed(self._by_key[key], failure, event.reason)
+                    self._order_events.send_failed(self._by_key[key], operation or "create", event.reason)
             else:
                 self._publish_event(listing, event)
         if changes[Side.BUY] or changes[Side.SELL]:
@@ -302,7 +308,8 @@ class OrderManager:
             record.pending_trigger, record.triggered = None, True
             self._order_events.send_triggered(record)
             events = listing.engine.submit(record.state.order, self._market_state.now_ns())
-            if self._publish_events(listing, events, record.key, "CreateFailed") is not None:
+            if self._publish_events(listing, events, record.key) is not None:
+                self._effect_writer.add("remove", record, reason="Rejected")
                 self._remove(record, "Rejected")
 
 
