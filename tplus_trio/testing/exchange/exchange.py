@@ -130,6 +130,7 @@ class Exchange(ExchangeRecords):
         Raises:
             Rejection: The exchange refuses the handshake; ``response`` is the HTTP answer.
         """
+        self._order_manager.expire()
         return self._subscription_router.subscribe(path, headers or {})
 
     # Acting for a user: without a signature, otherwise as over the network
@@ -197,7 +198,8 @@ class Exchange(ExchangeRecords):
     def expire_orders(self) -> None:
         """Remove the orders that have expired by now.
 
-        Every request and order does this too. A server or network of the exchange does it when an order's time comes.
+        Everything that shows or changes orders does this first. A server or network of the exchange does it when an
+        order's time comes.
         """
         self._order_manager.expire()
 
