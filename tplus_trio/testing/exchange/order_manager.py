@@ -163,16 +163,22 @@ class OrderManager:
         """Give an open order new terms, and return the answer to the sender.
 
         Raises:
-            Rejection: (404) The user has no open order of this id; (400) the order waits for a trigger, and the
-                replacement has none.
+            Rejection: (404) The user has no open order of this id; (409) it was replaced or amended at or after the
+                time of this replacement; (400) the order waits for a trigger and the replacement has none, or the other
+                way round.
         """
         record = self.find(user, new.order_id)
+        _check_newer(record, new.revision)
         before = record.revision
         events: list[Event]
+        if record.pending_trigger is None and new.trigger is not None:
+            raise error(
+                400, "INVALID_ORDER", "an order in the book takes no trigger", details={"order_id": new.order_id}
+            )
         if record.pending_trigger is None:
             events = record.listing.engine.replace(record.key, new.price, new.quantity, self._expiry_now_ns())
         else:
-            events = [Replaced(_waiting_with(record, new))]
+            events = self._replace_waiting(record, new)
         record.revision = new.revision
         reason = self._publish_events(record.listing, events, record.key, "replace")
         if reason is not None:
@@ -196,8 +202,10 @@ class OrderManager:
                 details={"order_id": order_id},
             )
         if record.pending_trigger is not None:
-            raise error(400, "INVALID_ORDER", "an order that waits for its trigger cannot be amended")
-        before, record.revision = record.revision, revision
+            message = "an order that waits for its trigger cannot be amended"
+            raise error(400, "INVALID_ORDER", message, details={"order_id": order_id})
+        # A revision never falls: a replacement signed before it must not be carried out later.
+        before, record.revision = record.revision, max(record.revision or 0, revision)
         events = record.listing.engine.amend(record.key, quantity, self._expiry_now_ns())
         reason = self._publish_events(record.listing, events, record.key, "amend")
         if reason is not None:
@@ -335,6 +343,23 @@ class OrderManager:
 
     # Triggers
 
+    def _replace_waiting(self, record: OrderRecord, new: Replacement) -> list[Event]:
+        """Give an order that waits for its trigger new terms, and return the event."""
+        details = record.details
+        if new.trigger is None or not isinstance(details, LimitOrderDetails):
+            raise error(
+                400,
+                "INVALID_ORDER",
+                "a limit order that waits for its trigger is replaced with a trigger, a market order not at all",
+                details={"order_id": record.order_id},
+            )
+        details = attrs.evolve(details, limit_price=new.price, quantity=new.quantity)
+        order = attrs.evolve(record.state.order, details=details)
+        if (reason := record.listing.engine.invalid_reason(order, self._expiry_now_ns())) is not None:
+            return [Rejected(record.key, reason)]
+        record.pending_trigger = new.trigger
+        return [Replaced(OrderState(order))]
+
     def _check_triggers(self, listing: Listing) -> None:
         """Submit the orders whose trigger the last price touched, and then those that their trades touch."""
         while (record := self._waiting.touched(listing)) is not None:
@@ -351,16 +376,12 @@ def _key(user: str, order_id: str) -> str:
     return f"{user}/{order_id}"
 
 
-def _waiting_with(record: OrderRecord, new: Replacement) -> OrderState:
-    """Return an order that waits for its trigger, with new terms."""
-    details = record.details
-    if new.trigger is None or not isinstance(details, LimitOrderDetails):
+def _check_newer(record: OrderRecord, revision: int) -> None:
+    """Refuse new terms that were made at or before the time of the present ones: a late request must not win."""
+    if record.revision is not None and revision <= record.revision:
         raise error(
-            400,
-            "INVALID_ORDER",
-            "a limit order that waits for its trigger is replaced with a trigger, a market order not at all",
+            409,
+            "ORDER_REJECTED",
+            f"timestamp_ns is not above the order's revision {record.revision}",
             details={"order_id": record.order_id},
         )
-    record.pending_trigger = new.trigger
-    details = attrs.evolve(details, limit_price=new.price, quantity=new.quantity)
-    return OrderState(attrs.evolve(record.state.order, details=details))

@@ -140,6 +140,7 @@ class OrderRequests:
         order_id = _checked(read_order_id, request.get("order_id"))
         if body.get("user_id") != user:
             raise error(403, "FORBIDDEN", "this order belongs to another user")
+        self._listing(request, order_id, "book_quantity_decimals")
         self._check_asset(user, order_id, request.get("base_asset"))
         expected = request.get("expected_authorization_revision")
         return self._order_manager.amend(
@@ -150,10 +151,10 @@ class OrderRequests:
             _checked(read_units, request.get("timestamp_ns"), order_id),
         )
 
-    def _listing(self, order: Mapping[str, Any], order_id: str) -> Listing:
-        """Return the market of an order; the order must name the market's decimals."""
+    def _listing(self, order: Mapping[str, Any], order_id: str, *decimals: str) -> Listing:
+        """Return the market of an order; the order must name the market's decimals: all of them, or those given."""
         listing = self._market_state.find(order.get("base_asset"))
-        for name in ("book_price_decimals", "book_quantity_decimals"):
+        for name in decimals or ("book_price_decimals", "book_quantity_decimals"):
             if order.get(name) != getattr(listing.market, name):
                 raise error(
                     400,
