@@ -145,6 +145,7 @@ class Exchange(ExchangeRecords):
         *,
         order_id: str | None = None,
         time_in_force: TimeInForce | None = None,
+        reduce_only: bool = False,
     ) -> OrderOperationResponse:
         """Place an order for a user.
 
@@ -156,6 +157,7 @@ class Exchange(ExchangeRecords):
             quantity_units: The quantity in units of the book.
             order_id: The order's id; None generates one.
             time_in_force: The time in force of a limit order; None is :class:`~tplus_trio.GTC`.
+            reduce_only: Whether the order may only reduce the user's position in sub-account 1, where it trades.
 
         Returns:
             The answer of the exchange: ``Received``, or ``Rejected`` with the reason.
@@ -176,6 +178,7 @@ class Exchange(ExchangeRecords):
             check_choice("side", side, Side),
             details,
             now_ns=self.now_ns(),
+            reduce_only=reduce_only,
         )
         key = public_key_of(user)
         with (
@@ -292,6 +295,7 @@ class Exchange(ExchangeRecords):
         check_instance("status", status, str)
         changed = self._market_state.change_trade(trade, status)
         self._order_manager.trades.change(trade, status)
+        self._order_manager.enforce_reduce_only(self._market_state.listing(trade.asset_id))
         return changed
 
     def publish(self, path: str, message: Mapping[str, Any] | list[Any] | str) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
-import attrs
-
-from tplus_trio.models import LimitOrderDetails, Side, UserTrade
+from tplus_trio.models import AssetIdentifier, Side, UserTrade
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.effect_writer import EffectWriter
 from tplus_trio.testing.exchange.effects import Operation
 from tplus_trio.testing.exchange.http_messages import as_object, error
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
+from tplus_trio.testing.exchange.order_changes import check_newer, replace_waiting
 from tplus_trio.testing.exchange.order_events import OrderEvents
 from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement
 from tplus_trio.testing.exchange.user_trades import UserTrades
@@ -56,6 +56,7 @@ class OrderManager:
         self.expiry_watchers: list[Callable[[], None]] = []
         self._next_expiry_ns: int | None = None
         market_state.hub.before_take = self.expire
+        market_state.position_of = self._position_of
 
     # Reading
 
@@ -104,7 +105,7 @@ class OrderManager:
             user,
             listing,
             new,
-            OrderState(EngineOrder(key, user, new.side, new.details)),
+            OrderState(EngineOrder(key, user, new.side, new.details, new.account, new.reduce_only)),
             now_ns,
             now_ns,
             pending_trigger=new.trigger,
@@ -168,7 +169,7 @@ class OrderManager:
                 way round.
         """
         record = self.find(user, new.order_id)
-        _check_newer(record, new.revision)
+        check_newer(record, new.revision)
         before = record.revision
         events: list[Event]
         if record.pending_trigger is None and new.trigger is not None:
@@ -178,7 +179,7 @@ class OrderManager:
         if record.pending_trigger is None:
             events = record.listing.engine.replace(record.key, new.price, new.quantity, self._expiry_now_ns())
         else:
-            events = self._replace_waiting(record, new)
+            events = replace_waiting(record, new, self._expiry_now_ns())
         record.revision = new.revision
         reason = self._publish_events(record.listing, events, record.key, "replace")
         if reason is not None:
@@ -230,6 +231,19 @@ class OrderManager:
         for listing in self._market_state.listings.values():
             if (expiry_ns := listing.engine.next_expiry_ns) is not None and expiry_ns <= now_ns:
                 self._publish_events(listing, listing.engine.expire(now_ns))
+
+    def enforce_reduce_only(self, listing: Listing) -> None:
+        """Reduce or remove a market's reduce-only orders that exceed the position; call it after a rollback."""
+        self._publish_events(listing, listing.engine.enforce_reduce_only())
+
+    def _position_of(self, asset: AssetIdentifier, order: EngineOrder) -> int:
+        """Return the position of an order's sub-account, in units of the book."""
+        decimals = self._market_state.listing(asset).market.book_quantity_decimals
+        return sum(
+            int(Decimal(position["size"]).scaleb(decimals)) * (1 if position["side"] == "long" else -1)
+            for position in self.trades.positions(order.user_id, asset)
+            if position["sub_account_index"] == order.account
+        )
 
     def _expiry_now_ns(self) -> int:
         """Return the time by which orders expire."""
@@ -343,23 +357,6 @@ class OrderManager:
 
     # Triggers
 
-    def _replace_waiting(self, record: OrderRecord, new: Replacement) -> list[Event]:
-        """Give an order that waits for its trigger new terms, and return the event."""
-        details = record.details
-        if new.trigger is None or not isinstance(details, LimitOrderDetails):
-            raise error(
-                400,
-                "INVALID_ORDER",
-                "a limit order that waits for its trigger is replaced with a trigger, a market order not at all",
-                details={"order_id": record.order_id},
-            )
-        details = attrs.evolve(details, limit_price=new.price, quantity=new.quantity)
-        order = attrs.evolve(record.state.order, details=details)
-        if (reason := record.listing.engine.invalid_reason(order, self._expiry_now_ns())) is not None:
-            return [Rejected(record.key, reason)]
-        record.pending_trigger = new.trigger
-        return [Replaced(OrderState(order))]
-
     def _check_triggers(self, listing: Listing) -> None:
         """Submit the orders whose trigger the last price touched, and then those that their trades touch."""
         while (record := self._waiting.touched(listing)) is not None:
@@ -374,14 +371,3 @@ class OrderManager:
 
 def _key(user: str, order_id: str) -> str:
     return f"{user}/{order_id}"
-
-
-def _check_newer(record: OrderRecord, revision: int) -> None:
-    """Refuse new terms that were made at or before the time of the present ones: a late request must not win."""
-    if record.revision is not None and revision <= record.revision:
-        raise error(
-            409,
-            "ORDER_REJECTED",
-            f"timestamp_ns is not above the order's revision {record.revision}",
-            details={"order_id": record.order_id},
-        )
