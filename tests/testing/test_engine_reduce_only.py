@@ -94,6 +94,29 @@ def test_one_sweep_never_turns_the_position_round() -> None:
     assert desk.positions["a", 0] == 0
 
 
+def test_a_sweep_passes_over_an_order_that_can_no_longer_reduce() -> None:
+    desk = long_position(5)
+    desk.submit("plain", "a", SELL, limit(11, 5))
+    desk.submit("r", "a", SELL, limit(12, 5), reduce=True)
+    desk.submit("far", "z", SELL, limit(13, 9))
+    told = briefs(desk.submit("buy", "b", BUY, market(8)))
+    assert [found[1:3] for found in told if found[0] == "fill"] == [(11, 5), (13, 3)]
+    assert told[-1] == ("done", "r", "Canceled", 0, 0)
+
+
+def test_an_incoming_order_trades_at_most_the_position() -> None:
+    desk = long_position(5)
+    desk.submit("bid", "b", BUY, limit(10, 9))
+    for order_id, terms in (("r", limit(10, 7, IOC(False))), ("m", market(7)), ("q", by_amount(70))):
+        told = briefs(desk.submit(order_id, "a", SELL, terms, reduce=True))
+        assert [found[2] for found in told if found[0] == "fill"] == [5]
+        assert told[-1] == ("done", order_id, "Canceled", 5, 50)
+        desk.submit(f"again-{order_id}", "z", SELL, limit(9, 4))
+        desk.submit(f"more-{order_id}", "a", BUY, limit(9, 4))
+        desk.positions["a", 0] = 5
+        desk.submit(f"bid-{order_id}", "b", BUY, limit(10, 9))
+
+
 def test_fill_or_kill_is_not_filled_by_less() -> None:
     desk = long_position(5)
     desk.submit("bid", "b", BUY, limit(10, 9))
