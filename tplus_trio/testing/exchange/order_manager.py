@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from tplus_trio.models import AssetIdentifier, Side, UserTrade
+from tplus_trio.models import AssetIdentifier, Market, Side, UserTrade
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.effect_writer import EffectWriter
 from tplus_trio.testing.exchange.effects import Operation
 from tplus_trio.testing.exchange.http_messages import as_object, error
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
-from tplus_trio.testing.exchange.order_changes import check_newer, replace_waiting
+from tplus_trio.testing.exchange.order_changes import check_newer, replace_waiting, rescale_orders
 from tplus_trio.testing.exchange.order_events import OrderEvents
 from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement
 from tplus_trio.testing.exchange.user_trades import UserTrades
@@ -231,6 +231,22 @@ class OrderManager:
         for listing in self._market_state.listings.values():
             if (expiry_ns := listing.engine.next_expiry_ns) is not None and expiry_ns <= now_ns:
                 self._publish_events(listing, listing.engine.expire(now_ns))
+
+    def change_decimals(self, listing: Listing, price_decimals: int, quantity_decimals: int) -> None:
+        """Change a market's decimals; its open orders keep their prices and quantities, in other units.
+
+        Raises:
+            ValueError: An open order cannot be expressed with so few decimals; nothing is changed.
+        """
+        self.expire()
+        before = listing.market
+        shifts = price_decimals - before.book_price_decimals, quantity_decimals - before.book_quantity_decimals
+        states = rescale_orders(listing, self._waiting.of(listing), *shifts)
+        listing.market = Market(listing.asset, price_decimals, quantity_decimals)
+        for state in states:
+            record = self._by_key[state.order_id]
+            record.state = state
+            self._effect_writer.add("rescale", record, quantity=state.filled)
 
     def enforce_reduce_only(self, listing: Listing) -> None:
         """Reduce or remove a market's reduce-only orders that exceed the position; call it after a rollback."""
