@@ -276,6 +276,36 @@ async def test_a_429_holds_streams_and_calls_but_no_orders(autojump_clock: MockC
     assert trio.current_time() == pytest.approx(10.0)
 
 
+async def test_cancels_go_before_other_order_requests(autojump_clock: MockClock) -> None:
+    pacer = Pacer(no_draw)
+    queue = pacer.queue(Priority.CANCEL)
+    assert queue is pacer.queue(Priority.ORDER)
+    queue.limit.refused(0.0, 0.0, 5.0)
+    order = (Priority.ORDER, Priority.ORDER, Priority.CANCEL, Priority.CANCEL)
+    async with waiting(queue, *order) as let_through:
+        await trio.sleep(20)
+        assert let_through == [2, 3, 0, 1]
+
+
+async def test_creates_that_hang_leave_slots_to_cancels(autojump_clock: MockClock) -> None:
+    queue = Pacer(no_draw).queue(Priority.ORDER)
+    async with waiting(queue, *[Priority.ORDER] * 40) as let_through:
+        assert len(let_through) == 32
+        await queue.acquire(Priority.CANCEL)
+        assert trio.current_time() == 0.0
+
+
+async def test_a_429_for_a_read_that_orders_wait_for_holds_no_order(autojump_clock: MockClock) -> None:
+    pacer = Pacer(no_draw)
+    pacer.answered(pacer.queue(Priority.ORDER_READ), 429, 0.0, 5.0)
+    for priority in (Priority.CANCEL, Priority.ORDER):
+        await pacer.queue(priority).acquire(priority)
+        assert trio.current_time() == 0.0
+    pacer.answered(pacer.queue(Priority.CALL), 429, 0.0, 50.0)
+    await pacer.queue(Priority.ORDER_READ).acquire(Priority.ORDER_READ)
+    assert trio.current_time() == pytest.approx(5.0)
+
+
 # Through a client.
 
 

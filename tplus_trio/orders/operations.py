@@ -14,8 +14,8 @@ from tplus_trio.users import User
 
 __all__ = ["ORDER", "operate"]
 
-#: The dispatch of order requests: they are sent before other requests.
-ORDER: Final = Dispatch(Priority.ORDER)
+#: The dispatch of the reads that order requests wait for: they are sent before other requests.
+ORDER: Final = Dispatch(Priority.ORDER_READ)
 
 #: The HTTP method and path of each operation.
 _REQUESTS: Final = {"create": ("POST", "/orders/create"), "cancel": ("DELETE", "/orders/cancel")}
@@ -57,8 +57,9 @@ async def operate(
             was_sent = True
             observer.order_sent(operation, order_id)
 
+    priority = Priority.CANCEL if operation == "cancel" else Priority.ORDER
     try:
-        answer = await _exchange(service, operation, order_id, body, owner, Dispatch(Priority.ORDER, sent))
+        answer = await _exchange(service, operation, order_id, body, owner, Dispatch(priority, sent))
         fate = "rejected" if answer.status is OperationStatus.REJECTED else "done"
         return answer  # noqa: TRY300 - `fate` is for the observer
     except ConnectionFailed as exc:
