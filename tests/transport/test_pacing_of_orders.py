@@ -98,3 +98,26 @@ async def test_waiting_cancels_are_sent_before_waiting_creates(autojump_clock: M
             await trio.sleep(1.0)
             nursery.start_soon(call, "cancel", partial(world.oms.cancel_order, order.order_id, ASSET))
         assert done == ["cancel", "create"]
+
+
+async def test_orders_do_not_wait_for_a_pause_that_snapshots_caused(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.faults.fail_requests("/orders/user", 429, retry_after=60.0)
+        with pytest.raises(RateLimitError):
+            await world.oms.get_user_orders()
+        await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+        assert trio.current_time() < 1.0
+
+
+async def test_orders_do_not_wait_behind_a_thousand_snapshots(autojump_clock: MockClock) -> None:
+    async with open_world(latency=0.01) as world:
+        await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+        world.exchange.faults.delay_requests("/orders/user", 5.0, 2000)
+        async with trio.open_nursery() as nursery:
+            for _ in range(1000):
+                nursery.start_soon(world.oms.get_user_orders)
+            await trio.sleep(0.5)
+            before = trio.current_time()
+            await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+            assert trio.current_time() - before < 0.1
+            nursery.cancel_scope.cancel()
