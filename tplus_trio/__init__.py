@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # type checkers read the same names from the same modules
     from tplus_trio.log_events import *
     from tplus_trio.models import *
     from tplus_trio.observer import *
+    from tplus_trio.orders.batch_results import *
     from tplus_trio.orders.limiter import *
     from tplus_trio.streams.overflow.base import *
     from tplus_trio.streams.policy import *
@@ -54,6 +55,7 @@ _MODULES = (
     "book.changes",
     "book.session",
     "book.live",
+    "orders.batch_results",
     "orders.limiter",
     "clients.statistics",
     "clients.base",

@@ -26,8 +26,10 @@ from tplus_trio.models import (
     KlinesPage,
     LimitOrderDetails,
     MarginCallUpdated,
+    MarketFeeSchedule,
     MarketOrderDetails,
     MarketQuantity,
+    MarketsPage,
     OperationStatus,
     Order,
     OrderAmendedEvent,
@@ -48,6 +50,7 @@ from tplus_trio.models import (
     OrderUpdatedEvent,
     PositionCleared,
     Side,
+    SignerKey,
     SubAccountAssetTransferred,
     TimeInForce,
     TriggerAbove,
@@ -132,8 +135,10 @@ _EVENTS: Final = (
 _SPECIAL: Final = frozenset(
     {
         *(cls for variants in (*_TERMS, *_EVENTS) for cls in variants.classes.values()),
+        MarketFeeSchedule,
         MarketQuantity,
         OrderTrigger,
+        SignerKey,
         UnknownOrderEvent,
         UserOrders,
     }
@@ -254,12 +259,25 @@ def _register_quantity(converter: Converter) -> None:
     converter.register_unstructure_hook(MarketQuantity, write_size)
 
 
-def _register_order(converter: Converter) -> None:
+def _read_signer_key(value: Any, _: Any) -> SignerKey:
+    ((variant, key),) = _fields(value, "a signer's key").items()
+    return SignerKey(variant, key)
+
+
+def _register_renamed(converter: Converter) -> None:
     trigger = make_dict_structure_fn(OrderTrigger, converter, trigger=override(rename="condition"))
     converter.register_structure_hook(OrderTrigger, trigger)
     converter.register_unstructure_hook(
         OrderTrigger, make_dict_unstructure_fn(OrderTrigger, converter, trigger=override(rename="condition"))
     )
+    converter.register_structure_hook(
+        MarketFeeSchedule, make_dict_structure_fn(MarketFeeSchedule, converter, global_=override(rename="global"))
+    )
+    converter.register_unstructure_hook(
+        MarketFeeSchedule, make_dict_unstructure_fn(MarketFeeSchedule, converter, global_=override(rename="global"))
+    )
+    converter.register_structure_hook(SignerKey, _read_signer_key)
+    converter.register_unstructure_hook(SignerKey, lambda key: {key.variant: key.key_bytes})
     # A public key may be hex or a list of bytes; the model's own converter reads both.
     converter.register_structure_hook(
         Order,
@@ -287,12 +305,11 @@ def _make_converter() -> Converter:
     _register_quantity(converter)
     for variants in _TERMS:
         _register(converter, variants)
-    _register_order(converter)
+    _register_renamed(converter)
     for variants in _EVENTS:
         _register(converter, variants)
-    converter.register_unstructure_hook(
-        KlinesPage, make_dict_unstructure_fn(KlinesPage, converter, bad=override(omit=True))
-    )
+    for page in (KlinesPage, MarketsPage):
+        converter.register_unstructure_hook(page, make_dict_unstructure_fn(page, converter, bad=override(omit=True)))
     converter.register_unstructure_hook(OrderBook, _shallow_writer(converter, OrderBook))
     # This also writes a `LinkedDiff`, without its extra field, which the protocol does not have.
     converter.register_unstructure_hook(OrderBookDiff, _shallow_writer(converter, OrderBookDiff))

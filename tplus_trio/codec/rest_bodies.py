@@ -11,9 +11,10 @@ import attrs
 import msgspec
 
 from tplus_trio.codec.book_decoders import read_book, read_diff
-from tplus_trio.codec.converter import converter, is_record
+from tplus_trio.codec.converter import converter
 from tplus_trio.codec.json_text import MALFORMED, as_json, check_nesting, failure, parse
 from tplus_trio.codec.number_checks import check_all
+from tplus_trio.codec.order_text import order_text
 from tplus_trio.codec.record_reader import record_reader
 from tplus_trio.codec.row_reader import read_rows
 from tplus_trio.errors import DecodeError
@@ -21,7 +22,10 @@ from tplus_trio.models import (
     AuthToken,
     BadRow,
     KlinesPage,
+    MarketResponse,
+    MarketsPage,
     Nonce,
+    Order,
     OrderBook,
     OrderBookDiff,
     OrderResponse,
@@ -33,7 +37,7 @@ from tplus_trio.models import (
 __all__ = ["decode", "decode_page", "decode_rows", "encode", "signable", "unstructure"]
 
 T = TypeVar("T")
-P = TypeVar("P", KlinesPage, UserOrders)
+P = TypeVar("P", KlinesPage, MarketsPage, UserOrders)
 
 _encoders: Final = {style: msgspec.json.Encoder(enc_hook=str, decimal_format=style) for style in ("string", "number")}
 _raw: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
@@ -50,6 +54,9 @@ _Envelope: Final[Any] = attrs.make_class(
     frozen=True,
 )
 _read_envelope: Final[Callable[[bytes], Any]] = record_reader(_Envelope)
+
+
+_MARKETS_FIELDS: Final = frozenset(field.name for field in attrs.fields(MarketsPage)) - {"markets", "bad"}
 
 
 def _page(data: bytes, key: str) -> tuple[bytes, dict[str, Any]]:
@@ -88,6 +95,14 @@ def _user_orders(data: bytes) -> UserOrders:
     return UserOrders(tuple(orders), page, orders.bad)
 
 
+def _markets_page(data: bytes) -> MarketsPage:
+    listed, page = _page(data, "markets")
+    markets = _rows(listed, MarketResponse)
+    known = {name: page[name] for name in _MARKETS_FIELDS if name in page}
+    about = converter.structure({"total_markets": len(markets) + len(markets.bad), **known, "markets": ()}, MarketsPage)
+    return attrs.evolve(about, markets=markets, bad=markets.bad)
+
+
 def _nonce(data: bytes) -> Nonce:
     body = parse(data)
     value: object = cast("Mapping[str, object]", body)["value"] if isinstance(body, Mapping) else body
@@ -101,6 +116,7 @@ _BY_TYPE: Final[Mapping[Any, Callable[[bytes], Any]]] = {
     OrderBook: read_book,
     OrderBookDiff: read_diff,
     KlinesPage: _klines_page,
+    MarketsPage: _markets_page,
     UserOrders: _user_orders,
     Nonce: _nonce,
 }
@@ -111,9 +127,7 @@ def _reader(kind: Any) -> Callable[[bytes], Any]:
     """Return the reader that makes a type out of JSON. Making a reader is slow, so it is cached."""
     if kind in _BY_TYPE:
         return _BY_TYPE[kind]
-    if is_record(kind):
-        return record_reader(kind)
-    return lambda data: converter.structure(parse(data), kind)
+    return record_reader(kind)
 
 
 def decode(body: bytes | str, kind: type[T]) -> T:
@@ -141,7 +155,7 @@ def decode_page(body: bytes | str, kind: type[P]) -> P:
 
     Args:
         body: The body of the answer.
-        kind: `KlinesPage` or `UserOrders`.
+        kind: `KlinesPage`, `MarketsPage` or `UserOrders`.
 
     Raises:
         DecodeError: The body is not such a page.
@@ -209,4 +223,5 @@ def _plain(value: object) -> Any:
 
 def signable(obj: Any) -> str:
     """Return the text that a user signs for a model: its JSON, byte for byte as it is sent."""
-    return encode(obj).decode()
+    text = order_text(obj) if isinstance(obj, Order) else None
+    return encode(obj).decode() if text is None else text

@@ -29,9 +29,11 @@ from tplus_trio.models import (
     kline,
     loss,
     market,
+    multisig,
     order,
     order_change,
     order_event,
+    order_request,
     order_response,
     position,
     rows,
@@ -49,9 +51,11 @@ from tplus_trio.models.intent import *
 from tplus_trio.models.kline import *
 from tplus_trio.models.loss import *
 from tplus_trio.models.market import *
+from tplus_trio.models.multisig import *
 from tplus_trio.models.order import *
 from tplus_trio.models.order_change import *
 from tplus_trio.models.order_event import *
+from tplus_trio.models.order_request import *
 from tplus_trio.models.order_response import *
 from tplus_trio.models.position import *
 from tplus_trio.models.rows import *
@@ -71,9 +75,11 @@ if not TYPE_CHECKING:  # type checkers take the names from the star imports
         *kline.__all__,
         *loss.__all__,
         *market.__all__,
+        *multisig.__all__,
         *order.__all__,
         *order_change.__all__,
         *order_event.__all__,
+        *order_request.__all__,
         *order_response.__all__,
         *position.__all__,
         *rows.__all__,
