@@ -83,10 +83,11 @@ async def test_a_batch_that_is_refused_says_how_long_to_wait(autojump_clock: Moc
     async with open_world() as world:
         _, order = await world.oms.prepare_limit_order_request(ASSET, 900, 5, "Buy", None, None)
         replacement = await world.oms.prepare_replace_order_request("mine", ASSET, 5, 901)
-        for path, call in {
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
             "/orders/batch-create": partial(world.oms.send_multiple_orders, [order]),
             "/orders/batch-replace": partial(world.oms.replace_multiple_orders, [replacement]),
-        }.items():
+        }
+        for path, call in calls.items():
             world.exchange.faults.fail_requests(path, 429, retry_after=2.5)
             with pytest.raises(RateLimitError) as caught:
                 await call()
