@@ -35,17 +35,13 @@ class OrderRateLimit:
     """
 
     #: Orders a second, more than 0.
-    rate: float = attrs.field()
+    rate: float
     #: Orders that may be sent at once after a pause, at least 1.
-    burst: int = attrs.field(default=1)
+    burst: int = 1
 
-    @rate.validator
-    def _check_rate(self, _attribute: object, value: object) -> None:
-        check_number("rate", value, more=True, finite=True)
-
-    @burst.validator
-    def _check_burst(self, _attribute: object, value: object) -> None:
-        check_count("burst", value)
+    def __attrs_post_init__(self) -> None:
+        check_number("rate", self.rate, more=True, finite=True)
+        check_count("burst", self.burst)
 
 
 class TokenBucket:
