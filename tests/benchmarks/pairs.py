@@ -15,11 +15,11 @@ from typing import Any
 
 from .job import Job
 
-__all__ = ["Samples", "Script", "awake", "interleave", "script", "with_server"]
+__all__ = ["Figures", "Samples", "Script", "awake", "interleave", "script", "with_server"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 #: Seconds after which a run is stopped.
-_PATIENCE = 120
+_PATIENCE = 120.0
 
 Figures = dict[str, float]
 Script = Callable[[], Figures]
@@ -57,8 +57,8 @@ def interleave(scripts: Mapping[str, Script], rounds: int) -> dict[str, Samples]
     return samples
 
 
-def script(arguments: Sequence[str]) -> Figures:
-    """Run a Python process; its last line of output is the result, in JSON."""
+def script(arguments: Sequence[str], *, patience: float = _PATIENCE) -> Figures:
+    """Run a Python process for at most ``patience`` seconds; its last line of output is the result, in JSON."""
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=_ROOT,
@@ -68,11 +68,11 @@ def script(arguments: Sequence[str]) -> Figures:
         text=True,
     )
     try:
-        out, err = process.communicate(timeout=_PATIENCE)
+        out, err = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        raise RunFailedError(f"gave no answer within {_PATIENCE} s") from None
+        raise RunFailedError(f"gave no answer within {patience:g} s") from None
     lines = out.strip().splitlines()
     if process.returncode != 0 or not lines:
         raise RunFailedError((err.strip().splitlines() or [f"ended with {process.returncode}"])[-1][:200])

@@ -276,6 +276,36 @@ async def test_a_429_holds_streams_and_calls_but_no_orders(autojump_clock: MockC
     assert trio.current_time() == pytest.approx(10.0)
 
 
+async def test_cancels_go_before_other_order_requests(autojump_clock: MockClock) -> None:
+    pacer = Pacer(no_draw)
+    queue = pacer.queue(Priority.CANCEL)
+    assert queue is pacer.queue(Priority.ORDER)
+    queue.limit.refused(0.0, 0.0, 5.0)
+    order = (Priority.ORDER, Priority.ORDER, Priority.CANCEL, Priority.CANCEL)
+    async with waiting(queue, *order) as let_through:
+        await trio.sleep(20)
+        assert let_through == [2, 3, 0, 1]
+
+
+async def test_creates_that_hang_leave_slots_to_cancels(autojump_clock: MockClock) -> None:
+    queue = Pacer(no_draw).queue(Priority.ORDER)
+    async with waiting(queue, *[Priority.ORDER] * 40) as let_through:
+        assert len(let_through) == 32
+        await queue.acquire(Priority.CANCEL)
+        assert trio.current_time() == 0.0
+
+
+async def test_a_429_for_a_read_that_orders_wait_for_holds_no_order(autojump_clock: MockClock) -> None:
+    pacer = Pacer(no_draw)
+    pacer.answered(pacer.queue(Priority.ORDER_READ), 429, 0.0, 5.0)
+    for priority in (Priority.CANCEL, Priority.ORDER):
+        await pacer.queue(priority).acquire(priority)
+        assert trio.current_time() == 0.0
+    pacer.answered(pacer.queue(Priority.CALL), 429, 0.0, 50.0)
+    await pacer.queue(Priority.ORDER_READ).acquire(Priority.ORDER_READ)
+    assert trio.current_time() == pytest.approx(5.0)
+
+
 # Through a client.
 
 
@@ -297,29 +327,6 @@ async def test_retry_after_is_kept_by_the_whole_client(autojump_clock: MockClock
         assert trio.current_time() == before
         assert caught.value.retry_after == pytest.approx(30.0)
         assert sum(world.exchange.requests.values()) == asked, "it was not sent"
-
-
-async def test_orders_do_not_wait_for_a_pause_that_snapshots_caused(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        world.exchange.faults.fail_requests("/orders/user", 429, retry_after=60.0)
-        with pytest.raises(RateLimitError):
-            await world.oms.get_user_orders()
-        await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
-        assert trio.current_time() < 1.0
-
-
-async def test_orders_do_not_wait_behind_a_thousand_snapshots(autojump_clock: MockClock) -> None:
-    async with open_world(latency=0.01) as world:
-        await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
-        world.exchange.faults.delay_requests("/orders/user", 5.0, 2000)
-        async with trio.open_nursery() as nursery:
-            for _ in range(1000):
-                nursery.start_soon(world.oms.get_user_orders)
-            await trio.sleep(0.5)
-            before = trio.current_time()
-            await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
-            assert trio.current_time() - before < 0.1
-            nursery.cancel_scope.cancel()
 
 
 async def test_a_herd_is_spread(autojump_clock: MockClock) -> None:

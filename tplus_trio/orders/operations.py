@@ -164,7 +164,9 @@ class _Sending:
                 self._service.observer.order_sent(self._request.operation, order_id)
 
     def ended(self, fates: Sequence[Fate]) -> None:
-        """Report the fate of each order: to the observer only if the request was sent."""
+        """Report the fate of each order: to the observer only if the request was sent or found no connection."""
+        if "unsent" in fates:
+            self.sent()
         for (_, order_id), fate in zip(self._request.orders, fates, strict=True):
             if self._on_fate is not None:
                 self._on_fate(self._request, order_id, "unsent" if self._sent_at_ns is None else fate)

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, cast
 
 import httpcore
 import trio
 
-from tplus_trio.errors import DecodeError
+from tplus_trio.errors import ConnectionFailed, DecodeError
 from tplus_trio.secret import SecretBytes
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream
 from tplus_trio.transport.tcp import TcpStream
 
-__all__ = ["Connection", "ConnectionPool"]
+__all__ = ["Connection", "ConnectionLeft", "ConnectionPool"]
 
 #: How many idle connections are kept, and for how many seconds.
 _MOST_IDLE: Final = 8
@@ -29,6 +30,12 @@ _KEPT_FOR: Final = 15.0
 _FRESH_FOR: Final = 2.0
 #: Scheduler steps in which a read finds waiting bytes, also through several streams that wrap each other.
 _TURNS: Final = 4
+
+
+class ConnectionLeft(ConnectionFailed):
+    """The peer had closed a kept connection before a byte of the next request left. Nothing was sent."""
+
+    nothing_sent = True
 
 
 class _ByteStream(httpcore.AsyncNetworkStream):
@@ -42,8 +49,21 @@ class _ByteStream(httpcore.AsyncNetworkStream):
         self._stream = stream
         self._limit = limit
         self._received = 0
-        #: Whether bytes came since the last write.
+        #: Whether bytes came since the last request was sent.
         self.answered: bool = False
+        self._on_sent: Callable[[], object] | None = None
+        self._body_follows = self._is_reused = False
+        self._head = b""
+
+    def begin(self, on_sent: Callable[[], object], *, body_follows: bool, is_reused: bool) -> None:
+        """Prepare for a request.
+
+        Args:
+            on_sent: Called in the step before its first byte may leave.
+            body_follows: Whether a body follows the head. The head is then sent together with it.
+            is_reused: Whether the stream has carried a request before.
+        """
+        self._on_sent, self._body_follows, self._is_reused = on_sent, body_follows, is_reused
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - see the class
         try:
@@ -58,9 +78,21 @@ class _ByteStream(httpcore.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - see the class
-        self._received = 0
-        buffer = SecretBytes(buffer)
-        self.answered = False
+        if self._body_follows:
+            self._head, self._body_follows = SecretBytes(buffer), False
+            return
+        if not buffer:
+            return  # the end of a message
+        buffer, self._head = SecretBytes(self._head + buffer), b""
+        # A request that is cancelled here has sent nothing: the next checkpoint is the stream's own.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._on_sent is not None:
+            if self._is_reused and self.tells_quiet() is False:
+                msg = "the peer has closed the connection"
+                raise ConnectionLeft(msg)
+            on_sent, self._on_sent = self._on_sent, None
+            self._received, self.answered = 0, False
+            on_sent()
         try:
             await self._stream.send_all(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
@@ -130,8 +162,18 @@ class Connection:
         quiet = self._bytes.tells_quiet()
         return await self._bytes.tries_quiet() if quiet is None else quiet
 
-    async def send(self, request: httpcore.Request) -> httpcore.Response:
-        """Send a request and wait for the head of its answer."""
+    async def send(self, request: httpcore.Request, on_sent: Callable[[], object]) -> httpcore.Response:
+        """Send a request and wait for the head of its answer.
+
+        Args:
+            request: The request.
+            on_sent: Called in the step before its first byte may leave.
+
+        Raises:
+            ConnectionLeft: the peer had closed the connection before that.
+        """
+        body_follows = any(name == b"content-length" and length != b"0" for name, length in request.headers)
+        self._bytes.begin(on_sent, body_follows=body_follows, is_reused=self.is_reused)
         return await self._http.handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -156,7 +198,7 @@ class ConnectionPool:
         self._connector = connector
         self._tls = tls
         self._limit = limit
-        self._origin = httpcore.Origin(endpoint.scheme.encode(), endpoint.host.encode(), endpoint.port)
+        self.origin: httpcore.Origin = httpcore.Origin(endpoint.scheme.encode(), endpoint.host.encode(), endpoint.port)
         #: The connection that was used last is at the end.
         self._idle: deque[Connection] = deque()
         self._generation = 0
@@ -200,7 +242,7 @@ class ConnectionPool:
         """
         endpoint, generation = self._endpoint, self._generation
         stream = await open_stream(self._connector, endpoint.host, endpoint.port, tls=self._tls)
-        return Connection(self._origin, stream, self._limit, generation)
+        return Connection(self.origin, stream, self._limit, generation)
 
     async def give_back(self, connection: Connection) -> None:
         """Keep a connection whose request has ended, or close it, even if cancelled."""
