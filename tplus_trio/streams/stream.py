@@ -46,7 +46,7 @@ class ClientScope:
         self._was_left = False
         self._running: set[Subscription[Any]] = set()
         #: Sessions of other protocols than feeds.
-        self._sessions: set[Session] = set()
+        self._sessions: WeakSet[Session] = WeakSet()
         #: Those that nobody has started. Another task may wait for one of them.
         self._unstarted: WeakSet[Subscription[Any]] = WeakSet()
 
@@ -80,13 +80,7 @@ class ClientScope:
             raise RuntimeError(msg)
         session.start()
         self._sessions.add(session)
-        self.tasks.start_soon(self._run_session, session, run)
-
-    async def _run_session(self, session: Session, run: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        try:
-            await run()
-        finally:
-            self._sessions.discard(session)
+        self.tasks.start_soon(run)
 
     @asynccontextmanager
     async def running(self, subscription: Subscription[Any]) -> AsyncGenerator[None]:
