@@ -155,8 +155,8 @@ def decode_control_frame(text: bytes) -> ControlFrame | None:
             return Acknowledgement(request_id)
         if envelope.error is not None:
             return Refusal(request_id, _error(parse(data)["error"]))
-        if envelope.data != b"null":
-            return _answer(request_id, bytes(envelope.data))
+        if (content := bytes(envelope.data)) != b"null":
+            return _answer(request_id, content)
         if isinstance(envelope.type, str):
             # A message of a newer service about a request. It holds no answer.
             return Acknowledgement(request_id)
