@@ -57,6 +57,7 @@ _WHAT: Final = "a control frame"
 #: The keys of an envelope with content. A heartbeat has none of them.
 _CONTENT: Final = frozenset({"request_id", "data", "error"})
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_NULL: Final = b"null"
 #: Characters. A longer request id is none of ours.
 _LONGEST_ID: Final = 100
 
@@ -102,8 +103,8 @@ ControlFrame: TypeAlias = Acknowledgement | Answer | Refusal | UnreadableAnswer
 class _Envelope(msgspec.Struct):
     type: Any = None
     request_id: Any = None
-    data: msgspec.Raw = msgspec.Raw(b"null")
-    error: Any = None
+    data: msgspec.Raw = msgspec.Raw(_NULL)
+    error: msgspec.Raw = msgspec.Raw(_NULL)
 
 
 class _Content(msgspec.Struct):
@@ -153,9 +154,9 @@ def decode_control_frame(text: bytes) -> ControlFrame | None:
         request_id = _request_id(envelope.request_id)
         if envelope.type == "ack":
             return Acknowledgement(request_id)
-        if envelope.error is not None:
-            return Refusal(request_id, _error(parse(data)["error"]))
-        if (content := bytes(envelope.data)) != b"null":
+        if (error_text := bytes(envelope.error)) != _NULL:
+            return Refusal(request_id, _error(parse(error_text)))
+        if (content := bytes(envelope.data)) != _NULL:
             return _answer(request_id, content)
         if isinstance(envelope.type, str):
             # A message of a newer service about a request. It holds no answer.
