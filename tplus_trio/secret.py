@@ -195,7 +195,9 @@ class _Secret:
 
     @cached_property
     def in_bytes(self) -> tuple[bytes, ...]:
-        return tuple(told.encode() for told in self.spellings)
+        # In JSON, the backslashes of an escaped spelling are doubled.
+        escaped = (json.dumps(told)[1:-1] for told in self.spellings)
+        return tuple(told.encode() for told in dict.fromkeys((*self.spellings, *escaped)))
 
 
 class _Pieces:

@@ -102,9 +102,11 @@ class ControlPeer:
 class ControlServer:
     """Signs users in, and opens control channels."""
 
-    def __init__(self, *, named: bool = True) -> None:
+    def __init__(self, *, named: bool = True, token: str = "token-number-") -> None:
         #: Whether it speaks the subprotocol.
         self.named = named
+        #: What each token begins with.
+        self.token = token
         #: Answers to the next handshakes that are refused.
         self.refusals: list[bytes] = []
         self.peers: list[ControlPeer] = []
@@ -128,7 +130,7 @@ class ControlServer:
                     await stream.send_all(answer(200, b'{"value":"1"}'))
                 else:
                     self.sign_ins += 1
-                    token = {"token": f"token-number-{self.sign_ins}", "expiry_ns": 2**62}
+                    token = {"token": f"{self.token}{self.sign_ins}", "expiry_ns": 2**62}
                     await stream.send_all(answer(200, json.dumps(token).encode()))
 
     async def _upgrade(self, stream: trio.abc.Stream, head: bytes) -> bool:

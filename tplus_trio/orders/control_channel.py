@@ -249,7 +249,7 @@ class ControlChannel(SessionProtocol):
             try:
                 if isinstance(message, BadMessage):
                     raise DecodeError(message.why)  # noqa: TRY301 - counted as every bad frame is
-                frame = decode_control_frame(message)
+                frame = decode_control_frame(message, self._service.redactor.tree)
             except DecodeError as exc:
                 self._malformed += 1
                 self._log_once(str(exc))

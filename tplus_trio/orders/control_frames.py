@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import attrs
@@ -133,11 +133,12 @@ def encode_control_request(request_id: str, request: OrderRequest) -> SecretText
     return SecretText(f'{{"request_id":"{request_id}","data":{{"{_REQUESTS[request.operation]}":{body}}}}}')
 
 
-def decode_control_frame(text: bytes) -> ControlFrame | None:
+def decode_control_frame(text: bytes, redact: Callable[[Any], Any] | None = None) -> ControlFrame | None:
     """Decode a frame of the service.
 
     Args:
         text: The frame, without the secrets that a service may repeat.
+        redact: Takes those out of the plain objects of an error, where they may be spelled in other ways.
 
     Returns:
         What the frame says; None for a heartbeat. Without an envelope, the frame is an answer without a request id.
@@ -155,7 +156,8 @@ def decode_control_frame(text: bytes) -> ControlFrame | None:
         if envelope.type == "ack":
             return Acknowledgement(request_id)
         if (error_text := bytes(envelope.error)) != _NULL:
-            return Refusal(request_id, _error(parse(error_text)))
+            error = parse(error_text)
+            return Refusal(request_id, _error(error if redact is None else redact(error)))
         if (content := bytes(envelope.data)) != _NULL:
             return _answer(request_id, content)
         if isinstance(envelope.type, str):
@@ -163,12 +165,12 @@ def decode_control_frame(text: bytes) -> ControlFrame | None:
             return Acknowledgement(request_id)
         return _answer(request_id, data)
     except DecodeError as exc:
-        error = DecodeError(f"not {_WHAT}: {exc}")
+        bad = DecodeError(f"not {_WHAT}: {exc}")
     except MALFORMED as exc:
-        error = failure(_WHAT, text, exc)
+        bad = failure(_WHAT, text, exc)
     if request_id is None:
-        raise error
-    return UnreadableAnswer(request_id, error)
+        raise bad
+    return UnreadableAnswer(request_id, bad)
 
 
 def _request_id(value: object) -> str | None:

@@ -28,8 +28,8 @@ class ControlWorld(World):
 @asynccontextmanager
 async def control_world(max_in_flight: int = 512) -> AsyncIterator[ControlWorld]:
     async with open_world(latency=0.01) as world:
-        parts = [getattr(world, field.name) for field in attrs.fields(World)]
-        yield ControlWorld(*parts, sender_of(world.oms, max_in_flight=max_in_flight))
+        sender = sender_of(world.oms, max_in_flight=max_in_flight)
+        yield ControlWorld(world.exchange, world.network, world.md, world.oms, world.user, sender)
 
 
 async def send(world: ControlWorld, name: str = "a") -> None:
