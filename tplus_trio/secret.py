@@ -195,7 +195,9 @@ class _Secret:
 
     @cached_property
     def in_bytes(self) -> tuple[bytes, ...]:
-        return tuple(spelling.encode() for spelling in self.spellings)
+        # In JSON, the backslashes of an escaped spelling are doubled.
+        escaped = (json.dumps(spelling)[1:-1] for spelling in self.spellings)
+        return tuple(spelling.encode() for spelling in dict.fromkeys((*self.spellings, *escaped)))
 
 
 class _Pieces:

@@ -241,6 +241,7 @@ class Service:
         required: bool = False,
         limits: WebSocketLimits | None = None,
         subprotocols: Sequence[str] = (),
+        priority: Priority = Priority.RECOVERY,
     ) -> AsyncGenerator[WebSocket]:
         """Open a WebSocket for as long as the context lasts.
 
@@ -250,6 +251,7 @@ class Service:
             required: Whether the service requires a user; if not, a failed sign-in leaves the connection anonymous.
             limits: Timeouts in seconds and sizes in bytes; None uses those of the service.
             subprotocols: Offered to the service, the preferred one first.
+            priority: How urgent the handshake is.
 
         Raises:
             HandshakeRejected: the service refused. A 401 or 403 is raised after a sign-in made for this connection.
@@ -258,7 +260,7 @@ class Service:
             ApiError: the service refused the sign-in.
         """
         async with PlainExitStack() as stack:
-            opening = partial(self._websocket, path, limits=limits, subprotocols=subprotocols)
+            opening = partial(self._websocket, path, limits=limits, subprotocols=subprotocols, priority=priority)
             websocket, credentials = await self._connect(stack, opening, path, user, required)
             opened_at = trio.current_time()
             try:
@@ -311,13 +313,14 @@ class Service:
         *,
         limits: WebSocketLimits | None,
         subprotocols: Sequence[str],
+        priority: Priority,
     ) -> AsyncGenerator[WebSocket]:
         """Open a WebSocket with one set of credentials, once the pacer lets the handshake through."""
         headers = {**self._headers, **({} if credentials is None else credentials.headers())}
         run = self._run.get()
         pacer, queue = run.pacer, run.pacer.handshakes
         async with PlainExitStack() as stack:
-            slot = await queue.acquire(Priority.RECOVERY)
+            slot = await queue.acquire(priority)
             sent_at = trio.current_time()
             try:
                 websocket = await stack.enter_async_context(
