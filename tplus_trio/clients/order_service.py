@@ -8,6 +8,7 @@ import trio
 
 from tplus_trio import codec
 from tplus_trio.clients.base import CALL, Client, ClientOptions, asset
+from tplus_trio.clients.nonces import ActionNonces
 from tplus_trio.clients.user_orders import UserOrdersReader
 from tplus_trio.models import AssetIdentifier, Market
 from tplus_trio.transport.pacing import Dispatch
@@ -32,6 +33,7 @@ class OrderServiceClient(Client):
         super().__init__(base_url, default_user=default_user, **options)
         self._markets: dict[AssetIdentifier, Market] = {}
         self._orders = UserOrdersReader(self._service)
+        self._nonces = ActionNonces(self._service.now_ns)
 
     async def get_market(self, asset_id: AssetIdentifier | str | int) -> Market:
         """Read a market's units: how many decimals its prices and quantities have (``GET /market/{asset}``).
