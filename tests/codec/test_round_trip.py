@@ -72,6 +72,8 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     Mapping[str, Any]: st.dictionaries(texts, plain_json, max_size=3),
     tuple[models.OrderResponse, ...]: _few(models.OrderResponse),
     tuple[models.Position, ...]: _few(models.Position),
+    Mapping[AssetIdentifier, Decimal]: st.dictionaries(assets, signed.filter(_sane), max_size=2),
+    None: st.none(),
     tuple[Timebar, ...]: _few(Timebar),
     tuple[PriceLevel, ...]: st.lists(st.tuples(amounts.filter(_sane), amounts.filter(_sane)), max_size=4),
 }

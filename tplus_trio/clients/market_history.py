@@ -99,7 +99,7 @@ class MarketHistory(Client):
             body = await self._klines_body(market, page, limit, until_ns, width)
             candles = codec.decode_page(body, KlinesPage)
             report_bad_rows(f"/klines/{market}", candles.items, candles.bad)
-            return candles, says_more(codec.decode_listing(body, "items", dict[str, Any])[1])
+            return candles, says_more(codec.page_fields(body, "items"))
 
         pages = _CandlePages(read, end)
         return PageIterator(pages.read, lambda candle: candle.open_timestamp_ns, max_pages=max_pages)

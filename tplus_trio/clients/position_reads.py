@@ -173,12 +173,10 @@ class PositionReads(OrderServiceClient):
             if page or not self._orders.known.has_none_yet(exc, key, "positions"):
                 raise
             return UserPositionsPage(()), False
-        rows, about = codec.decode_listing(body, "positions", Position)
         found = codec.decode_page(body, UserPositionsPage)
-        if rows:
-            self._orders.known.add(key, "positions")
-        report_bad_rows(path, rows, rows.bad)
-        return found, says_more(about)
+        self._orders.known.add(key, "positions")
+        report_bad_rows(path, found.positions, found.bad)
+        return found, says_more(codec.page_fields(body, "positions"))
 
     async def get_close_all_positions_preview(
         self, sub_account_index: int, user: User | None = None

@@ -62,9 +62,9 @@ class UserHistory(Client):
             status: One of ``"pending"``, ``"confirmed"``, ``"rollbacked"``, in any case; None is all of them.
 
         Returns:
-            The trades that could be decoded, prices in quote units and quantities in base units. ``bad`` has the other rows, and the client logs a warning about
-            them. There are none if the service keeps none of the user: it answered the first page with 404 and a code
-            that ends in ``_NOT_FOUND``.
+            The trades that could be decoded, prices in quote units and quantities in base units.
+            ``bad`` has the other rows, and the client logs a warning about them. There are none if the service keeps
+            none of the user: it answered the first page with 404 and a code that ends in ``_NOT_FOUND``.
 
         Raises:
             NotFoundError: any other 404, such as a proxy's.
@@ -106,9 +106,9 @@ class UserHistory(Client):
             status: One of ``"pending"``, ``"confirmed"``, ``"rollbacked"``, in any case; None is all of them.
 
         Returns:
-            The trades that could be decoded, prices in quote units and quantities in base units. ``bad`` has the other rows, and the client logs a warning about
-            them. There are none if the service keeps none of the user: it answered the first page with 404 and a code
-            that ends in ``_NOT_FOUND``.
+            The trades that could be decoded, prices in quote units and quantities in base units.
+            ``bad`` has the other rows, and the client logs a warning about them. There are none if the service keeps
+            none of the user: it answered the first page with 404 and a code that ends in ``_NOT_FOUND``.
 
         Raises:
             NotFoundError: any other 404, such as a proxy's, or that of a market that does not exist.
@@ -190,12 +190,13 @@ class UserHistory(Client):
             end_time: The latest time, likewise.
             side: ``"buy"`` or ``"sell"``, in any case; None is both.
             sub_account: The index of the only sub-account to read, at least 0; None is all of them.
-            status: One of ``"pending"``, ``"open"``, ``"partial"``, ``"cancelled"``, ``"closed"``, ``"completed"``, in any case; None is all of them.
+            status: One of ``"pending"``, ``"open"``, ``"partial"``, ``"cancelled"``, ``"closed"``, ``"completed"``, in
+                any case; None is all of them.
 
         Returns:
-            The orders that could be decoded, prices and quantities in the book's units. ``bad`` has the other rows, and the client logs a warning about
-            them. There are none if the service keeps none of the user: it answered the first page with 404 and a code
-            that ends in ``_NOT_FOUND``.
+            The orders that could be decoded, prices and quantities in the book's units.
+            ``bad`` has the other rows, and the client logs a warning about them. There are none if the service keeps
+            none of the user: it answered the first page with 404 and a code that ends in ``_NOT_FOUND``.
 
         Raises:
             NotFoundError: any other 404, such as a proxy's.
@@ -234,12 +235,13 @@ class UserHistory(Client):
             end_time: The latest time, likewise.
             side: ``"buy"`` or ``"sell"``, in any case; None is both.
             sub_account: The index of the only sub-account to read, at least 0; None is all of them.
-            status: One of ``"pending"``, ``"open"``, ``"partial"``, ``"cancelled"``, ``"closed"``, ``"completed"``, in any case; None is all of them.
+            status: One of ``"pending"``, ``"open"``, ``"partial"``, ``"cancelled"``, ``"closed"``, ``"completed"``, in
+                any case; None is all of them.
 
         Returns:
-            The orders that could be decoded, prices and quantities in the book's units. ``bad`` has the other rows, and the client logs a warning about
-            them. There are none if the service keeps none of the user: it answered the first page with 404 and a code
-            that ends in ``_NOT_FOUND``.
+            The orders that could be decoded, prices and quantities in the book's units.
+            ``bad`` has the other rows, and the client logs a warning about them. There are none if the service keeps
+            none of the user: it answered the first page with 404 and a code that ends in ``_NOT_FOUND``.
 
         Raises:
             NotFoundError: any other 404, such as a proxy's, or that of a market that does not exist.
@@ -281,7 +283,7 @@ class UserHistory(Client):
     async def get_user_position_basis_for_asset(
         self, asset_id: AssetIdentifier | str | int, user: User | None = None, *, sub_account: int | None = None
     ) -> Rows[PositionBasisResponse]:
-        """Read what a user's positions in one asset cost, as derived from trades (``GET /positions/user/{key}/basis/{asset}``).
+        """Read what a user's positions in one asset cost (``GET /positions/user/{key}/basis/{asset}``).
 
         It is an estimate: transfers, fees and trades with oneself are not in it. Cancelling it closes the request's
         connection and leaves nothing behind.
@@ -336,7 +338,7 @@ class UserHistory(Client):
         body = await self._listing(path, owner, page, **page_params(page, limit), **query)
         found = codec.decode_page(body, UserTradesPage)
         report_bad_rows(path, found.trades, found.bad)
-        return found, says_more(codec.decode_listing(body, "trades", dict[str, Any])[1])
+        return found, says_more(codec.page_fields(body, "trades"))
 
     async def _orders_page(
         self, owner: User, market: AssetIdentifier | None, page: int | None, limit: int | None, query: _Query
