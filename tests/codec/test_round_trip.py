@@ -62,7 +62,7 @@ def _few(cls: type) -> st.SearchStrategy[list[Any]]:
     return st.lists(st.deferred(lambda: st.from_type(cls)), max_size=2)
 
 
-_UNSIGNED = {Trade, UserTrade, Timebar, KlineUpdate, models.BookLevel, models.Ticker}
+_UNSIGNED = {Trade, UserTrade, Timebar, KlineUpdate, models.BookLevel, models.Ticker, models.HistoricalUserTrade}
 _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: texts,
     int: ints,
@@ -72,10 +72,17 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     Mapping[str, Any]: st.dictionaries(texts, plain_json, max_size=3),
     tuple[models.OrderResponse, ...]: _few(models.OrderResponse),
     tuple[models.Position, ...]: _few(models.Position),
+    tuple[Mapping[str, Any], ...]: st.lists(st.dictionaries(texts, plain_json, max_size=3), max_size=2),
     Mapping[AssetIdentifier, Decimal]: st.dictionaries(assets, signed.filter(_sane), max_size=2),
     None: st.none(),
     tuple[Timebar, ...]: _few(Timebar),
     tuple[PriceLevel, ...]: st.lists(st.tuples(amounts.filter(_sane), amounts.filter(_sane)), max_size=4),
+}
+#: The fields in which a signed request names its user.
+_USER_FIELDS = {
+    models.AmendOrderRequest: "user_id",
+    models.ClosePosition: "user",
+    models.SubAccountTransfer: "user",
 }
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "order_id": order_ids,
@@ -88,7 +95,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
 
 def _fields(cls: type) -> dict[str, st.SearchStrategy[Any]]:
     """Return a strategy for each field of a model, chosen by the field's name or type."""
-    by_name = _BY_NAME | ({"user_id": keys} if cls is models.AmendOrderRequest else {})
+    by_name = _BY_NAME | {name: keys for signed, name in _USER_FIELDS.items() if cls is signed}
     by_type = _BY_TYPE | {Decimal: (amounts if cls in _UNSIGNED else signed).filter(_sane)}
     found: dict[str, st.SearchStrategy[Any]] = {}
     for name, hint in get_type_hints(cls).items():
