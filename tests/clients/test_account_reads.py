@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tplus.model import close_all_positions_preview, user_margin, user_simulated_margin, user_solvency
+from tplus.model.asset_identifier import AssetIdentifier as TheirAsset
 from tplus.model.user_inventory import parse_user_inventory
 from trio.testing import MockClock
 
@@ -126,7 +127,9 @@ def answer(world: World, path: str, body: object, times: int = 1) -> str:
 
 def assert_same(ours: Any, theirs: Any) -> None:
     """A model of ours has the values of the official client's, at every depth."""
-    if hasattr(type(theirs), "model_fields"):
+    if isinstance(theirs, TheirAsset):
+        assert ours == str(theirs)
+    elif hasattr(type(theirs), "model_fields"):
         for name in type(theirs).model_fields:
             assert_same(getattr(ours, name), getattr(theirs, name))
     elif isinstance(theirs, dict):

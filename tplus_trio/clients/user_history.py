@@ -335,7 +335,7 @@ class UserHistory(Client):
     ) -> tuple[UserTradesPage, bool | None]:
         """Read a page, and whether the service says that another one follows."""
         path = _path(f"/trades/user/{owner.public_key}", market)
-        body = await self._listing(path, owner, page, **page_params(page, limit), **query)
+        body = await self._listing(path, owner, **page_params(page, limit), **query)
         found = codec.decode_page(body, UserTradesPage)
         report_bad_rows(path, found.trades, found.bad)
         return found, says_more(codec.page_fields(body, "trades"))
@@ -344,7 +344,7 @@ class UserHistory(Client):
         self, owner: User, market: AssetIdentifier | None, page: int | None, limit: int | None, query: _Query
     ) -> UserOrdersPage:
         path = _path(f"/orders/user/{owner.public_key}", market)
-        body = await self._listing(path, owner, page, **page_params(page, limit), **query)
+        body = await self._listing(path, owner, **page_params(page, limit), **query)
         found = codec.decode_page(body, UserOrdersPage)
         report_bad_rows(path, found.orders, found.bad)
         return found
@@ -354,16 +354,16 @@ class UserHistory(Client):
     ) -> Rows[PositionBasisResponse]:
         path = _path(f"/positions/user/{owner.public_key}/basis", market)
         account = None if sub_account is None else check_count("sub_account", sub_account, least=0)
-        rows = codec.decode_rows(await self._listing(path, owner, None, sub_account=account), PositionBasisResponse)
+        rows = codec.decode_rows(await self._listing(path, owner, sub_account=account), PositionBasisResponse)
         report_bad_rows(path, rows, rows.bad)
         return rows
 
-    async def _listing(self, path: str, owner: User, page: int | None, **params: Any) -> bytes:
+    async def _listing(self, path: str, owner: User, **params: Any) -> bytes:
         """Read a listing: an empty one if the service says that it keeps nothing of the user."""
         try:
             return await self._get(path, user=owner, required=True, **params)
         except NotFoundError as exc:
-            if page or not _NOBODY.has_none_yet(exc, owner.public_key):
+            if params.get("page") or not _NOBODY.has_none_yet(exc, owner.public_key):
                 raise
             return b"[]"
 
