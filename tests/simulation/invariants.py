@@ -336,7 +336,13 @@ class OrdersChecker(Checker):
 
     def take(self, item: Any) -> str:
         if isinstance(item, OrdersSnapshot):
-            self._orders = {order.order_id: _terms(order) for order in item.orders}
+            if item.open_only:
+                # What it leaves out has ended.
+                known = self._orders.items()
+                ended = {name: terms and attrs.evolve(terms, is_open=False) for name, terms in known}
+            else:
+                ended = {}
+            self._orders = {**ended, **{order.order_id: _terms(order) for order in item.orders}}
             if self._late is not None and item.is_complete:
                 self._check_complete(item, self._late)
             return f"snapshot of {len(item.orders)} orders"

@@ -281,8 +281,8 @@ class OrderEntry(OrderServiceClient):
             KeyfileError: the user's key cannot be decrypted. Nothing was canceled.
         """
         owner, chosen = self._user(user), None if asset_id is None else asset(asset_id)
-        listed = await self._orders.read_all(owner, ORDER)
-        orders = [order for order in listed.orders if order.is_open and chosen in (None, order.base_asset)]
+        listed = await self._orders.read_open(owner, ORDER)
+        orders = [order for order in listed.orders if chosen in (None, order.base_asset)]
         results: dict[str, CancelResult] = {}
         limiter, all_done = trio.CapacityLimiter(_CANCELS), trio.Event()
 

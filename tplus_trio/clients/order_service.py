@@ -8,6 +8,7 @@ from typing import TypeVar, Unpack
 from tplus_trio import codec
 from tplus_trio.arguments import check_instance
 from tplus_trio.clients.base import Client, ClientOptions
+from tplus_trio.clients.nonces import ActionNonces
 from tplus_trio.clients.reference_prices import ReferencePrices
 from tplus_trio.clients.user_orders import UserOrdersReader
 from tplus_trio.errors import OrderRejected
@@ -64,6 +65,7 @@ class OrderServiceClient(Client):
             self._service, RestSender(self._service), None if self._guard is None else self._guard.ended
         )
         self._last_timestamp_ns = 0
+        self._nonces = ActionNonces(self._service.now_ns)
 
     async def _market(self, asset_id: AssetIdentifier, dispatch: Dispatch) -> Market:
         """Return a market's units. It is no checkpoint if the client has them: the callers make one."""
