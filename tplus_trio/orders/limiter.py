@@ -14,6 +14,7 @@ from tplus_trio.errors import RateLimitError
 from tplus_trio.orders.sending import OrderAnswers, OrderRequest, OrderSender, OrderTarget
 from tplus_trio.runs import RunLocal
 from tplus_trio.transport.waiting_line import WaitingLine
+from tplus_trio.users import User
 
 __all__ = ["OrderRateLimit"]
 
@@ -168,6 +169,10 @@ class LimitedSender:
     def __init__(self, sender: OrderSender, limiter: OrderLimiter) -> None:
         self._sender = sender
         self._limiter = limiter
+
+    async def prepare(self, owner: User) -> None:
+        """Sign in; see `OrderSender`."""
+        await self._sender.prepare(owner)
 
     async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
         """Wait until the limit allows the request, send it, and wait for the answers; see `OrderSender`.

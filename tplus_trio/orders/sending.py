@@ -71,6 +71,15 @@ class OrderAnswers:
 class OrderSender(Protocol):
     """A way to send order requests."""
 
+    async def prepare(self, owner: User) -> None:
+        """Sign in, so that every later failure is about the order.
+
+        Raises:
+            RuntimeError: this way needs an entered client.
+            TplusError: the sign-in failed.
+        """
+        ...
+
     async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
         """Send a request, and wait for the answers.
 
@@ -100,6 +109,10 @@ class RestSender:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+
+    async def prepare(self, owner: User) -> None:
+        """Sign in; see `OrderSender`."""
+        await self._service.sign_in(owner)
 
     async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
         """Send a request, and wait for the answers; see `OrderSender`."""
