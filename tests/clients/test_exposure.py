@@ -15,7 +15,7 @@ from tplus_trio.testing import Response
 async def test_open_orders_count_on_their_side(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         nothing = await world.oms.exposure(ASSET)
-        assert (nothing.position, nothing.longest, nothing.shortest) == (0, 0, 0)
+        assert nothing.position == nothing.longest == nothing.shortest == 0
         await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET)
         await world.oms.create_limit_order(3, 12_000, "Sell", asset_id=ASSET)
         exposure = await world.oms.exposure(ASSET)
@@ -39,10 +39,10 @@ async def test_an_order_in_doubt_counts_until_a_listing_shows_it(autojump_clock:
         with pytest.raises(TplusError):
             await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id="doubt")
         exposure = await world.oms.exposure(ASSET)
-        assert (exposure.in_doubt_buys, exposure.longest, exposure.shortest) == (Decimal("0.005"), Decimal("0.005"), 0)
+        assert (exposure.in_doubt_buys, exposure.longest, exposure.shortest) == (Decimal("0.005"), Decimal("0.005"), Decimal(0))
         world.exchange.place(world.user, ASSET, "Buy", 9_000, 5, order_id="doubt")
         exposure = await world.oms.exposure(ASSET)
-        assert (exposure.in_doubt_buys, exposure.resting_buys) == (0, Decimal("0.005"))
+        assert (exposure.in_doubt_buys, exposure.resting_buys) == (Decimal(0), Decimal("0.005"))
 
 
 async def test_a_refused_order_is_not_in_doubt(autojump_clock: MockClock) -> None:
