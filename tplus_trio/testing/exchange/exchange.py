@@ -31,7 +31,8 @@ from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.endpoints.rest import MarketData, Router
 from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests, order_routes
 from tplus_trio.testing.exchange.endpoints.subscription_router import SubscriptionRouter
-from tplus_trio.testing.exchange.exchange_records import ExchangeRecords, public_key_of
+from tplus_trio.testing.exchange.exchange_accounts import ExchangeAccounts
+from tplus_trio.testing.exchange.exchange_records import public_key_of
 from tplus_trio.testing.exchange.feeds import Subscription
 from tplus_trio.testing.exchange.http_messages import Rejection, Request, Response
 from tplus_trio.testing.exchange.market_state import dumps
@@ -45,7 +46,7 @@ __all__ = ["Exchange"]
 DEFAULT_TOKEN_TTL: Final = 3600.0
 
 
-class Exchange(ExchangeRecords):
+class Exchange(ExchangeAccounts):
     """A T+ exchange in memory: market data and orders side by side on one origin.
 
     It holds state and does no I/O. :func:`~tplus_trio.testing.serve` serves it over TCP,
@@ -190,15 +191,15 @@ class Exchange(ExchangeRecords):
             return OrderOperationResponse(**self._order_manager.cancel(public_key_of(user), order_id))
 
     def expire_orders(self) -> None:
-        """Remove the orders that have expired by now.
+        """Remove the orders that have expired by now, and settle the trades whose time has come.
 
-        Every request and order does this too. A server or network of the exchange does it when an order's time comes.
+        Every request and order does this too. A server or network of the exchange does it when the time comes.
         """
         self._order_manager.expire()
 
     @property
     def next_expiry_ns(self) -> int | None:
-        """The time at which the next order expires, in nanoseconds since the Unix epoch; None if no order will."""
+        """The time at which the next order expires or the next trade settles, in ns since the Unix epoch, or None."""
         return self._order_manager.next_expiry_ns
 
     def watch_expiries(self, watcher: Callable[[], None]) -> None:
@@ -283,9 +284,7 @@ class Exchange(ExchangeRecords):
             ValueError: The exchange has no trade like ``trade``, or not any more.
         """
         check_instance("status", status, str)
-        changed = self._market_state.change_trade(trade, status)
-        self._order_manager.trades.change(trade, status)
-        return changed
+        return self._order_manager.settlement.change(trade, status)
 
     def publish(self, path: str, message: Mapping[str, Any] | list[Any] | str) -> None:
         """Send a message to all subscribers of a feed: a string unchanged, anything else as JSON."""

@@ -25,6 +25,7 @@ class OrderEvents:
             "signature": record.new.signature,
             "book_timestamp_ns": self._market_state.now_ns(),
             "trigger_touched": record.triggered,
+            "is_liquidation": record.is_liquidation,
         }
         self._send(record, "Created", fields, named=False)
 
@@ -62,9 +63,9 @@ class OrderEvents:
             **self._common_fields(record),
             "reason": reason,
             "filled_quantity": state.filled,
-            "confirmed_quantity": state.filled,
+            "confirmed_quantity": record.fills.confirmed.quantity,
             "filled_amount": state.amount,
-            "confirmed_amount": state.amount,
+            "confirmed_amount": record.fills.confirmed.amount,
             "book_quantity_decimals": record.listing.market.book_quantity_decimals,
         }
         self._send(record, "Removed", fields)

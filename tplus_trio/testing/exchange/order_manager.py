@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import attrs
 
-from tplus_trio.models import LimitOrderDetails, Side, TriggerAbove, UserTrade
+from tplus_trio.models import LimitOrderDetails, Side, TriggerAbove
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.http_messages import error
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
 from tplus_trio.testing.exchange.order_events import OrderEvents
 from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement
+from tplus_trio.testing.exchange.settlement import Settlement
 from tplus_trio.testing.exchange.user_trades import UserTrades
 from tplus_trio.testing.matching.engine import (
     Accepted,
@@ -37,6 +38,7 @@ _RECEIVED: Final = "Received"
 _REJECTED: Final = "Rejected"
 
 
+# More than ten attributes: the orders by each way to find them, and the parts that act on what the engines do.
 class OrderManager:
     """All orders by user and id. It stands between the requests and the matching engines."""
 
@@ -49,7 +51,10 @@ class OrderManager:
         #: Orders that wait for their trigger, by asset.
         self._waiting: dict[str, list[OrderRecord]] = {}
         self._order_events = OrderEvents(market_state)
-        self.trades: UserTrades = UserTrades(market_state)
+        self.trades: UserTrades = UserTrades(market_state, self.get)
+        self.settlement: Settlement = Settlement(market_state, self.trades)
+        #: Functions to call with a new order before it is accepted; each raises a rejection to refuse it.
+        self.admissions: list[Callable[[OrderRecord], None]] = []
         #: Functions to call when the next expiry changes.
         self.expiry_watchers: list[Callable[[], None]] = []
         self._next_expiry_ns: int | None = None
@@ -68,6 +73,10 @@ class OrderManager:
         """Return whether an order is open."""
         record = self._by_key.get(_key(user, order_id))
         return record is not None and record.is_open
+
+    def get(self, user: str, order_id: str) -> OrderRecord | None:
+        """Return an order, open or not; None if the exchange does not know it or has forgotten it."""
+        return self._by_key.get(_key(user, order_id))
 
     def find(self, user: str, order_id: str) -> OrderRecord:
         """Return an open order.
@@ -103,6 +112,8 @@ class OrderManager:
             pending_trigger=new.trigger,
             triggered=None if new.trigger is None else False,
         )
+        for admit in self.admissions:
+            admit(record)
         self._by_key[key] = record
         self._by_user.setdefault(user, {})[key] = record
         if new.trigger is not None:
@@ -176,14 +187,43 @@ class OrderManager:
             record.revision = before
         return self._answer(order_id, reason)
 
+    def force_trade(
+        self, listing: Listing, maker: tuple[str, NewOrder], taker: tuple[str, NewOrder], price: int, quantity: int
+    ) -> None:
+        """Trade two new orders with each other, past the book, as a liquidation of the taker. Both are then complete.
+
+        Args:
+            listing: The market.
+            maker: A user and the order of the user.
+            taker: Another user and order.
+            price: In price units of the book.
+            quantity: The quantity of both orders, in quantity units of the book.
+        """
+        now_ns = self._market_state.now_ns()
+        states: list[OrderState] = []
+        for user, new in (maker, taker):
+            key = _key(user, new.order_id)
+            state = OrderState(EngineOrder(key, user, new.side, new.details))
+            record = OrderRecord(
+                key, user, listing, new, state, now_ns, now_ns, None, None, is_liquidation=(user, new) == taker
+            )
+            self._by_key[key] = self._by_user.setdefault(user, {})[key] = record
+            states.append(state)
+        ends = [state.after_trade(price, quantity) for state in states]
+        fill = Fill(self._market_state.next_trade_id(), price, quantity, ends[0], ends[1])
+        accepted = [Accepted(state.order) for state in states]
+        self._publish_events(listing, [*accepted, fill, *(Done(end, "Completed") for end in ends)])
+
     @property
     def next_expiry_ns(self) -> int | None:
-        """The time at which the next resting order of any market expires, in nanoseconds; None if no order will."""
-        times = (listing.engine.next_expiry_ns for listing in self._market_state.listings.values())
+        """The time at which the next order expires or the next trade settles, in nanoseconds; None if nothing will."""
+        times = [listing.engine.next_expiry_ns for listing in self._market_state.listings.values()]
+        times.append(self.settlement.next_ns)
         return min((time for time in times if time is not None), default=None)
 
     def expire(self) -> None:
-        """Remove the orders that have expired by now, in all markets."""
+        """Remove the orders that have expired by now, in all markets, and settle the trades whose time has come."""
+        self.settlement.settle_due()
         now_ns = self._market_state.now_ns()
         for listing in self._market_state.listings.values():
             if (expiry_ns := listing.engine.next_expiry_ns) is not None and expiry_ns <= now_ns:
@@ -251,32 +291,13 @@ class OrderManager:
                 self._order_events.send_changed(record, amended=isinstance(event, Amended))
 
     def _fill(self, listing: Listing, fill: Fill) -> None:
-        price, quantity = listing.price(fill.price), listing.quantity(fill.quantity)
-        now_ns = self._market_state.now_ns()
-        self._market_state.publish_trade(
-            listing,
-            price,
-            quantity,
-            buyer_is_maker=fill.buyer_is_maker,
-            timestamp_ns=now_ns,
-            trade_id=fill.trade_id,
-        )
-        for state, is_maker in ((fill.maker, True), (fill.taker, False)):
+        records: list[OrderRecord] = []
+        for state in (fill.maker, fill.taker):
             record = self._by_key[state.order_id]
-            record.state, record.updated_ns = state, now_ns
-            trade = UserTrade(
-                asset_id=listing.asset,
-                trade_id=fill.trade_id,
-                order_id=record.order_id,
-                price=price,
-                quantity=quantity,
-                timestamp_ns=now_ns,
-                is_maker=is_maker,
-                is_buyer=record.side is Side.BUY,
-                status="Confirmed",
-                sub_account=record.account,
-            )
-            self.trades.add(record.user, trade)
+            record.state, record.updated_ns = state, self._market_state.now_ns()
+            records.append(record)
+        price, quantity = listing.price(fill.price), listing.quantity(fill.quantity)
+        self.settlement.match(listing, fill.trade_id, price, quantity, *records)
 
     def _forget(self, record: OrderRecord) -> None:
         del self._by_key[record.key]
