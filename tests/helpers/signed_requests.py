@@ -32,7 +32,7 @@ def close_request(user: User, account: int, asset: str, nonce: int) -> dict[str,
 
 
 def transfer_request(
-    user: User, source: int, target: int, amount: int, nonce: int, asset: str = "0", **changes: Any
+    user: User, source: int, target: int, amount: int, nonce: object, asset: str = "0"
 ) -> dict[str, Any]:
     """The body of a transfer between sub-accounts; ``amount`` counts units of ``10**-18``."""
     content = {
@@ -44,4 +44,4 @@ def transfer_request(
         "target_account_type": None,
         "nonce": nonce,
     }
-    return signed(user, {**content, **changes})
+    return signed(user, content)

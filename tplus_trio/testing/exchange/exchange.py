@@ -29,6 +29,7 @@ from tplus_trio.testing.exchange.accounts import Accounts
 from tplus_trio.testing.exchange.crash_log import CrashLog
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.endpoints.rest import MarketData, Router
+from tplus_trio.testing.exchange.endpoints.rest_account import AccountEndpoints
 from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests, order_routes
 from tplus_trio.testing.exchange.endpoints.subscription_router import SubscriptionRouter
 from tplus_trio.testing.exchange.exchange_accounts import ExchangeAccounts
@@ -79,9 +80,17 @@ class Exchange(ExchangeAccounts):
         self._replay_player = ReplayPlayer(self._market_state)
         requests = OrderRequests(self._market_state, self._order_manager)
         self._subscription_router = SubscriptionRouter(self._market_state, requests, self._order_manager.trades)
+        account_endpoints = AccountEndpoints(
+            self._market_state,
+            self._order_manager,
+            self._balances,
+            self._margin,
+            self._subscription_router.market_makers,
+        )
         self._router = Router(
             self._market_state,
             [
+                *account_endpoints.routes(),
                 *MarketData(self._market_state).routes(),
                 *order_routes(self._market_state, self._order_manager, requests),
             ],
