@@ -140,6 +140,7 @@ class Exchange(ExchangeAccounts):
         Raises:
             Rejection: The exchange refuses the handshake; ``response`` is the HTTP answer.
         """
+        self._order_manager.expire()
         return self._subscription_router.subscribe(path, headers or {})
 
     # Acting for a user: without a signature, otherwise as over the network
@@ -154,6 +155,7 @@ class Exchange(ExchangeAccounts):
         *,
         order_id: str | None = None,
         time_in_force: TimeInForce | None = None,
+        reduce_only: bool = False,
     ) -> OrderOperationResponse:
         """Place an order for a user.
 
@@ -165,6 +167,7 @@ class Exchange(ExchangeAccounts):
             quantity_units: The quantity in units of the book.
             order_id: The order's id; None generates one.
             time_in_force: The time in force of a limit order; None is :class:`~tplus_trio.GTC`.
+            reduce_only: Whether the order may only reduce the user's position in sub-account 1, where it trades.
 
         Returns:
             The answer of the exchange: ``Received``, or ``Rejected`` with the reason.
@@ -185,9 +188,14 @@ class Exchange(ExchangeAccounts):
             check_choice("side", side, Side),
             details,
             now_ns=self.now_ns(),
+            reduce_only=reduce_only,
         )
-        with _rejections_as_value_errors():
-            answer = self._order_manager.create(listing, public_key_of(user), order)
+        key = public_key_of(user)
+        with (
+            _rejections_as_value_errors(),
+            self._market_state.effects.refusals("create", key, order.order_id, listing.asset),
+        ):
+            answer = self._order_manager.create(listing, key, order)
         return OrderOperationResponse(**answer)
 
     def cancel(self, user: User | str, order_id: str) -> OrderOperationResponse:
@@ -196,13 +204,15 @@ class Exchange(ExchangeAccounts):
         Raises:
             ValueError: The user has no open order with this id.
         """
-        with _rejections_as_value_errors():
-            return OrderOperationResponse(**self._order_manager.cancel(public_key_of(user), order_id))
+        key = public_key_of(user)
+        with _rejections_as_value_errors(), self._market_state.effects.refusals("cancel", key, order_id, None):
+            return OrderOperationResponse(**self._order_manager.cancel(key, order_id))
 
     def expire_orders(self) -> None:
         """Remove the orders that have expired by now, and settle the trades whose time has come.
 
-        Every request and order does this too. A server or network of the exchange does it when the time comes.
+        Everything that shows or changes orders does this first. A server or network of the exchange does it when the
+        time comes.
         """
         self._order_manager.expire()
 
@@ -293,7 +303,7 @@ class Exchange(ExchangeAccounts):
             ValueError: The exchange has no trade like ``trade``, or not any more.
         """
         check_instance("status", status, str)
-        return self._order_manager.settlement.change(trade, status)
+        return self._order_manager.change_trade(trade, status)
 
     def publish(self, path: str, message: Mapping[str, Any] | list[Any] | str) -> None:
         """Send a message to all subscribers of a feed: a string unchanged, anything else as JSON."""

@@ -17,8 +17,9 @@ from tplus_trio.models import (
     new_order_id,
 )
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
-from tplus_trio.testing.exchange.order_manager import OrderManager
-from tplus_trio.testing.exchange.order_records import Details, NewOrder, unsigned_order
+from tplus_trio.testing.exchange.order_manager import OrderManager, order_key
+from tplus_trio.testing.exchange.order_records import Details, OrderRecord, unsigned_order
+from tplus_trio.testing.matching.engine import Accepted, Done, EngineOrder, Event, Fill, OrderState
 
 __all__ = ["LIQUIDATOR", "Liquidations"]
 
@@ -46,12 +47,29 @@ class Liquidations:
         side, other = (Side.SELL, Side.BUY) if position.size > 0 else (Side.BUY, Side.SELL)
         price = max(listing.price_units(listing.last_price), 1)
         quantity = listing.quantity_units(abs(position.size))
-        taker = self._order(
-            user, listing, side, MarketOrderDetails(MarketQuantity(base_asset=MarketBaseQuantity(quantity))), account
-        )
-        maker = self._order(LIQUIDATOR, listing, other, LimitOrderDetails(price, quantity, GTC()), account)
-        self._order_manager.force_trade(listing, (LIQUIDATOR, maker), (user, taker), price, quantity)
+        size = MarketOrderDetails(MarketQuantity(base_asset=MarketBaseQuantity(quantity)))
+        maker = self._record(LIQUIDATOR, listing, other, LimitOrderDetails(price, quantity, GTC()), account)
+        taker = self._record(user, listing, side, size, account)
+        ends = [record.state.after_trade(price, quantity) for record in (maker, taker)]
+        events: list[Event] = [Accepted(maker.state.order), Accepted(taker.state.order)]
+        events.append(Fill(self._market_state.next_trade_id(), price, quantity, ends[0], ends[1]))
+        events += [Done(end, "Completed") for end in ends]
+        self._order_manager.adopt(listing, (maker, taker), events)
 
-    def _order(self, user: str, listing: Listing, side: Side, details: Details, account: int) -> NewOrder:
-        order = unsigned_order(user, new_order_id(), listing.market, side, details, now_ns=self._market_state.now_ns())
-        return attrs.evolve(order, text={**order.text, "target": {"account": account, "is_spot": False}})
+    def _record(self, user: str, listing: Listing, side: Side, details: Details, account: int) -> OrderRecord:
+        now_ns, order_id = self._market_state.now_ns(), new_order_id()
+        new = unsigned_order(user, order_id, listing.market, side, details, now_ns=now_ns)
+        new = attrs.evolve(new, text={**new.text, "target": {"account": account, "is_spot": False}})
+        key = order_key(user, order_id)
+        return OrderRecord(
+            key,
+            user,
+            listing,
+            new,
+            OrderState(EngineOrder(key, user, side, details, account)),
+            now_ns,
+            now_ns,
+            pending_trigger=None,
+            triggered=None,
+            is_liquidation=user != LIQUIDATOR,
+        )

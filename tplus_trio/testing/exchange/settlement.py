@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from tplus_trio.models import Side, Trade, UserTrade
+from tplus_trio.models import AssetIdentifier, Side, Trade, UserTrade
 from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
 from tplus_trio.testing.exchange.order_records import OrderRecord
@@ -80,7 +80,7 @@ class Settlement:
     def match(
         self, listing: Listing, trade_id: int, price: Decimal, quantity: Decimal, maker: OrderRecord, taker: OrderRecord
     ) -> None:
-        """Record a match of two orders, and settle it at once if there is no delay.
+        """Record a match of two orders. It is confirmed already, or :meth:`settle_due` settles it.
 
         Args:
             listing: The market.
@@ -123,15 +123,18 @@ class Settlement:
             self._user_trades.add(record.user, mine)
         if not at_once:
             self._add(_PendingTrade(trade, (maker.user, taker.user), now_ns + faults.confirm_delay_ns))
-            self.settle_due()
 
-    def settle_due(self) -> None:
-        """Confirm or roll back the trades whose time has come."""
+    def settle_due(self) -> set[AssetIdentifier]:
+        """Confirm or roll back the trades whose time has come, and return the markets in which one was rolled back."""
         now_ns = self._market_state.now_ns()
+        rolled_back: set[AssetIdentifier] = set()
         while self._pending and self._pending[0].due_ns <= now_ns:
             pending = self._pending.popleft()
             reason = self._market_state.faults.take_rollback(pending.trade.trade_id)
             self._change(pending.trade, "Confirmed" if reason is None else "Rollbacked", reason, pending.users)
+            if reason is not None:
+                rolled_back.add(pending.trade.asset_id)
+        return rolled_back
 
     def change(self, trade: Trade, status: TradeStatus) -> Trade:
         """Change the status of a trade by hand; a pending trade is then no longer settled by the clock.

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import attrs
 
-from tplus_trio.models import Trade, UserTrade
+from tplus_trio.models import AssetIdentifier, Trade, UserTrade
 from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.exchange.depth_book import number_text
 from tplus_trio.testing.exchange.market_state import MarketState
 from tplus_trio.testing.exchange.order_records import OrderRecord
 from tplus_trio.testing.exchange.positions import PositionSum, position_json
 from tplus_trio.testing.exchange.trade_history import append_bounded
+from tplus_trio.testing.matching.engine import EngineOrder
 
 __all__ = ["DEFAULT_REASON", "UserTrades", "user_trade_json"]
 
@@ -74,6 +75,8 @@ class UserTrades:
                     trades[index] = mine = attrs.evolve(before, status=status, rollback_reason=rollback_reason)
                     self._count_for_order(user, mine, before.status)
                     self._count_for_position(user, mine, before)
+                    if status == "Rollbacked" != before.status:
+                        self._record_rollback(user, mine)
                     self._send(user, mine)
                     self.publish_positions(user)
                 elif trades[index].timestamp_ns < trade.timestamp_ns:
@@ -83,6 +86,22 @@ class UserTrades:
         """Return a user's positions by market and sub-account, flat ones included; ``account`` is one sub-account."""
         found = self._sums.get(user, {})
         return {key: one for key, one in found.items() if account in (None, key[1])}
+
+    def _record_rollback(self, user: str, trade: UserTrade) -> None:
+        """Write into the record of effects that a trade of a user no longer counts."""
+        listing = self._market_state.listing(trade.asset_id)
+        self._market_state.effects.roll_back(
+            user,
+            trade.order_id,
+            quantity=listing.quantity_units(trade.quantity),
+            price=listing.price_units(trade.price),
+            trade_id=trade.trade_id,
+        )
+
+    def position_units(self, asset: AssetIdentifier, order: EngineOrder) -> int:
+        """Return the position of an order's sub-account in a market, in units of the book; negative if it is short."""
+        position = self._sums.get(order.user_id, {}).get((asset, order.account))
+        return 0 if position is None else self._market_state.listing(asset).quantity_units(position.size)
 
     def positions(self, user: str, asset: str | None = None) -> list[dict[str, Any]]:
         """Return a user's open positions as JSON, or those in one market."""
