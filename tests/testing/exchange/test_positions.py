@@ -15,6 +15,7 @@ from tests.helpers.raw_client import Clock, call, messages, sign_in
 from tests.helpers.signed_requests import signed_order
 from tplus_trio.models import Side
 from tplus_trio.testing import Exchange
+from tplus_trio.testing.exchange.effects import replay_effects
 
 MAKER_RATE, TAKER_RATE = Decimal("-0.0001"), Decimal("0.0005")
 
@@ -185,6 +186,13 @@ def test_trades_listings_and_feeds_agree_on_positions(actions: list[tuple[str, i
             case _:
                 pass
         all_users = (*USERS, exchange.liquidator)
+        recorded = replay_effects(exchange.effects)
+        for owner in USERS:
+            for order in exchange.orders(owner):
+                counted = order.pending_filled_quantity + order.confirmed_filled_quantity
+                trades = [one for one in exchange.user_trades(owner) if one.order_id == order.order_id]
+                assert counted == 1000 * sum(one.quantity for one in trades if one.status != "Rollbacked")
+                assert recorded[owner.public_key, order.order_id].matched == 1000 * sum(one.quantity for one in trades)
         sums: defaultdict[Any, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 4)
         for user in all_users:
             for one in exchange.user_trades(user):
@@ -196,12 +204,12 @@ def test_trades_listings_and_feeds_agree_on_positions(actions: list[tuple[str, i
                     flows[3 if one.trading_fee > 0 else 2] += abs(one.trading_fee)
                     sums[user] = [a + b for a, b in zip(sums[user], flows, strict=True)]
         assert sum(sums[user][0] for user in all_users) == sum(sums[user][1] for user in all_users)
-        for user in USERS:
-            for update in messages(feeds[user].take()):
-                told[user] = update["positions"]
-            target = f"/positions/{user.public_key}"
-            listed = call(exchange, "GET", target, headers=headers[user])[1]["positions"]
-            assert unmarked(listed) == unmarked(told[user])
+        for owner in USERS:
+            for update in messages(feeds[owner].take()):
+                told[owner] = update["positions"]
+            target = f"/positions/{owner.public_key}"
+            listed = call(exchange, "GET", target, headers=headers[owner])[1]["positions"]
+            assert unmarked(listed) == unmarked(told[owner])
         for user in all_users:
             positions = exchange.positions(user)
             bought, sold, received, paid = sums[user]

@@ -11,9 +11,11 @@ from trio.testing import MockClock
 
 from tests.helpers.exchange_users import ALICE
 from tests.helpers.raw_client import Clock, call, messages, sign_in
+from tests.helpers.signed_requests import signed_order
 from tplus_trio import OrderBookClient
 from tplus_trio.models import AssetIdentifier, OrderResponse
 from tplus_trio.testing import Exchange, MemoryNetwork
+from tplus_trio.testing.exchange.effects import replay_effects
 
 MARKET = AssetIdentifier(200)
 BOB = "b" * 64
@@ -261,3 +263,47 @@ def test_a_short_position_is_liquidated_in_its_own_sub_account(exchange: Exchang
     assert [trade.is_buyer for trade in exchange.user_trades(ALICE)] == [False, True]
     with pytest.raises(ValueError, match="position"):
         exchange.faults.liquidate(ALICE, 200, sub_account=1)
+
+
+def reduce_only(exchange: Exchange, order_id: str, quantity: int) -> None:
+    order = signed_order(ALICE, order_id, "Sell", 1200, quantity, reduce_only=True)
+    assert call(exchange, "POST", "/orders/create", order, sign_in(exchange, ALICE))[1]["status"] == "Received"
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+def test_a_reduce_only_order_shrinks_with_a_position_that_is_rolled_back(
+    exchange: Exchange, clock: Clock, delay: int
+) -> None:
+    match(exchange, 5, order_id="kept")
+    reduce_only(exchange, "close", 5)
+    match(exchange, 4, side="Sell", order_id="half")
+    assert exchange.resting(ALICE)[0].remaining == 1
+    exchange.faults.confirm_after(delay)
+    exchange.faults.roll_back()
+    match(exchange, 3, order_id="taken back")
+    clock.pass_(delay)
+    assert exchange.resting(ALICE)[0].remaining == 1
+    exchange.change_trade(exchange.trades()[0], "Rollbacked")
+    assert exchange.resting(ALICE) == ()
+
+
+def test_a_liquidation_removes_reduce_only_orders(exchange: Exchange) -> None:
+    match(exchange, 5)
+    reduce_only(exchange, "close", 5)
+    exchange.faults.liquidate(ALICE, 200)
+    assert not exchange.is_open(ALICE, "close")
+
+
+def test_the_record_of_effects_has_liquidations_and_rollbacks(exchange: Exchange) -> None:
+    exchange.faults.roll_back()
+    match(exchange, 5)
+    match(exchange, 7, order_id="b")
+    exchange.faults.liquidate(ALICE, 200)
+    orders = replay_effects(exchange.effects)
+    forced = exchange.orders(ALICE)[0].order_id
+    found = {order_id: orders[ALICE.public_key, order_id] for order_id in ("a", "b", forced)}
+    assert {order_id: (one.matched, one.filled, one.is_open) for order_id, one in found.items()} == {
+        "a": (5, 0, False),
+        "b": (7, 7, False),
+        forced: (7, 7, False),
+    }
