@@ -28,7 +28,6 @@ class PositionSum:
         paid: In quote units, fees included.
         received: In quote units, rebates included.
         entry_price: The average price of what is open, in quote units; None if nothing is.
-        since_ns: The time at which the position was last cleared; 0 if it never was.
     """
 
     bought: Decimal = _NOTHING
@@ -36,7 +35,6 @@ class PositionSum:
     paid: Decimal = _NOTHING
     received: Decimal = _NOTHING
     entry_price: Decimal | None = None
-    since_ns: int = 0
 
     @property
     def size(self) -> Decimal:

@@ -117,7 +117,7 @@ class UserTrades:
 
     def clear_position(self, user: str, asset: str, account: int) -> None:
         """Forget a flat position: its sums begin at 0 again."""
-        self._sums[user][asset, account] = PositionSum(since_ns=self._market_state.now_ns() + 1)
+        self._sums[user][asset, account] = PositionSum()
         self.publish_positions(user)
 
     def has_pending(self, user: str, asset: str, account: int) -> bool:
@@ -163,11 +163,7 @@ class UserTrades:
             found.add(trade)
         else:
             kept = (
-                one
-                for one in self.of(user)
-                if (one.asset_id, one.sub_account) == key
-                and one.status != "Rollbacked"
-                and one.timestamp_ns >= found.since_ns
+                one for one in self.of(user) if (one.asset_id, one.sub_account) == key and one.status != "Rollbacked"
             )
             found.take_back(trade, kept)
 
