@@ -84,9 +84,16 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+_OF_CLASS: dict[type, dict[str, st.SearchStrategy[Any]]] = {
+    models.AmendOrderRequest: {"user_id": keys},
+    models.AdditionalSigner: {"signer": st.builds(models.SignerKey.ed25519, signatures)},
+    models.SignerKey: {"variant": st.sampled_from(["Ed25519", "Secp256k1", "P256"])},
+}
+
+
 def _fields(cls: type) -> dict[str, st.SearchStrategy[Any]]:
     """Return a strategy for each field of a model, chosen by the field's name or type."""
-    by_name = _BY_NAME | ({"user_id": keys} if cls is models.AmendOrderRequest else {})
+    by_name = _BY_NAME | _OF_CLASS.get(cls, {})
     by_type = _BY_TYPE | {Decimal: (amounts if cls in _UNSIGNED else signed).filter(_sane)}
     found: dict[str, st.SearchStrategy[Any]] = {}
     for name, hint in get_type_hints(cls).items():
@@ -157,8 +164,7 @@ _register(models.LinkedDiff)
 _UNHASHABLE = {
     UnknownOrderEvent,
     models.OrderCreatedEvent,
-    models.CreateOrderRequest,
-    models.ReplaceOrderRequestPayload,
+    models.MarketsPage,
 }
 
 

@@ -143,7 +143,7 @@ details = st.one_of(
     st.builds(market, st.integers(1, 6)),
     st.builds(by_amount, st.integers(1, 60)),
 )
-sides, users, accounts = st.sampled_from([BUY, SELL]), st.sampled_from("abc"), st.integers(0, 1)
+sides, users, accounts = st.sampled_from([BUY, SELL]), st.sampled_from("abc"), st.sampled_from([0, 0, 0, 1])
 submits = st.tuples(st.just("submit"), users, sides, details, accounts, st.booleans())
 changes = st.tuples(st.sampled_from(["replace", "amend"]), st.integers(0, 9), st.integers(9, 12), st.integers(1, 9))
 programs = st.lists(st.one_of(submits, submits, submits, changes), min_size=15, max_size=40)
@@ -152,14 +152,15 @@ programs = st.lists(st.one_of(submits, submits, submits, changes), min_size=15, 
 @settings(max_examples=200)
 @given(programs)
 def test_no_program_opens_a_position_with_them(program: list[tuple[Any, ...]]) -> None:
-    desk = Desk()
-    run(desk, program)
+    run(long_position(5), program)
 
 
 def run(desk: Desk, program: list[tuple[Any, ...]]) -> None:
     for number, (what, *arguments) in enumerate(program):
         if what == "submit":
             user, side, terms, account, reduce = arguments
+            if reduce and (position := desk.positions[user, account]):
+                side = SELL if position > 0 else BUY
             desk.submit(f"o-{number}", user, side, terms, account=account, reduce=reduce)
         elif resting := [*desk.engine.orders(BUY), *desk.engine.orders(SELL)]:
             place, price, quantity = arguments
@@ -171,12 +172,12 @@ def run(desk: Desk, program: list[tuple[Any, ...]]) -> None:
 
 
 @settings(max_examples=200)
-@given(programs, sides, st.integers(9, 12), st.integers(1, 8))
+@given(programs, sides, st.integers(9, 12), st.integers(1, 30))
 def test_it_trades_what_a_plain_order_of_the_position_would(
     program: list[tuple[Any, ...]], side: Side, price: int, quantity: int
 ) -> None:
     """The rest is immediate-or-cancel, so that what trades is all that differs."""
-    reducing, plain = Desk(), Desk()
+    reducing, plain = long_position(5), long_position(5)
     run(reducing, program)
     run(plain, program)
     position = reducing.positions["a", 0]

@@ -9,6 +9,7 @@ from tplus_trio import codec
 from tplus_trio.clients.base import get, page_params
 from tplus_trio.errors import NotFoundError, ServerError
 from tplus_trio.models import BadRow, OrderResponse, UserOrders
+from tplus_trio.orders.sending import ORDER
 from tplus_trio.service import Service
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
@@ -73,6 +74,10 @@ class UserOrdersReader:
         orders = codec.decode_page(body, UserOrders)
         self._known_users.add(key)
         return orders
+
+    async def read_newest(self, owner: User) -> tuple[OrderResponse, ...]:
+        """Read the newest orders of a user, open and done, before other requests."""
+        return (await self.read_page(owner, 0, _ORDERS_PAGE, ORDER)).orders
 
     async def read_all(self, owner: User, dispatch: Dispatch) -> UserOrders:
         """Read all pages of a user's orders; ``page`` has the other fields of the last one."""

@@ -305,3 +305,15 @@ def test_the_record_of_effects_has_liquidations_and_rollbacks(exchange: Exchange
         "b": (7, 7, False),
         forced: (7, 7, False),
     }
+
+
+def test_what_an_order_traded_follows_a_change_of_decimals(exchange: Exchange, clock: Clock) -> None:
+    exchange.faults.confirm_after(1)
+    exchange.place(ALICE, 200, "Buy", 1000, 9, order_id="a")
+    exchange.place(BOB, 200, "Sell", 1000, 5)
+    exchange.change_decimals(200, 3, 4)
+    assert order_of(exchange, "a").pending_filled_quantity == 50
+    assert order_of(exchange, "a").pending_filled_amount == 50 * 10_000
+    clock.pass_(1)
+    assert order_of(exchange, "a").confirmed_filled_quantity == 50
+    assert order_of(exchange, "a").status == "Partial"

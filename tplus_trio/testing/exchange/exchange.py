@@ -119,6 +119,25 @@ class Exchange(ExchangeAccounts):
         listing = self._market_state.add_market(AssetIdentifier(asset), book_price_decimals, book_quantity_decimals)
         return listing.market
 
+    def change_decimals(
+        self, asset: AssetIdentifier | str | int, book_price_decimals: int, book_quantity_decimals: int
+    ) -> Market:
+        """Change the decimals of a market, and return it. Its open orders keep their prices and quantities.
+
+        Orders and replacements that still name the old decimals are refused with ``INVALID_ORDER_DECIMALS``.
+
+        Args:
+            asset: The market.
+            book_price_decimals: The new number of decimals of a price.
+            book_quantity_decimals: The new number of decimals of a quantity.
+
+        Raises:
+            ValueError: The market is not listed, or an open order cannot be expressed with so few decimals.
+        """
+        listing = self._market_state.listing(asset)
+        self._order_manager.change_decimals(listing, book_price_decimals, book_quantity_decimals)
+        return listing.market
+
     def add_market_maker(self, user: User | str) -> None:
         """Allow a user to subscribe to ``/intent/ws``."""
         self._subscription_router.market_makers.add(public_key_of(user))

@@ -17,8 +17,8 @@ from tplus_trio.models import (
     new_order_id,
 )
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
-from tplus_trio.testing.exchange.order_manager import OrderManager, order_key
-from tplus_trio.testing.exchange.order_records import Details, OrderRecord, unsigned_order
+from tplus_trio.testing.exchange.order_manager import OrderManager
+from tplus_trio.testing.exchange.order_records import Details, OrderRecord, order_key, unsigned_order
 from tplus_trio.testing.matching.engine import Accepted, Done, EngineOrder, Event, Fill, OrderState
 
 __all__ = ["LIQUIDATOR", "Liquidations"]

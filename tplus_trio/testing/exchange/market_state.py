@@ -67,6 +67,10 @@ class Listing:
         """Return a quantity in units of the book; ``quantity`` is in base units."""
         return int(quantity.scaleb(self.market.book_quantity_decimals))
 
+    def amount_units(self, amount: Decimal) -> int:
+        """Return an amount in price units times quantity units of the book; ``amount`` is in quote units."""
+        return int(amount.scaleb(self.market.book_price_decimals + self.market.book_quantity_decimals))
+
     @property
     def last_price(self) -> Decimal:
         """The price of the last trade that is not rolled back, in quote units; 0 without one."""

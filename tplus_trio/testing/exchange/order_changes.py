@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from tplus_trio.models import LimitOrderDetails
 from tplus_trio.testing.exchange.http_messages import error
-from tplus_trio.testing.exchange.order_records import OrderRecord, Replacement
+from tplus_trio.testing.exchange.market_state import Listing
+from tplus_trio.testing.exchange.order_records import OrderRecord, Replacement, Trigger
 from tplus_trio.testing.matching.engine import Event, OrderState, Rejected, Replaced
+from tplus_trio.testing.matching.plan import rescaled, rescaled_units
 
-__all__ = ["check_newer", "replace_waiting"]
+__all__ = ["check_newer", "replace_waiting", "rescale_orders"]
 
 
 def replace_waiting(record: OrderRecord, new: Replacement, now_ns: int) -> list[Event]:
@@ -59,3 +63,32 @@ def check_newer(record: OrderRecord, revision: int) -> None:
             f"timestamp_ns is not above the order's revision {record.revision}",
             details={"order_id": record.order_id},
         )
+
+
+def rescale_orders(
+    listing: Listing, waiting: Sequence[OrderRecord], price_shift: int, quantity_shift: int
+) -> list[OrderState]:
+    """Express a market's open orders in other units.
+
+    Args:
+        listing: The market.
+        waiting: Its orders that wait for their trigger.
+        price_shift: The number of decimals that prices gain; less than 0 if they lose some.
+        quantity_shift: The same for quantities.
+
+    Returns:
+        The open orders in the new units.
+
+    Raises:
+        ValueError: An order cannot be expressed with so few decimals; nothing is changed.
+    """
+    states = [rescaled(record.state, price_shift, quantity_shift) for record in waiting]
+    triggers: list[Trigger | None] = []
+    for record in waiting:
+        trigger = record.pending_trigger
+        price = 0 if trigger is None else rescaled_units(trigger.price, price_shift)
+        triggers.append(trigger and attrs.evolve(trigger, price=price))
+    resting = listing.engine.rescale(price_shift, quantity_shift)
+    for record, trigger in zip(waiting, triggers, strict=True):
+        record.pending_trigger = trigger
+    return [*resting, *states]

@@ -17,16 +17,16 @@ class FillSum:
     """The sum of some trades of one order.
 
     Attributes:
-        quantity: In quantity units of the book.
-        amount: In price units times quantity units.
+        quantity: In base units, because the units of the book may change.
+        amount: In quote units.
         fees: In quote units; a rebate is negative.
     """
 
-    quantity: int = 0
-    amount: int = 0
+    quantity: Decimal = _NOTHING
+    amount: Decimal = _NOTHING
     fees: Decimal = _NOTHING
 
-    def add(self, quantity: int, amount: int, fee: Decimal) -> None:
+    def add(self, quantity: Decimal, amount: Decimal, fee: Decimal) -> None:
         """Add one trade; negative numbers take it away again."""
         self.quantity += quantity
         self.amount += amount
@@ -41,12 +41,12 @@ class OrderFills:
     confirmed: FillSum = attrs.field(factory=FillSum)
     rolled_back: FillSum = attrs.field(factory=FillSum)
 
-    def change(self, quantity: int, amount: int, fee: Decimal, before: str | None, after: str) -> None:
+    def change(self, quantity: Decimal, amount: Decimal, fee: Decimal, before: str | None, after: str) -> None:
         """Move a trade from one status to another; ``before`` is None for a new trade.
 
         Args:
-            quantity: The trade's quantity, in quantity units of the book.
-            amount: The trade's amount, in price units times quantity units.
+            quantity: The trade's quantity, in base units.
+            amount: The trade's amount, in quote units.
             fee: The order's fee for the trade, in quote units.
             before: The status until now.
             after: The status from now on. A status that is not known counts as pending.

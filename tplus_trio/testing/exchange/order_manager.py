@@ -6,16 +6,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from tplus_trio.models import Side, Trade
+from tplus_trio.models import Market, Side, Trade
 from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.effect_writer import EffectWriter
 from tplus_trio.testing.exchange.effects import Operation
 from tplus_trio.testing.exchange.http_messages import as_object, error
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
-from tplus_trio.testing.exchange.order_changes import check_newer, replace_waiting
+from tplus_trio.testing.exchange.order_changes import check_newer, replace_waiting, rescale_orders
 from tplus_trio.testing.exchange.order_events import OrderEvents
-from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement
+from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement, order_key
 from tplus_trio.testing.exchange.settlement import Settlement
 from tplus_trio.testing.exchange.user_trades import UserTrades
 from tplus_trio.testing.exchange.waiting_orders import WaitingOrders
@@ -32,7 +32,7 @@ from tplus_trio.testing.matching.engine import (
     Replaced,
 )
 
-__all__ = ["OrderManager", "order_key"]
+__all__ = ["OrderManager"]
 
 #: The number of ended orders that are kept.
 _MAX_DONE: Final = 50_000
@@ -270,6 +270,22 @@ class OrderManager:
         for asset in self.settlement.settle_due():
             self._enforce_reduce_only(self._market_state.listing(asset))
 
+    def change_decimals(self, listing: Listing, price_decimals: int, quantity_decimals: int) -> None:
+        """Change a market's decimals; its open orders keep their prices and quantities, in other units.
+
+        Raises:
+            ValueError: An open order cannot be expressed with so few decimals; nothing is changed.
+        """
+        self.expire()
+        before = listing.market
+        shifts = price_decimals - before.book_price_decimals, quantity_decimals - before.book_quantity_decimals
+        states = rescale_orders(listing, self._waiting.of(listing), *shifts)
+        listing.market = Market(listing.asset, price_decimals, quantity_decimals)
+        for state in states:
+            record = self._by_key[state.order_id]
+            record.state = state
+            self._effect_writer.add("rescale", record, quantity=state.filled)
+
     def _enforce_reduce_only(self, listing: Listing) -> None:
         """Reduce or remove a market's reduce-only orders that exceed the position."""
         self._publish_events(listing, listing.engine.enforce_reduce_only())
@@ -378,8 +394,3 @@ class OrderManager:
             if self._publish_events(listing, events, record.key) is not None:
                 self._effect_writer.add("remove", record, reason="Rejected")
                 self._remove(record, "Rejected")
-
-
-def order_key(user: str, order_id: str) -> str:
-    """Return the id of an order in the engine."""
-    return f"{user}/{order_id}"

@@ -38,6 +38,7 @@ __all__ = [
     "Replacement",
     "Trigger",
     "order_json",
+    "order_key",
     "order_response",
     "read_condition",
     "read_details",
@@ -161,9 +162,14 @@ class OrderRecord:
         """Its status, as REST reports it."""
         if self.done is None and self.pending_trigger is not None:
             return "Pending"
-        if self.done is None and self.state.filled > self.fills.rolled_back.quantity:
+        if self.done is None and self.state.filled > self.listing.quantity_units(self.fills.rolled_back.quantity):
             return "Partial"
         return _STATUS[self.done]
+
+
+def order_key(user: str, order_id: str) -> str:
+    """Return the id of an order in the engine."""
+    return f"{user}/{order_id}"
 
 
 def order_json(record: OrderRecord) -> dict[str, Any]:
@@ -177,7 +183,7 @@ def order_json(record: OrderRecord) -> dict[str, Any]:
     quantity = limit.quantity if limit is not None else None if by_base is None else by_base.quantity
     target = as_object(record.new.text.get("target"))
     pending_trigger = record.pending_trigger
-    pending, confirmed = record.fills.pending, record.fills.confirmed
+    listing, pending, confirmed = record.listing, record.fills.pending, record.fills.confirmed
     return {
         "order_id": record.order_id,
         "base_asset": record.listing.asset,
@@ -189,10 +195,10 @@ def order_json(record: OrderRecord) -> dict[str, Any]:
         "amount": _text(None if by_amount is None else by_amount.quantity),
         "max_sellable_amount": _text(None if by_base is None else by_base.max_sellable_amount),
         "max_sellable_quantity": _text(None if by_amount is None else by_amount.max_sellable_quantity),
-        "confirmed_filled_quantity": str(confirmed.quantity),
-        "pending_filled_quantity": str(pending.quantity),
-        "confirmed_filled_amount": str(confirmed.amount),
-        "pending_filled_amount": str(pending.amount),
+        "confirmed_filled_quantity": str(listing.quantity_units(confirmed.quantity)),
+        "pending_filled_quantity": str(listing.quantity_units(pending.quantity)),
+        "confirmed_filled_amount": str(listing.amount_units(confirmed.amount)),
+        "pending_filled_amount": str(listing.amount_units(pending.amount)),
         "confirmed_trading_fees_amount": number_text(confirmed.fees),
         "pending_trading_fees_amount": number_text(pending.fees),
         "good_until_timestamp_ns": time_in_force.timestamp_ns if isinstance(time_in_force, GTD) else None,

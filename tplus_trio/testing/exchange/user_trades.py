@@ -149,9 +149,8 @@ class UserTrades:
     def _count_for_order(self, user: str, trade: UserTrade, before: str | None) -> None:
         record = self._record_of(user, trade.order_id)
         if record is not None:
-            quantity = record.listing.quantity_units(trade.quantity)
-            amount = quantity * record.listing.price_units(trade.price)
-            record.fills.change(quantity, amount, trade.trading_fee, before, trade.status)
+            amount = trade.price * trade.quantity
+            record.fills.change(trade.quantity, amount, trade.trading_fee, before, trade.status)
 
     def _count_for_position(self, user: str, trade: UserTrade, before: UserTrade) -> None:
         counted, counts = before.status != "Rollbacked", trade.status != "Rollbacked"

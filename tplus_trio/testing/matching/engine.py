@@ -29,6 +29,7 @@ from tplus_trio.testing.matching.plan import (
     budget_of,
     moves_of,
     refusal_reason,
+    rescaled,
     with_terms,
 )
 
@@ -213,6 +214,28 @@ class Engine:
         events: list[Event] = []
         self._reduce([], events)
         return events + self._level_changes()
+
+    def rescale(self, price_shift: int, quantity_shift: int) -> list[OrderState]:
+        """Express all orders in other units, after the market's decimals changed; each keeps its place in the queue.
+
+        Args:
+            price_shift: The number of decimals that prices gain; less than 0 if they lose some.
+            quantity_shift: The same for quantities.
+
+        Returns:
+            The resting orders in the new units.
+
+        Raises:
+            ValueError: An order cannot be expressed with so few decimals; nothing is changed.
+        """
+        states = [
+            rescaled(state, price_shift, quantity_shift) for side in self._sides.values() for state in side.orders()
+        ]
+        self._sides = {side: BookSide(side) for side in self._sides}
+        for state in states:
+            self._put(state)
+        self._level_changes()
+        return states
 
     def expire(self, now_ns: int) -> list[Event]:
         """Remove the orders that have expired (every other action does this too).
