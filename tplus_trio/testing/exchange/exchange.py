@@ -29,9 +29,11 @@ from tplus_trio.testing.exchange.accounts import Accounts
 from tplus_trio.testing.exchange.crash_log import CrashLog
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.endpoints.rest import MarketData, Router
+from tplus_trio.testing.exchange.endpoints.rest_account import AccountEndpoints
 from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests, order_routes
 from tplus_trio.testing.exchange.endpoints.subscription_router import SubscriptionRouter
-from tplus_trio.testing.exchange.exchange_records import ExchangeRecords, public_key_of
+from tplus_trio.testing.exchange.exchange_accounts import ExchangeAccounts
+from tplus_trio.testing.exchange.exchange_records import public_key_of
 from tplus_trio.testing.exchange.feeds import Subscription
 from tplus_trio.testing.exchange.http_messages import Rejection, Request, Response
 from tplus_trio.testing.exchange.market_state import dumps
@@ -45,7 +47,7 @@ __all__ = ["Exchange"]
 DEFAULT_TOKEN_TTL: Final = 3600.0
 
 
-class Exchange(ExchangeRecords):
+class Exchange(ExchangeAccounts):
     """A T+ exchange in memory: market data and orders side by side on one origin.
 
     It holds state and does no I/O. :func:`~tplus_trio.testing.serve` serves it over TCP,
@@ -78,9 +80,17 @@ class Exchange(ExchangeRecords):
         self._replay_player = ReplayPlayer(self._market_state)
         requests = OrderRequests(self._market_state, self._order_manager)
         self._subscription_router = SubscriptionRouter(self._market_state, requests, self._order_manager.trades)
+        account_endpoints = AccountEndpoints(
+            self._market_state,
+            self._order_manager,
+            self._balances,
+            self._margin,
+            self._subscription_router.market_makers,
+        )
         self._router = Router(
             self._market_state,
             [
+                *account_endpoints.routes(),
                 *MarketData(self._market_state).routes(),
                 *order_routes(self._market_state, self._order_manager, requests),
             ],
@@ -218,16 +228,16 @@ class Exchange(ExchangeRecords):
             return OrderOperationResponse(**self._order_manager.cancel(key, order_id))
 
     def expire_orders(self) -> None:
-        """Remove the orders that have expired by now.
+        """Remove the orders that have expired by now, and settle the trades whose time has come.
 
-        Everything that shows or changes orders does this first. A server or network of the exchange does it when an
-        order's time comes.
+        Everything that shows or changes orders does this first. A server or network of the exchange does it when the
+        time comes.
         """
         self._order_manager.expire()
 
     @property
     def next_expiry_ns(self) -> int | None:
-        """The time at which the next order expires, in nanoseconds since the Unix epoch; None if no order will."""
+        """The time at which the next order expires or the next trade settles, in ns since the Unix epoch, or None."""
         return self._order_manager.next_expiry_ns
 
     def watch_expiries(self, watcher: Callable[[], None]) -> None:
@@ -312,10 +322,7 @@ class Exchange(ExchangeRecords):
             ValueError: The exchange has no trade like ``trade``, or not any more.
         """
         check_instance("status", status, str)
-        changed = self._market_state.change_trade(trade, status)
-        self._order_manager.trades.change(trade, status)
-        self._order_manager.enforce_reduce_only(self._market_state.listing(trade.asset_id))
-        return changed
+        return self._order_manager.change_trade(trade, status)
 
     def publish(self, path: str, message: Mapping[str, Any] | list[Any] | str) -> None:
         """Send a message to all subscribers of a feed: a string unchanged, anything else as JSON."""

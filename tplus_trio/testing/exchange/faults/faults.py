@@ -12,6 +12,7 @@ from tplus_trio.testing.exchange.faults.message_faults import MessageFaults
 from tplus_trio.testing.exchange.faults.refusal_faults import RefusalFaults
 from tplus_trio.testing.exchange.faults.sequence_faults import SequenceFaults
 from tplus_trio.testing.exchange.faults.session_faults import SessionFaults
+from tplus_trio.testing.exchange.faults.settlement_faults import SettlementFaults
 from tplus_trio.testing.exchange.faults.trade_faults import TradeFaults
 from tplus_trio.testing.exchange.feeds import Hub
 from tplus_trio.testing.exchange.trade_history import TradeIds
@@ -19,7 +20,7 @@ from tplus_trio.testing.exchange.trade_history import TradeIds
 __all__ = ["Faults"]
 
 
-class Faults(RefusalFaults, SessionFaults, AnswerFaults, SequenceFaults, MessageFaults, TradeFaults):
+class Faults(RefusalFaults, SessionFaults, AnswerFaults, SequenceFaults, MessageFaults, TradeFaults, SettlementFaults):
     """The faults of one exchange: ``exchange.faults``.
 
     Each method requests one kind of fault, and most take the number of requests, messages or handshakes that it
