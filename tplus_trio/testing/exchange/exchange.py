@@ -130,6 +130,7 @@ class Exchange(ExchangeRecords):
         Raises:
             Rejection: The exchange refuses the handshake; ``response`` is the HTTP answer.
         """
+        self._order_manager.expire()
         return self._subscription_router.subscribe(path, headers or {})
 
     # Acting for a user: without a signature, otherwise as over the network
@@ -176,8 +177,12 @@ class Exchange(ExchangeRecords):
             details,
             now_ns=self.now_ns(),
         )
-        with _rejections_as_value_errors():
-            answer = self._order_manager.create(listing, public_key_of(user), order)
+        key = public_key_of(user)
+        with (
+            _rejections_as_value_errors(),
+            self._market_state.effects.refusals("create", key, order.order_id, listing.asset),
+        ):
+            answer = self._order_manager.create(listing, key, order)
         return OrderOperationResponse(**answer)
 
     def cancel(self, user: User | str, order_id: str) -> OrderOperationResponse:
@@ -186,13 +191,15 @@ class Exchange(ExchangeRecords):
         Raises:
             ValueError: The user has no open order with this id.
         """
-        with _rejections_as_value_errors():
-            return OrderOperationResponse(**self._order_manager.cancel(public_key_of(user), order_id))
+        key = public_key_of(user)
+        with _rejections_as_value_errors(), self._market_state.effects.refusals("cancel", key, order_id, None):
+            return OrderOperationResponse(**self._order_manager.cancel(key, order_id))
 
     def expire_orders(self) -> None:
         """Remove the orders that have expired by now.
 
-        Every request and order does this too. A server or network of the exchange does it when an order's time comes.
+        Everything that shows or changes orders does this first. A server or network of the exchange does it when an
+        order's time comes.
         """
         self._order_manager.expire()
 

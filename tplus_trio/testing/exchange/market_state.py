@@ -15,6 +15,7 @@ from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.exchange.accounts import Accounts
 from tplus_trio.testing.exchange.candles import Candles, candle_json
 from tplus_trio.testing.exchange.depth_book import DepthBook, Level, encode_diff, encode_snapshot, number_text
+from tplus_trio.testing.exchange.effects import Effects
 from tplus_trio.testing.exchange.faults.faults import Faults
 from tplus_trio.testing.exchange.feeds import Hub
 from tplus_trio.testing.exchange.http_messages import error
@@ -63,7 +64,7 @@ class MarketState:
     """The markets, the public feeds, and the history of all trades."""
 
     def __init__(self, accounts: Accounts) -> None:
-        # Eleven attributes: the parts of the exchange that every request needs, at one place.
+        # Twelve attributes: the parts of the exchange that every request needs, at one place.
         self.now_ns: Callable[[], int] = accounts.now_ns
         self.hub: Hub = Hub()
         self.accounts = accounts
@@ -78,6 +79,8 @@ class MarketState:
         self.taped_answers: dict[str, bytes] = {}
         #: Every state that each trade had.
         self.revisions: Revisions = Revisions()
+        #: What happened to each order.
+        self.effects: Effects = Effects(self.now_ns)
 
     def add_market(self, asset: AssetIdentifier, price_decimals: int = 2, quantity_decimals: int = 3) -> Listing:
         """List a market; a market that is listed already stays as it is."""

@@ -111,13 +111,27 @@ class Engine:
         """
         events = self._expire(now_ns)
         state = OrderState(order)
-        plan = _NOTHING if (reason := self._invalid_reason(order, now_ns)) else self._plan(state)
+        plan = _NOTHING if (reason := self.invalid_reason(order, now_ns)) else self._plan(state)
         if reason := reason or _refusal_reason(order, plan):
             events.append(Rejected(order.order_id, reason))
         else:
             events.append(Accepted(order))
             self._carry_out(state, plan, events)
         return events + self._level_changes()
+
+    def invalid_reason(self, order: EngineOrder, now_ns: int) -> RejectReason | None:
+        """Return why a new order is refused whatever rests on the other side; None if it is not."""
+        if order.order_id in self._resting:
+            return "DUPLICATE_ORDER"
+        if min(_budget(OrderState(order))) <= 0:
+            return "INVALID_ORDER_QUANTITY"
+        if isinstance(order.details, LimitOrderDetails):
+            if order.details.limit_price <= 0:
+                return "INVALID_ORDER_PRICE"
+            time_in_force = order.details.time_in_force
+            if isinstance(time_in_force, GTD) and time_in_force.timestamp_ns <= now_ns:
+                return "INVALID_ORDER_EXPIRED"
+        return None
 
     def cancel(self, order_id: str, now_ns: int) -> list[Event]:
         """Cancel a resting order.
@@ -201,20 +215,6 @@ class Engine:
 
     def _level_changes(self) -> list[Event]:
         return [change for side in self._sides.values() for change in side.take_changes()]
-
-    def _invalid_reason(self, order: EngineOrder, now_ns: int) -> RejectReason | None:
-        """Return why an order is invalid, independently of the other side of the book."""
-        if order.order_id in self._resting:
-            return "DUPLICATE_ORDER"
-        if min(_budget(OrderState(order))) <= 0:
-            return "INVALID_ORDER_QUANTITY"
-        if isinstance(order.details, LimitOrderDetails):
-            if order.details.limit_price <= 0:
-                return "INVALID_ORDER_PRICE"
-            time_in_force = order.details.time_in_force
-            if isinstance(time_in_force, GTD) and time_in_force.timestamp_ns <= now_ns:
-                return "INVALID_ORDER_EXPIRED"
-        return None
 
     def _plan(self, state: OrderState) -> _Plan:
         """Return what an order would trade now."""
