@@ -13,6 +13,7 @@ import attrs
 from tplus_trio.models import AssetIdentifier, Market, Trade
 from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.exchange.accounts import Accounts
+from tplus_trio.testing.exchange.answer_log import AnswerLog
 from tplus_trio.testing.exchange.candles import Candles, candle_json
 from tplus_trio.testing.exchange.depth_book import DepthBook, Level, encode_diff, encode_snapshot, number_text
 from tplus_trio.testing.exchange.effects import Effects
@@ -20,6 +21,7 @@ from tplus_trio.testing.exchange.faults.faults import Faults
 from tplus_trio.testing.exchange.feeds import Hub
 from tplus_trio.testing.exchange.http_messages import error
 from tplus_trio.testing.exchange.market_ticker import ticker_json
+from tplus_trio.testing.exchange.schedule import Schedule
 from tplus_trio.testing.exchange.trade_history import Revisions, TradeIds, append_bounded
 from tplus_trio.testing.matching.engine import Engine
 
@@ -64,7 +66,7 @@ class MarketState:
     """The markets, the public feeds, and the history of all trades."""
 
     def __init__(self, accounts: Accounts) -> None:
-        # Twelve attributes: the parts of the exchange that every request needs, at one place.
+        # Fourteen attributes: the parts of the exchange that every request needs, at one place.
         self.now_ns: Callable[[], int] = accounts.now_ns
         self.hub: Hub = Hub()
         self.accounts = accounts
@@ -81,6 +83,10 @@ class MarketState:
         self.revisions: Revisions = Revisions()
         #: What happened to each order.
         self.effects: Effects = Effects(self.now_ns)
+        #: Which answers were sent to requests about orders.
+        self.answers: AnswerLog = AnswerLog()
+        #: What the exchange does later.
+        self.schedule: Schedule = Schedule(self.now_ns)
 
     def add_market(self, asset: AssetIdentifier, price_decimals: int = 2, quantity_decimals: int = 3) -> Listing:
         """List a market; a market that is listed already stays as it is."""

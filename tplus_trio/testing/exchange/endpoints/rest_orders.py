@@ -177,20 +177,8 @@ def order_id_of(request: object) -> str:
     return ""
 
 
-def order_routes(
-    market_state: MarketState, order_manager: OrderManager, requests: OrderRequests
-) -> list[tuple[str, str, Handler]]:
-    """Return the routes of orders, and of a user's trades and positions."""
-
-    def one(act: Act) -> Handler:
-        def handle(call: Call) -> Response:
-            with requests.effects.request("rest"):
-                return json_response(act(call.signed_in, call.body()))
-
-        return handle
-
-    def many(name: str, act: Act) -> Handler:
-        return one(lambda user, body: {"results": requests.batch(user, body, name, act)})
+def order_routes(market_state: MarketState, order_manager: OrderManager) -> list[tuple[str, str, Handler]]:
+    """Return the routes that list a user's orders, trades and positions."""
 
     def orders(call: Call) -> Response:
         chosen, about = page_of(call, _orders(order_manager, call), MAX_PAGE, newest_first=True)
@@ -224,12 +212,6 @@ def order_routes(
         return [one for one in found if account in (-1, one["sub_account_index"])]
 
     return [
-        ("POST", "/orders/create", one(requests.create)),
-        ("DELETE", "/orders/cancel", one(requests.cancel)),
-        ("PATCH", "/orders/replace", one(requests.replace)),
-        ("PATCH", "/orders/amend", one(requests.amend)),
-        ("POST", "/orders/batch-create", many("orders", requests.create)),
-        ("PATCH", "/orders/batch-replace", many("replaces", requests.replace)),
         ("GET", "/orders/user/*", orders),
         ("GET", "/orders/user/*/*", orders_of),
         ("GET", "/trades/user/*", trades),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from tplus_trio.testing.exchange.endpoints.control_channel import SUBPROTOCOL, ControlChannel
+from tplus_trio.testing.exchange.endpoints.order_gate import OrderGate
 from tplus_trio.testing.exchange.endpoints.rest import GATEWAY_PREFIX
-from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests
 from tplus_trio.testing.exchange.feeds import Subscription
 from tplus_trio.testing.exchange.http_messages import clean_path, error
 from tplus_trio.testing.exchange.market_state import MarketState, dumps, trade_json
@@ -24,9 +24,9 @@ _SIGNED_IN: Final = frozenset({"/orders", "/intent/ws", "/control"})
 class SubscriptionRouter:
     """Opens subscriptions."""
 
-    def __init__(self, market_state: MarketState, requests: OrderRequests, trades: UserTrades) -> None:
+    def __init__(self, market_state: MarketState, gate: OrderGate, trades: UserTrades) -> None:
         self._market_state = market_state
-        self._requests = requests
+        self._gate = gate
         self._trades = trades
         #: The users who may subscribe to ``/intent/ws``.
         self.market_makers: set[str] = set()
@@ -61,7 +61,7 @@ class SubscriptionRouter:
             assert user is not None
             offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
             subscription.subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
-            subscription.on_message = ControlChannel(self._requests, user, subscription.push).receive
+            subscription.on_message = ControlChannel(self._market_state, self._gate, subscription, user).receive
         elif path.startswith("/positions/ws/"):
             assert user is not None
             subscription.push(dumps(self._trades.position_update(user)))
