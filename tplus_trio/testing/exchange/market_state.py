@@ -138,7 +138,8 @@ class MarketState:
     def broadcast(self, path: str, message: bytes, *, user: str | None = None) -> None:
         """Publish a message on a feed, with its pending faults."""
         if self.hub.listens(path):
-            self.hub.publish(path, self.faults.apply_faults(path, message), user=user)
+            for event in self.faults.on_user_event(path, message, user):
+                self.hub.publish(path, self.faults.apply_faults(path, event), user=user)
 
     def send_json(self, path: str, value: Any, *, user: str | None = None) -> None:
         """Publish a JSON value on a feed; it is not encoded if nobody subscribes."""

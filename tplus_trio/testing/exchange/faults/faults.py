@@ -14,13 +14,16 @@ from tplus_trio.testing.exchange.faults.refusal_faults import RefusalFaults
 from tplus_trio.testing.exchange.faults.sequence_faults import SequenceFaults
 from tplus_trio.testing.exchange.faults.session_faults import SessionFaults
 from tplus_trio.testing.exchange.faults.trade_faults import TradeFaults
+from tplus_trio.testing.exchange.faults.user_event_faults import UserEventFaults
 from tplus_trio.testing.exchange.feeds import Hub
 from tplus_trio.testing.exchange.trade_history import TradeIds
 
 __all__ = ["Faults"]
 
 
-class Faults(RefusalFaults, SessionFaults, AnswerFaults, SequenceFaults, MessageFaults, TradeFaults, OrderFaults):
+class Faults(
+    RefusalFaults, SessionFaults, AnswerFaults, SequenceFaults, MessageFaults, TradeFaults, OrderFaults, UserEventFaults
+):
     """The faults of one exchange: ``exchange.faults``.
 
     Each method requests one kind of fault, and most take the number of requests, messages or handshakes that it
