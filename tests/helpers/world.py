@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -47,9 +47,17 @@ class World:
 
 @asynccontextmanager
 async def open_world(
-    *, latency: float | tuple[float, float] = 0.0, changes: int = 5, seed: int = 0, **options: Any
+    *,
+    latency: float | tuple[float, float] = 0.0,
+    changes: int = 5,
+    seed: int = 0,
+    orders: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> AsyncIterator[World]:
-    """A market with a few levels, and clients that draw the longest delays; ``options`` are the clients'."""
+    """A market with a few levels, and clients that draw the longest delays.
+
+    ``options`` are those of both clients, ``orders`` those of the client of orders only.
+    """
     exchange = Exchange()
     exchange.add_market(ASSET)
     user = User()
@@ -57,7 +65,7 @@ async def open_world(
     async with (
         MemoryNetwork(exchange, latency=latency, seed=seed) as network,
         MarketDataClient(URL, connector=network, **options) as md,
-        OrderBookClient(URL, connector=network, default_user=user, **options) as oms,
+        OrderBookClient(URL, connector=network, default_user=user, **options, **(orders or {})) as oms,
     ):
         world = World(exchange, network, md, oms, user)
         world.change(changes)

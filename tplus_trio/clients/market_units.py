@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import trio
+
 from tplus_trio import codec
 from tplus_trio.arguments import check_instance
 from tplus_trio.clients.bad_rows import report_bad_rows
@@ -38,7 +40,9 @@ class MarketUnits(OrderServiceClient):
             DecodeError: the answer is not a market, or is too large.
             TypeError, ValueError: ``asset_id`` is not a valid asset.
         """
-        return await self._market(asset(asset_id), CALL)
+        chosen = asset(asset_id)
+        await trio.lowlevel.checkpoint()
+        return await self._market(chosen, CALL)
 
     async def get_markets(
         self, include_symbol_map: bool = False, *, page: int | None = None, limit: int | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import trio
+
 from tplus_trio.arguments import check_count, check_instance
 from tplus_trio.clients.base import asset
 from tplus_trio.clients.order_service import OrderServiceClient
@@ -114,8 +116,10 @@ class OrderChanges(OrderServiceClient):
             ApiError, ConnectionFailed, DecodeError: the market's units could not be read.
             KeyfileError: the user's key cannot be decrypted.
         """
+        owner = self._user(user)
+        await trio.lowlevel.checkpoint()
         _, request = await self._sign_replace(
-            original_order_id, asset_id, new_quantity, new_price, new_trigger, self._user(user), additional_signers
+            original_order_id, asset_id, new_quantity, new_price, new_trigger, owner, additional_signers
         )
         return request
 

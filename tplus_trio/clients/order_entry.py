@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import trio
+
 from tplus_trio.clients.base import asset
 from tplus_trio.clients.order_service import OrderServiceClient
 from tplus_trio.models import (
@@ -210,6 +212,7 @@ class OrderEntry(OrderServiceClient):
             reduce_only=reduce_only,
         )
         owner, signers = self._user(user), check_signers(additional_signers)
+        await trio.lowlevel.checkpoint()
         _, order = await self._in_units(
             terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
         )

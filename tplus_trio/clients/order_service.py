@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar, Unpack
 
-import trio
-
 from tplus_trio import codec
 from tplus_trio.arguments import check_instance
 from tplus_trio.clients.base import Client, ClientOptions
@@ -64,12 +62,11 @@ class OrderServiceClient(Client):
         return RestSender(self._service)
 
     async def _market(self, asset_id: AssetIdentifier, dispatch: Dispatch) -> Market:
-        if asset_id not in self._markets:
+        """Return a market's units. It is no checkpoint if the client has them: the callers make one."""
+        if (market := self._markets.get(asset_id)) is None:
             body = await self._get(f"/market/{asset_id}", user=self._default_user, dispatch=dispatch)
-            self._markets[asset_id] = codec.decode(body, Market)
-        else:
-            await trio.lowlevel.checkpoint()
-        return self._markets[asset_id]
+            market = self._markets[asset_id] = codec.decode(body, Market)
+        return market
 
     async def _in_units(self, asset_id: AssetIdentifier, convert: Callable[[Market], T]) -> tuple[Market, T]:
         """Put the numbers of a request into the units of its market.

@@ -100,6 +100,8 @@ def order_id_field(_: object, __: attrs.Attribute[Any], value: str) -> None:
 
 def units(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     """Check that a field is an ``int`` of at least 0, such as a number of the book's units (an attrs validator)."""
+    if type(value) is int and value >= 0:  # nearly always: orders are made where every microsecond counts
+        return
     given = cast("object", value)
     if isinstance(given, bool) or not isinstance(given, int):
         raise TypeError(f"{attribute.name} must be an int, got {type(given).__name__}")
@@ -109,7 +111,7 @@ def units(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 
 def truth(_: object, attribute: attrs.Attribute[Any], value: bool) -> None:
     """Check that a field is a ``bool`` (an attrs validator)."""
-    if not isinstance(cast("object", value), bool):
+    if value is not True and value is not False:
         raise TypeError(f"{attribute.name} must be True or False, got {type(value).__name__}")
 
 

@@ -48,6 +48,8 @@ Amount: TypeAlias = int | Decimal
 
 #: The highest fee rate that an order accepts if its caller names none, as the service counts it.
 _FEES_RATE: Final = 50_000
+#: The balance that an order trades for if its caller names none.
+_TARGET: Final = TradeTarget.margin_account_spot_trade()
 
 
 def check_amount(name: str, value: object, unit: str) -> Amount:
@@ -62,6 +64,8 @@ def check_amount(name: str, value: object, unit: str) -> Amount:
         TypeError: the value is neither an ``int`` nor a Decimal.
         ValueError: the value is not more than 0, not finite, or too long.
     """
+    if type(value) is int and value > 0:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         msg = f"{name} is an int (units of the book) or a Decimal ({unit}), not {type(value).__name__}"
         raise TypeError(msg)
@@ -259,7 +263,7 @@ def check_terms(
         TypeError, ValueError: an argument is not legal.
     """
     direction = check_choice("side", side, Side)
-    paying = TradeTarget.margin_account_spot_trade() if target is None else target
+    paying = _TARGET if target is None else target
     check_instance("target", paying, TradeTarget)
     rate = _FEES_RATE if max_trading_fees_rate is None else max_trading_fees_rate
     check_count("max_trading_fees_rate", rate, least=0)

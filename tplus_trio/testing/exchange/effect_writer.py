@@ -74,7 +74,7 @@ class EffectWriter:
             if isinstance(event, Done):
                 kind = "cancel" if asked == "cancel" else _END_KINDS.get(event.reason, "remove")
                 reason = event.reason
-                asked = asked if kind == "cancel" else None
+            asked = asked if kind == asked else None
             self.add(kind, record, event.state.order, operation=asked, reason=reason)
 
     def add(

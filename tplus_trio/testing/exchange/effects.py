@@ -36,6 +36,7 @@ EffectKind: TypeAlias = Literal[
     "trigger",
     "fill",
     "rollback",
+    "rescale",
     "expire",
     "remove",
     "refuse",
@@ -59,6 +60,7 @@ class Effect:
     - ``replace``, ``amend``: the order has new terms. The exchange itself amends reduce-only orders (no operation).
     - ``fill``: the order traded. Each trade makes one effect for the maker and one for the taker.
     - ``rollback``: a trade of the order no longer counts.
+    - ``rescale``: the market's decimals changed; the order is the same in other units.
     - ``cancel``: the order ended by a request. ``expire``: it ended at its expiry. ``remove``: it ended otherwise.
     - ``refuse``: the exchange refused a request, and nothing changed.
 
@@ -74,7 +76,8 @@ class Effect:
         side: Buy or sell; None for a refusal.
         details: The order's terms after the effect; None for a refusal.
         trigger: The trigger for which the order waits after the effect; None if it does not wait.
-        quantity: The quantity of a fill or rollback; 0 for other kinds.
+        quantity: The quantity of a fill or rollback; of a ``rescale``, all that was traded, in the new units; otherwise
+            0.
         price: The price of a fill or rollback; otherwise None.
         trade_id: The trade of a fill or rollback; otherwise None.
         reason: Why the order ended, as the order feed names it, or the code of the refusal; otherwise None.
@@ -174,6 +177,15 @@ def apply_effect(order: RecordedOrder | None, effect: Effect) -> RecordedOrder |
             return attrs.evolve(order, matched=order.matched + effect.quantity)
         case "rollback":
             return attrs.evolve(order, rolled_back=order.rolled_back + effect.quantity)
+        case "rescale":
+            rolled_back = order.rolled_back * effect.quantity // (order.matched or 1)
+            return attrs.evolve(
+                order,
+                details=effect.details or order.details,
+                trigger=effect.trigger,
+                matched=effect.quantity,
+                rolled_back=rolled_back,
+            )
         case "cancel" | "expire" | "remove":
             return attrs.evolve(order, done=effect.kind)
         case _:

@@ -115,6 +115,25 @@ class Exchange(ExchangeRecords):
         listing = self._market_state.add_market(AssetIdentifier(asset), book_price_decimals, book_quantity_decimals)
         return listing.market
 
+    def change_decimals(
+        self, asset: AssetIdentifier | str | int, book_price_decimals: int, book_quantity_decimals: int
+    ) -> Market:
+        """Change the decimals of a market, and return it. Its open orders keep their prices and quantities.
+
+        Orders and replacements that still name the old decimals are refused with ``INVALID_ORDER_DECIMALS``.
+
+        Args:
+            asset: The market.
+            book_price_decimals: The new number of decimals of a price.
+            book_quantity_decimals: The new number of decimals of a quantity.
+
+        Raises:
+            ValueError: The market is not listed, or an open order cannot be expressed with so few decimals.
+        """
+        listing = self._market_state.listing(asset)
+        self._order_manager.change_decimals(listing, book_price_decimals, book_quantity_decimals)
+        return listing.market
+
     def add_market_maker(self, user: User | str) -> None:
         """Allow a user to subscribe to ``/intent/ws``."""
         self._subscription_router.market_makers.add(public_key_of(user))
@@ -151,6 +170,7 @@ class Exchange(ExchangeRecords):
         *,
         order_id: str | None = None,
         time_in_force: TimeInForce | None = None,
+        reduce_only: bool = False,
     ) -> OrderOperationResponse:
         """Place an order for a user.
 
@@ -162,6 +182,7 @@ class Exchange(ExchangeRecords):
             quantity_units: The quantity in units of the book.
             order_id: The order's id; None generates one.
             time_in_force: The time in force of a limit order; None is :class:`~tplus_trio.GTC`.
+            reduce_only: Whether the order may only reduce the user's position in sub-account 1, where it trades.
 
         Returns:
             The answer of the exchange: ``Received``, or ``Rejected`` with the reason.
@@ -182,6 +203,7 @@ class Exchange(ExchangeRecords):
             check_choice("side", side, Side),
             details,
             now_ns=self.now_ns(),
+            reduce_only=reduce_only,
         )
         key = public_key_of(user)
         with (
@@ -305,6 +327,7 @@ class Exchange(ExchangeRecords):
         check_instance("status", status, str)
         changed = self._market_state.change_trade(trade, status)
         self._order_manager.trades.change(trade, status)
+        self._order_manager.enforce_reduce_only(self._market_state.listing(trade.asset_id))
         return changed
 
     def publish(self, path: str, message: Mapping[str, Any] | list[Any] | str) -> None:

@@ -23,7 +23,7 @@ from tplus_trio.testing.exchange.http_messages import error
 from tplus_trio.testing.exchange.market_ticker import ticker_json
 from tplus_trio.testing.exchange.schedule import Schedule
 from tplus_trio.testing.exchange.trade_history import Revisions, TradeIds, append_bounded
-from tplus_trio.testing.matching.engine import Engine
+from tplus_trio.testing.matching.engine import Engine, EngineOrder
 
 __all__ = ["Listing", "MarketState", "dumps", "trade_json"]
 
@@ -66,7 +66,7 @@ class MarketState:
     """The markets, the public feeds, and the history of all trades."""
 
     def __init__(self, accounts: Accounts) -> None:
-        # Fourteen attributes: the parts of the exchange that every request needs, at one place.
+        # Sixteen attributes: the parts of the exchange that every request needs, at one place.
         self.now_ns: Callable[[], int] = accounts.now_ns
         self.hub: Hub = Hub()
         self.accounts = accounts
@@ -81,6 +81,8 @@ class MarketState:
         self.taped_answers: dict[str, bytes] = {}
         #: Every state that each trade had.
         self.revisions: Revisions = Revisions()
+        #: Returns the position of an order's sub-account in a market, in units of the book; the order manager sets it.
+        self.position_of: Callable[[AssetIdentifier, EngineOrder], int] = lambda _, __: 0
         #: What happened to each order.
         self.effects: Effects = Effects(self.now_ns)
         #: Which answers were sent to requests about orders.
@@ -92,7 +94,8 @@ class MarketState:
         """List a market; a market that is listed already stays as it is."""
         if asset not in self.listings:
             market = Market(asset, price_decimals, quantity_decimals)
-            self.listings[asset] = Listing(market, Engine(asset, trade_ids=self._trade_ids))
+            engine = Engine(asset, trade_ids=self._trade_ids, position=lambda order: self.position_of(asset, order))
+            self.listings[asset] = Listing(market, engine)
         return self.listings[asset]
 
     def listing(self, asset: AssetIdentifier | str | int) -> Listing:

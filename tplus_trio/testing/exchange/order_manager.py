@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
-import attrs
-
-from tplus_trio.models import LimitOrderDetails, Side, UserTrade
+from tplus_trio.models import AssetIdentifier, Market, Side, UserTrade
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.effect_writer import EffectWriter
 from tplus_trio.testing.exchange.effects import Operation
 from tplus_trio.testing.exchange.http_messages import as_object, error
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
+from tplus_trio.testing.exchange.order_changes import check_newer, replace_waiting, rescale_orders
 from tplus_trio.testing.exchange.order_events import OrderEvents
 from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement
 from tplus_trio.testing.exchange.user_trades import UserTrades
@@ -56,6 +56,7 @@ class OrderManager:
         self.expiry_watchers: list[Callable[[], None]] = []
         self._next_expiry_ns: int | None = None
         market_state.hub.before_take = self.expire
+        market_state.position_of = self._position_of
 
     # Reading
 
@@ -104,7 +105,7 @@ class OrderManager:
             user,
             listing,
             new,
-            OrderState(EngineOrder(key, user, new.side, new.details)),
+            OrderState(EngineOrder(key, user, new.side, new.details, new.account, new.reduce_only)),
             now_ns,
             now_ns,
             pending_trigger=new.trigger,
@@ -163,16 +164,22 @@ class OrderManager:
         """Give an open order new terms, and return the answer to the sender.
 
         Raises:
-            Rejection: (404) The user has no open order of this id; (400) the order waits for a trigger, and the
-                replacement has none.
+            Rejection: (404) The user has no open order of this id; (409) it was replaced or amended at or after the
+                time of this replacement; (400) the order waits for a trigger and the replacement has none, or the other
+                way round.
         """
         record = self.find(user, new.order_id)
+        check_newer(record, new.revision)
         before = record.revision
         events: list[Event]
+        if record.pending_trigger is None and new.trigger is not None:
+            raise error(
+                400, "INVALID_ORDER", "an order in the book takes no trigger", details={"order_id": new.order_id}
+            )
         if record.pending_trigger is None:
             events = record.listing.engine.replace(record.key, new.price, new.quantity, self._expiry_now_ns())
         else:
-            events = [Replaced(_waiting_with(record, new))]
+            events = replace_waiting(record, new, self._expiry_now_ns())
         record.revision = new.revision
         reason = self._publish_events(record.listing, events, record.key, "replace")
         if reason is not None:
@@ -196,8 +203,10 @@ class OrderManager:
                 details={"order_id": order_id},
             )
         if record.pending_trigger is not None:
-            raise error(400, "INVALID_ORDER", "an order that waits for its trigger cannot be amended")
-        before, record.revision = record.revision, revision
+            message = "an order that waits for its trigger cannot be amended"
+            raise error(400, "INVALID_ORDER", message, details={"order_id": order_id})
+        # A revision never falls: a replacement signed before it must not be carried out later.
+        before, record.revision = record.revision, max(record.revision or 0, revision)
         events = record.listing.engine.amend(record.key, quantity, self._expiry_now_ns())
         reason = self._publish_events(record.listing, events, record.key, "amend")
         if reason is not None:
@@ -222,6 +231,35 @@ class OrderManager:
         for listing in self._market_state.listings.values():
             if (expiry_ns := listing.engine.next_expiry_ns) is not None and expiry_ns <= now_ns:
                 self._publish_events(listing, listing.engine.expire(now_ns))
+
+    def change_decimals(self, listing: Listing, price_decimals: int, quantity_decimals: int) -> None:
+        """Change a market's decimals; its open orders keep their prices and quantities, in other units.
+
+        Raises:
+            ValueError: An open order cannot be expressed with so few decimals; nothing is changed.
+        """
+        self.expire()
+        before = listing.market
+        shifts = price_decimals - before.book_price_decimals, quantity_decimals - before.book_quantity_decimals
+        states = rescale_orders(listing, self._waiting.of(listing), *shifts)
+        listing.market = Market(listing.asset, price_decimals, quantity_decimals)
+        for state in states:
+            record = self._by_key[state.order_id]
+            record.state = state
+            self._effect_writer.add("rescale", record, quantity=state.filled)
+
+    def enforce_reduce_only(self, listing: Listing) -> None:
+        """Reduce or remove a market's reduce-only orders that exceed the position; call it after a rollback."""
+        self._publish_events(listing, listing.engine.enforce_reduce_only())
+
+    def _position_of(self, asset: AssetIdentifier, order: EngineOrder) -> int:
+        """Return the position of an order's sub-account, in units of the book."""
+        decimals = self._market_state.listing(asset).market.book_quantity_decimals
+        return sum(
+            int(Decimal(position["size"]).scaleb(decimals)) * (1 if position["side"] == "long" else -1)
+            for position in self.trades.positions(order.user_id, asset)
+            if position["sub_account_index"] == order.account
+        )
 
     def _expiry_now_ns(self) -> int:
         """Return the time by which orders expire."""
@@ -349,18 +387,3 @@ class OrderManager:
 
 def _key(user: str, order_id: str) -> str:
     return f"{user}/{order_id}"
-
-
-def _waiting_with(record: OrderRecord, new: Replacement) -> OrderState:
-    """Return an order that waits for its trigger, with new terms."""
-    details = record.details
-    if new.trigger is None or not isinstance(details, LimitOrderDetails):
-        raise error(
-            400,
-            "INVALID_ORDER",
-            "a limit order that waits for its trigger is replaced with a trigger, a market order not at all",
-            details={"order_id": record.order_id},
-        )
-    record.pending_trigger = new.trigger
-    details = attrs.evolve(details, limit_price=new.price, quantity=new.quantity)
-    return OrderState(attrs.evolve(record.state.order, details=details))

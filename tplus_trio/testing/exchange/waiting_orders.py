@@ -25,6 +25,10 @@ class WaitingOrders:
         """Remove an order."""
         del self._by_asset[record.listing.asset][record.key]
 
+    def of(self, listing: Listing) -> list[OrderRecord]:
+        """Return a market's waiting orders."""
+        return list(self._by_asset.get(listing.asset, {}).values())
+
     def touched(self, listing: Listing) -> OrderRecord | None:
         """Return the first order whose trigger the market's last price touches; None if there is none."""
         waiting = self._by_asset.get(listing.asset)

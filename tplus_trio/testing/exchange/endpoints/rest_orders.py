@@ -23,7 +23,13 @@ from tplus_trio.testing.exchange.order_records import (
     read_units,
 )
 from tplus_trio.testing.exchange.positions import basis_json
-from tplus_trio.testing.exchange.signatures import cancel_text, order_text, replace_text, signature_is_good
+from tplus_trio.testing.exchange.signatures import (
+    cancel_text,
+    cosigner_fault,
+    order_text,
+    replace_text,
+    signature_is_good,
+)
 from tplus_trio.testing.exchange.user_trades import user_trade_json
 
 __all__ = ["MAX_BATCH", "OrderRequests", "order_routes"]
@@ -103,7 +109,7 @@ class OrderRequests:
     def _create(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
         order = _object(body, "order")
         order_id = _checked(read_order_id, order.get("order_id"))
-        _check_signer(user, order.get("signer"), order_text(order), body.get("signature"), order_id)
+        _check_signer(user, order.get("signer"), order_text(order), body, order_id)
         listing = self._listing(order, order_id)
         details = _checked(read_details, order.get("details"), order_id)
         trigger = _checked(read_trigger, order.get("trigger"), order_id)
@@ -115,14 +121,14 @@ class OrderRequests:
     def _cancel(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
         cancel = _object(body, "cancel")
         order_id = _checked(read_order_id, cancel.get("order_id"))
-        _check_signer(user, cancel.get("signer"), cancel_text(cancel), body.get("signature"), order_id)
+        _check_signer(user, cancel.get("signer"), cancel_text(cancel), body, order_id)
         self._check_asset(user, order_id, cancel.get("asset_id"))
         return self._order_manager.cancel(user, order_id)
 
     def _replace(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
         request = _object(body, "request")
         order_id = _checked(read_order_id, request.get("order_id"))
-        _check_signer(user, body.get("signer"), replace_text(request), body.get("signature"), order_id)
+        _check_signer(user, body.get("signer"), replace_text(request), body, order_id)
         self._listing(request, order_id)
         self._check_asset(user, order_id, request.get("base_asset"))
         trigger = request.get("new_trigger")
@@ -140,6 +146,7 @@ class OrderRequests:
         order_id = _checked(read_order_id, request.get("order_id"))
         if body.get("user_id") != user:
             raise error(403, "FORBIDDEN", "this order belongs to another user")
+        self._listing(request, order_id, "book_quantity_decimals")
         self._check_asset(user, order_id, request.get("base_asset"))
         expected = request.get("expected_authorization_revision")
         return self._order_manager.amend(
@@ -150,10 +157,10 @@ class OrderRequests:
             _checked(read_units, request.get("timestamp_ns"), order_id),
         )
 
-    def _listing(self, order: Mapping[str, Any], order_id: str) -> Listing:
-        """Return the market of an order; the order must name the market's decimals."""
+    def _listing(self, order: Mapping[str, Any], order_id: str, *decimals: str) -> Listing:
+        """Return the market of an order; the order must name the market's decimals: all of them, or those given."""
         listing = self._market_state.find(order.get("base_asset"))
-        for name in ("book_price_decimals", "book_quantity_decimals"):
+        for name in decimals or ("book_price_decimals", "book_quantity_decimals"):
             if order.get(name) != getattr(listing.market, name):
                 raise error(
                     400,
@@ -277,8 +284,9 @@ def _checked(read: Callable[[Any], T], value: object, order_id: str | None = Non
         raise error(400, "INVALID_ORDER", str(exc), details=details) from None
 
 
-def _check_signer(user: str, signer: object, text: str, signature: object, order_id: str) -> None:
+def _check_signer(user: str, signer: object, text: str, body: Mapping[str, Any], order_id: str) -> None:
     if signer != user:
         raise error(403, "SIGNER_MISMATCH", "the signer is not the user signed in")
-    if not signature_is_good(user, text, signature):
-        raise error(401, "INVALID_SIGNATURE", "the signature does not fit", details={"order_id": order_id})
+    fault = None if signature_is_good(user, text, body.get("signature")) else "the signature does not fit"
+    if (fault := fault or cosigner_fault(text, body.get("additional_signers"))) is not None:
+        raise error(401, "INVALID_SIGNATURE", fault, details={"order_id": order_id})

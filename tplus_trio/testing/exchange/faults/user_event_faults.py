@@ -26,7 +26,7 @@ class UserEventFaults(FaultGroup):
         self._repeated: PendingFaults[bool] = self._pending("repeat_events")
         self._reordered: PendingFaults[bool] = self._pending("reorder_events")
         #: The event of each user and feed that waits for the next one.
-        self._kept: dict[tuple[str, str], bytes] = {}
+        self._kept_events: dict[tuple[str, str], bytes] = {}
         self._on_clear("reorder_events", self._release)
 
     def lose_events(self, user: User | str, n: int = 1, *, seconds: float | None = None) -> None:
@@ -74,8 +74,8 @@ class UserEventFaults(FaultGroup):
         self._reordered.add("reorder_events", _key(user), n, True, seconds)
 
     def _release(self) -> None:
-        kept = self._kept.copy()
-        self._kept.clear()
+        kept = self._kept_events.copy()
+        self._kept_events.clear()
         for (user, path), message in kept.items():
             self._targets.hub.publish(path, message, user=user)
 
@@ -90,10 +90,10 @@ class UserEventFaults(FaultGroup):
         if self._lost.take(user):
             return []
         messages = [message, message] if self._repeated.take(user) else [message]
-        if (before := self._kept.pop((user, path), None)) is not None:
+        if (before := self._kept_events.pop((user, path), None)) is not None:
             return [*messages, before]
         if self._reordered.take(user):
-            self._kept[user, path] = messages.pop()
+            self._kept_events[user, path] = messages.pop()
         return messages
 
 
