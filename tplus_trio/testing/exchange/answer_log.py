@@ -9,7 +9,7 @@ import attrs
 
 from tplus_trio.testing.exchange.effects import Way
 
-__all__ = ["AnswerLog", "SentAnswer"]
+__all__ = ["SentAnswer"]
 
 #: The number of answers that are kept.
 _MAX_ANSWERS: Final = 200_000

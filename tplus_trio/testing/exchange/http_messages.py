@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import attrs
 
-__all__ = ["LateResponse", "Rejection", "Request", "Response"]
+__all__ = ["Rejection", "Request", "Response"]
 
 JSON: Final = ("content-type", "application/json")
 

@@ -15,6 +15,7 @@ from tplus_trio.testing.exchange.http_messages import as_object, error
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
 from tplus_trio.testing.exchange.order_changes import check_newer, replace_waiting, rescale_orders
 from tplus_trio.testing.exchange.order_events import OrderEvents
+from tplus_trio.testing.exchange.order_history import OrderHistory
 from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement
 from tplus_trio.testing.exchange.user_trades import UserTrades
 from tplus_trio.testing.exchange.waiting_orders import WaitingOrders
@@ -39,6 +40,7 @@ _RECEIVED: Final = "Received"
 _REJECTED: Final = "Rejected"
 
 
+# More than ten attributes: the orders by each way to find them, and the parts that act on what the engines do.
 class OrderManager:
     """All orders by user and id. It stands between the requests and the matching engines."""
 
@@ -51,6 +53,8 @@ class OrderManager:
         self._waiting = WaitingOrders()
         self._order_events = OrderEvents(market_state)
         self._effect_writer = EffectWriter(market_state.effects, self._by_key)
+        self.history: OrderHistory = self._order_events.history
+        market_state.faults.on_expiry_skew = self._notify_expiry_watchers
         self.trades: UserTrades = UserTrades(market_state)
         #: Functions to call when the next expiry changes.
         self.expiry_watchers: list[Callable[[], None]] = []
@@ -96,8 +100,11 @@ class OrderManager:
         """
         self.expire()
         key = _key(user, new.order_id)
-        if key in self._by_key:
-            raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
+        if (known := self._by_key.get(key)) is not None:
+            if known.is_open or not self._market_state.faults.forgets(self._market_state.now_ns() - known.updated_ns):
+                raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
+            self._done.remove(known)
+            self._forget(known)
         self._check_parent(user, new)
         now_ns = self._market_state.now_ns()
         record = OrderRecord(
@@ -218,13 +225,14 @@ class OrderManager:
         """The time at which the next order of any market expires, in nanoseconds; None if no order will."""
         times = [listing.engine.next_expiry_ns for listing in self._market_state.listings.values()]
         times.append(self._waiting.next_expiry_ns)
-        return min((time for time in times if time is not None), default=None)
+        skew_ns = self._market_state.faults.expiry_skew_ns
+        return min((time - skew_ns for time in times if time is not None), default=None)
 
     def expire(self) -> None:
         """Remove the orders that have expired by now, in all markets; orders that wait for a trigger expire too."""
-        now_ns = self._expiry_now_ns()
-        if self._next_expiry_ns is None or self._next_expiry_ns > now_ns:
+        if self._next_expiry_ns is None or self._next_expiry_ns > self._market_state.now_ns():
             return
+        now_ns = self._expiry_now_ns()
         for record in self._waiting.expired(now_ns):
             self._waiting.remove(record)
             self._publish_events(record.listing, [Done(record.state, "Expired")])
@@ -263,7 +271,7 @@ class OrderManager:
 
     def _expiry_now_ns(self) -> int:
         """Return the time by which orders expire."""
-        return self._market_state.now_ns()
+        return self._market_state.now_ns() + self._market_state.faults.expiry_skew_ns
 
     # Events
 
@@ -303,6 +311,8 @@ class OrderManager:
                     self._order_events.send_failed(self._by_key[key], operation or "create", event.reason)
             else:
                 self._publish_event(listing, event)
+                for state in (event.maker, event.taker) if isinstance(event, Fill) else ():
+                    self.history.add(self._by_key[state.order_id])
         if changes[Side.BUY] or changes[Side.SELL]:
             self._market_state.publish_diff(listing, changes[Side.BUY], changes[Side.SELL])
         if any(isinstance(event, Fill) for event in events):

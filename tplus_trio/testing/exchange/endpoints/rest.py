@@ -34,6 +34,9 @@ class Call:
         user: The public key of the user whose token it carries; None without a token.
         behind: For market data, the lag in seconds of the replica that answers.
         shift: The number of rows that a page begins too early.
+        listed_ns: For a listing of a user, the time whose state it shows, in nanoseconds since the Unix epoch; None is
+            now.
+        cut: The number of rows after which a listing ends; None lists all.
     """
 
     request: Request
@@ -41,6 +44,8 @@ class Call:
     user: str | None
     behind: float = 0.0
     shift: int = 0
+    listed_ns: int | None = None
+    cut: int | None = None
 
     @property
     def signed_in(self) -> str:
@@ -193,6 +198,8 @@ def page_of(
     else:
         chosen = list(items[start:stop])
     more = stop < len(items)
+    if call.cut is not None:
+        chosen, more = chosen[: max(call.cut - start, 0)], more and stop < call.cut
     about = {
         "page": page,
         "limit": limit,

@@ -8,6 +8,7 @@ from tplus_trio.testing.exchange.accounts import Accounts
 from tplus_trio.testing.exchange.depth_book import DepthBook
 from tplus_trio.testing.exchange.faults.answer_faults import AnswerFaults
 from tplus_trio.testing.exchange.faults.fault_group import FaultTargets
+from tplus_trio.testing.exchange.faults.listing_faults import ListingFaults
 from tplus_trio.testing.exchange.faults.message_faults import MessageFaults
 from tplus_trio.testing.exchange.faults.order_faults import OrderFaults
 from tplus_trio.testing.exchange.faults.refusal_faults import RefusalFaults
@@ -22,7 +23,15 @@ __all__ = ["Faults"]
 
 
 class Faults(
-    RefusalFaults, SessionFaults, AnswerFaults, SequenceFaults, MessageFaults, TradeFaults, OrderFaults, UserEventFaults
+    RefusalFaults,
+    SessionFaults,
+    AnswerFaults,
+    SequenceFaults,
+    MessageFaults,
+    TradeFaults,
+    OrderFaults,
+    UserEventFaults,
+    ListingFaults,
 ):
     """The faults of one exchange: ``exchange.faults``.
 
