@@ -128,9 +128,20 @@ def test_orders_expire_by_another_clock(exchange: Exchange, clock: Clock, skew: 
     exchange.faults.clear("skew_expiry")
 
 
+@pytest.mark.parametrize("way", ["rest", "control"])
+async def test_a_market_gets_other_decimals(autojump_clock: MockClock, way: Way) -> None:
+    async with open_wire(way) as wire:
+        wire.exchange.faults.change_decimals(200, 4, 3)
+        assert await wire.ask("create", limit_order(ALICE, "a", "Buy", 900, 5)) == "INVALID_ORDER_DECIMALS"
+        body = limit_order(ALICE, "a", "Buy", 90000, 5, book_price_decimals=4)
+        assert await wire.ask("create", body) == "Received"
+
+
 def test_faults_that_could_never_happen(exchange: Exchange) -> None:
     with pytest.raises(ValueError, match="behind is at most 120"):
         exchange.faults.lag_listings(121)
+    with pytest.raises(ValueError, match="asset 999"):
+        exchange.faults.change_decimals(999, 2, 3)
     with pytest.raises(ValueError, match="rows is at least 0"):
         exchange.faults.cut_listing(-1)
     with pytest.raises(ValueError, match="after is at least 0"):

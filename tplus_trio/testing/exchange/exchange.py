@@ -81,6 +81,7 @@ class Exchange(ExchangeRecords):
         self._replay_player = ReplayPlayer(self._market_state)
         requests = OrderRequests(self._market_state, self._order_manager)
         gate = OrderGate(self._market_state, requests)
+        self.faults.on_change_decimals = self.change_decimals
         self._subscription_router = SubscriptionRouter(self._market_state, gate, self._order_manager.trades)
         self._router = Router(
             self._market_state,

@@ -1,4 +1,4 @@
-"""Faults of what the exchange keeps of orders: old or short listings, forgotten ids, a wrong clock of expiries."""
+"""Faults of what the exchange keeps: old or short listings, forgotten ids, new decimals, another clock of expiries."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Final
 
 from tplus_trio.arguments import check_count, check_number
+from tplus_trio.models import AssetIdentifier
 from tplus_trio.testing.exchange.faults.fault_group import FaultGroup, FaultTargets
 from tplus_trio.testing.exchange.faults.pending_faults import PendingFaults, path_prefix
 
@@ -32,6 +33,8 @@ class ListingFaults(FaultGroup):
         self.expiry_skew_ns: int = 0
         #: Called when :attr:`expiry_skew_ns` changes; the order manager sets it.
         self.on_expiry_skew: Callable[[], object] = lambda: None
+        #: Changes a market's decimals; the exchange sets it.
+        self.on_change_decimals: Callable[[AssetIdentifier, int, int], object] = lambda *_: None
         self._on_clear("skew_expiry", lambda: self.skew_expiry(0))
 
     def lag_listings(self, behind: float, n: int = 1, *, path: str = "", seconds: float | None = None) -> None:
@@ -99,6 +102,25 @@ class ListingFaults(FaultGroup):
             raise ValueError(f"seconds is a finite number, not {seconds}")
         self.expiry_skew_ns = round(seconds * 1e9)
         self.on_expiry_skew()
+
+    def change_decimals(self, asset: str | int, book_price_decimals: int, book_quantity_decimals: int) -> None:
+        """Change the decimals of a market now; its open orders keep their prices and quantities.
+
+        Orders and replacements that still name the old decimals are refused with ``INVALID_ORDER_DECIMALS``.
+
+        Args:
+            asset: The market.
+            book_price_decimals: The new number of decimals of a price, 0 or more.
+            book_quantity_decimals: The new number of decimals of a quantity, 0 or more.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: The market is not listed, a number is negative, or an open order cannot be expressed with so few
+                decimals.
+        """
+        check_count("book_price_decimals", book_price_decimals, least=0)
+        check_count("book_quantity_decimals", book_quantity_decimals, least=0)
+        self.on_change_decimals(self._targets.listed(asset), book_price_decimals, book_quantity_decimals)
 
     # Called by the exchange
 
