@@ -39,7 +39,11 @@ async def test_an_order_in_doubt_counts_until_a_listing_shows_it(autojump_clock:
         with pytest.raises(TplusError):
             await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id="doubt")
         exposure = await world.oms.exposure(ASSET)
-        assert (exposure.in_doubt_buys, exposure.longest, exposure.shortest) == (Decimal("0.005"), Decimal("0.005"), Decimal(0))
+        assert (exposure.in_doubt_buys, exposure.longest, exposure.shortest) == (
+            Decimal("0.005"),
+            Decimal("0.005"),
+            Decimal(0),
+        )
         world.exchange.place(world.user, ASSET, "Buy", 9_000, 5, order_id="doubt")
         exposure = await world.oms.exposure(ASSET)
         assert (exposure.in_doubt_buys, exposure.resting_buys) == (Decimal(0), Decimal("0.005"))

@@ -227,6 +227,9 @@ class Sender:
         self.is_stuck = False
         self.script: Callable[[Callable[[], object]], object] = lambda on_sent: on_sent()
 
+    async def prepare(self, owner: User) -> None:
+        await trio.lowlevel.checkpoint()
+
     async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
         def sent() -> None:
             self.sent.append(round(trio.current_time(), 6))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from tplus_trio.arguments import check_choice, check_instance
@@ -28,8 +29,10 @@ from tplus_trio.testing.clock import WallClock
 from tplus_trio.testing.exchange.accounts import Accounts
 from tplus_trio.testing.exchange.crash_log import CrashLog
 from tplus_trio.testing.exchange.depth_book import Level
+from tplus_trio.testing.exchange.endpoints.order_gate import OrderGate
 from tplus_trio.testing.exchange.endpoints.rest import MarketData, Router
 from tplus_trio.testing.exchange.endpoints.rest_account import AccountEndpoints
+from tplus_trio.testing.exchange.endpoints.rest_order_entry import log_refusal, order_entry_routes
 from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests, order_routes
 from tplus_trio.testing.exchange.endpoints.subscription_router import SubscriptionRouter
 from tplus_trio.testing.exchange.exchange_accounts import ExchangeAccounts
@@ -79,7 +82,9 @@ class Exchange(ExchangeAccounts):
         super().__init__(accounts)
         self._replay_player = ReplayPlayer(self._market_state)
         requests = OrderRequests(self._market_state, self._order_manager)
-        self._subscription_router = SubscriptionRouter(self._market_state, requests, self._order_manager.trades)
+        gate = OrderGate(self._market_state, requests)
+        self.faults.on_change_decimals = self.change_decimals
+        self._subscription_router = SubscriptionRouter(self._market_state, gate, self._order_manager.trades)
         account_endpoints = AccountEndpoints(
             self._market_state,
             self._order_manager,
@@ -92,8 +97,10 @@ class Exchange(ExchangeAccounts):
             [
                 *account_endpoints.routes(),
                 *MarketData(self._market_state).routes(),
-                *order_routes(self._market_state, self._order_manager, requests),
+                *order_entry_routes(gate),
+                *order_routes(self._market_state, self._order_manager),
             ],
+            partial(log_refusal, gate),
         )
 
     def add_market(
@@ -146,7 +153,7 @@ class Exchange(ExchangeAccounts):
 
     def handle(self, request: Request) -> Response:
         """Carry out a REST request and return its answer; an error is an answer too, never an exception."""
-        self._order_manager.expire()
+        self.expire_orders()
         return self._router.handle(request)
 
     def subscribe(self, path: str, headers: Mapping[str, str] | None = None) -> Subscription:
@@ -231,22 +238,29 @@ class Exchange(ExchangeAccounts):
         """Remove the orders that have expired by now, and settle the trades whose time has come.
 
         Everything that shows or changes orders does this first. A server or network of the exchange does it when the
-        time comes.
+        time comes. Requests that a fault holds are carried out when their time has come.
         """
         self._order_manager.expire()
+        self._market_state.schedule.run_due()
 
     @property
     def next_expiry_ns(self) -> int | None:
-        """The time at which the next order expires or the next trade settles, in ns since the Unix epoch, or None."""
-        return self._order_manager.next_expiry_ns
+        """The time of the next expiry, of an order or a session, of the next settlement or held request.
+
+        In nanoseconds since the Unix epoch; None if nothing is due.
+        """
+        times = (self._order_manager.next_expiry_ns, self._market_state.schedule.next_ns)
+        return min((time for time in times if time is not None), default=None)
 
     def watch_expiries(self, watcher: Callable[[], None]) -> None:
         """Call ``watcher`` each time that :attr:`next_expiry_ns` changes."""
         self._order_manager.expiry_watchers.append(watcher)
+        self._market_state.schedule.watchers.append(watcher)
 
     def unwatch_expiries(self, watcher: Callable[[], None]) -> None:
         """Stop calling ``watcher``."""
         self._order_manager.expiry_watchers.remove(watcher)
+        self._market_state.schedule.watchers.remove(watcher)
 
     def publish_diff(
         self,

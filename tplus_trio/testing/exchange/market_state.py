@@ -13,6 +13,7 @@ import attrs
 from tplus_trio.models import AssetIdentifier, Market, Trade
 from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.exchange.accounts import Accounts
+from tplus_trio.testing.exchange.answer_log import AnswerLog
 from tplus_trio.testing.exchange.candles import Candles, candle_json
 from tplus_trio.testing.exchange.depth_book import DepthBook, Level, encode_diff, encode_snapshot, number_text
 from tplus_trio.testing.exchange.effects import Effects
@@ -20,6 +21,7 @@ from tplus_trio.testing.exchange.faults.faults import Faults
 from tplus_trio.testing.exchange.feeds import Hub
 from tplus_trio.testing.exchange.http_messages import error
 from tplus_trio.testing.exchange.market_ticker import ticker_json
+from tplus_trio.testing.exchange.schedule import Schedule
 from tplus_trio.testing.exchange.trade_history import Revisions, TradeIds, append_bounded
 from tplus_trio.testing.matching.engine import Engine, EngineOrder
 
@@ -81,7 +83,7 @@ class MarketState:
     """The markets, the public feeds, and the history of all trades."""
 
     def __init__(self, accounts: Accounts) -> None:
-        # Fourteen attributes: the parts of the exchange that every request needs, at one place.
+        # Seventeen attributes: the parts of the exchange that every request needs, at one place.
         self.now_ns: Callable[[], int] = accounts.now_ns
         self.hub: Hub = Hub()
         self.accounts = accounts
@@ -102,6 +104,10 @@ class MarketState:
         self.position_of: Callable[[AssetIdentifier, EngineOrder], int] = lambda _, __: 0
         #: What happened to each order.
         self.effects: Effects = Effects(self.now_ns)
+        #: Which answers were sent to requests about orders.
+        self.answers: AnswerLog = AnswerLog()
+        #: What the exchange does later.
+        self.schedule: Schedule = Schedule(self.now_ns)
 
     def add_market(self, asset: AssetIdentifier, price_decimals: int = 2, quantity_decimals: int = 3) -> Listing:
         """List a market; a market that is listed already stays as it is."""
@@ -154,7 +160,8 @@ class MarketState:
     def broadcast(self, path: str, message: bytes, *, user: str | None = None) -> None:
         """Publish a message on a feed, with its pending faults."""
         if self.hub.listens(path):
-            self.hub.publish(path, self.faults.apply_faults(path, message), user=user)
+            for event in self.faults.on_user_event(path, message, user):
+                self.hub.publish(path, self.faults.apply_faults(path, event), user=user)
 
     def send_json(self, path: str, value: Any, *, user: str | None = None) -> None:
         """Publish a JSON value on a feed; it is not encoded if nobody subscribes."""

@@ -8,6 +8,7 @@ from typing import Any
 from tplus_trio.models import LimitOrderDetails
 from tplus_trio.testing.exchange.effects import Operation
 from tplus_trio.testing.exchange.market_state import MarketState
+from tplus_trio.testing.exchange.order_history import OrderHistory
 from tplus_trio.testing.exchange.order_records import OrderRecord
 
 __all__ = ["OrderEvents"]
@@ -18,6 +19,8 @@ class OrderEvents:
 
     def __init__(self, market_state: MarketState) -> None:
         self._market_state = market_state
+        #: The states that each order had in the last minutes.
+        self.history: OrderHistory = OrderHistory(market_state.now_ns)
 
     def send_created(self, record: OrderRecord) -> None:
         """Report that an order was accepted, or waits for its trigger."""
@@ -76,6 +79,7 @@ class OrderEvents:
 
     def _send(self, record: OrderRecord, variant: str, fields: Mapping[str, Any], *, named: bool = True) -> None:
         name = {"order_id": record.order_id, "user_id": record.user} if named else {}
+        self.history.add(record)
         self._market_state.send_json("/orders", {variant: {**name, **fields}}, user=record.user)
 
 

@@ -15,6 +15,7 @@ from tplus_trio.testing.exchange.http_messages import as_object, error
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
 from tplus_trio.testing.exchange.order_changes import check_newer, replace_waiting, rescale_orders
 from tplus_trio.testing.exchange.order_events import OrderEvents
+from tplus_trio.testing.exchange.order_history import OrderHistory
 from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement, order_key
 from tplus_trio.testing.exchange.settlement import Settlement
 from tplus_trio.testing.exchange.user_trades import UserTrades
@@ -53,6 +54,8 @@ class OrderManager:
         self._waiting = WaitingOrders()
         self._order_events = OrderEvents(market_state)
         self._effect_writer = EffectWriter(market_state.effects, self._by_key)
+        self.history: OrderHistory = self._order_events.history
+        market_state.faults.on_expiry_skew = self._notify_expiry_watchers
         self.trades: UserTrades = UserTrades(market_state, self.get)
         self.settlement: Settlement = Settlement(market_state, self.trades)
         #: Functions to call with a new order before it is accepted; each raises a rejection to refuse it.
@@ -75,8 +78,7 @@ class OrderManager:
 
     def is_open(self, user: str, order_id: str) -> bool:
         """Return whether an order is open."""
-        record = self._by_key.get(order_key(user, order_id))
-        return record is not None and record.is_open
+        return (record := self.get(user, order_id)) is not None and record.is_open
 
     def get(self, user: str, order_id: str) -> OrderRecord | None:
         """Return an order, open or not; None if the exchange does not know it or has forgotten it."""
@@ -89,8 +91,7 @@ class OrderManager:
             Rejection: (404) The user has no open order of this id.
         """
         self.expire()
-        record = self._by_key.get(order_key(user, order_id))
-        if record is None or not record.is_open:
+        if (record := self.get(user, order_id)) is None or not record.is_open:
             raise error(404, "ORDER_NOT_FOUND", f"no open order {order_id!r}", details={"order_id": order_id})
         return record
 
@@ -105,8 +106,11 @@ class OrderManager:
         """
         self.expire()
         key = order_key(user, new.order_id)
-        if key in self._by_key:
-            raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
+        if (known := self._by_key.get(key)) is not None:
+            if known.is_open or not self._market_state.faults.forgets(self._market_state.now_ns() - known.updated_ns):
+                raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
+            self._done.remove(known)
+            self._forget(known)
         self._check_parent(user, new)
         now_ns = self._market_state.now_ns()
         record = OrderRecord(
@@ -234,19 +238,21 @@ class OrderManager:
     @property
     def next_expiry_ns(self) -> int | None:
         """The time at which the next order expires or the next trade settles, in nanoseconds; None if nothing will."""
-        times = [listing.engine.next_expiry_ns for listing in self._market_state.listings.values()]
-        times += [self._waiting.next_expiry_ns, self.settlement.next_ns]
-        return min((time for time in times if time is not None), default=None)
+        skew_ns, settles_ns = self._market_state.faults.expiry_skew_ns, self.settlement.next_ns
+        expiries = (listing.engine.next_expiry_ns for listing in self._market_state.listings.values())
+        due = [time - skew_ns for time in (*expiries, self._waiting.next_expiry_ns) if time is not None]
+        return min(due if settles_ns is None else [*due, settles_ns], default=None)
 
     def expire(self) -> None:
         """Remove the orders that have expired by now, in all markets, and settle the trades whose time has come.
 
         Orders that wait for a trigger expire too.
         """
-        now_ns = self._expiry_now_ns()
-        if self._next_expiry_ns is None or self._next_expiry_ns > now_ns:
+        if self._next_expiry_ns is None or self._next_expiry_ns > self._market_state.now_ns():
             return
-        self._settle()
+        for asset in self.settlement.settle_due():
+            self._enforce_reduce_only(self._market_state.listing(asset))
+        now_ns = self._expiry_now_ns()
         for record in self._waiting.expired(now_ns):
             self._waiting.remove(record)
             self._publish_events(record.listing, [Done(record.state, "Expired")])
@@ -264,11 +270,6 @@ class OrderManager:
         changed = self.settlement.change(trade, status)
         self._enforce_reduce_only(self._market_state.listing(trade.asset_id))
         return changed
-
-    def _settle(self) -> None:
-        """Settle the trades whose time has come, and hold reduce-only orders to the positions that are left."""
-        for asset in self.settlement.settle_due():
-            self._enforce_reduce_only(self._market_state.listing(asset))
 
     def change_decimals(self, listing: Listing, price_decimals: int, quantity_decimals: int) -> None:
         """Change a market's decimals; its open orders keep their prices and quantities, in other units.
@@ -292,7 +293,7 @@ class OrderManager:
 
     def _expiry_now_ns(self) -> int:
         """Return the time by which orders expire."""
-        return self._market_state.now_ns()
+        return self._market_state.now_ns() + self._market_state.faults.expiry_skew_ns
 
     # Events
 
@@ -332,6 +333,8 @@ class OrderManager:
                     self._order_events.send_failed(self._by_key[key], operation or "create", event.reason)
             else:
                 self._publish_event(listing, event)
+                for state in (event.maker, event.taker) if isinstance(event, Fill) else ():
+                    self.history.add(self._by_key[state.order_id])
         if changes[Side.BUY] or changes[Side.SELL]:
             self._market_state.publish_diff(listing, changes[Side.BUY], changes[Side.SELL])
         if any(isinstance(event, Fill) for event in events):
