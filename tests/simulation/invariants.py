@@ -336,12 +336,9 @@ class OrdersChecker(Checker):
 
     def take(self, item: Any) -> str:
         if isinstance(item, OrdersSnapshot):
-            if item.open_only:
-                # What it leaves out has ended.
-                known = self._orders.items()
-                ended = {name: terms and attrs.evolve(terms, is_open=False) for name, terms in known}
-            else:
-                ended = {}
+            # A snapshot of open orders leaves out those that have ended.
+            before = self._orders.items() if item.open_only else ()
+            ended = {name: order and attrs.evolve(order, is_open=False) for name, order in before}
             self._orders = {**ended, **{order.order_id: _terms(order) for order in item.orders}}
             if self._late is not None and item.is_complete:
                 self._check_complete(item, self._late)
