@@ -78,12 +78,6 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     tuple[Timebar, ...]: _few(Timebar),
     tuple[PriceLevel, ...]: st.lists(st.tuples(amounts.filter(_sane), amounts.filter(_sane)), max_size=4),
 }
-#: The fields in which a signed request names its user.
-_USER_FIELDS = {
-    models.AmendOrderRequest: "user_id",
-    models.ClosePosition: "user",
-    models.SubAccountTransfer: "user",
-}
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "order_id": order_ids,
     "signer": keys,
@@ -93,9 +87,18 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+_OF_CLASS: dict[type, dict[str, st.SearchStrategy[Any]]] = {
+    models.AmendOrderRequest: {"user_id": keys},
+    models.ClosePosition: {"user": keys},
+    models.SubAccountTransfer: {"user": keys},
+    models.AdditionalSigner: {"signer": st.builds(models.SignerKey.ed25519, signatures)},
+    models.SignerKey: {"variant": st.sampled_from(["Ed25519", "Secp256k1", "P256"])},
+}
+
+
 def _fields(cls: type) -> dict[str, st.SearchStrategy[Any]]:
     """Return a strategy for each field of a model, chosen by the field's name or type."""
-    by_name = _BY_NAME | {name: keys for signed, name in _USER_FIELDS.items() if cls is signed}
+    by_name = _BY_NAME | _OF_CLASS.get(cls, {})
     by_type = _BY_TYPE | {Decimal: (amounts if cls in _UNSIGNED else signed).filter(_sane)}
     found: dict[str, st.SearchStrategy[Any]] = {}
     for name, hint in get_type_hints(cls).items():
@@ -166,8 +169,7 @@ _register(models.LinkedDiff)
 _UNHASHABLE = {
     UnknownOrderEvent,
     models.OrderCreatedEvent,
-    models.CreateOrderRequest,
-    models.ReplaceOrderRequestPayload,
+    models.MarketsPage,
 }
 
 

@@ -11,6 +11,7 @@ from tplus_trio.clients.known_users import KnownUsers, is_of_the_service
 from tplus_trio.clients.paging import says_more
 from tplus_trio.errors import NotFoundError, ServerError
 from tplus_trio.models import BadRow, OrderResponse, UserOrders
+from tplus_trio.orders.sending import ORDER
 from tplus_trio.service import Service
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
@@ -76,6 +77,10 @@ class UserOrdersReader:
         orders = codec.decode_page(body, UserOrders)
         self.known.add(key)
         return orders
+
+    async def read_newest(self, owner: User) -> tuple[OrderResponse, ...]:
+        """Read the newest orders of a user, open and done, before other requests."""
+        return (await self.read_page(owner, 0, _ORDERS_PAGE, ORDER)).orders
 
     async def read_open(self, owner: User, dispatch: Dispatch) -> UserOrders:
         """Read all open orders of a user; ``page`` has the other fields of the last page that was read.

@@ -15,7 +15,8 @@ The modules:
 
 * ``frame_decoders`` and ``batch_decoders``: the decoders of the feeds;
 * ``book_decoders`` and ``fast_order_events``: the fast decoders of the two busiest feeds;
-* ``rest_bodies``: decoding of REST answers, encoding of what is sent and signed;
+* ``rest_bodies``: decoding of REST answers, encoding of what is sent and signed; ``order_text``: the usual order's
+  signed text, written faster;
 * ``record_reader``: msgspec readers for models whose JSON is simply their fields; ``row_reader``: lists of such records
   with bad rows among them;
 * ``converter``: the cattrs converter for models with another JSON form;

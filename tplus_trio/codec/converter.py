@@ -30,8 +30,10 @@ from tplus_trio.models import (
     MarginCallUpdated,
     MarginPosition,
     MarginSide,
+    MarketFeeSchedule,
     MarketOrderDetails,
     MarketQuantity,
+    MarketsPage,
     OperationStatus,
     Order,
     OrderAmendedEvent,
@@ -53,6 +55,7 @@ from tplus_trio.models import (
     OrderUpdatedEvent,
     PositionCleared,
     Side,
+    SignerKey,
     Spot,
     SubAccountAssetTransferred,
     TimeInForce,
@@ -142,8 +145,10 @@ _EVENTS: Final = (
 _SPECIAL: Final = frozenset(
     {
         *(cls for variants in (*_TERMS, *_EVENTS) for cls in variants.classes.values()),
+        MarketFeeSchedule,
         MarketQuantity,
         OrderTrigger,
+        SignerKey,
         UnknownOrderEvent,
         UserAccount,
         UserOrders,
@@ -265,12 +270,25 @@ def _register_quantity(converter: Converter) -> None:
     converter.register_unstructure_hook(MarketQuantity, write_size)
 
 
-def _register_order(converter: Converter) -> None:
+def _read_signer_key(value: Any, _: Any) -> SignerKey:
+    ((variant, key),) = _fields(value, "a signer's key").items()
+    return SignerKey(variant, key)
+
+
+def _register_renamed(converter: Converter) -> None:
     trigger = make_dict_structure_fn(OrderTrigger, converter, trigger=override(rename="condition"))
     converter.register_structure_hook(OrderTrigger, trigger)
     converter.register_unstructure_hook(
         OrderTrigger, make_dict_unstructure_fn(OrderTrigger, converter, trigger=override(rename="condition"))
     )
+    converter.register_structure_hook(
+        MarketFeeSchedule, make_dict_structure_fn(MarketFeeSchedule, converter, global_=override(rename="global"))
+    )
+    converter.register_unstructure_hook(
+        MarketFeeSchedule, make_dict_unstructure_fn(MarketFeeSchedule, converter, global_=override(rename="global"))
+    )
+    converter.register_structure_hook(SignerKey, _read_signer_key)
+    converter.register_unstructure_hook(SignerKey, lambda key: {key.variant: key.key_bytes})
     # A public key may be hex or a list of bytes; the model's own converter reads both.
     converter.register_structure_hook(
         Order,
@@ -322,10 +340,10 @@ def _make_converter() -> Converter:
     _register_quantity(converter)
     for variants in _TERMS:
         _register(converter, variants)
-    _register_order(converter)
+    _register_renamed(converter)
     for variants in _EVENTS:
         _register(converter, variants)
-    for page in (KlinesPage, UserOrdersPage, UserPositionsPage, UserTradesPage):
+    for page in (KlinesPage, MarketsPage, UserOrdersPage, UserPositionsPage, UserTradesPage):
         converter.register_unstructure_hook(page, make_dict_unstructure_fn(page, converter, bad=override(omit=True)))
     _register_inventory(converter)
     converter.register_unstructure_hook(OrderBook, _shallow_writer(converter, OrderBook))

@@ -11,9 +11,10 @@ import attrs
 import msgspec
 
 from tplus_trio.codec.book_decoders import read_book, read_diff
-from tplus_trio.codec.converter import converter, is_record
+from tplus_trio.codec.converter import converter
 from tplus_trio.codec.json_text import MALFORMED, as_json, check_nesting, failure, parse
 from tplus_trio.codec.number_checks import check_all
+from tplus_trio.codec.order_text import order_text
 from tplus_trio.codec.record_reader import record_reader
 from tplus_trio.codec.row_reader import read_rows
 from tplus_trio.errors import DecodeError
@@ -23,7 +24,10 @@ from tplus_trio.models import (
     HistoricalUserOrder,
     HistoricalUserTrade,
     KlinesPage,
+    MarketResponse,
+    MarketsPage,
     Nonce,
+    Order,
     OrderBook,
     OrderBookDiff,
     OrderResponse,
@@ -39,7 +43,7 @@ from tplus_trio.models import (
 __all__ = ["decode", "decode_listing", "decode_page", "decode_rows", "encode", "page_fields", "signable", "unstructure"]
 
 T = TypeVar("T")
-P = TypeVar("P", KlinesPage, UserOrders, UserOrdersPage, UserPositionsPage, UserTradesPage)
+P = TypeVar("P", KlinesPage, MarketsPage, UserOrders, UserOrdersPage, UserPositionsPage, UserTradesPage)
 
 _encoders: Final = {style: msgspec.json.Encoder(enc_hook=str, decimal_format=style) for style in ("string", "number")}
 _raw: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
@@ -85,7 +89,7 @@ def _page_reader(kind: Any, key: str, row: type[T]) -> Callable[[bytes], Any]:
     def read(data: bytes) -> Any:
         listed, page = _page(data, key)
         rows = _rows(listed, row)
-        others = attrs.asdict(read_envelope(data) if page else envelope())
+        others = attrs.asdict(read_envelope(data) if page else envelope(), recurse=False)
         return kind(**{key: tuple(rows)}, bad=rows.bad, **others)
 
     return read
@@ -110,6 +114,7 @@ _BY_TYPE: Final[Mapping[Any, Callable[[bytes], Any]]] = {
     OrderBook: read_book,
     OrderBookDiff: read_diff,
     KlinesPage: _page_reader(KlinesPage, "items", Timebar),
+    MarketsPage: _page_reader(MarketsPage, "markets", MarketResponse),
     UserOrders: _user_orders,
     UserOrdersPage: _page_reader(UserOrdersPage, "orders", HistoricalUserOrder),
     UserPositionsPage: _page_reader(UserPositionsPage, "positions", Position),
@@ -123,9 +128,7 @@ def _reader(kind: Any) -> Callable[[bytes], Any]:
     """Return the reader that makes a type out of JSON. Making a reader is slow, so it is cached."""
     if kind in _BY_TYPE:
         return _BY_TYPE[kind]
-    if is_record(kind):
-        return record_reader(kind)
-    return lambda data: converter.structure(parse(data), kind)
+    return record_reader(kind)
 
 
 def decode(body: bytes | str, kind: type[T]) -> T:
@@ -258,4 +261,5 @@ def _plain(value: object) -> Any:
 
 def signable(obj: Any) -> str:
     """Return the text that a user signs for a model: its JSON, byte for byte as it is sent."""
-    return encode(obj).decode()
+    text = order_text(obj) if isinstance(obj, Order) else None
+    return encode(obj).decode() if text is None else text

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tplus_trio.models import (
+    additional_signer,
     asset,
     auth,
     batch_order,
@@ -35,6 +36,7 @@ from tplus_trio.models import (
     order,
     order_change,
     order_event,
+    order_request,
     order_response,
     position,
     position_basis,
@@ -48,6 +50,7 @@ from tplus_trio.models import (
     user_margin,
     user_solvency,
 )
+from tplus_trio.models.additional_signer import *
 from tplus_trio.models.asset import *
 from tplus_trio.models.auth import *
 from tplus_trio.models.batch_order import *
@@ -64,6 +67,7 @@ from tplus_trio.models.open_interest import *
 from tplus_trio.models.order import *
 from tplus_trio.models.order_change import *
 from tplus_trio.models.order_event import *
+from tplus_trio.models.order_request import *
 from tplus_trio.models.order_response import *
 from tplus_trio.models.position import *
 from tplus_trio.models.position_basis import *
@@ -79,6 +83,7 @@ from tplus_trio.models.user_solvency import *
 
 if not TYPE_CHECKING:  # type checkers take the names from the star imports
     __all__ = [  # noqa: PLE0604 - each part is a list of strings
+        *additional_signer.__all__,
         *asset.__all__,
         *auth.__all__,
         *batch_order.__all__,
@@ -95,6 +100,7 @@ if not TYPE_CHECKING:  # type checkers take the names from the star imports
         *order.__all__,
         *order_change.__all__,
         *order_event.__all__,
+        *order_request.__all__,
         *order_response.__all__,
         *position.__all__,
         *position_basis.__all__,

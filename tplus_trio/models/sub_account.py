@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import attrs
 
+from tplus_trio.models.additional_signer import AdditionalSigner, signers
 from tplus_trio.models.asset import AssetIdentifier
-from tplus_trio.models.order import cosigners, public_key, signature_bytes, units
+from tplus_trio.models.order import public_key, signature_bytes, units
 
 __all__ = [
     "ClosePosition",
@@ -61,8 +61,8 @@ class ClosePositionRequest:
     inner: ClosePosition
     #: The 64 bytes of the user's signature.
     signature: tuple[int, ...] = attrs.field(converter=signature_bytes, repr=False)
-    #: Cosigners' parts, sent unchanged.
-    additional_signers: tuple[Any, ...] = attrs.field(default=(), converter=cosigners, repr=False)
+    #: The signatures of other signers of the same text.
+    additional_signers: tuple[AdditionalSigner, ...] = attrs.field(default=(), converter=signers, repr=False)
 
 
 @attrs.frozen
@@ -91,5 +91,5 @@ class SubAccountTransferRequest:
     inner: SubAccountTransfer
     #: The 64 bytes of the user's signature.
     signature: tuple[int, ...] = attrs.field(converter=signature_bytes, repr=False)
-    #: Cosigners' parts, sent unchanged.
-    additional_signers: tuple[Any, ...] = attrs.field(default=(), converter=cosigners, repr=False)
+    #: The signatures of other signers of the same text.
+    additional_signers: tuple[AdditionalSigner, ...] = attrs.field(default=(), converter=signers, repr=False)

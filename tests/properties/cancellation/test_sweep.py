@@ -1,4 +1,4 @@
-"""Every public coroutine, cancelled at each of its checkpoints: nothing is left behind, and all goes on working."""
+"""Every public coroutine, cancelled at each of its checkpoints, leaves nothing, and everything works afterwards."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ async def test_call_over_a_slow_network_with_a_token_that_expires(tally: Tally, 
 
 
 async def test_a_sign_in_that_others_wait_for(tally: Tally, autojump_clock: MockClock) -> None:
-    """Whoever signs in is cancelled; those who wait for the same sign-in are not."""
+    """The task that signs in is cancelled; those that wait for the same sign-in are not."""
     answers: list[object] = []
 
     async def neighbour(world: World) -> None:
@@ -179,12 +179,12 @@ async def test_a_sign_in_that_others_wait_for(tally: Tally, autojump_clock: Mock
     await sweep(tally, "a shared sign-in", operation, open_world, prepare=prepare, after=after, look=look, again=False)
 
 
-# A stream or a book that somebody else has entered.
+# A stream or a book that another task has entered.
 
 
 @attrs.frozen
 class Holding(World):
-    """A world with a stream, or a book, that lives as long as it does."""
+    """A world with a stream or a book that lives as long as the world."""
 
     held: Any
     got: list[int] = attrs.field(factory=list[int])
@@ -200,7 +200,7 @@ def holding(what: Callable[[World], Any], **options: Any) -> MakeWorld[Holding]:
 
 
 async def nothing(_: World) -> None:
-    """There is nothing to look for: what is held still runs."""
+    """Check nothing: the entered stream still runs."""
 
 
 def trades(world: World) -> Any:
@@ -216,13 +216,15 @@ def book(world: World) -> Any:
 
 
 def in_background(world: World, act: Callable[[], Awaitable[object]]) -> None:
-    """Run beside the operation, as the exchange's own doing."""
+    """Run a task beside the operation, in the exchange's nursery."""
     assert world.network._nursery is not None
     world.network._nursery.start_soon(act)
 
 
 @pytest.mark.parametrize("way", ["receive", "__anext__"])
-async def test_no_item_is_lost_by_cancelling_who_waits(way: str, tally: Tally, autojump_clock: MockClock) -> None:
+async def test_no_item_is_lost_by_cancelling_a_waiting_consumer(
+    way: str, tally: Tally, autojump_clock: MockClock
+) -> None:
     async def operation(world: Holding) -> None:
         while len(world.got) < 30:
             item = await getattr(world.held, way)()
@@ -248,7 +250,7 @@ async def test_no_item_is_lost_by_cancelling_who_waits(way: str, tally: Tally, a
     await sweep(tally, f"Stream.{way}", operation, make, prepare=prepare, after=after, look=nothing, again=False)
 
 
-async def test_no_change_is_lost_by_cancelling_who_waits(tally: Tally, autojump_clock: MockClock) -> None:
+async def test_no_change_is_lost_by_cancelling_a_waiting_reader(tally: Tally, autojump_clock: MockClock) -> None:
     changes: Any = None
 
     async def prepare(world: Holding) -> None:
@@ -284,7 +286,7 @@ async def lose_and_wait(world: Holding) -> None:
 
 
 async def use_block(block: WhileLive[Any], world: Holding) -> None:
-    """Run a block whose body ends with the loss of what it depends on."""
+    """Run a block whose body ends with the loss of its stream or book."""
     try:
         async with block:
             assert world.held.state is StreamState.LIVE
@@ -338,7 +340,7 @@ async def test_closing(latency: float, tally: Tally, autojump_clock: MockClock) 
     await sweep(tally, name, lambda world: world.held.aclose(), make, prepare=prepare, after=after)
 
 
-# All of it.
+# Completeness.
 
 
 def public_coroutines() -> set[str]:
@@ -361,7 +363,7 @@ def test_nothing_was_forgotten(tally: Tally) -> None:
 
 async def test_every_one_of_them_is_a_checkpoint(autojump_clock: MockClock) -> None:
     async with open_world() as world, trades(world) as stream, book(world) as live_book:
-        await place_and_cancel(world)  # what can be answered from memory from now on is
+        await place_and_cancel(world)  # these are answered from memory from now on
         for call in CALLS.values():
             with assert_checkpoints():
                 await call(world)
