@@ -6,6 +6,7 @@ No error carries a secret: no key, token, password or signature is passed to one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -24,6 +25,7 @@ __all__ = [
     "MissingUserError",
     "NotFoundError",
     "OrderFateUnknown",
+    "OrderLimitExceeded",
     "OrderRejected",
     "RateLimitError",
     "RestartLimitExceeded",
@@ -239,6 +241,15 @@ class OrderRejected(ApiError):
         order_id = self.details.get("order_id") if self.details else None
         return order_id if isinstance(order_id, str) else None
 
+    @property
+    def reason(self) -> str:
+        """Why the service refused it: its text, or its code if it sent no text."""
+        return self.message or self.code
+
+
+class OrderLimitExceeded(TplusError, ValueError):
+    """An order is beyond the client's `OrderLimits`. Nothing was sent."""
+
 
 class OrderFateUnknown(TplusError):
     """An order request was sent, but its answer does not state the result. The request may have been carried out.
@@ -251,7 +262,7 @@ class OrderFateUnknown(TplusError):
         super().__init__(order_id, operation, sent_at_ns, why)
         #: The order, as the request named it.
         self.order_id = order_id
-        #: ``"create"`` or ``"cancel"``.
+        #: ``"create"``, ``"cancel"``, ``"replace"``, ``"amend"``, ``"batch-create"`` or ``"batch-replace"``.
         self.operation = operation
         #: When the request was sent, in nanoseconds since the Unix epoch by the clock of the client.
         self.sent_at_ns = sent_at_ns
@@ -262,12 +273,18 @@ class OrderFateUnknown(TplusError):
         return f"the {self.operation} request was sent, but {self.why}; {may_exist(self.order_id, self.operation)}"
 
 
+#: What may have become of an order, by operation.
+_DOUBTS: Final[Mapping[str, str]] = {
+    "create": "may exist",
+    "batch-create": "may exist",
+    "cancel": "may be gone or still open",
+}
+
+
 def may_exist(order_id: str, operation: str) -> str:
     """Return the advice for an order whose request may have been carried out."""
-    state = (
-        f"order {order_id!r} may exist" if operation == "create" else f"order {order_id!r} may be gone or still open"
-    )
-    return f"{state}: look it up, as with get_user_orders(), before you send it again"
+    state = _DOUBTS.get(operation, "may have its old terms or its new ones")
+    return f"order {order_id!r} {state}: look it up, as with get_user_orders(), before you send it again"
 
 
 class AuthError(ApiError):
@@ -298,6 +315,8 @@ _BY_CODE: Final[Mapping[str, type[ApiError]]] = {
 #: Characters of a server's code and message; the rest is cut off.
 _LONGEST_CODE: Final = 100
 _LONGEST_MESSAGE: Final = 500
+#: What a code looks like, in a place where a text may stand too.
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{2,99}")
 _AUTH_PREFIXES: Final = ("SIGNER_", "NONCE_")
 _ORDER_PREFIXES: Final = (
     "INSUFFICIENT_MARGIN",
@@ -325,6 +344,18 @@ def _class_of(code: str, status: int) -> type[ApiError]:
     if status in {401, 403}:
         return AuthError
     return {404: NotFoundError, 429: RateLimitError}.get(status, ServerError if status >= 500 else ApiError)
+
+
+def order_rejected(order_id: str, reason: str | None) -> OrderRejected:
+    """Build the error for an order that the service refused in an answer with status 200.
+
+    Args:
+        order_id: The order.
+        reason: The service's reason: a code such as ``POST_ONLY_WOULD_CROSS``, a text, or None.
+    """
+    text = reason or ""
+    code = text if _CODE.fullmatch(text) else "ORDER_REJECTED"
+    return OrderRejected(code, text[:_LONGEST_MESSAGE], 200, {"order_id": order_id})
 
 
 def api_error(

@@ -207,7 +207,7 @@ def test_no_repr_shows_a_secret() -> None:
         book_price_decimals=1,
     )
     for model in (
-        CreateOrderRequest(order, secret, 1, [{"signature": secret}]),
+        CreateOrderRequest(order, secret, 1, [models.AdditionalSigner(models.SignerKey.ed25519([1]), secret)]),
         CancelOrderRequest(CancelOrder("a", AssetIdentifier(1), KEY), secret, 1),
         ReplaceOrderRequestPayload(replace, KEY, secret, 1),
         AmendOrderRequest(request=amend, user_id=KEY),

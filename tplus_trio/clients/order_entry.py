@@ -1,38 +1,47 @@
-"""Requests about orders: create and cancel."""
+"""Requests that create and cancel orders."""
 
 from __future__ import annotations
 
-from tplus_trio import codec
+from collections.abc import Sequence
+
+import trio
+
 from tplus_trio.clients.base import asset
 from tplus_trio.clients.order_service import OrderServiceClient
-from tplus_trio.errors import OrderRejected
+from tplus_trio.errors import NotFoundError, TplusError
 from tplus_trio.models import (
     AssetIdentifier,
     CancelOrder,
-    CancelOrderRequest,
     CreateOrderRequest,
-    OperationStatus,
     OrderOperationResponse,
+    OrderResponse,
     OrderTrigger,
     Side,
     TimeInForce,
     TradeTarget,
     validate_order_id,
 )
-from tplus_trio.orders.limit_order import check_limit_order
-from tplus_trio.orders.operations import ORDER, operate
+from tplus_trio.orders.batch_results import CancelResult
+from tplus_trio.orders.building import check_signers
+from tplus_trio.orders.limits import Terms
+from tplus_trio.orders.sending import ORDER
+from tplus_trio.orders.terms import Amount, OrderTerms, check_limit_size, check_market_size, check_terms
+from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.users import User
 
 __all__ = ["OrderEntry"]
 
+#: Cancellations that `OrderEntry.cancel_all_orders` has under way at once.
+_CANCELS = 20
+
 
 class OrderEntry(OrderServiceClient):
-    """The requests about orders in `OrderBookClient`."""
+    """The requests of `OrderBookClient` that create and cancel orders."""
 
     async def create_limit_order(
         self,
-        quantity: int,
-        price: int,
+        quantity: Amount,
+        price: Amount,
         side: Side | str,
         time_in_force: TimeInForce | None = None,
         asset_id: AssetIdentifier | str | int | None = None,
@@ -42,8 +51,10 @@ class OrderEntry(OrderServiceClient):
         trigger: OrderTrigger | None = None,
         user: User | None = None,
         reduce_only: bool = False,
+        *,
+        additional_signers: Sequence[User] | None = None,
     ) -> OrderOperationResponse:
-        """Sign a limit order and send it (``POST /orders/create``).
+        """Sign a limit order and send it (``POST /orders/create``, or the control channel).
 
         If it is cancelled after the request was sent, the order may exist. Choose ``order_id`` beforehand, look for it
         with `get_user_orders`, and send the order again only if it is not there. Do the same after `OrderFateUnknown`,
@@ -51,9 +62,10 @@ class OrderEntry(OrderServiceClient):
         requests its units first; see `get_market`.
 
         Args:
-            quantity: In the book's quantity units, at least 0: one unit is ``10**-book_quantity_decimals`` of the base
-                asset.
-            price: In the book's price units, at least 0: one unit is ``10**-book_price_decimals`` of the quote asset.
+            quantity: More than 0. An ``int`` is in the book's quantity units: one unit is
+                ``10**-book_quantity_decimals`` of the base asset. A Decimal is in base units.
+            price: More than 0. An ``int`` is in the book's price units: one unit is ``10**-book_price_decimals`` of
+                the quote asset. A Decimal is in quote units.
             side: ``Side.BUY`` or ``Side.SELL``, or their names.
             time_in_force: `GTC`, `GTD` or `IOC`; None is ``GTC()``, good until cancelled.
             asset_id: The market. It is required.
@@ -61,18 +73,21 @@ class OrderEntry(OrderServiceClient):
             target: The sub-account and balance that the order trades for; None is the spot balance of the first margin
                 account.
             max_trading_fees_rate: The highest fee rate to accept, as the service counts it, at least 0; None is 50 000.
-            trigger: The condition under which the order becomes active; None is none.
+            trigger: The condition under which the order becomes active, its price in the book's price units; None is
+                none.
             user: The user that signs; None is the default user.
             reduce_only: Whether the order may only make a position smaller.
+            additional_signers: Other users that sign the order too.
 
         Returns:
-            The service's answer. If its ``status`` is ``REJECTED``, the book did not take the order, for example
-            because a post-only order would have traded; ``reason`` says why.
+            The service's answer: it took the order. The book may still refuse it; the order stream tells.
 
         Raises:
-            TypeError, ValueError: an argument is not legal. Nothing was sent.
+            TypeError, ValueError: an argument is not legal, such as a Decimal that is no multiple of the market's
+                units. Nothing was sent; if a Decimal does not fit, the market's units were requested.
             MissingUserError: there is no user. Nothing was sent.
-            OrderRejected: the service refused the order, for example because the order id exists already.
+            OrderLimitExceeded: the order is beyond the client's limits. Nothing was sent.
+            OrderRejected: the service refused the order, for example because a post-only order would have traded.
             OrderFateUnknown: the answer cannot be decoded or is about another order: the order may exist.
             ConnectionFailed: there was no answer. The message says whether the order may exist.
             ServerError: the service failed. The order may exist.
@@ -80,41 +95,142 @@ class OrderEntry(OrderServiceClient):
             DecodeError: the answer about the market's units cannot be decoded. The order was not sent.
             KeyfileError: the user's key cannot be decrypted. The order was not sent.
         """
-        owner = self._user(user)
-        if asset_id is None:
-            msg = "asset_id is required: the market to trade on"
-            raise TypeError(msg)
-        terms = check_limit_order(
-            asset(asset_id),
-            quantity=quantity,
-            price=price,
+        terms = check_terms(
+            self._order_id(order_id),
+            _required(asset_id),
+            check_limit_size(quantity, price, time_in_force),
             side=side,
-            time_in_force=time_in_force,
-            order_id=order_id,
             target=target,
             max_trading_fees_rate=max_trading_fees_rate,
             trigger=trigger,
             reduce_only=reduce_only,
         )
-        market = await self._market(terms.asset_id, ORDER)
-        order = terms.to_order(market, owner.public_key, self._service.now_ns())
-        signature = await self._service.sign(owner, codec.signable(order))
-        request = CreateOrderRequest(order, signature, self._service.now_ns())
-        try:
-            answer = await operate(self._service, "create", terms.order_id, request, owner)
-        except OrderRejected as exc:
-            if exc.code.startswith("INVALID_ORDER"):
-                self._forget(market)
-            raise
-        self._orders.add_known(owner)
-        if answer.status is OperationStatus.REJECTED:
-            self._forget(market)
-        return answer
+        return await self._create(terms, self._user(user), check_signers(additional_signers))
+
+    async def create_market_order(
+        self,
+        side: Side | str,
+        base_quantity: Amount | None = None,
+        quote_quantity: Amount | None = None,
+        fill_or_kill: bool = False,
+        asset_id: AssetIdentifier | str | int | None = None,
+        order_id: str | None = None,
+        target: TradeTarget | None = None,
+        max_trading_fees_rate: int | None = None,
+        trigger: OrderTrigger | None = None,
+        max_sellable_amount: Amount | None = None,
+        max_sellable_quantity: Amount | None = None,
+        user: User | None = None,
+        *,
+        reduce_only: bool = False,
+        additional_signers: Sequence[User] | None = None,
+    ) -> OrderOperationResponse:
+        """Sign a market order and send it (``POST /orders/create``, or the control channel).
+
+        If it is cancelled after the request was sent, the order may have traded; see `create_limit_order`.
+
+        Args:
+            side: ``Side.BUY`` or ``Side.SELL``, or their names.
+            base_quantity: The quantity to trade, more than 0. An ``int`` is in the book's quantity units, a Decimal in
+                base units. Exactly one of this and ``quote_quantity`` is given.
+            quote_quantity: The amount to trade, more than 0. An ``int`` is in the book's units of price times quantity,
+                a Decimal in quote units.
+            fill_or_kill: Whether the book trades the whole size at once or nothing.
+            asset_id: The market. It is required.
+            order_id: As for `create_limit_order`.
+            target: As for `create_limit_order`.
+            max_trading_fees_rate: As for `create_limit_order`.
+            trigger: As for `create_limit_order`.
+            max_sellable_amount: The largest amount that a buy by ``base_quantity`` may spend, in the units of
+                ``quote_quantity``; None means no limit.
+            max_sellable_quantity: The largest quantity that a sell by ``quote_quantity`` may spend, in the units of
+                ``base_quantity``; None means no limit.
+            user: As for `create_limit_order`.
+            reduce_only: As for `create_limit_order`.
+            additional_signers: As for `create_limit_order`.
+
+        Returns:
+            The service's answer: it took the order. `stream_user_trade_events` delivers the fills.
+
+        Raises:
+            TplusError, TypeError, ValueError: as for `create_limit_order`.
+        """
+        terms = check_terms(
+            self._order_id(order_id),
+            _required(asset_id),
+            check_market_size(base_quantity, quote_quantity, fill_or_kill, max_sellable_amount, max_sellable_quantity),
+            side=side,
+            target=target,
+            max_trading_fees_rate=max_trading_fees_rate,
+            trigger=trigger,
+            reduce_only=reduce_only,
+        )
+        return await self._create(terms, self._user(user), check_signers(additional_signers))
+
+    async def prepare_limit_order_request(
+        self,
+        asset_id: AssetIdentifier | str | int,
+        price: Amount,
+        quantity: Amount,
+        side: Side | str,
+        target: TradeTarget | None,
+        time_in_force: TimeInForce | None,
+        max_trading_fees_rate: int | None = None,
+        trigger: OrderTrigger | None = None,
+        order_id: str | None = None,
+        user: User | None = None,
+        reduce_only: bool = False,
+        *,
+        additional_signers: Sequence[User] | None = None,
+    ) -> tuple[str, CreateOrderRequest]:
+        """Sign a limit order for `send_multiple_orders`, without sending it.
+
+        Cancelling it leaves nothing behind. The first order of a market requests its units; see `get_market`.
+
+        Args:
+            asset_id: The market.
+            price: As for `create_limit_order`.
+            quantity: As for `create_limit_order`.
+            side: As for `create_limit_order`.
+            target: As for `create_limit_order`.
+            time_in_force: As for `create_limit_order`.
+            max_trading_fees_rate: As for `create_limit_order`.
+            trigger: As for `create_limit_order`.
+            order_id: As for `create_limit_order`.
+            user: As for `create_limit_order`.
+            reduce_only: As for `create_limit_order`.
+            additional_signers: As for `create_limit_order`.
+
+        Returns:
+            The order id, and the signed order.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
+            MissingUserError: there is no user.
+            ApiError, ConnectionFailed, DecodeError: the market's units could not be read.
+            KeyfileError: the user's key cannot be decrypted.
+        """
+        terms = check_terms(
+            self._order_id(order_id),
+            asset(asset_id),
+            check_limit_size(quantity, price, time_in_force),
+            side=side,
+            target=target,
+            max_trading_fees_rate=max_trading_fees_rate,
+            trigger=trigger,
+            reduce_only=reduce_only,
+        )
+        owner, signers = self._user(user), check_signers(additional_signers)
+        await trio.lowlevel.checkpoint()
+        _, order = await self._in_units(
+            terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
+        )
+        return terms.order_id, await self._builder.sign_create(order, owner, signers)
 
     async def cancel_order(
         self, order_id: str, asset_id: AssetIdentifier | str | int, user: User | None = None
     ) -> OrderOperationResponse:
-        """Sign a cancel request for an order and send it (``DELETE /orders/cancel``).
+        """Sign a cancel request for an order and send it (``DELETE /orders/cancel``, or the control channel).
 
         If it is cancelled after the request was sent, the order may be gone or still rest: look for it with
         `get_user_orders`, or call it again.
@@ -125,11 +241,13 @@ class OrderEntry(OrderServiceClient):
             user: The user of the order, who signs; None is the default user.
 
         Returns:
-            The service's answer about this order.
+            The service's answer: it took the request. The order stream tells when the order is removed.
 
         Raises:
             TypeError, ValueError: an argument is not legal. Nothing was sent.
             MissingUserError: there is no user. Nothing was sent.
+            NotFoundError: the user has no open order of this id in this market.
+            OrderRejected: the service refused the request.
             OrderFateUnknown: the answer cannot be decoded or is about another order: the order may be gone.
             ConnectionFailed: there was no answer. The message says whether the order may be gone.
             ServerError: the service failed. The order may be gone.
@@ -138,8 +256,66 @@ class OrderEntry(OrderServiceClient):
         """
         owner = self._user(user)
         cancel = CancelOrder(validate_order_id(order_id), asset(asset_id), owner.public_key)
-        signature = await self._service.sign(owner, codec.signable(cancel))
-        request = CancelOrderRequest(cancel, signature, self._service.now_ns())
-        answer = await operate(self._service, "cancel", order_id, request, owner)
-        self._orders.add_known(owner)
-        return answer
+        return await self._operate(await self._builder.cancel(cancel, owner))
+
+    async def cancel_all_orders(
+        self, asset_id: AssetIdentifier | str | int | None = None, user: User | None = None
+    ) -> tuple[CancelResult, ...]:
+        """Cancel all open orders of a user's account, whoever placed them, waiting triggers included.
+
+        It reads the user's open orders and cancels each, 20 at a time. An order that is placed meanwhile may be missed.
+        If it is cancelled, any of the orders may be gone or still rest; call it again.
+
+        Args:
+            asset_id: The market; None is all markets of the account.
+            user: The user of the orders, who signs; None is the default user.
+
+        Returns:
+            A result for each order that was open. Its ``error`` is None if the service took the cancellation, or has no
+            such open order any more.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal. Nothing was sent.
+            MissingUserError: there is no user. Nothing was sent.
+            ApiError, ConnectionFailed, DecodeError: the user's orders could not be read. Nothing was canceled.
+            KeyfileError: the user's key cannot be decrypted. Nothing was canceled.
+        """
+        owner, chosen = self._user(user), None if asset_id is None else asset(asset_id)
+        listed = await self._orders.read_open(owner, ORDER)
+        orders = [order for order in listed.orders if chosen in (None, order.base_asset)]
+        results: dict[str, CancelResult] = {}
+        limiter, all_done = trio.CapacityLimiter(_CANCELS), trio.Event()
+
+        async def cancel(order: OrderResponse) -> None:
+            error: TplusError | None = None
+            async with limiter:
+                try:
+                    await self.cancel_order(order.order_id, order.base_asset, owner)
+                except NotFoundError:
+                    pass
+                except TplusError as exc:
+                    error = exc
+            results[order.order_id] = CancelResult(order.order_id, order.base_asset, error)
+            if len(results) == len(orders):
+                all_done.set()
+
+        if orders:
+            async with open_plain_nursery() as nursery:
+                for order in orders:
+                    nursery.start_soon(cancel, order)
+                await all_done.wait()
+        return tuple(results[order.order_id] for order in orders)
+
+    async def _create(self, terms: OrderTerms, owner: User, signers: tuple[User, ...]) -> OrderOperationResponse:
+        market, order = await self._in_units(
+            terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
+        )
+        await self._admit(owner, [Terms.of_order(market, order)])
+        return await self._operate(await self._builder.create(order, owner, signers), market)
+
+
+def _required(asset_id: AssetIdentifier | str | int | None) -> AssetIdentifier:
+    if asset_id is None:
+        msg = "asset_id is required: the market to trade on"
+        raise TypeError(msg)
+    return asset(asset_id)

@@ -2,9 +2,9 @@
 
 * The *frame* of a feed: ``decode_…_frame`` returns its items, and no items for a control message. For busy feeds,
   ``decode_…_batch`` decodes many frames at once.
-* The *body* of a REST answer: :func:`decode` returns the model asked for. :func:`decode_rows` and :func:`decode_page`
-  return the good rows of a list and name the bad ones. A new read needs no line here: ``decode(body, Model)`` works
-  for every model.
+* The *body* of a REST answer: :func:`decode` returns the model asked for. :func:`decode_rows`, :func:`decode_page` and
+  :func:`decode_listing` return the good rows of a list and name the bad ones. A new read needs no line here:
+  ``decode(body, Model)`` works for every model.
 * A model to send or sign: :func:`encode`, :func:`signable`; as plain objects for `json.dumps`: :func:`unstructure`.
 
 Numbers may be JSON numbers or numeric strings. They become :class:`~decimal.Decimal` or ``int`` directly from their
@@ -15,7 +15,8 @@ The modules:
 
 * ``frame_decoders`` and ``batch_decoders``: the decoders of the feeds;
 * ``book_decoders`` and ``fast_order_events``: the fast decoders of the two busiest feeds;
-* ``rest_bodies``: decoding of REST answers, encoding of what is sent and signed;
+* ``rest_bodies``: decoding of REST answers, encoding of what is sent and signed; ``order_text``: the usual order's
+  signed text, written faster;
 * ``record_reader``: msgspec readers for models whose JSON is simply their fields; ``row_reader``: lists of such records
   with bad rows among them;
 * ``converter``: the cattrs converter for models with another JSON form;
@@ -45,7 +46,16 @@ from tplus_trio.codec.frame_decoders import (
     decode_user_trade_frame,
     kline_frame_decoder,
 )
-from tplus_trio.codec.rest_bodies import decode, decode_page, decode_rows, encode, signable, unstructure
+from tplus_trio.codec.rest_bodies import (
+    decode,
+    decode_listing,
+    decode_page,
+    decode_rows,
+    encode,
+    page_fields,
+    signable,
+    unstructure,
+)
 
 __all__ = [
     "BatchDecoder",
@@ -54,6 +64,7 @@ __all__ = [
     "decode_depth_batch",
     "decode_depth_frame",
     "decode_intent_frame",
+    "decode_listing",
     "decode_order_event_batch",
     "decode_order_event_frame",
     "decode_page",
@@ -69,6 +80,7 @@ __all__ = [
     "encode",
     "kline_batch_decoder",
     "kline_frame_decoder",
+    "page_fields",
     "signable",
     "unstructure",
 ]

@@ -21,13 +21,19 @@ from tplus_trio.models import (
     GTC,
     GTD,
     IOC,
+    AccountKind,
     AssetIdentifier,
     DepositLanded,
     KlinesPage,
     LimitOrderDetails,
+    Margin,
     MarginCallUpdated,
+    MarginPosition,
+    MarginSide,
+    MarketFeeSchedule,
     MarketOrderDetails,
     MarketQuantity,
+    MarketsPage,
     OperationStatus,
     Order,
     OrderAmendedEvent,
@@ -43,19 +49,26 @@ from tplus_trio.models import (
     OrderRemovedEvent,
     OrderReplacedEvent,
     OrderReplaceFailedEvent,
+    OrderStatus,
     OrderTrigger,
     OrderTriggeredEvent,
     OrderUpdatedEvent,
     PositionCleared,
     Side,
+    SignerKey,
+    Spot,
     SubAccountAssetTransferred,
     TimeInForce,
     TriggerAbove,
     TriggerBelow,
     TriggerCondition,
     UnknownOrderEvent,
+    UserAccount,
     UserActivityEvent,
     UserOrders,
+    UserOrdersPage,
+    UserPositionsPage,
+    UserTradesPage,
     WithdrawalCompleted,
 )
 
@@ -132,9 +145,12 @@ _EVENTS: Final = (
 _SPECIAL: Final = frozenset(
     {
         *(cls for variants in (*_TERMS, *_EVENTS) for cls in variants.classes.values()),
+        MarketFeeSchedule,
         MarketQuantity,
         OrderTrigger,
+        SignerKey,
         UnknownOrderEvent,
+        UserAccount,
         UserOrders,
     }
 )
@@ -254,17 +270,54 @@ def _register_quantity(converter: Converter) -> None:
     converter.register_unstructure_hook(MarketQuantity, write_size)
 
 
-def _register_order(converter: Converter) -> None:
+def _read_signer_key(value: Any, _: Any) -> SignerKey:
+    ((variant, key),) = _fields(value, "a signer's key").items()
+    return SignerKey(variant, key)
+
+
+def _register_renamed(converter: Converter) -> None:
     trigger = make_dict_structure_fn(OrderTrigger, converter, trigger=override(rename="condition"))
     converter.register_structure_hook(OrderTrigger, trigger)
     converter.register_unstructure_hook(
         OrderTrigger, make_dict_unstructure_fn(OrderTrigger, converter, trigger=override(rename="condition"))
     )
+    converter.register_structure_hook(
+        MarketFeeSchedule, make_dict_structure_fn(MarketFeeSchedule, converter, global_=override(rename="global"))
+    )
+    converter.register_unstructure_hook(
+        MarketFeeSchedule, make_dict_unstructure_fn(MarketFeeSchedule, converter, global_=override(rename="global"))
+    )
+    converter.register_structure_hook(SignerKey, _read_signer_key)
+    converter.register_unstructure_hook(SignerKey, lambda key: {key.variant: key.key_bytes})
     # A public key may be hex or a list of bytes; the model's own converter reads both.
     converter.register_structure_hook(
         Order,
         make_dict_structure_fn(Order, converter, signer=override(struct_hook=lambda value, _: value)),
     )
+
+
+def _register_inventory(converter: Converter) -> None:
+    # A sub-account's balances and positions stand in its JSON without the objects that hold them here.
+    balances: Any = Mapping[AssetIdentifier, Decimal]
+    positions: Any = Mapping[AssetIdentifier, MarginPosition]
+
+    def read(value: Any, _: Any) -> UserAccount:
+        fields = _fields(value, "a sub-account")
+        return UserAccount(
+            AccountKind.read(fields["kind"]),
+            Spot(converter.structure(_fields(fields.get("spot", {}), "spot balances"), balances)),
+            Margin(converter.structure(_fields(fields.get("margins", {}), "margin positions"), positions)),
+        )
+
+    def write(account: UserAccount) -> dict[str, Any]:
+        return {
+            "kind": account.kind.value,
+            "spot": converter.unstructure(account.spot.spot_account_balance),
+            "margins": converter.unstructure(account.margin.margins),
+        }
+
+    converter.register_structure_hook(UserAccount, read)
+    converter.register_unstructure_hook(UserAccount, write)
 
 
 # msgspec encodes levels directly. Unstructuring thousands of them first would only cost time.
@@ -279,7 +332,7 @@ def _make_converter() -> Converter:
     converter = Converter(detailed_validation=False)
     for kind in (int, bool, str, Decimal, AssetIdentifier):
         converter.register_structure_hook(kind, _leaf(kind))
-    for open_enum in (Side, OperationStatus):
+    for open_enum in (AccountKind, MarginSide, OperationStatus, OrderStatus, Side):
         converter.register_structure_hook(open_enum, lambda value, kind: kind.read(value))
     converter.register_structure_hook_func(lambda kind: kind == tuple[int, ...], _leaf(tuple[int, ...]))
     converter.register_unstructure_hook(AssetIdentifier, str)
@@ -287,12 +340,12 @@ def _make_converter() -> Converter:
     _register_quantity(converter)
     for variants in _TERMS:
         _register(converter, variants)
-    _register_order(converter)
+    _register_renamed(converter)
     for variants in _EVENTS:
         _register(converter, variants)
-    converter.register_unstructure_hook(
-        KlinesPage, make_dict_unstructure_fn(KlinesPage, converter, bad=override(omit=True))
-    )
+    for page in (KlinesPage, MarketsPage, UserOrdersPage, UserPositionsPage, UserTradesPage):
+        converter.register_unstructure_hook(page, make_dict_unstructure_fn(page, converter, bad=override(omit=True)))
+    _register_inventory(converter)
     converter.register_unstructure_hook(OrderBook, _shallow_writer(converter, OrderBook))
     # This also writes a `LinkedDiff`, without its extra field, which the protocol does not have.
     converter.register_unstructure_hook(OrderBookDiff, _shallow_writer(converter, OrderBookDiff))

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 import attrs
 import msgspec
 
-from tplus_trio.codec.converter import converter
+from tplus_trio.codec.converter import converter, is_record
 from tplus_trio.codec.json_text import MALFORMED, decode_hook, exact, parse
 
 __all__ = ["record_reader", "spells_fractions"]
@@ -45,6 +45,8 @@ def spells_fractions(kind: Any) -> Callable[[bytes], bool]:
 
 def record_reader(kind: type[T]) -> Callable[[bytes], T]:
     """Return a function that reads JSON into a type. It raises one of ``MALFORMED``."""
+    if not is_record(kind):
+        return lambda data: converter.structure(parse(data), kind)
     strict = msgspec.json.Decoder(kind, dec_hook=decode_hook, float_hook=exact).decode
     lax = msgspec.json.Decoder(kind, strict=False, dec_hook=decode_hook, float_hook=exact).decode
     has_fractions = spells_fractions(kind)

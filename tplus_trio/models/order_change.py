@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 from attrs.validators import instance_of, optional
 
+from tplus_trio.models.additional_signer import AdditionalSigner, signers
 from tplus_trio.models.asset import AssetIdentifier
 from tplus_trio.models.order import (
     TradeTarget,
     TriggerAbove,
     TriggerBelow,
     TriggerCondition,
-    cosigners,
     order_id_field,
     public_key,
     signature_bytes,
@@ -54,7 +54,7 @@ class ReplaceOrderDetails:
 class ReplaceOrderRequestPayload:
     """A signed replacement: the body of ``PATCH /orders/replace``.
 
-    The signature is not in the repr. The request is hashable if the cosigners' parts are.
+    The signatures are not in the repr.
     """
 
     request: ReplaceOrderDetails
@@ -64,8 +64,8 @@ class ReplaceOrderRequestPayload:
     signature: tuple[int, ...] = attrs.field(converter=signature_bytes, repr=False)
     #: When the replacement was signed, in nanoseconds since the Unix epoch, UTC.
     post_sign_timestamp: int
-    #: Cosigners' parts, sent unchanged.
-    additional_signers: tuple[Any, ...] = attrs.field(default=(), converter=cosigners, repr=False)
+    #: The signatures of other signers of the same text.
+    additional_signers: tuple[AdditionalSigner, ...] = attrs.field(default=(), converter=signers, repr=False)
 
 
 @attrs.frozen(kw_only=True)

@@ -1,99 +1,212 @@
-"""Requests about one order: sending them, and checking that the answer states what became of the order."""
+"""Sends requests about orders, and reads from the answers what became of each order."""
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal, TypeAlias
 
-from tplus_trio import codec
-from tplus_trio.errors import ApiError, ConnectionFailed, DecodeError, OrderFateUnknown, ServerError, may_exist
+import attrs
+
+from tplus_trio.errors import (
+    ApiError,
+    ConnectionFailed,
+    DecodeError,
+    OrderFateUnknown,
+    OrderRejected,
+    ServerError,
+    TplusError,
+    may_exist,
+    order_rejected,
+)
 from tplus_trio.models import OperationStatus, OrderOperationResponse
-from tplus_trio.secret import SecretBytes
+from tplus_trio.orders.batch_results import SingleOrderStatusFromBatch
+from tplus_trio.orders.sending import OrderAnswers, OrderRequest, OrderSender
 from tplus_trio.service import Service
-from tplus_trio.transport.pacing import Dispatch, Priority
-from tplus_trio.users import User
 
-__all__ = ["ORDER", "operate"]
+__all__ = ["Fate", "OrderOperations"]
 
-#: The dispatch of order requests: they are sent before other requests.
-ORDER: Final = Dispatch(Priority.ORDER)
-
-#: The HTTP method and path of each operation.
-_REQUESTS: Final = {"create": ("POST", "/orders/create"), "cancel": ("DELETE", "/orders/cancel")}
+#: What became of an order's request: ``done``, ``rejected``, ``unsent`` (no byte has left), or ``unknown``.
+Fate: TypeAlias = Literal["done", "rejected", "unsent", "unknown"]
 
 
-async def operate(
-    service: Service, operation: Literal["create", "cancel"], order_id: str, request: object, owner: User
-) -> OrderOperationResponse:
-    """Send a signed request about one order.
+class OrderOperations:
+    """Sends requests about orders.
 
     Args:
         service: The order book service.
-        operation: ``"create"`` or ``"cancel"``.
-        order_id: The order; the answer must name it.
-        request: The body of the request, as a model.
-        owner: The user to sign in as.
+        sender: The way to send.
+        on_fate: Called with the fate of each order of each request.
+    """
 
-    Returns:
-        The answer. It names the order and has a known status, which may be ``REJECTED``.
+    def __init__(
+        self, service: Service, sender: OrderSender, on_fate: Callable[[OrderRequest, str, Fate], object] | None = None
+    ) -> None:
+        self._service = service
+        self._sender = sender
+        self._on_fate = on_fate
+
+    async def send(self, request: OrderRequest) -> OrderOperationResponse:
+        """Send a request about one order.
+
+        Returns:
+            The answer. It names the order, and its status is ``RECEIVED``.
+
+        Raises:
+            OrderRejected: the service refused the request.
+            OrderFateUnknown: the request was sent, but the answer does not state what became of the order.
+            ConnectionFailed: there was no answer. Unless no connection was made, the message says that the request may
+                have been carried out.
+            ApiError: the service refused the sign-in or the request for another reason, or failed.
+
+        A cancelled request may have been carried out.
+        """
+        sending = _Sending(self._service, request, self._on_fate)
+        fates: list[Fate] = ["unknown"]
+        try:
+            await self._sign_in(request)
+            answer = await self._send(request, sending)
+            fates = ["done"]
+            return answer  # noqa: TRY300 - `fates` is read below
+        except ConnectionFailed as exc:
+            fates = ["unsent" if exc.nothing_sent else "unknown"]
+            raise
+        except (ServerError, OrderFateUnknown):
+            raise
+        except ApiError:
+            fates = ["rejected"]
+            raise
+        finally:
+            sending.ended(fates)
+
+    async def _send(self, request: OrderRequest, sending: _Sending) -> OrderOperationResponse:
+        ((_, order_id),) = request.orders
+        try:
+            answers = await self._sender.send(request, sending.sent)
+        except DecodeError as exc:
+            raise sending.unknown(order_id, f"its answer cannot be read ({exc})") from exc
+        except OrderRejected as exc:
+            if exc.order_id is not None:
+                raise
+            details = {**(exc.details or {}), "order_id": order_id}
+            raise OrderRejected(
+                exc.code, exc.message, exc.status, details, exc.retryable, exc.retry_after
+            ) from exc.__cause__
+        except ConnectionFailed as exc:
+            if exc.nothing_sent:
+                raise
+            raise ConnectionFailed(f"{exc}; {may_exist(order_id, request.operation)}") from exc.__cause__
+        answer = answers.by_id.get(order_id)
+        if answer is None:
+            others = ", ".join(repr(other[:40]) for other in answers.by_id)
+            raise sending.unknown(order_id, f"its answer names another order, {others}") from answers.failure
+        return _accepted(answer, sending)
+
+    async def send_batch(self, request: OrderRequest) -> tuple[SingleOrderStatusFromBatch, ...]:
+        """Send a request about several orders.
+
+        Returns:
+            What became of each order, in the order of the request. An item whose fate is not known has an
+            `OrderFateUnknown` as its ``error``, also if there was no answer at all.
+
+        Raises:
+            ConnectionFailed: no byte of the request was sent.
+            ApiError: the service refused the sign-in or the whole request.
+
+        A cancelled request may have been carried out.
+        """
+        sending = _Sending(self._service, request, self._on_fate)
+        fates: list[Fate] = ["unknown"] * len(request.orders)
+        try:
+            await self._sign_in(request)
+            answers = await self._send_batch(request, sending)
+            results = tuple(_result(order_id, answers, sending) for _, order_id in request.orders)
+            fates = [_FATES.get(type(result.error), "unknown") for result in results]
+            return results  # noqa: TRY300 - `fates` is read below
+        except ConnectionFailed:
+            fates = ["unsent"] * len(request.orders)
+            raise
+        except ApiError:
+            fates = ["rejected"] * len(request.orders)
+            raise
+        finally:
+            sending.ended(fates)
+
+    async def _send_batch(self, request: OrderRequest, sending: _Sending) -> OrderAnswers:
+        try:
+            return await self._sender.send(request, sending.sent)
+        except ConnectionFailed as exc:
+            if exc.nothing_sent:
+                raise
+            return OrderAnswers({}, exc)
+        except (DecodeError, ServerError) as exc:
+            return OrderAnswers({}, exc)
+
+    async def _sign_in(self, request: OrderRequest) -> None:
+        # The sign-in comes first, so that every later failure is about the order.
+        await self._service.sign_in(request.owner)
+
+
+@attrs.define
+class _Sending:
+    """One request on its way, and what the observer hears of it."""
+
+    _service: Service
+    _request: OrderRequest
+    _on_fate: Callable[[OrderRequest, str, Fate], object] | None
+    #: When its first byte may have left, in nanoseconds since the Unix epoch; None if none has.
+    _sent_at_ns: int | None = None
+
+    def sent(self) -> None:
+        """Note that the first byte may leave now."""
+        if self._sent_at_ns is None:  # a second time after a sign-in, where the service refused the token of the first
+            self._sent_at_ns = self._service.now_ns()
+            for _, order_id in self._request.orders:
+                self._service.observer.order_sent(self._request.operation, order_id)
+
+    def ended(self, fates: Sequence[Fate]) -> None:
+        """Report the fate of each order: to the observer only if the request was sent or found no connection."""
+        if "unsent" in fates:
+            self.sent()
+        for (_, order_id), fate in zip(self._request.orders, fates, strict=True):
+            if self._on_fate is not None:
+                self._on_fate(self._request, order_id, "unsent" if self._sent_at_ns is None else fate)
+            if self._sent_at_ns is not None:
+                self._service.observer.order_fate(self._request.operation, order_id, fate)
+
+    def unknown(self, order_id: str, why: str) -> OrderFateUnknown:
+        """Return the error for an order whose fate is not known."""
+        sent_at_ns = self._service.now_ns() if self._sent_at_ns is None else self._sent_at_ns
+        return OrderFateUnknown(order_id, self._request.operation, sent_at_ns, why)
+
+
+#: The fate of an order by the error of its result.
+_FATES: Final[Mapping[type, Fate]] = {type(None): "done", OrderRejected: "rejected"}
+
+
+def _accepted(answer: OrderOperationResponse, sending: _Sending) -> OrderOperationResponse:
+    """Return an answer if it says that the service took the request.
 
     Raises:
-        OrderFateUnknown: the request was sent, but the answer does not state what became of the order.
-        ConnectionFailed: there was no answer. Unless no connection was made, the message says that the request may
-            have been carried out.
-        ApiError: the service refused the sign-in or the request, or failed.
-
-    A cancelled request may have been carried out.
-
-    ``POST /orders/create`` or ``DELETE /orders/cancel``.
+        OrderRejected: it says that the service refused it.
+        OrderFateUnknown: its status is not known.
     """
-    # The sign-in comes first, so that every later failure is about the order.
-    await service.sign_in(owner)
-    body = SecretBytes(codec.encode(request))
-    observer, fate, was_sent = service.observer, "unknown", False
-
-    def sent() -> None:
-        nonlocal was_sent
-        if not was_sent:  # a second time after a sign-in, where the service refused the token of the first
-            was_sent = True
-            observer.order_sent(operation, order_id)
-
-    try:
-        answer = await _exchange(service, operation, order_id, body, owner, Dispatch(Priority.ORDER, sent))
-        fate = "rejected" if answer.status is OperationStatus.REJECTED else "done"
-        return answer  # noqa: TRY300 - `fate` is for the observer
-    except ConnectionFailed as exc:
-        fate = "unsent" if exc.nothing_sent else "unknown"
-        raise
-    except ServerError:
-        raise
-    except ApiError:
-        fate = "rejected"
-        raise
-    finally:
-        if was_sent:
-            observer.order_fate(operation, order_id, fate)
-
-
-async def _exchange(
-    service: Service, operation: str, order_id: str, body: bytes, owner: User, dispatch: Dispatch
-) -> OrderOperationResponse:
-    """Send the request and check that its answer is about the order."""
-    method, path = _REQUESTS[operation]
-    sent_at_ns = service.now_ns()
-    try:
-        data = await service.request(method, path, body=body, user=owner, required=True, dispatch=dispatch)
-        answer = codec.decode(data, OrderOperationResponse)
-    except DecodeError as exc:
-        why = f"its answer cannot be read ({exc})"
-        raise OrderFateUnknown(order_id, operation, sent_at_ns, why) from exc
-    except ConnectionFailed as exc:
-        if exc.nothing_sent:
-            raise
-        raise ConnectionFailed(f"{exc}; {may_exist(order_id, operation)}") from exc.__cause__
-    if answer.order_id != order_id:
-        why = f"its answer names another order, {answer.order_id[:40]!r}"
-        raise OrderFateUnknown(order_id, operation, sent_at_ns, why)
+    if answer.status is OperationStatus.REJECTED:
+        raise order_rejected(answer.order_id, answer.reason)
     if not answer.status.is_known:
-        why = f"its answer has an unknown status, {str(answer.status)[:40]!r}"
-        raise OrderFateUnknown(order_id, operation, sent_at_ns, why)
+        raise sending.unknown(answer.order_id, f"its answer has an unknown status, {str(answer.status)[:40]!r}")
     return answer
+
+
+def _result(order_id: str, answers: OrderAnswers, sending: _Sending) -> SingleOrderStatusFromBatch:
+    answer = answers.by_id.get(order_id)
+    if answer is None:
+        failure = answers.failure
+        why = "there was no answer about it" if failure is None else f"there was no answer about it ({failure})"
+        error: TplusError = sending.unknown(order_id, why)
+        error.__cause__ = failure
+        return SingleOrderStatusFromBatch(order_id, None, None, error)
+    try:
+        _accepted(answer, sending)
+    except (OrderRejected, OrderFateUnknown) as exc:
+        return SingleOrderStatusFromBatch(order_id, answer.status, answer.reason, exc)
+    return SingleOrderStatusFromBatch(order_id, answer.status, answer.reason)

@@ -1,0 +1,298 @@
+"""Requests that change orders, and batches of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import trio
+
+from tplus_trio.arguments import check_count, check_instance
+from tplus_trio.clients.base import asset
+from tplus_trio.clients.order_service import OrderServiceClient
+from tplus_trio.models import (
+    AmendOrder,
+    AmendOrderRequest,
+    AssetIdentifier,
+    CreateOrderRequest,
+    Market,
+    Order,
+    OrderOperationResponse,
+    ReplaceOrderDetails,
+    ReplaceOrderRequestPayload,
+    TriggerAbove,
+    TriggerBelow,
+    TriggerCondition,
+    validate_order_id,
+)
+from tplus_trio.orders.batch_results import BatchCreateOrderRequestResponse, BatchReplaceOrderRequestResponse
+from tplus_trio.orders.building import check_batch, check_signers
+from tplus_trio.orders.limits import Terms
+from tplus_trio.orders.terms import Amount, check_amount, scaled
+from tplus_trio.users import User
+
+__all__ = ["OrderChanges"]
+
+
+class OrderChanges(OrderServiceClient):
+    """The requests of `OrderBookClient` that replace and amend orders, and batches."""
+
+    async def replace_order(
+        self,
+        original_order_id: str,
+        asset_id: AssetIdentifier | str | int,
+        new_quantity: Amount,
+        new_price: Amount,
+        new_trigger: TriggerCondition | None = None,
+        user: User | None = None,
+        additional_signers: Sequence[User] | None = None,
+    ) -> tuple[OrderOperationResponse, int]:
+        """Give an open order new, signed terms (``PATCH /orders/replace``, or the control channel).
+
+        The order keeps its id and its expiry, and in general loses its place in the queue. If the call is cancelled
+        after the request was sent, the order may have its old terms or its new ones; `get_user_orders` shows which.
+
+        Args:
+            original_order_id: The id of the order: 1 to 24 UTF-8 bytes.
+            asset_id: The market of the order.
+            new_quantity: The new total over the order's life, filled part included, more than 0. An ``int`` is in the
+                book's quantity units, a Decimal in base units.
+            new_price: The new limit, more than 0. An ``int`` is in the book's price units, a Decimal in quote units.
+            new_trigger: The new trigger, in the book's price units. None removes a trigger that the order has.
+            user: The user of the order, who signs; None is the default user.
+            additional_signers: Other users that sign the new terms too.
+
+        Returns:
+            The service's answer: it took the replacement. And its time in nanoseconds, which is the order's
+            authorization revision from now on: `amend_order` needs it.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal. Nothing was sent; if a Decimal does not fit, the market's
+                units were requested.
+            MissingUserError: there is no user. Nothing was sent.
+            OrderLimitExceeded: the new terms are beyond the client's limits. Nothing was sent.
+            NotFoundError: the user has no open order of this id in this market.
+            OrderRejected: the service refused the new terms. The order keeps its old ones.
+            OrderFateUnknown: the answer cannot be decoded or is about another order: the order may have either terms.
+            ConnectionFailed: there was no answer. The message says whether the order may have its new terms.
+            ServerError: the service failed. The order may have its new terms.
+            ApiError: the service refused the request for another reason.
+            DecodeError: the answer about the market's units cannot be decoded. Nothing was sent.
+            KeyfileError: the user's key cannot be decrypted. Nothing was sent.
+        """
+        owner = self._user(user)
+        market, request = await self._sign_replace(
+            original_order_id, asset_id, new_quantity, new_price, new_trigger, owner, additional_signers
+        )
+        await self._admit(owner, [Terms.of_replacement(market, request.request)])
+        answer = await self._operate(self._builder.replace(request, owner), market)
+        return answer, request.request.timestamp_ns
+
+    async def prepare_replace_order_request(
+        self,
+        original_order_id: str,
+        asset_id: AssetIdentifier | str | int,
+        new_quantity: Amount,
+        new_price: Amount,
+        new_trigger: TriggerCondition | None = None,
+        user: User | None = None,
+        additional_signers: Sequence[User] | None = None,
+    ) -> ReplaceOrderRequestPayload:
+        """Sign new terms of an order for `replace_multiple_orders`, without sending them.
+
+        Cancelling it leaves nothing behind. The first order of a market requests its units; see `get_market`.
+
+        Args:
+            original_order_id: As for `replace_order`.
+            asset_id: As for `replace_order`.
+            new_quantity: As for `replace_order`.
+            new_price: As for `replace_order`.
+            new_trigger: As for `replace_order`.
+            user: As for `replace_order`.
+            additional_signers: As for `replace_order`.
+
+        Returns:
+            The signed replacement.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal.
+            MissingUserError: there is no user.
+            ApiError, ConnectionFailed, DecodeError: the market's units could not be read.
+            KeyfileError: the user's key cannot be decrypted.
+        """
+        owner = self._user(user)
+        await trio.lowlevel.checkpoint()
+        _, request = await self._sign_replace(
+            original_order_id, asset_id, new_quantity, new_price, new_trigger, owner, additional_signers
+        )
+        return request
+
+    async def amend_order(
+        self,
+        order_id: str,
+        asset_id: AssetIdentifier | str | int,
+        new_quantity: Amount,
+        expected_authorization_revision: int | None = None,
+        user: User | None = None,
+    ) -> OrderOperationResponse:
+        """Reduce an open order's quantity, without a signature (``PATCH /orders/amend``, or the control channel).
+
+        The order keeps its place in the queue. If the call is cancelled after the request was sent, the order may have
+        its old quantity or its new one; `get_user_orders` shows which.
+
+        Args:
+            order_id: The id of the order: 1 to 24 UTF-8 bytes.
+            asset_id: The market of the order.
+            new_quantity: The new total over the order's life, filled part included: more than 0, and less than the
+                present one. An ``int`` is in the book's quantity units, a Decimal in base units.
+            expected_authorization_revision: The time of the order's last replacement or amendment, in nanoseconds; None
+                if its first terms still hold. The service refuses the request if the order has changed since.
+            user: The user of the order; None is the default user.
+
+        Returns:
+            The service's answer: it took the amendment.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal. Nothing was sent; if a Decimal does not fit, the market's
+                units were requested.
+            MissingUserError: there is no user. Nothing was sent.
+            NotFoundError: the user has no open order of this id in this market.
+            OrderRejected: the service refused the request, for example because the order has changed since. The order
+                keeps its quantity.
+            OrderFateUnknown: the answer cannot be decoded or is about another order.
+            ConnectionFailed: there was no answer. The message says whether the order may be smaller.
+            ServerError: the service failed. The order may be smaller.
+            ApiError: the service refused the request for another reason.
+            DecodeError: the answer about the market's units cannot be decoded. Nothing was sent.
+        """
+        owner, name, chosen = self._user(user), validate_order_id(order_id), asset(asset_id)
+        check_amount("new_quantity", new_quantity, "base units")
+        if expected_authorization_revision is not None:
+            check_count("expected_authorization_revision", expected_authorization_revision, least=0)
+        market, quantity = await self._in_units(
+            chosen, lambda market: scaled("new_quantity", new_quantity, market.book_quantity_decimals)
+        )
+        request = AmendOrderRequest(
+            request=AmendOrder(
+                order_id=name,
+                base_asset=chosen,
+                new_quantity=quantity,
+                book_quantity_decimals=market.book_quantity_decimals,
+                expected_authorization_revision=expected_authorization_revision,
+                timestamp_ns=self._timestamp_ns(),
+            ),
+            user_id=owner.public_key,
+        )
+        return await self._operate(self._builder.amend(request, owner), market)
+
+    async def send_multiple_orders(
+        self, create_order_requests: Iterable[CreateOrderRequest], user: User | None = None
+    ) -> BatchCreateOrderRequestResponse:
+        """Send several signed orders in one request (``POST /orders/batch-create``, or the control channel).
+
+        The service takes or refuses each order for itself. If the call is cancelled after the request was sent, any of
+        the orders may exist.
+
+        Args:
+            create_order_requests: 1 to 50 orders from `prepare_limit_order_request`, each id once, all signed by one
+                user.
+            user: The user who signed them; None is the default user.
+
+        Returns:
+            What became of each order, in the order of the argument. The ``error`` of an item is an `OrderRejected` if
+            the service refused it, and an `OrderFateUnknown` if its fate is not known.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal. Nothing was sent.
+            MissingUserError: there is no user. Nothing was sent.
+            OrderLimitExceeded: an order is beyond the client's limits. Nothing was sent.
+            ConnectionFailed: no byte of the request was sent.
+            ApiError: the service refused the whole request.
+        """
+        owner = self._user(user)
+        requests = check_batch(
+            "create_order_requests",
+            create_order_requests,
+            CreateOrderRequest,
+            owner,
+            lambda request: (request.order.order_id, request.order.signer),
+        )
+        orders = [request.order for request in requests]
+        await self._admit(owner, [Terms.of_order(_market_of(order), order) for order in orders])
+        results = await self._operations.send_batch(self._builder.batch_create(requests, owner))
+        self._orders.add_known(owner)
+        return BatchCreateOrderRequestResponse(results)
+
+    async def replace_multiple_orders(
+        self, replace_requests: Iterable[ReplaceOrderRequestPayload], user: User | None = None
+    ) -> BatchReplaceOrderRequestResponse:
+        """Send several signed replacements in one request (``PATCH /orders/batch-replace``, or the control channel).
+
+        The service takes or refuses each replacement for itself. If the call is cancelled after the request was sent,
+        any of the orders may have its new terms.
+
+        Args:
+            replace_requests: 1 to 50 replacements from `prepare_replace_order_request`, each id once, all signed by
+                one user.
+            user: The user who signed them; None is the default user.
+
+        Returns:
+            What became of each replacement, in the order of the argument; see `send_multiple_orders`.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal. Nothing was sent.
+            MissingUserError: there is no user. Nothing was sent.
+            OrderLimitExceeded: a replacement is beyond the client's limits. Nothing was sent.
+            ConnectionFailed: no byte of the request was sent.
+            ApiError: the service refused the whole request.
+        """
+        owner = self._user(user)
+        requests = check_batch(
+            "replace_requests",
+            replace_requests,
+            ReplaceOrderRequestPayload,
+            owner,
+            lambda request: (request.request.order_id, request.signer),
+        )
+        new = [request.request for request in requests]
+        await self._admit(owner, [Terms.of_replacement(_market_of(one), one) for one in new])
+        results = await self._operations.send_batch(self._builder.batch_replace(requests, owner))
+        self._orders.add_known(owner)
+        return BatchReplaceOrderRequestResponse(results)
+
+    async def _sign_replace(
+        self,
+        original_order_id: str,
+        asset_id: AssetIdentifier | str | int,
+        new_quantity: Amount,
+        new_price: Amount,
+        new_trigger: TriggerCondition | None,
+        owner: User,
+        additional_signers: Sequence[User] | None,
+    ) -> tuple[Market, ReplaceOrderRequestPayload]:
+        name = validate_order_id(original_order_id)
+        chosen = asset(asset_id)
+        check_amount("new_quantity", new_quantity, "base units")
+        check_amount("new_price", new_price, "quote units")
+        if new_trigger is not None and not isinstance(new_trigger, TriggerAbove):
+            check_instance("new_trigger", new_trigger, TriggerBelow)
+        signers = check_signers(additional_signers)
+
+        def details(market: Market) -> ReplaceOrderDetails:
+            return ReplaceOrderDetails(
+                order_id=name,
+                base_asset=chosen,
+                timestamp_ns=self._timestamp_ns(),
+                new_price_limit=scaled("new_price", new_price, market.book_price_decimals),
+                new_quantity=scaled("new_quantity", new_quantity, market.book_quantity_decimals),
+                new_trigger=new_trigger,
+                book_quantity_decimals=market.book_quantity_decimals,
+                book_price_decimals=market.book_price_decimals,
+            )
+
+        market, replacement = await self._in_units(chosen, details)
+        return market, await self._builder.sign_replace(replacement, owner, signers)
+
+
+def _market_of(signed: Order | ReplaceOrderDetails) -> Market:
+    """Return the units that a signed order or replacement states."""
+    return Market(signed.base_asset, signed.book_price_decimals, signed.book_quantity_decimals)
