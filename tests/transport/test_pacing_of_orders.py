@@ -121,3 +121,33 @@ async def test_orders_do_not_wait_behind_a_thousand_snapshots(autojump_clock: Mo
             await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
             assert trio.current_time() - before < 0.1
             nursery.cancel_scope.cancel()
+
+
+async def test_a_cancel_is_not_sent_before_the_create_of_its_order(autojump_clock: MockClock) -> None:
+    async with open_world(timeout=10.0) as world:
+        create = partial(world.oms.create_limit_order, 5, 900, "Buy", asset_id=ASSET)
+        await create()
+        world.exchange.faults.fail_requests("/orders/create", 429, retry_after=2.0)
+        with pytest.raises(RateLimitError):
+            await create()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(create, order_id="mine"))
+            await trio.sleep(1.0)
+            await world.oms.cancel_order("mine", ASSET)  # the exchange knows it: the create came first
+
+
+async def test_a_cancel_goes_first_after_a_create_of_its_order_that_was_given_up(autojump_clock: MockClock) -> None:
+    async with open_world(timeout=10.0) as world:
+        create = partial(world.oms.create_limit_order, 5, 900, "Buy", asset_id=ASSET)
+        await create(order_id="mine")
+        world.exchange.faults.fail_requests("/orders/create", 429, retry_after=2.0)
+        with pytest.raises(RateLimitError):
+            await create()
+        with trio.move_on_after(0.5):
+            await create(order_id="mine")
+        async with trio.open_nursery() as nursery:
+            other = partial(create, order_id="other")
+            nursery.start_soon(other)
+            await trio.sleep(0.5)
+            await world.oms.cancel_order("mine", ASSET)
+            assert world.exchange.requests["POST", "/orders/create"] == 2, "the other one still waits"
