@@ -20,6 +20,8 @@ from tplus_trio import (
     OrderBookClient,
     OrderFateUnknown,
     OrderRejected,
+    OrderStatus,
+    ServerError,
     Side,
     TriggerAbove,
     User,
@@ -44,7 +46,7 @@ async def test_a_decimal_is_scaled_by_the_markets_units(autojump_clock: MockCloc
     async with open_world() as world:
         await world.oms.create_limit_order(Decimal("0.005"), Decimal("98.76"), "Buy", asset_id=ASSET, order_id="a")
         (order,) = world.exchange.orders(world.user)
-        assert (order.limit_price, order.quantity) == (9876, 5)
+        assert (order.limit_price, order.quantity) == (Decimal(9876), Decimal(5))
 
 
 async def test_a_decimal_that_does_not_fit_asks_for_the_units_again_once(autojump_clock: MockClock) -> None:
@@ -110,7 +112,7 @@ async def test_a_trigger_waits(autojump_clock: MockClock) -> None:
         trigger = OrderTrigger(None, TriggerAbove(10_500))
         await world.oms.create_market_order("Buy", 3, asset_id=ASSET, order_id="stop", trigger=trigger)
         (order,) = world.exchange.orders(world.user)
-        assert (order.status, order.trigger_above_price) == ("Pending", 10_500)
+        assert (order.status, order.trigger_above_price) == (OrderStatus.PENDING, Decimal(10_500))
 
 
 async def test_a_made_order_id_begins_with_the_prefix(autojump_clock: MockClock) -> None:
@@ -128,6 +130,42 @@ def test_a_prefix_leaves_room_for_chance(prefix: Any) -> None:
         OrderBookClient("http://exchange", order_id_prefix=prefix)
 
 
+# Canceling all.
+
+
+async def test_all_open_orders_are_canceled_in_one_market_or_in_all(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await world.oms.create_market(900)
+        for number in range(30):
+            await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id=f"a{number}")
+        await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=900, order_id="b")
+        trigger = OrderTrigger(None, TriggerAbove(10_500))
+        await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=900, order_id="waits", trigger=trigger)
+        results = await world.oms.cancel_all_orders(ASSET)
+        assert {result.order_id for result in results} == {f"a{number}" for number in range(30)}
+        assert all(result.error is None for result in results)
+        assert open_ids(world) == {"b"}
+        others = await world.oms.cancel_all_orders()
+        assert {(result.asset_id, result.order_id) for result in others} == {("900", "b"), ("900", "waits")}
+        assert open_ids(world) == set()
+        assert await world.oms.cancel_all_orders() == ()
+
+
+async def test_what_is_gone_already_is_no_error_and_other_failures_are_named(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        for name in ("gone", "stuck", "fine"):
+            await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id=name)
+        gone = Response(404, b'{"error":{"code":"ORDER_NOT_FOUND","message":"m"}}')
+        world.exchange.faults.answer_requests("/orders/cancel", gone)
+        world.exchange.faults.answer_requests("/orders/cancel", Response(500, b""))
+        results = await world.oms.cancel_all_orders()
+        failures = [result for result in results if result.error is not None]
+        assert len(results) == 3
+        assert len(failures) == 1
+        assert isinstance(failures[0].error, ServerError)
+        assert len(open_ids(world)) == 2
+
+
 # Changing.
 
 
@@ -139,7 +177,7 @@ async def test_a_replacement_has_new_terms_and_a_later_time(autojump_clock: Mock
         _, second = await world.oms.replace_order("a", ASSET, Decimal("0.008"), 9_200)
         assert second > first
         (order,) = world.exchange.orders(world.user)
-        assert (order.limit_price, order.quantity) == (9_200, 8)
+        assert (order.limit_price, order.quantity) == (Decimal(9_200), Decimal(8))
 
 
 async def test_times_of_replacements_rise_although_the_clock_stands(autojump_clock: MockClock) -> None:

@@ -18,7 +18,19 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 INTERNAL = {"on_handshake", "on_request", "on_diff", "take_delay", "take_staleness", "next_number", "apply_faults"}
 INTERNAL |= {"on_answer", "on_message", "on_trade", "take_lag", "take_replay", "take_shift"}
 SERVING = {"handle", "subscribe", "serve", "connect", "has_tape", "play_entry", "now_ns", "markets", "faults"}
-PARTS = {"Faults", "Rejection", "Request", "Subscription", "TapeAnswer", "TapeEntry", "TapeFrame", "serve_stream"}
+PARTS = {
+    "EffectKind",
+    "Faults",
+    "Operation",
+    "Rejection",
+    "Request",
+    "Subscription",
+    "TapeAnswer",
+    "TapeEntry",
+    "TapeFrame",
+    "Way",
+    "serve_stream",
+}
 
 
 def test_what_it_shows_runs(pytester: pytest.Pytester) -> None:

@@ -79,7 +79,7 @@ def test_a_fee_schedule_and_the_registry_of_assets() -> None:
     market = f'{{"asset_id":"200","book_price_decimals":2,"book_quantity_decimals":3,"fee_schedule":{schedule}}}'
     asset = '{"index":200,"symbol":"ETH","name":"Ether","asset_class":"crypto","representations":["a@b"]}'
     page = codec.decode_page(f'{{"markets":[{market}],"symbol_map":{{"200":{asset}}}}}', MarketsPage)
-    assert page.total_markets == 1
+    assert page.total_markets is None
     assert page[0].fee_schedule is not None
     assert page[0].fee_schedule.global_[0].taker_fee_rate == 5
     assert page.symbol_map is not None

@@ -48,7 +48,7 @@ NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
         ("Sun, 06 Nov 0000 08:50:37 GMT", None),
     ],
 )
-def test_what_a_header_asks_for(value: str, seconds: float | None) -> None:
+def test_a_header_is_parsed_into_seconds(value: str, seconds: float | None) -> None:
     assert retry_after(value, date=NOW) == seconds
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar, Unpack
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_instance
 from tplus_trio.clients.base import Client, ClientOptions
+from tplus_trio.clients.nonces import ActionNonces
+from tplus_trio.clients.reference_prices import ReferencePrices
 from tplus_trio.clients.user_orders import UserOrdersReader
 from tplus_trio.errors import OrderRejected
 from tplus_trio.models import AssetIdentifier, Market, OrderOperationResponse, new_order_id, validate_order_id
 from tplus_trio.orders.building import RequestBuilder
+from tplus_trio.orders.limits import LimitGuard, OrderLimits, Terms
 from tplus_trio.orders.operations import OrderOperations
-from tplus_trio.orders.sending import ORDER, OrderRequest, OrderSender, RestSender
+from tplus_trio.orders.sending import ORDER, OrderRequest, RestSender
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
 
@@ -36,6 +39,7 @@ class OrderServiceClient(Client):
         base_url: See `Client`.
         default_user: See `Client`.
         order_id_prefix: The beginning of each order id that the client makes: at most 8 UTF-8 bytes.
+        limits: What the client refuses to send; None refuses nothing.
         options: The arguments of every client: see `Client`.
 
     Raises:
@@ -48,6 +52,7 @@ class OrderServiceClient(Client):
         *,
         default_user: User | None = None,
         order_id_prefix: str = "",
+        limits: OrderLimits | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
         super().__init__(base_url, default_user=default_user, **options)
@@ -55,11 +60,12 @@ class OrderServiceClient(Client):
         self._markets: dict[AssetIdentifier, Market] = {}
         self._orders = UserOrdersReader(self._service)
         self._builder = RequestBuilder(self._service)
-        self._operations = OrderOperations(self._service, self._sender())
+        self._guard = None if limits is None else self._new_guard(check_instance("limits", limits, OrderLimits))
+        self._operations = OrderOperations(
+            self._service, RestSender(self._service), None if self._guard is None else self._guard.ended
+        )
         self._last_timestamp_ns = 0
-
-    def _sender(self) -> OrderSender:
-        return RestSender(self._service)
+        self._nonces = ActionNonces(self._service.now_ns)
 
     async def _market(self, asset_id: AssetIdentifier, dispatch: Dispatch) -> Market:
         """Return a market's units. It is no checkpoint if the client has them: the callers make one."""
@@ -84,6 +90,18 @@ class OrderServiceClient(Client):
         self._forget(market)
         market = await self._market(asset_id, ORDER)
         return market, convert(market)
+
+    def _new_guard(self, limits: OrderLimits) -> LimitGuard:
+        return LimitGuard(limits, ReferencePrices(self._service).read, self._orders.read_newest)
+
+    async def _admit(self, owner: User, orders: Sequence[Terms]) -> None:
+        """Refuse orders beyond the client's limits.
+
+        Raises:
+            OrderLimitExceeded: an order is beyond a limit.
+        """
+        if self._guard is not None:
+            await self._guard.admit(owner, orders)
 
     async def _operate(self, request: OrderRequest, market: Market | None = None) -> OrderOperationResponse:
         """Send a request about one order. A refusal may mean that the units of its market have changed."""

@@ -2,9 +2,9 @@
 
 * The *frame* of a feed: ``decode_…_frame`` returns its items, and no items for a control message. For busy feeds,
   ``decode_…_batch`` decodes many frames at once.
-* The *body* of a REST answer: :func:`decode` returns the model asked for. :func:`decode_rows` and :func:`decode_page`
-  return the good rows of a list and name the bad ones. A new read needs no line here: ``decode(body, Model)`` works
-  for every model.
+* The *body* of a REST answer: :func:`decode` returns the model asked for. :func:`decode_rows`, :func:`decode_page` and
+  :func:`decode_listing` return the good rows of a list and name the bad ones. A new read needs no line here:
+  ``decode(body, Model)`` works for every model.
 * A model to send or sign: :func:`encode`, :func:`signable`; as plain objects for `json.dumps`: :func:`unstructure`.
 
 Numbers may be JSON numbers or numeric strings. They become :class:`~decimal.Decimal` or ``int`` directly from their
@@ -46,7 +46,16 @@ from tplus_trio.codec.frame_decoders import (
     decode_user_trade_frame,
     kline_frame_decoder,
 )
-from tplus_trio.codec.rest_bodies import decode, decode_page, decode_rows, encode, signable, unstructure
+from tplus_trio.codec.rest_bodies import (
+    decode,
+    decode_listing,
+    decode_page,
+    decode_rows,
+    encode,
+    page_fields,
+    signable,
+    unstructure,
+)
 
 __all__ = [
     "BatchDecoder",
@@ -55,6 +64,7 @@ __all__ = [
     "decode_depth_batch",
     "decode_depth_frame",
     "decode_intent_frame",
+    "decode_listing",
     "decode_order_event_batch",
     "decode_order_event_frame",
     "decode_page",
@@ -70,6 +80,7 @@ __all__ = [
     "encode",
     "kline_batch_decoder",
     "kline_frame_decoder",
+    "page_fields",
     "signable",
     "unstructure",
 ]

@@ -21,11 +21,15 @@ from tplus_trio.models import (
     GTC,
     GTD,
     IOC,
+    AccountKind,
     AssetIdentifier,
     DepositLanded,
     KlinesPage,
     LimitOrderDetails,
+    Margin,
     MarginCallUpdated,
+    MarginPosition,
+    MarginSide,
     MarketFeeSchedule,
     MarketOrderDetails,
     MarketQuantity,
@@ -45,20 +49,26 @@ from tplus_trio.models import (
     OrderRemovedEvent,
     OrderReplacedEvent,
     OrderReplaceFailedEvent,
+    OrderStatus,
     OrderTrigger,
     OrderTriggeredEvent,
     OrderUpdatedEvent,
     PositionCleared,
     Side,
     SignerKey,
+    Spot,
     SubAccountAssetTransferred,
     TimeInForce,
     TriggerAbove,
     TriggerBelow,
     TriggerCondition,
     UnknownOrderEvent,
+    UserAccount,
     UserActivityEvent,
     UserOrders,
+    UserOrdersPage,
+    UserPositionsPage,
+    UserTradesPage,
     WithdrawalCompleted,
 )
 
@@ -140,6 +150,7 @@ _SPECIAL: Final = frozenset(
         OrderTrigger,
         SignerKey,
         UnknownOrderEvent,
+        UserAccount,
         UserOrders,
     }
 )
@@ -285,6 +296,30 @@ def _register_renamed(converter: Converter) -> None:
     )
 
 
+def _register_inventory(converter: Converter) -> None:
+    # A sub-account's balances and positions stand in its JSON without the objects that hold them here.
+    balances: Any = Mapping[AssetIdentifier, Decimal]
+    positions: Any = Mapping[AssetIdentifier, MarginPosition]
+
+    def read(value: Any, _: Any) -> UserAccount:
+        fields = _fields(value, "a sub-account")
+        return UserAccount(
+            AccountKind.read(fields["kind"]),
+            Spot(converter.structure(_fields(fields.get("spot", {}), "spot balances"), balances)),
+            Margin(converter.structure(_fields(fields.get("margins", {}), "margin positions"), positions)),
+        )
+
+    def write(account: UserAccount) -> dict[str, Any]:
+        return {
+            "kind": account.kind.value,
+            "spot": converter.unstructure(account.spot.spot_account_balance),
+            "margins": converter.unstructure(account.margin.margins),
+        }
+
+    converter.register_structure_hook(UserAccount, read)
+    converter.register_unstructure_hook(UserAccount, write)
+
+
 # msgspec encodes levels directly. Unstructuring thousands of them first would only cost time.
 
 
@@ -297,7 +332,7 @@ def _make_converter() -> Converter:
     converter = Converter(detailed_validation=False)
     for kind in (int, bool, str, Decimal, AssetIdentifier):
         converter.register_structure_hook(kind, _leaf(kind))
-    for open_enum in (Side, OperationStatus):
+    for open_enum in (AccountKind, MarginSide, OperationStatus, OrderStatus, Side):
         converter.register_structure_hook(open_enum, lambda value, kind: kind.read(value))
     converter.register_structure_hook_func(lambda kind: kind == tuple[int, ...], _leaf(tuple[int, ...]))
     converter.register_unstructure_hook(AssetIdentifier, str)
@@ -308,8 +343,9 @@ def _make_converter() -> Converter:
     _register_renamed(converter)
     for variants in _EVENTS:
         _register(converter, variants)
-    for page in (KlinesPage, MarketsPage):
+    for page in (KlinesPage, MarketsPage, UserOrdersPage, UserPositionsPage, UserTradesPage):
         converter.register_unstructure_hook(page, make_dict_unstructure_fn(page, converter, bad=override(omit=True)))
+    _register_inventory(converter)
     converter.register_unstructure_hook(OrderBook, _shallow_writer(converter, OrderBook))
     # This also writes a `LinkedDiff`, without its extra field, which the protocol does not have.
     converter.register_unstructure_hook(OrderBookDiff, _shallow_writer(converter, OrderBookDiff))

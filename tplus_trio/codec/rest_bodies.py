@@ -21,6 +21,8 @@ from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AuthToken,
     BadRow,
+    HistoricalUserOrder,
+    HistoricalUserTrade,
     KlinesPage,
     MarketResponse,
     MarketsPage,
@@ -29,34 +31,22 @@ from tplus_trio.models import (
     OrderBook,
     OrderBookDiff,
     OrderResponse,
+    Position,
     Rows,
     Timebar,
     UserOrders,
+    UserOrdersPage,
+    UserPositionsPage,
+    UserTradesPage,
 )
 
-__all__ = ["decode", "decode_page", "decode_rows", "encode", "signable", "unstructure"]
+__all__ = ["decode", "decode_listing", "decode_page", "decode_rows", "encode", "page_fields", "signable", "unstructure"]
 
 T = TypeVar("T")
-P = TypeVar("P", KlinesPage, MarketsPage, UserOrders)
+P = TypeVar("P", KlinesPage, MarketsPage, UserOrders, UserOrdersPage, UserPositionsPage, UserTradesPage)
 
 _encoders: Final = {style: msgspec.json.Encoder(enc_hook=str, decimal_format=style) for style in ("string", "number")}
 _raw: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
-
-
-#: A page of candles without its rows.
-_Envelope: Final[Any] = attrs.make_class(
-    "_Envelope",
-    {
-        field.name: attrs.field(type=get_type_hints(KlinesPage)[field.name], default=field.default)
-        for field in attrs.fields(KlinesPage)
-        if field.name not in {"items", "bad"}
-    },
-    frozen=True,
-)
-_read_envelope: Final[Callable[[bytes], Any]] = record_reader(_Envelope)
-
-
-_MARKETS_FIELDS: Final = frozenset(field.name for field in attrs.fields(MarketsPage)) - {"markets", "bad"}
 
 
 def _page(data: bytes, key: str) -> tuple[bytes, dict[str, Any]]:
@@ -82,25 +72,33 @@ def _rows(data: bytes, kind: type[T]) -> Rows[T]:
     return Rows(records)
 
 
-def _klines_page(data: bytes) -> KlinesPage:
-    listed, page = _page(data, "items")
-    candles = _rows(listed, Timebar)
-    envelope = _read_envelope(data) if page else _Envelope()
-    return KlinesPage(candles, bad=candles.bad, **attrs.asdict(envelope))
+def _page_reader(kind: Any, key: str, row: type[T]) -> Callable[[bytes], Any]:
+    """Return the reader of a page model: its rows stand under a key, beside the page's other fields."""
+    hints = get_type_hints(kind)
+    envelope: Any = attrs.make_class(
+        "_Envelope",
+        {
+            field.name: attrs.field(type=hints[field.name], default=field.default)
+            for field in attrs.fields(kind)
+            if field.name not in {key, "bad"}
+        },
+        frozen=True,
+    )
+    read_envelope = record_reader(envelope)
+
+    def read(data: bytes) -> Any:
+        listed, page = _page(data, key)
+        rows = _rows(listed, row)
+        others = attrs.asdict(read_envelope(data) if page else envelope(), recurse=False)
+        return kind(**{key: tuple(rows)}, bad=rows.bad, **others)
+
+    return read
 
 
 def _user_orders(data: bytes) -> UserOrders:
     listed, page = _page(data, "orders")
     orders = _rows(listed, OrderResponse)
     return UserOrders(tuple(orders), page, orders.bad)
-
-
-def _markets_page(data: bytes) -> MarketsPage:
-    listed, page = _page(data, "markets")
-    markets = _rows(listed, MarketResponse)
-    known = {name: page[name] for name in _MARKETS_FIELDS if name in page}
-    about = converter.structure({"total_markets": len(markets) + len(markets.bad), **known, "markets": ()}, MarketsPage)
-    return attrs.evolve(about, markets=markets, bad=markets.bad)
 
 
 def _nonce(data: bytes) -> Nonce:
@@ -115,9 +113,12 @@ def _nonce(data: bytes) -> Nonce:
 _BY_TYPE: Final[Mapping[Any, Callable[[bytes], Any]]] = {
     OrderBook: read_book,
     OrderBookDiff: read_diff,
-    KlinesPage: _klines_page,
-    MarketsPage: _markets_page,
+    KlinesPage: _page_reader(KlinesPage, "items", Timebar),
+    MarketsPage: _page_reader(MarketsPage, "markets", MarketResponse),
     UserOrders: _user_orders,
+    UserOrdersPage: _page_reader(UserOrdersPage, "orders", HistoricalUserOrder),
+    UserPositionsPage: _page_reader(UserPositionsPage, "positions", Position),
+    UserTradesPage: _page_reader(UserTradesPage, "trades", HistoricalUserTrade),
     Nonce: _nonce,
 }
 
@@ -155,12 +156,49 @@ def decode_page(body: bytes | str, kind: type[P]) -> P:
 
     Args:
         body: The body of the answer.
-        kind: `KlinesPage`, `MarketsPage` or `UserOrders`.
+        kind: A model of a page, such as `KlinesPage`.
 
     Raises:
         DecodeError: The body is not such a page.
     """
     return _decode(body, kind)
+
+
+def decode_listing(body: bytes | str, key: str, kind: type[T]) -> tuple[Rows[T], Mapping[str, Any]]:
+    """Decode a REST answer that is a page or a bare list to its good rows, and the page's other fields.
+
+    Args:
+        body: The body of the answer.
+        key: The key of the rows on a page.
+        kind: The type of each row: any model.
+
+    Returns:
+        The rows, whose ``bad`` has the others, and the fields as the service spells them: none for a bare list.
+
+    Raises:
+        DecodeError: The body is not such a page.
+    """
+    try:
+        listed, page = _page(as_json(body), key)
+        return _rows(listed, kind), page
+    except MALFORMED as error:
+        raise failure(f"a page of {kind.__name__}", body, error) from None
+
+
+def page_fields(body: bytes | str, key: str) -> Mapping[str, Any]:
+    """Return the fields of a page as the service spells them, without its rows: none for a bare list.
+
+    Args:
+        body: The body of the answer.
+        key: The key of the rows on a page.
+
+    Raises:
+        DecodeError: The body is neither a page nor a list.
+    """
+    try:
+        return _page(as_json(body), key)[1]
+    except MALFORMED as error:
+        raise failure("a page", body, error) from None
 
 
 def decode_rows(body: bytes | str, kind: type[T]) -> Rows[T]:

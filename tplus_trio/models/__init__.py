@@ -19,10 +19,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tplus_trio.models import (
+    additional_signer,
     asset,
     auth,
     batch_order,
     book,
+    close_all_positions_preview,
     enums,
     gap,
     intent,
@@ -30,21 +32,30 @@ from tplus_trio.models import (
     loss,
     market,
     multisig,
+    open_interest,
     order,
     order_change,
     order_event,
     order_request,
     order_response,
     position,
+    position_basis,
     rows,
+    sub_account,
     ticker,
     trade,
     user_event,
+    user_history,
+    user_inventory,
+    user_margin,
+    user_solvency,
 )
+from tplus_trio.models.additional_signer import *
 from tplus_trio.models.asset import *
 from tplus_trio.models.auth import *
 from tplus_trio.models.batch_order import *
 from tplus_trio.models.book import *
+from tplus_trio.models.close_all_positions_preview import *
 from tplus_trio.models.enums import *
 from tplus_trio.models.gap import *
 from tplus_trio.models.intent import *
@@ -52,23 +63,32 @@ from tplus_trio.models.kline import *
 from tplus_trio.models.loss import *
 from tplus_trio.models.market import *
 from tplus_trio.models.multisig import *
+from tplus_trio.models.open_interest import *
 from tplus_trio.models.order import *
 from tplus_trio.models.order_change import *
 from tplus_trio.models.order_event import *
 from tplus_trio.models.order_request import *
 from tplus_trio.models.order_response import *
 from tplus_trio.models.position import *
+from tplus_trio.models.position_basis import *
 from tplus_trio.models.rows import *
+from tplus_trio.models.sub_account import *
 from tplus_trio.models.ticker import *
 from tplus_trio.models.trade import *
 from tplus_trio.models.user_event import *
+from tplus_trio.models.user_history import *
+from tplus_trio.models.user_inventory import *
+from tplus_trio.models.user_margin import *
+from tplus_trio.models.user_solvency import *
 
 if not TYPE_CHECKING:  # type checkers take the names from the star imports
     __all__ = [  # noqa: PLE0604 - each part is a list of strings
+        *additional_signer.__all__,
         *asset.__all__,
         *auth.__all__,
         *batch_order.__all__,
         *book.__all__,
+        *close_all_positions_preview.__all__,
         *enums.__all__,
         *gap.__all__,
         *intent.__all__,
@@ -76,14 +96,21 @@ if not TYPE_CHECKING:  # type checkers take the names from the star imports
         *loss.__all__,
         *market.__all__,
         *multisig.__all__,
+        *open_interest.__all__,
         *order.__all__,
         *order_change.__all__,
         *order_event.__all__,
         *order_request.__all__,
         *order_response.__all__,
         *position.__all__,
+        *position_basis.__all__,
         *rows.__all__,
+        *sub_account.__all__,
         *ticker.__all__,
         *trade.__all__,
         *user_event.__all__,
+        *user_history.__all__,
+        *user_inventory.__all__,
+        *user_margin.__all__,
+        *user_solvency.__all__,
     ]

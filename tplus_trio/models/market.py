@@ -234,8 +234,9 @@ class MarketsPage:
     markets: tuple[MarketResponse, ...] = attrs.field(converter=_markets)
     #: The assets by index; None unless they were asked for.
     symbol_map: Mapping[int, Asset] | None = None
-    total_markets: int
-    #: The number of this page, from 0. This and the next three are None if the service does not send them.
+    #: How many markets there are. This and the other numbers are None if the service does not send them.
+    total_markets: int | None = None
+    #: The number of this page, from 0.
     page: int | None = None
     #: The most markets on a page.
     limit: int | None = None

@@ -1,48 +1,37 @@
-"""Additional signers of a request: accounts may need more than one signature."""
+"""Multisig: whose signatures a request of an account needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
-from attrs.validators import in_, instance_of
 
-from tplus_trio.arguments import check_instance
-from tplus_trio.models.order import signature_bytes
-
-__all__ = ["AdditionalSigner", "SignerKey"]
+__all__ = ["MultisigConfig", "MultisigThresholds"]
 
 
 @attrs.frozen
-class SignerKey:
-    """The public key of a signer. In JSON it is ``{"Ed25519": [32 bytes]}``."""
+class MultisigThresholds:
+    """The weight that the signatures of a request need together, by the kind of request."""
 
-    #: ``Ed25519``, ``Secp256k1`` or ``P256``.
-    variant: str = attrs.field(validator=in_(("Ed25519", "Secp256k1", "P256")))
-    key_bytes: tuple[int, ...] = attrs.field(converter=signature_bytes)
+    low: int = 1
+    medium: int = 1
+    high: int = 1
 
-    @classmethod
-    def ed25519(cls, key_bytes: bytes | Iterable[int]) -> SignerKey:
-        """Return the key of an Ed25519 signer, from its 32 bytes."""
-        return cls("Ed25519", key_bytes)
+
+def _signers(signers: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(signers)
 
 
 @attrs.frozen
-class AdditionalSigner:
-    """The signature of one more signer of the same text. The signature is not in the repr."""
+class MultisigConfig:
+    """Whose signatures an account needs (``GET /multisig/config/{key}``). It is not hashable if it has signers.
 
-    signer: SignerKey = attrs.field(validator=instance_of(SignerKey))
-    #: The bytes of the signature.
-    signature: tuple[int, ...] = attrs.field(converter=signature_bytes, repr=False)
-
-
-def signers(values: Iterable[AdditionalSigner]) -> tuple[AdditionalSigner, ...]:
-    """Make a tuple of additional signers (an attrs converter).
-
-    Raises:
-        TypeError: a value is not an `AdditionalSigner`.
+    The defaults are those of an account with one signer.
     """
-    given = tuple(values)
-    for value in given:
-        check_instance("additional_signers", value, AdditionalSigner)
-    return given
+
+    #: The weight of the account's own key.
+    master_weight: int = 1
+    #: The other signers, each as the service describes it.
+    signers: tuple[Mapping[str, Any], ...] = attrs.field(default=(), converter=_signers)
+    thresholds: MultisigThresholds = attrs.field(factory=MultisigThresholds)

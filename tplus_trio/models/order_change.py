@@ -7,8 +7,8 @@ from typing import Literal
 import attrs
 from attrs.validators import instance_of, optional
 
+from tplus_trio.models.additional_signer import AdditionalSigner, signers
 from tplus_trio.models.asset import AssetIdentifier
-from tplus_trio.models.multisig import AdditionalSigner, signers
 from tplus_trio.models.order import (
     TradeTarget,
     TriggerAbove,

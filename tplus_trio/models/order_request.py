@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from tplus_trio.models.multisig import AdditionalSigner, signers
+from tplus_trio.models.additional_signer import AdditionalSigner, signers
 from tplus_trio.models.order import Order, signature_bytes
 
 __all__ = ["CreateOrderRequest"]

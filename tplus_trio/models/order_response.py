@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import attrs
 
@@ -19,7 +19,57 @@ from tplus_trio.models.numbers import (
 from tplus_trio.models.order import Side
 from tplus_trio.models.rows import BadRow
 
-__all__ = ["OperationStatus", "OrderOperationResponse", "OrderResponse", "OrdersSnapshot", "UserOrders"]
+__all__ = [
+    "OperationStatus",
+    "OrderOperationResponse",
+    "OrderResponse",
+    "OrderStatus",
+    "OrdersSnapshot",
+    "UserOrders",
+]
+
+
+class OrderStatus(OpenEnum):
+    """What has become of an order, in any case. Decoding keeps an unknown status, whose `is_known` is False.
+
+    An unknown status is neither open nor done.
+
+    Raises:
+        ValueError: ``OrderStatus(text)`` is called with the text of no known status.
+    """
+
+    #: It waits for its trigger.
+    PENDING = "Pending"
+    #: It rests in the book, and nothing of it has traded.
+    OPEN = "Open"
+    #: It rests in the book, and some of it has traded.
+    PARTIAL = "Partial"
+    #: It was cancelled.
+    CANCELLED = "Cancelled"
+    #: It ended for another reason, such as its expiry.
+    CLOSED = "Closed"
+    #: All of it has traded.
+    COMPLETED = "Completed"
+
+    @classmethod
+    def _known(cls, text: str) -> OrderStatus | None:
+        word = text.strip().capitalize()
+        member = cls._value2member_map_.get("Cancelled" if word == "Canceled" else word)
+        return member if isinstance(member, OrderStatus) else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the order rests in the book or waits for its trigger. It is False for an unknown status."""
+        return self in _OPEN
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the order has ended for good. It is False for an unknown status."""
+        return self in _DONE
+
+
+_OPEN: Final = frozenset({OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIAL})
+_DONE: Final = frozenset({OrderStatus.CANCELLED, OrderStatus.CLOSED, OrderStatus.COMPLETED})
 
 
 @attrs.frozen(kw_only=True)
@@ -64,8 +114,7 @@ class OrderResponse:
     #: As the service sends it.
     in_flight: bool | None = None
     canceled: bool | None = None
-    #: The state as the service spells it.
-    status: str
+    status: OrderStatus = attrs.field(converter=OrderStatus)
     #: In price units; None without such a trigger.
     trigger_above_price: Decimal | None = attrs.field(default=None, converter=maybe_decimal, validator=maybe_finite)
     #: In price units; None without such a trigger.
@@ -85,6 +134,16 @@ class OrderResponse:
     trigger_enabled_quantity: Decimal | None = attrs.field(
         default=None, converter=maybe_decimal, validator=maybe_finite
     )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the order rests in the book or waits for its trigger. It is False for an unknown status."""
+        return self.status.is_open
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the order has ended for good. It is False for an unknown status."""
+        return self.status.is_done
 
 
 class OperationStatus(OpenEnum):
@@ -120,11 +179,21 @@ class UserOrders(_Page):
 
     #: The rows that could not be decoded; `orders` has the others.
     bad: tuple[BadRow, ...]
+    #: Whether the client left out orders that have ended, as an order stream does.
+    open_only: bool
 
-    def __new__(cls, orders: tuple[OrderResponse, ...], page: Mapping[str, Any], bad: tuple[BadRow, ...] = ()) -> Self:
-        """Make a page. It unpacks to ``orders`` and ``page``; ``bad`` is an attribute only."""
+    def __new__(
+        cls,
+        orders: tuple[OrderResponse, ...],
+        page: Mapping[str, Any],
+        bad: tuple[BadRow, ...] = (),
+        *,
+        open_only: bool = False,
+    ) -> Self:
+        """Make a page. It unpacks to ``orders`` and ``page``; the others are attributes only."""
         self = super().__new__(cls, orders, page)
         self.bad = bad
+        self.open_only = open_only
         return self
 
 
@@ -134,12 +203,14 @@ def _orders(orders: Iterable[OrderResponse]) -> tuple[OrderResponse, ...]:
 
 @attrs.frozen
 class OrdersSnapshot:
-    """A user's orders at one moment. An order stream yields it after each reconnection."""
+    """A user's orders at one moment. An order stream yields it after each reconnection, and at its start on request."""
 
     #: The orders, newest first, in the units of `OrderResponse`.
     orders: tuple[OrderResponse, ...] = attrs.field(converter=_orders)
     #: When the client had the orders, in nanoseconds since the Unix epoch, UTC.
     timestamp_ns: int
-    #: Whether these are all of the user's orders. It is False if there are more than a stream asks for, of which the
-    #: oldest are missing, and if some could not be decoded.
+    #: Whether no order is missing. It is False if there are more than a stream asks for, of which the oldest are
+    #: missing, and if some could not be decoded.
     is_complete: bool = True
+    #: Whether orders that have ended were left out, as an order stream does. Orders of an unknown status are included.
+    open_only: bool = False

@@ -15,8 +15,9 @@ from tplus_trio.models.numbers import (
     maybe_finite,
     to_decimal,
 )
+from tplus_trio.models.rows import BadRow, PageRows
 
-__all__ = ["Position", "PositionSide", "PositionUpdate"]
+__all__ = ["Position", "PositionSide", "PositionUpdate", "UserPositionsPage"]
 
 #: ``"long"``, ``"short"`` or ``"closed"``. A side that this version does not know is kept as text.
 PositionSide: TypeAlias = str
@@ -69,3 +70,31 @@ class PositionUpdate:
     positions: tuple[Position, ...] = attrs.field(converter=_positions)
     #: When the snapshot was made, in nanoseconds since the Unix epoch, UTC.
     timestamp_ns: int
+
+
+@attrs.frozen
+class UserPositionsPage(PageRows[Position]):
+    """A page of a user's positions (``GET /positions/{key}``). It is also a sequence of them.
+
+    A number that the service does not send is None.
+    """
+
+    positions: tuple[Position, ...] = attrs.field(converter=_positions)
+    #: The positions on all pages.
+    total_positions: int | None = None
+    #: The number of the page, from 0.
+    page: int | None = None
+    #: Positions on a page, at most.
+    limit: int | None = None
+    total_pages: int | None = None
+    #: Positions on this page.
+    cursor_size: int | None = None
+    #: Whether more positions follow on the next page. It is False also if the service does not say.
+    has_next_page: bool = False
+    #: The number of the next page; None if there is none, and if the service does not send it.
+    next_page: int | None = None
+    #: The rows that could not be decoded; `positions` has the others. It does not count in comparisons.
+    bad: tuple[BadRow, ...] = attrs.field(default=(), eq=False)
+
+    def _rows(self) -> tuple[Position, ...]:
+        return self.positions

@@ -1,13 +1,14 @@
-"""Lists of records of which some could not be decoded."""
+"""Lists and pages of records, of which some could not be decoded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Self, TypeVar
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Generic, Self, TypeVar, overload
 
 import attrs
 
-__all__ = ["BadRow", "Rows"]
+__all__ = ["BadRow", "PageRows", "Rows"]
 
 T = TypeVar("T")
 
@@ -40,3 +41,31 @@ class Rows(list[T]):
 
     def __reduce_ex__(self, _: object) -> tuple[type[Self], tuple[list[T], tuple[BadRow, ...]]]:
         return type(self), (list(self), self.bad)
+
+
+class PageRows(Generic[T]):
+    """What pages share: a page is also a sequence of its records, and is false if it has none."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _rows(self) -> tuple[T, ...]:
+        """Return the records of the page."""
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._rows())
+
+    def __len__(self) -> int:
+        return len(self._rows())
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        return self._rows()[index]
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._rows()

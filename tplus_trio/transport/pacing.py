@@ -285,7 +285,8 @@ class Pacer:
         order_reads = RequestQueue({Priority.ORDER_READ: 32}, draw)
         # Recoveries cannot take all slots of calls.
         requests = RequestQueue({Priority.CALL: 48, Priority.CONFIRMATION: 40, Priority.RECOVERY: 32}, draw)
-        self.handshakes: RequestQueue = RequestQueue({Priority.RECOVERY: 128}, draw)
+        # The streams' handshakes leave slots for those of control channels.
+        self.handshakes: RequestQueue = RequestQueue({Priority.ORDER: 160, Priority.RECOVERY: 128}, draw)
         self._queues: Final = {
             Priority.SIGN_IN: sign_ins,
             Priority.CANCEL: orders,

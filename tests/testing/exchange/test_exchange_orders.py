@@ -11,83 +11,11 @@ import pytest
 
 from tests.helpers.exchange_users import ALICE, ALICE_SEED, BOB
 from tests.helpers.raw_client import SECOND, Clock, call, messages, sign_in
+from tests.helpers.signed_bodies import amendment, cancellation, limit_order, replacement
 from tplus_trio import codec
 from tplus_trio.models import GTC, GTD, IOC, OrderBook, OrderOperationResponse, UserOrders
 from tplus_trio.testing import Exchange, Request, Subscription
 from tplus_trio.testing.exchange.signatures import order_text
-from tplus_trio.users import User
-
-
-def limit_order(user: User, order_id: str, side: str, price: int, quantity: int, **changes: Any) -> dict[str, Any]:
-    """The body of a signed order, put together as the protocol describes it."""
-    details = {
-        "limit_price": price,
-        "quantity": quantity,
-        "time_in_force": changes.pop("time_in_force", {"GTC": {"post_only": False}}),
-    }
-    order: dict[str, Any] = {
-        "signer": user.public_key,
-        "order_id": order_id,
-        "base_asset": "200",
-        "book_price_decimals": 2,
-        "book_quantity_decimals": 3,
-        "details": {"Limit": details},
-        "side": side,
-        "trigger": None,
-        "creation_timestamp_ns": 1,
-        "target": {"account": 1, "is_spot": True},
-        "reduce_only": False,
-        "max_trading_fees_rate": 50000,
-        "protocol_version": 1,
-        **changes,
-    }
-    return {
-        "order": order,
-        "signature": list(user.sign(json.dumps(order, separators=(",", ":")))),
-        "post_sign_timestamp": 1,
-        "additional_signers": [],
-    }
-
-
-def cancellation(user: User, order_id: str) -> dict[str, Any]:
-    cancel = {"order_id": order_id, "asset_id": "200", "signer": user.public_key, "protocol_version": 1}
-    signature = list(user.sign(json.dumps(cancel, separators=(",", ":"))))
-    return {"cancel": cancel, "signature": signature, "post_sign_timestamp": 1}
-
-
-def replacement(user: User, order_id: str, price: int, quantity: int, timestamp_ns: int = 7) -> dict[str, Any]:
-    request = {
-        "order_id": order_id,
-        "base_asset": "200",
-        "timestamp_ns": timestamp_ns,
-        "new_price_limit": price,
-        "new_quantity": quantity,
-        "new_trigger": None,
-        "book_quantity_decimals": 3,
-        "book_price_decimals": 2,
-        "protocol_version": 1,
-    }
-    signature = list(user.sign(json.dumps(request, separators=(",", ":"))))
-    return {
-        "request": request,
-        "signer": user.public_key,
-        "signature": signature,
-        "post_sign_timestamp": 1,
-        "additional_signers": [],
-    }
-
-
-def amendment(user: User, order_id: str, quantity: int, expected: int | None) -> dict[str, Any]:
-    request = {
-        "order_id": order_id,
-        "base_asset": "200",
-        "new_quantity": quantity,
-        "book_quantity_decimals": 3,
-        "expected_authorization_revision": expected,
-        "timestamp_ns": 8,
-        "source": "User",
-    }
-    return {"request": request, "user_id": user.public_key, "target": {"account": 0, "is_spot": False}}
 
 
 @pytest.fixture

@@ -109,6 +109,25 @@ class Exchange(ExchangeRecords):
         listing = self._market_state.add_market(AssetIdentifier(asset), book_price_decimals, book_quantity_decimals)
         return listing.market
 
+    def change_decimals(
+        self, asset: AssetIdentifier | str | int, book_price_decimals: int, book_quantity_decimals: int
+    ) -> Market:
+        """Change the decimals of a market, and return it. Its open orders keep their prices and quantities.
+
+        Orders and replacements that still name the old decimals are refused with ``INVALID_ORDER_DECIMALS``.
+
+        Args:
+            asset: The market.
+            book_price_decimals: The new number of decimals of a price.
+            book_quantity_decimals: The new number of decimals of a quantity.
+
+        Raises:
+            ValueError: The market is not listed, or an open order cannot be expressed with so few decimals.
+        """
+        listing = self._market_state.listing(asset)
+        self._order_manager.change_decimals(listing, book_price_decimals, book_quantity_decimals)
+        return listing.market
+
     def add_market_maker(self, user: User | str) -> None:
         """Allow a user to subscribe to ``/intent/ws``."""
         self._subscription_router.market_makers.add(public_key_of(user))
@@ -130,6 +149,7 @@ class Exchange(ExchangeRecords):
         Raises:
             Rejection: The exchange refuses the handshake; ``response`` is the HTTP answer.
         """
+        self._order_manager.expire()
         return self._subscription_router.subscribe(path, headers or {})
 
     # Acting for a user: without a signature, otherwise as over the network
@@ -144,6 +164,7 @@ class Exchange(ExchangeRecords):
         *,
         order_id: str | None = None,
         time_in_force: TimeInForce | None = None,
+        reduce_only: bool = False,
     ) -> OrderOperationResponse:
         """Place an order for a user.
 
@@ -155,6 +176,7 @@ class Exchange(ExchangeRecords):
             quantity_units: The quantity in units of the book.
             order_id: The order's id; None generates one.
             time_in_force: The time in force of a limit order; None is :class:`~tplus_trio.GTC`.
+            reduce_only: Whether the order may only reduce the user's position in sub-account 1, where it trades.
 
         Returns:
             The answer of the exchange: ``Received``, or ``Rejected`` with the reason.
@@ -175,9 +197,14 @@ class Exchange(ExchangeRecords):
             check_choice("side", side, Side),
             details,
             now_ns=self.now_ns(),
+            reduce_only=reduce_only,
         )
-        with _rejections_as_value_errors():
-            answer = self._order_manager.create(listing, public_key_of(user), order)
+        key = public_key_of(user)
+        with (
+            _rejections_as_value_errors(),
+            self._market_state.effects.refusals("create", key, order.order_id, listing.asset),
+        ):
+            answer = self._order_manager.create(listing, key, order)
         return OrderOperationResponse(**answer)
 
     def cancel(self, user: User | str, order_id: str) -> OrderOperationResponse:
@@ -186,13 +213,15 @@ class Exchange(ExchangeRecords):
         Raises:
             ValueError: The user has no open order with this id.
         """
-        with _rejections_as_value_errors():
-            return OrderOperationResponse(**self._order_manager.cancel(public_key_of(user), order_id))
+        key = public_key_of(user)
+        with _rejections_as_value_errors(), self._market_state.effects.refusals("cancel", key, order_id, None):
+            return OrderOperationResponse(**self._order_manager.cancel(key, order_id))
 
     def expire_orders(self) -> None:
         """Remove the orders that have expired by now.
 
-        Every request and order does this too. A server or network of the exchange does it when an order's time comes.
+        Everything that shows or changes orders does this first. A server or network of the exchange does it when an
+        order's time comes.
         """
         self._order_manager.expire()
 
@@ -285,6 +314,7 @@ class Exchange(ExchangeRecords):
         check_instance("status", status, str)
         changed = self._market_state.change_trade(trade, status)
         self._order_manager.trades.change(trade, status)
+        self._order_manager.enforce_reduce_only(self._market_state.listing(trade.asset_id))
         return changed
 
     def publish(self, path: str, message: Mapping[str, Any] | list[Any] | str) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 
 from tplus_trio.models import AssetIdentifier, Market, OrderBook, OrderResponse, Trade, UserTrade
 from tplus_trio.testing.exchange.accounts import Accounts
+from tplus_trio.testing.exchange.effects import Effect, RecordedOrder
 from tplus_trio.testing.exchange.faults.faults import Faults
 from tplus_trio.testing.exchange.market_state import MarketState
 from tplus_trio.testing.exchange.order_manager import OrderManager
@@ -41,15 +42,37 @@ class ExchangeRecords:
         Raises:
             ValueError: The market is not listed.
         """
+        self._order_manager.expire()
         return self._market_state.listing(asset).depth.snapshot()
 
     def orders(self, user: User | str) -> tuple[OrderResponse, ...]:
         """Return all orders of a user, newest first; prices and quantities are in units of the book."""
+        self._order_manager.expire()
         return tuple(order_response(record) for record in reversed(self._order_manager.orders(public_key_of(user))))
 
     def is_open(self, user: User | str, order_id: str) -> bool:
         """Return whether a user's order rests in the book or waits for its trigger."""
+        self._order_manager.expire()
         return self._order_manager.is_open(public_key_of(user), order_id)
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What happened to each order, oldest first: the newest 200,000 effects.
+
+        The matching step writes this record, apart from answers, feeds and listings: no fault changes it.
+        """
+        self._order_manager.expire()
+        return self._market_state.effects.all
+
+    def effects_of(self, user: User | str, order_id: str) -> tuple[Effect, ...]:
+        """Return the effects on one order of a user, and the refusals of requests that name it, oldest first."""
+        self._order_manager.expire()
+        return self._market_state.effects.of(public_key_of(user), order_id)
+
+    def resting(self, user: User | str) -> tuple[RecordedOrder, ...]:
+        """Return a user's open orders, waiting triggers included, as the record of effects shows them, oldest first."""
+        self._order_manager.expire()
+        return self._market_state.effects.open_orders(public_key_of(user))
 
     def trades(self, asset: AssetIdentifier | str | int | None = None) -> tuple[Trade, ...]:
         """Return all trades, or those of one market, oldest first.

@@ -73,6 +73,8 @@ class Subscription:
 
     def take(self, limit: int | None = None) -> list[bytes]:
         """Fetch the waiting messages, oldest first, at most ``limit``; none while the feed is stalled."""
+        if self._hub is not None and self._hub.before_take is not None:
+            self._hub.before_take()
         if self.stalled_until < inf:
             if trio.current_time() < self.stalled_until:
                 return []
@@ -97,6 +99,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._by_path: dict[str, list[Subscription]] = {}
+        #: Called before messages are fetched: it may publish what is due.
+        self.before_take: Callable[[], object] | None = None
         #: The end of each stall, by the prefix of its paths.
         self._stalls: dict[str, float] = {}
 

@@ -15,12 +15,13 @@ from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.exchange.accounts import Accounts
 from tplus_trio.testing.exchange.candles import Candles, candle_json
 from tplus_trio.testing.exchange.depth_book import DepthBook, Level, encode_diff, encode_snapshot, number_text
+from tplus_trio.testing.exchange.effects import Effects
 from tplus_trio.testing.exchange.faults.faults import Faults
 from tplus_trio.testing.exchange.feeds import Hub
 from tplus_trio.testing.exchange.http_messages import error
 from tplus_trio.testing.exchange.market_ticker import ticker_json
 from tplus_trio.testing.exchange.trade_history import Revisions, TradeIds, append_bounded
-from tplus_trio.testing.matching.engine import Engine
+from tplus_trio.testing.matching.engine import Engine, EngineOrder
 
 __all__ = ["Listing", "MarketState", "dumps", "trade_json"]
 
@@ -63,7 +64,7 @@ class MarketState:
     """The markets, the public feeds, and the history of all trades."""
 
     def __init__(self, accounts: Accounts) -> None:
-        # Eleven attributes: the parts of the exchange that every request needs, at one place.
+        # Thirteen attributes: the parts of the exchange that every request needs, at one place.
         self.now_ns: Callable[[], int] = accounts.now_ns
         self.hub: Hub = Hub()
         self.accounts = accounts
@@ -78,12 +79,17 @@ class MarketState:
         self.taped_answers: dict[str, bytes] = {}
         #: Every state that each trade had.
         self.revisions: Revisions = Revisions()
+        #: Returns the position of an order's sub-account in a market, in units of the book; the order manager sets it.
+        self.position_of: Callable[[AssetIdentifier, EngineOrder], int] = lambda _, __: 0
+        #: What happened to each order.
+        self.effects: Effects = Effects(self.now_ns)
 
     def add_market(self, asset: AssetIdentifier, price_decimals: int = 2, quantity_decimals: int = 3) -> Listing:
         """List a market; a market that is listed already stays as it is."""
         if asset not in self.listings:
             market = Market(asset, price_decimals, quantity_decimals)
-            self.listings[asset] = Listing(market, Engine(asset, trade_ids=self._trade_ids))
+            engine = Engine(asset, trade_ids=self._trade_ids, position=lambda order: self.position_of(asset, order))
+            self.listings[asset] = Listing(market, engine)
         return self.listings[asset]
 
     def listing(self, asset: AssetIdentifier | str | int) -> Listing:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tplus_trio.models import LimitOrderDetails
+from tplus_trio.testing.exchange.effects import Operation
 from tplus_trio.testing.exchange.market_state import MarketState
 from tplus_trio.testing.exchange.order_records import OrderRecord
 
@@ -49,9 +50,9 @@ class OrderEvents:
         fields = {**self._common_fields(record), "quantity": _size(record), "trigger_touched": True}
         self._send(record, "Triggered", fields)
 
-    def send_failed(self, record: OrderRecord, variant: str, reason: str) -> None:
-        """Report that the engine refused an action; ``variant`` names the action, such as ``CancelFailed``."""
-        self._send(record, variant, {"reason": reason})
+    def send_failed(self, record: OrderRecord, operation: Operation, reason: str) -> None:
+        """Report that the engine refused an action."""
+        self._send(record, f"{operation.capitalize()}Failed", {"reason": reason})
 
     def send_removed(self, record: OrderRecord, reason: str) -> None:
         """Report the end of an order."""

@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-import attrs
-
-from tplus_trio.models import LimitOrderDetails, Side, TriggerAbove, UserTrade
+from tplus_trio.models import AssetIdentifier, Market, Side, UserTrade
 from tplus_trio.testing.exchange.depth_book import Level
-from tplus_trio.testing.exchange.http_messages import error
+from tplus_trio.testing.exchange.effect_writer import EffectWriter
+from tplus_trio.testing.exchange.effects import Operation
+from tplus_trio.testing.exchange.http_messages import as_object, error
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
+from tplus_trio.testing.exchange.order_changes import check_newer, replace_waiting, rescale_orders
 from tplus_trio.testing.exchange.order_events import OrderEvents
 from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement
 from tplus_trio.testing.exchange.user_trades import UserTrades
+from tplus_trio.testing.exchange.waiting_orders import WaitingOrders
 from tplus_trio.testing.matching.engine import (
     Accepted,
     Amended,
@@ -46,13 +48,15 @@ class OrderManager:
         self._by_user: dict[str, dict[str, OrderRecord]] = {}
         #: Ended orders, the one that ended first at the left.
         self._done: deque[OrderRecord] = deque()
-        #: Orders that wait for their trigger, by asset.
-        self._waiting: dict[str, list[OrderRecord]] = {}
+        self._waiting = WaitingOrders()
         self._order_events = OrderEvents(market_state)
+        self._effect_writer = EffectWriter(market_state.effects, self._by_key)
         self.trades: UserTrades = UserTrades(market_state)
         #: Functions to call when the next expiry changes.
         self.expiry_watchers: list[Callable[[], None]] = []
         self._next_expiry_ns: int | None = None
+        market_state.hub.before_take = self.expire
+        market_state.position_of = self._position_of
 
     # Reading
 
@@ -70,11 +74,12 @@ class OrderManager:
         return record is not None and record.is_open
 
     def find(self, user: str, order_id: str) -> OrderRecord:
-        """Return an open order.
+        """Return an open order; what has expired is not open.
 
         Raises:
             Rejection: (404) The user has no open order of this id.
         """
+        self.expire()
         record = self._by_key.get(_key(user, order_id))
         if record is None or not record.is_open:
             raise error(404, "ORDER_NOT_FOUND", f"no open order {order_id!r}", details={"order_id": order_id})
@@ -86,18 +91,21 @@ class OrderManager:
         """Accept a new order, and return the answer to its sender.
 
         Raises:
-            Rejection: (409) The user has used this id before.
+            Rejection: (409) The user has used this id before; (400) the parent of its trigger is not an order of the
+                user.
         """
+        self.expire()
         key = _key(user, new.order_id)
         if key in self._by_key:
             raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
+        self._check_parent(user, new)
         now_ns = self._market_state.now_ns()
         record = OrderRecord(
             key,
             user,
             listing,
             new,
-            OrderState(EngineOrder(key, user, new.side, new.details)),
+            OrderState(EngineOrder(key, user, new.side, new.details, new.account, new.reduce_only)),
             now_ns,
             now_ns,
             pending_trigger=new.trigger,
@@ -105,16 +113,37 @@ class OrderManager:
         )
         self._by_key[key] = record
         self._by_user.setdefault(user, {})[key] = record
-        if new.trigger is not None:
-            self._waiting.setdefault(listing.asset, []).append(record)
-            self._order_events.send_created(record)
-            self._check_triggers(listing)
-            return self._answer(new.order_id)
-        reason = self._publish_events(listing, listing.engine.submit(record.state.order, now_ns), key, "CreateFailed")
+        order = record.state.order
+        if new.trigger is None:
+            reason = self._publish_events(listing, listing.engine.submit(order, self._expiry_now_ns()), key, "create")
+        elif invalid := listing.engine.invalid_reason(order, self._expiry_now_ns()):
+            reason = self._publish_events(listing, [Rejected(key, invalid)], key, "create")
+        else:
+            reason = None
+            self._wait(record)
         if reason is not None:
             # The order was never in the book, so its id may be used again.
             self._forget(record)
         return self._answer(new.order_id, reason)
+
+    def _check_parent(self, user: str, new: NewOrder) -> None:
+        """Refuse an order whose trigger names a parent that the exchange does not know."""
+        parent = as_object(new.text.get("trigger")).get("parent_order_id")
+        if parent is not None and _key(user, str(parent)) not in self._by_key:
+            raise error(
+                400,
+                "INVALID_ORDER_PARENT",
+                "parent_order_id is not an order of the user",
+                details={"order_id": new.order_id},
+            )
+
+    def _wait(self, record: OrderRecord) -> None:
+        """Let a new order wait for its trigger."""
+        self._waiting.add(record)
+        self._effect_writer.add("create", record, operation="create")
+        self._order_events.send_created(record)
+        self._check_triggers(record.listing)
+        self._notify_expiry_watchers()
 
     def cancel(self, user: str, order_id: str) -> dict[str, Any]:
         """Cancel an open order, and return the answer to the sender.
@@ -125,28 +154,34 @@ class OrderManager:
         record = self.find(user, order_id)
         events: list[Event]
         if record.pending_trigger is None:
-            events = record.listing.engine.cancel(record.key, self._market_state.now_ns())
+            events = record.listing.engine.cancel(record.key, self._expiry_now_ns())
         else:
-            self._waiting[record.listing.asset].remove(record)
+            self._waiting.remove(record)
             events = [Done(record.state, "Canceled")]
-        return self._answer(order_id, self._publish_events(record.listing, events, record.key, "CancelFailed"))
+        return self._answer(order_id, self._publish_events(record.listing, events, record.key, "cancel"))
 
     def replace(self, user: str, new: Replacement) -> dict[str, Any]:
         """Give an open order new terms, and return the answer to the sender.
 
         Raises:
-            Rejection: (404) The user has no open order of this id; (400) the order waits for a trigger, and the
-                replacement has none.
+            Rejection: (404) The user has no open order of this id; (409) it was replaced or amended at or after the
+                time of this replacement; (400) the order waits for a trigger and the replacement has none, or the other
+                way round.
         """
         record = self.find(user, new.order_id)
+        check_newer(record, new.revision)
         before = record.revision
         events: list[Event]
+        if record.pending_trigger is None and new.trigger is not None:
+            raise error(
+                400, "INVALID_ORDER", "an order in the book takes no trigger", details={"order_id": new.order_id}
+            )
         if record.pending_trigger is None:
-            events = record.listing.engine.replace(record.key, new.price, new.quantity, self._market_state.now_ns())
+            events = record.listing.engine.replace(record.key, new.price, new.quantity, self._expiry_now_ns())
         else:
-            events = [Replaced(_waiting_with(record, new))]
+            events = replace_waiting(record, new, self._expiry_now_ns())
         record.revision = new.revision
-        reason = self._publish_events(record.listing, events, record.key, "ReplaceFailed")
+        reason = self._publish_events(record.listing, events, record.key, "replace")
         if reason is not None:
             record.revision = before
         self._check_triggers(record.listing)
@@ -168,26 +203,67 @@ class OrderManager:
                 details={"order_id": order_id},
             )
         if record.pending_trigger is not None:
-            raise error(400, "INVALID_ORDER", "an order that waits for its trigger cannot be amended")
-        before, record.revision = record.revision, revision
-        events = record.listing.engine.amend(record.key, quantity, self._market_state.now_ns())
-        reason = self._publish_events(record.listing, events, record.key, "AmendFailed")
+            message = "an order that waits for its trigger cannot be amended"
+            raise error(400, "INVALID_ORDER", message, details={"order_id": order_id})
+        # A revision never falls: a replacement signed before it must not be carried out later.
+        before, record.revision = record.revision, max(record.revision or 0, revision)
+        events = record.listing.engine.amend(record.key, quantity, self._expiry_now_ns())
+        reason = self._publish_events(record.listing, events, record.key, "amend")
         if reason is not None:
             record.revision = before
         return self._answer(order_id, reason)
 
     @property
     def next_expiry_ns(self) -> int | None:
-        """The time at which the next resting order of any market expires, in nanoseconds; None if no order will."""
-        times = (listing.engine.next_expiry_ns for listing in self._market_state.listings.values())
+        """The time at which the next order of any market expires, in nanoseconds; None if no order will."""
+        times = [listing.engine.next_expiry_ns for listing in self._market_state.listings.values()]
+        times.append(self._waiting.next_expiry_ns)
         return min((time for time in times if time is not None), default=None)
 
     def expire(self) -> None:
-        """Remove the orders that have expired by now, in all markets."""
-        now_ns = self._market_state.now_ns()
+        """Remove the orders that have expired by now, in all markets; orders that wait for a trigger expire too."""
+        now_ns = self._expiry_now_ns()
+        if self._next_expiry_ns is None or self._next_expiry_ns > now_ns:
+            return
+        for record in self._waiting.expired(now_ns):
+            self._waiting.remove(record)
+            self._publish_events(record.listing, [Done(record.state, "Expired")])
         for listing in self._market_state.listings.values():
             if (expiry_ns := listing.engine.next_expiry_ns) is not None and expiry_ns <= now_ns:
                 self._publish_events(listing, listing.engine.expire(now_ns))
+
+    def change_decimals(self, listing: Listing, price_decimals: int, quantity_decimals: int) -> None:
+        """Change a market's decimals; its open orders keep their prices and quantities, in other units.
+
+        Raises:
+            ValueError: An open order cannot be expressed with so few decimals; nothing is changed.
+        """
+        self.expire()
+        before = listing.market
+        shifts = price_decimals - before.book_price_decimals, quantity_decimals - before.book_quantity_decimals
+        states = rescale_orders(listing, self._waiting.of(listing), *shifts)
+        listing.market = Market(listing.asset, price_decimals, quantity_decimals)
+        for state in states:
+            record = self._by_key[state.order_id]
+            record.state = state
+            self._effect_writer.add("rescale", record, quantity=state.filled)
+
+    def enforce_reduce_only(self, listing: Listing) -> None:
+        """Reduce or remove a market's reduce-only orders that exceed the position; call it after a rollback."""
+        self._publish_events(listing, listing.engine.enforce_reduce_only())
+
+    def _position_of(self, asset: AssetIdentifier, order: EngineOrder) -> int:
+        """Return the position of an order's sub-account, in units of the book."""
+        decimals = self._market_state.listing(asset).market.book_quantity_decimals
+        return sum(
+            int(Decimal(position["size"]).scaleb(decimals)) * (1 if position["side"] == "long" else -1)
+            for position in self.trades.positions(order.user_id, asset)
+            if position["sub_account_index"] == order.account
+        )
+
+    def _expiry_now_ns(self) -> int:
+        """Return the time by which orders expire."""
+        return self._market_state.now_ns()
 
     # Events
 
@@ -200,19 +276,21 @@ class OrderManager:
         return answer if reason is None else {**answer, "reason": reason}
 
     def _publish_events(
-        self, listing: Listing, events: Sequence[Event], key: str = "", failure: str = ""
+        self, listing: Listing, events: Sequence[Event], key: str = "", operation: Operation | None = None
     ) -> str | None:
-        """Send the events of an action to the feeds.
+        """Record the events of an action, and then send them to the feeds.
 
         Args:
             listing: The market.
             events: The engine's events.
             key: The key of the order that the action was for.
-            failure: The variant of the order event that reports a refusal.
+            operation: The request that was carried out; None if a trigger or the clock caused the action.
 
         Returns:
             The reason of the refusal; None if the action was not refused.
         """
+        for event in events:
+            self._effect_writer.write(event, key, operation)
         reason: str | None = None
         changes: dict[Side, list[Level]] = {Side.BUY: [], Side.SELL: []}
         for event in events:
@@ -222,18 +300,21 @@ class OrderManager:
             elif isinstance(event, Rejected):
                 if event.order_id == key:
                     reason = event.reason
-                    self._order_events.send_failed(self._by_key[key], failure, event.reason)
+                    self._order_events.send_failed(self._by_key[key], operation or "create", event.reason)
             else:
                 self._publish_event(listing, event)
         if changes[Side.BUY] or changes[Side.SELL]:
             self._market_state.publish_diff(listing, changes[Side.BUY], changes[Side.SELL])
         if any(isinstance(event, Fill) for event in events):
             self._check_triggers(listing)
+        self._notify_expiry_watchers()
+        return reason
+
+    def _notify_expiry_watchers(self) -> None:
         if (expiry_ns := self.next_expiry_ns) != self._next_expiry_ns:
             self._next_expiry_ns = expiry_ns
             for watcher in tuple(self.expiry_watchers):
                 watcher()
-        return reason
 
     def _publish_event(self, listing: Listing, event: Accepted | Fill | Done | Replaced | Amended) -> None:
         if isinstance(event, Fill):
@@ -294,39 +375,15 @@ class OrderManager:
 
     def _check_triggers(self, listing: Listing) -> None:
         """Submit the orders whose trigger the last price touched, and then those that their trades touch."""
-        waiting = self._waiting.get(listing.asset, [])
-        while listing.trades and (
-            record := next((r for r in waiting if _is_touched(r, listing.trades[-1].price)), None)
-        ):
-            waiting.remove(record)
+        while (record := self._waiting.touched(listing)) is not None:
+            self._waiting.remove(record)
             record.pending_trigger, record.triggered = None, True
             self._order_events.send_triggered(record)
-            events = listing.engine.submit(record.state.order, self._market_state.now_ns())
-            if self._publish_events(listing, events, record.key, "CreateFailed") is not None:
+            events = listing.engine.submit(record.state.order, self._expiry_now_ns())
+            if self._publish_events(listing, events, record.key) is not None:
+                self._effect_writer.add("remove", record, reason="Rejected")
                 self._remove(record, "Rejected")
 
 
 def _key(user: str, order_id: str) -> str:
     return f"{user}/{order_id}"
-
-
-def _is_touched(record: OrderRecord, last: Decimal) -> bool:
-    if record.pending_trigger is None:
-        return False
-    price = record.listing.price(record.pending_trigger.price)
-    return last >= price if isinstance(record.pending_trigger, TriggerAbove) else last <= price
-
-
-def _waiting_with(record: OrderRecord, new: Replacement) -> OrderState:
-    """Return an order that waits for its trigger, with new terms."""
-    details = record.details
-    if new.trigger is None or not isinstance(details, LimitOrderDetails):
-        raise error(
-            400,
-            "INVALID_ORDER",
-            "a limit order that waits for its trigger is replaced with a trigger, a market order not at all",
-            details={"order_id": record.order_id},
-        )
-    record.pending_trigger = new.trigger
-    details = attrs.evolve(details, limit_price=new.price, quantity=new.quantity)
-    return OrderState(attrs.evolve(record.state.order, details=details))

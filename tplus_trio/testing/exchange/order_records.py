@@ -75,6 +75,17 @@ class NewOrder:
     signature: list[int] = attrs.field(repr=False)
     trigger: Trigger | None = None
 
+    @property
+    def account(self) -> int:
+        """The index of its sub-account."""
+        account = as_object(self.text.get("target")).get("account")
+        return account if isinstance(account, int) else 0
+
+    @property
+    def reduce_only(self) -> bool:
+        """Whether it may only reduce the position of its sub-account."""
+        return self.text.get("reduce_only") is True
+
 
 @attrs.frozen
 class Replacement:
@@ -132,8 +143,7 @@ class OrderRecord:
     @property
     def account(self) -> int:
         """The index of its sub-account."""
-        account = as_object(self.new.text.get("target")).get("account")
-        return account if isinstance(account, int) else 0
+        return self.new.account
 
     @property
     def is_open(self) -> bool:
@@ -192,7 +202,7 @@ def order_json(record: OrderRecord) -> dict[str, Any]:
         "is_fill_or_kill": record.state.order.fill_or_kill,
         "is_liquidation": False,
         "is_auto_deleverage": False,
-        "is_reduce_only": bool(record.new.text.get("reduce_only", False)),
+        "is_reduce_only": record.new.reduce_only,
         "trigger_enabled_quantity": None,
     }
 
@@ -206,7 +216,9 @@ def order_response(record: OrderRecord) -> OrderResponse:
     return OrderResponse(**fields)
 
 
-def unsigned_order(user: str, order_id: str, market: Market, side: Side, details: Details, *, now_ns: int) -> NewOrder:
+def unsigned_order(
+    user: str, order_id: str, market: Market, side: Side, details: Details, *, now_ns: int, reduce_only: bool = False
+) -> NewOrder:
     """Return an order as its user would have sent it, without a valid signature."""
     text = {
         "signer": user,
@@ -219,7 +231,7 @@ def unsigned_order(user: str, order_id: str, market: Market, side: Side, details
         "trigger": None,
         "creation_timestamp_ns": now_ns,
         "target": {"account": 1, "is_spot": True},
-        "reduce_only": False,
+        "reduce_only": reduce_only,
         "max_trading_fees_rate": 50_000,
         "protocol_version": 1,
     }

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tplus_trio.testing.exchange.http_messages import as_list, as_object
 
-__all__ = ["cancel_text", "is_public_key", "order_text", "replace_text", "signature_is_good"]
+__all__ = ["cancel_text", "cosigner_fault", "is_public_key", "order_text", "replace_text", "signature_is_good"]
 
 _PUBLIC_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _UNSIGNED: Final = str.maketrans("", "", " \r\n")
@@ -33,6 +33,36 @@ def signature_is_good(public_key: str, text: str, signature: object) -> bool:
     except (InvalidSignature, TypeError, ValueError):
         return False
     return True
+
+
+def cosigner_fault(text: str, signers: object) -> str | None:
+    """Return what is wrong with a request's ``additional_signers``; None if each signature is its signer's.
+
+    Args:
+        text: The signed text.
+        signers: A list of ``{"signer": {"Ed25519": [32 integers]}, "signature": [64 integers]}``, each signer once; or
+            None.
+    """
+    if signers is None:
+        return None
+    if not isinstance(signers, list):
+        return "additional_signers must be a list"
+    known: set[str] = set()
+    for item in as_list(cast("object", signers)):
+        fields = as_object(item)
+        key_bytes = as_object(fields.get("signer")).get("Ed25519")
+        try:
+            key = bytes(as_list(key_bytes)).hex()
+        except (TypeError, ValueError):
+            key = ""
+        if not is_public_key(key):
+            return "an additional signer must be an Ed25519 key of 32 bytes"
+        if key in known:
+            return "an additional signer signs twice"
+        known.add(key)
+        if not signature_is_good(key, text, fields.get("signature")):
+            return "the signature of an additional signer does not fit"
+    return None
 
 
 class _Tagged(dict[str, Any]):

@@ -44,7 +44,10 @@ class UserTrades:
             for index in range(len(trades) - 1, -1, -1):
                 if _is_side_of(trades[index], trade):
                     reason = "ordered by the test" if status == "Rollbacked" else None
-                    trades[index] = mine = attrs.evolve(trades[index], status=status, rollback_reason=reason)
+                    before = trades[index]
+                    trades[index] = mine = attrs.evolve(before, status=status, rollback_reason=reason)
+                    if status == "Rollbacked" != before.status:
+                        self._record_rollback(user, mine)
                     body = user_trade_json(mine)
                     self._market_state.send_json(f"/trades/user/events/{user}", body)
                     if status == "Confirmed":
@@ -52,6 +55,17 @@ class UserTrades:
                     self._publish_positions(user)
                 elif trades[index].timestamp_ns < trade.timestamp_ns:
                     break
+
+    def _record_rollback(self, user: str, trade: UserTrade) -> None:
+        """Write into the record of effects that a trade of a user no longer counts."""
+        listing = self._market_state.listing(trade.asset_id)
+        self._market_state.effects.roll_back(
+            user,
+            trade.order_id,
+            quantity=int(trade.quantity.scaleb(listing.market.book_quantity_decimals)),
+            price=int(trade.price.scaleb(listing.market.book_price_decimals)),
+            trade_id=trade.trade_id,
+        )
 
     def positions(self, user: str, asset: str | None = None) -> list[dict[str, Any]]:
         """Return a user's open positions as JSON, or those in one market."""

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Iterator
-from typing import Final
-
-import attrs
+from collections.abc import Callable, Iterable, Iterator
 
 from tplus_trio.models import GTD, AssetIdentifier, LimitOrderDetails, Side
 from tplus_trio.testing.matching.book_side import BookSide
@@ -24,6 +21,16 @@ from tplus_trio.testing.matching.engine_events import (
     Rejected,
     RejectReason,
     Replaced,
+)
+from tplus_trio.testing.matching.plan import (
+    NOTHING,
+    UNLIMITED,
+    Plan,
+    budget_of,
+    moves_of,
+    refusal_reason,
+    rescaled,
+    with_terms,
 )
 
 __all__ = [
@@ -42,21 +49,6 @@ __all__ = [
     "Replaced",
 ]
 
-#: A quantity or amount larger than that of any order.
-_UNLIMITED: Final = 1 << 200
-
-
-@attrs.frozen
-class _Plan:
-    """What an order would trade now; planning does not change the book."""
-
-    #: The resting orders that it would trade with, and the quantity of each trade.
-    trades: list[tuple[OrderState, int]]
-    #: Whether it would be filled completely.
-    complete: bool
-    #: Whether it would stop at an order of its own user.
-    meets_itself: bool
-
 
 class Engine:
     """The order book of one market.
@@ -71,15 +63,29 @@ class Engine:
     - The rest of an immediate-or-cancel or market order is ``Canceled``.
     - A market order by quote amount is complete when its rest buys no further unit at the last price. Only the cap on
       what the user gives counts: the amount of a buy by base quantity, the quantity of a sell by amount.
+    - A reduce-only order that cannot reduce its sub-account's position is refused. It trades at most the position, and
+      what rests of it is never more than the position: a larger rest is reduced (:class:`Amended`), or ``Canceled`` if
+      nothing is left to reduce.
     - An order id is in use, for all users, while its order rests; afterwards it may be used again.
 
     Args:
         asset: The market's asset.
         trade_ids: The source of trade ids; several engines may share one. None counts from 1.
+        position: Returns the position of an order's sub-account in this market, in units of the book, less than 0 for a
+            short one; the trades of the step that calls it are not in it. None is no position.
     """
 
-    def __init__(self, asset: AssetIdentifier, *, trade_ids: Iterator[int] | None = None) -> None:
+    def __init__(
+        self,
+        asset: AssetIdentifier,
+        *,
+        trade_ids: Iterator[int] | None = None,
+        position: Callable[[EngineOrder], int] | None = None,
+    ) -> None:
         self.asset = asset
+        self._position = position or (lambda _: 0)
+        #: The ids of the resting reduce-only orders, in the order in which they came.
+        self._reduce_only: dict[str, None] = {}
         self._trade_ids = itertools.count(1) if trade_ids is None else trade_ids
         self._sides = {Side.BUY: BookSide(Side.BUY), Side.SELL: BookSide(Side.SELL)}
         self._resting: dict[str, EngineOrder] = {}
@@ -111,13 +117,30 @@ class Engine:
         """
         events = self._expire(now_ns)
         state = OrderState(order)
-        plan = _NOTHING if (reason := self._invalid_reason(order, now_ns)) else self._plan(state)
-        if reason := reason or _refusal_reason(order, plan):
+        reason = self.invalid_reason(order, now_ns)
+        if reason is None and order.reduce_only and not self._reducible(order):
+            reason = "REDUCE_ONLY_WOULD_INCREASE"
+        plan = NOTHING if reason else self._plan(state)
+        if reason := reason or refusal_reason(order, plan):
             events.append(Rejected(order.order_id, reason))
         else:
             events.append(Accepted(order))
             self._carry_out(state, plan, events)
         return events + self._level_changes()
+
+    def invalid_reason(self, order: EngineOrder, now_ns: int) -> RejectReason | None:
+        """Return why a new order is refused whatever rests on the other side; None if it is not."""
+        if order.order_id in self._resting:
+            return "DUPLICATE_ORDER"
+        if min(budget_of(OrderState(order))) <= 0:
+            return "INVALID_ORDER_QUANTITY"
+        if isinstance(order.details, LimitOrderDetails):
+            if order.details.limit_price <= 0:
+                return "INVALID_ORDER_PRICE"
+            time_in_force = order.details.time_in_force
+            if isinstance(time_in_force, GTD) and time_in_force.timestamp_ns <= now_ns:
+                return "INVALID_ORDER_EXPIRED"
+        return None
 
     def cancel(self, order_id: str, now_ns: int) -> list[Event]:
         """Cancel a resting order.
@@ -177,10 +200,42 @@ class Engine:
         elif not state.filled < quantity <= state.order.limit.quantity:
             events.append(Rejected(order_id, "INVALID_ORDER_QUANTITY"))
         else:
-            amended = _with_terms(state, state.order.limit.limit_price, quantity)
+            amended = with_terms(state, state.order.limit.limit_price, quantity)
             self._put(amended)
             events.append(Amended(amended))
         return events + self._level_changes()
+
+    def enforce_reduce_only(self) -> list[Event]:
+        """Reduce or remove the reduce-only orders that are larger than the position; call it after a rollback.
+
+        Returns:
+            An :class:`Amended` or a :class:`Done` for each order that was too large.
+        """
+        events: list[Event] = []
+        self._reduce([], events)
+        return events + self._level_changes()
+
+    def rescale(self, price_shift: int, quantity_shift: int) -> list[OrderState]:
+        """Express all orders in other units, after the market's decimals changed; each keeps its place in the queue.
+
+        Args:
+            price_shift: The number of decimals that prices gain; less than 0 if they lose some.
+            quantity_shift: The same for quantities.
+
+        Returns:
+            The resting orders in the new units.
+
+        Raises:
+            ValueError: An order cannot be expressed with so few decimals; nothing is changed.
+        """
+        states = [
+            rescaled(state, price_shift, quantity_shift) for side in self._sides.values() for state in side.orders()
+        ]
+        self._sides = {side: BookSide(side) for side in self._sides}
+        for state in states:
+            self._put(state)
+        self._level_changes()
+        return states
 
     def expire(self, now_ns: int) -> list[Event]:
         """Remove the orders that have expired (every other action does this too).
@@ -202,31 +257,25 @@ class Engine:
     def _level_changes(self) -> list[Event]:
         return [change for side in self._sides.values() for change in side.take_changes()]
 
-    def _invalid_reason(self, order: EngineOrder, now_ns: int) -> RejectReason | None:
-        """Return why an order is invalid, independently of the other side of the book."""
-        if order.order_id in self._resting:
-            return "DUPLICATE_ORDER"
-        if min(_budget(OrderState(order))) <= 0:
-            return "INVALID_ORDER_QUANTITY"
-        if isinstance(order.details, LimitOrderDetails):
-            if order.details.limit_price <= 0:
-                return "INVALID_ORDER_PRICE"
-            time_in_force = order.details.time_in_force
-            if isinstance(time_in_force, GTD) and time_in_force.timestamp_ns <= now_ns:
-                return "INVALID_ORDER_EXPIRED"
-        return None
-
-    def _plan(self, state: OrderState) -> _Plan:
+    def _plan(self, state: OrderState) -> Plan:
         """Return what an order would trade now."""
         order = state.order
         worst = order.details.limit_price if isinstance(order.details, LimitOrderDetails) else None
         opposite = self._sides[Side.SELL if order.side is Side.BUY else Side.BUY]
-        base, quote = _budget(state)
+        base, quote = budget_of(state)
+        # What a reduce-only order may not trade because it exceeds the position.
+        excess = max(0, base - self._reducible(order)) if order.reduce_only else 0
+        base -= excess
         trades: list[tuple[OrderState, int]] = []
         meets_itself = False
-        price = _UNLIMITED
+        price = UNLIMITED
         for maker in opposite.orders(worst):
-            quantity = min(base, maker.remaining, quote // maker.order.limit.limit_price)
+            available = maker.remaining
+            if maker.order.reduce_only:
+                available = min(available, self._reducible(maker.order, moves_of(order, trades)))
+                if not available:
+                    continue  # earlier trades of this step close the position
+            quantity = min(base, available, quote // maker.order.limit.limit_price)
             if not quantity:
                 break
             if maker.order.user_id == order.user_id:
@@ -236,12 +285,12 @@ class Engine:
             trades.append((maker, quantity))
             base -= quantity
             quote -= quantity * price
-            if quantity < maker.remaining:
+            if quantity < available:
                 break  # an order at a later price must not trade before this one is filled
-        complete = bool(trades) and quote < price if order.by_amount else not base
-        return _Plan(trades, complete, meets_itself)
+        complete = bool(trades) and quote < price if order.by_amount else not base + excess
+        return Plan(trades, complete, meets_itself)
 
-    def _carry_out(self, taker: OrderState, plan: _Plan, events: list[Event]) -> None:
+    def _carry_out(self, taker: OrderState, plan: Plan, events: list[Event]) -> None:
         """Trade as planned; then put the rest of the order into the book, or end it."""
         for resting, quantity in plan.trades:
             price = resting.order.limit.limit_price
@@ -261,16 +310,44 @@ class Engine:
             self._put(taker)
         else:
             events.append(Done(taker, "Canceled"))
+        self._reduce(moves_of(taker.order, plan.trades), events)
+
+    def _reducible(self, order: EngineOrder, moves: Iterable[tuple[EngineOrder, int]] = ()) -> int:
+        """Return the quantity by which an order would reduce its sub-account's position.
+
+        Args:
+            order: The order.
+            moves: The orders that trade in this step, each with its quantity.
+        """
+        position = self._position(order)
+        for mover, quantity in moves:
+            if (mover.user_id, mover.account) == (order.user_id, order.account):
+                position += quantity if mover.side is Side.BUY else -quantity
+        return max(0, -position if order.side is Side.BUY else position)
+
+    def _reduce(self, moves: list[tuple[EngineOrder, int]], events: list[Event]) -> None:
+        """Reduce or remove the resting reduce-only orders that are larger than the position after ``moves``."""
+        for order_id in tuple(self._reduce_only):
+            state = self.order(order_id)
+            assert state is not None
+            quantity = self._reducible(state.order, moves)
+            if not quantity:
+                self._remove(state)
+                events.append(Done(state, "Canceled"))
+            elif quantity < state.remaining:
+                reduced = with_terms(state, state.order.limit.limit_price, state.filled + quantity)
+                self._put(reduced)
+                events.append(Amended(reduced))
 
     def _replace(self, state: OrderState, price: int, quantity: int, events: list[Event]) -> None:
-        replaced = _with_terms(state, price, quantity)
+        replaced = with_terms(state, price, quantity)
         terms = state.order.limit
         if price == terms.limit_price and quantity <= terms.quantity:
             self._put(replaced)
             events.append(Replaced(replaced))
             return
         plan = self._plan(replaced)
-        if reason := _refusal_reason(replaced.order, plan):
+        if reason := refusal_reason(replaced.order, plan):
             events.append(Rejected(state.order_id, reason))
             return
         self._remove(state)
@@ -283,44 +360,15 @@ class Engine:
         if order.order_id not in self._resting and isinstance(order.limit.time_in_force, GTD):
             bisect.insort(self._expiries, (order.limit.time_in_force.timestamp_ns, order.order_id))
         self._resting[order.order_id] = order
+        if order.reduce_only:
+            self._reduce_only[order.order_id] = None
         self._sides[order.side].put(state)
 
     def _remove(self, state: OrderState) -> None:
         """Remove a resting order."""
         order = self._resting.pop(state.order_id)
+        self._reduce_only.pop(state.order_id, None)
         self._sides[order.side].remove(state)
         if isinstance(order.limit.time_in_force, GTD):
             expiry = (order.limit.time_in_force.timestamp_ns, order.order_id)
             del self._expiries[bisect.bisect_left(self._expiries, expiry)]
-
-
-_NOTHING: Final = _Plan([], complete=False, meets_itself=False)
-
-
-def _budget(state: OrderState) -> tuple[int, int]:
-    """Return how much an order may still trade: the base quantity, and the quote amount."""
-    details = state.order.details
-    if isinstance(details, LimitOrderDetails):
-        return state.remaining, _UNLIMITED
-    buys = state.order.side is Side.BUY
-    if (by_base := details.quantity.base_asset) is not None:
-        cap = by_base.max_sellable_amount
-        return by_base.quantity, _UNLIMITED if cap is None or not buys else cap
-    by_amount = details.quantity.quote_asset
-    assert by_amount is not None
-    cap = by_amount.max_sellable_quantity
-    return _UNLIMITED if cap is None or buys else cap, by_amount.quantity
-
-
-def _refusal_reason(order: EngineOrder, plan: _Plan) -> RejectReason | None:
-    """Return why an order with this plan is refused; None if it is not."""
-    if order.fill_or_kill and not plan.complete:
-        return "SELF_TRADE_PREVENTED" if plan.meets_itself else "FOK_NOT_FILLABLE"
-    if order.post_only and (plan.trades or plan.meets_itself):
-        return "POST_ONLY_WOULD_CROSS"
-    return None
-
-
-def _with_terms(state: OrderState, price: int, quantity: int) -> OrderState:
-    details = attrs.evolve(state.order.limit, limit_price=price, quantity=quantity)
-    return attrs.evolve(state, order=attrs.evolve(state.order, details=details))

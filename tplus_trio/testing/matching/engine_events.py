@@ -38,6 +38,7 @@ RejectReason: TypeAlias = Literal[
     "INVALID_ORDER_QUANTITY",
     "ORDER_NOT_FOUND",
     "POST_ONLY_WOULD_CROSS",
+    "REDUCE_ONLY_WOULD_INCREASE",
     "SELF_TRADE_PREVENTED",
 ]
 
@@ -50,6 +51,10 @@ class EngineOrder:
     user_id: str
     side: Side
     details: LimitOrderDetails | MarketOrderDetails
+    #: The sub-account that trades.
+    account: int = 0
+    #: Whether it may only reduce the position of its sub-account.
+    reduce_only: bool = False
 
     @property
     def limit(self) -> LimitOrderDetails:

@@ -45,6 +45,10 @@ class ControlChannel:
 
     def receive(self, message: str | bytes) -> None:
         """Carry out a message of the user, and send its acknowledgement and answers."""
+        with self._requests.effects.request("control"):
+            self._carry_out(message)
+
+    def _carry_out(self, message: str | bytes) -> None:
         try:
             request = json.loads(message)
         except (ValueError, RecursionError):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from tplus_trio.models import Side, UserTrade
+from tplus_trio.testing.exchange.effects import Effects, Operation
 from tplus_trio.testing.exchange.endpoints.rest import MAX_PAGE, Call, Handler, integer, page_of
 from tplus_trio.testing.exchange.http_messages import Rejection, Response, as_list, as_object, error, json_response
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
@@ -22,7 +23,13 @@ from tplus_trio.testing.exchange.order_records import (
     read_units,
 )
 from tplus_trio.testing.exchange.positions import basis_json
-from tplus_trio.testing.exchange.signatures import cancel_text, order_text, replace_text, signature_is_good
+from tplus_trio.testing.exchange.signatures import (
+    cancel_text,
+    cosigner_fault,
+    order_text,
+    replace_text,
+    signature_is_good,
+)
 from tplus_trio.testing.exchange.user_trades import user_trade_json
 
 __all__ = ["MAX_BATCH", "OrderRequests", "order_routes"]
@@ -30,6 +37,10 @@ __all__ = ["MAX_BATCH", "OrderRequests", "order_routes"]
 MAX_BATCH: Final = 50
 
 T = TypeVar("T")
+#: Carries out the body of one request of a user, and returns the answer.
+Act: TypeAlias = Callable[[str, Mapping[str, Any]], dict[str, Any]]
+#: The field of a body that holds what the user asks for.
+_PARTS: Final = ("order", "request", "cancel")
 
 
 class OrderRequests:
@@ -38,67 +49,31 @@ class OrderRequests:
     def __init__(self, market_state: MarketState, order_manager: OrderManager) -> None:
         self._market_state = market_state
         self._order_manager = order_manager
+        #: The record of effects.
+        self.effects: Effects = market_state.effects
 
     def create(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out a new, signed order."""
-        order = _object(body, "order")
-        order_id = _checked(read_order_id, order.get("order_id"))
-        _check_signer(user, order.get("signer"), order_text(order), body.get("signature"), order_id)
-        listing = self._listing(order, order_id)
-        details = _checked(read_details, order.get("details"), order_id)
-        trigger = _checked(read_trigger, order.get("trigger"), order_id)
-        side = _checked(Side, order.get("side"), order_id)
-        text = {**order, "base_asset": listing.asset}
-        new = NewOrder(order_id, side, details, text, body["signature"], trigger)
-        return self._order_manager.create(listing, user, new)
+        return self._decide("create", user, body, self._create)
 
     def cancel(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out a signed cancellation."""
-        cancel = _object(body, "cancel")
-        order_id = _checked(read_order_id, cancel.get("order_id"))
-        _check_signer(user, cancel.get("signer"), cancel_text(cancel), body.get("signature"), order_id)
-        self._check_asset(user, order_id, cancel.get("asset_id"))
-        return self._order_manager.cancel(user, order_id)
+        return self._decide("cancel", user, body, self._cancel)
 
     def replace(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out a signed replacement."""
-        request = _object(body, "request")
-        order_id = _checked(read_order_id, request.get("order_id"))
-        _check_signer(user, body.get("signer"), replace_text(request), body.get("signature"), order_id)
-        self._listing(request, order_id)
-        self._check_asset(user, order_id, request.get("base_asset"))
-        trigger = request.get("new_trigger")
-        replacement = Replacement(
-            order_id,
-            _checked(read_units, request.get("new_price_limit"), order_id),
-            _checked(read_units, request.get("new_quantity"), order_id),
-            _checked(read_units, request.get("timestamp_ns"), order_id),
-            None if trigger is None else _checked(read_condition, trigger, order_id),
-        )
-        return self._order_manager.replace(user, replacement)
+        return self._decide("replace", user, body, self._replace)
 
     def amend(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out an amendment, which needs no signature."""
-        request = _object(body, "request")
-        order_id = _checked(read_order_id, request.get("order_id"))
-        if body.get("user_id") != user:
-            raise error(403, "FORBIDDEN", "this order belongs to another user")
-        self._check_asset(user, order_id, request.get("base_asset"))
-        expected = request.get("expected_authorization_revision")
-        return self._order_manager.amend(
-            user,
-            order_id,
-            _checked(read_units, request.get("new_quantity"), order_id),
-            None if expected is None else _checked(read_units, expected, order_id),
-            _checked(read_units, request.get("timestamp_ns"), order_id),
-        )
+        return self._decide("amend", user, body, self._amend)
 
     def batch(
         self,
         user: str,
         body: Mapping[str, Any],
         name: str,
-        act: Callable[[str, Mapping[str, Any]], dict[str, Any]],
+        act: Act,
     ) -> list[dict[str, Any]]:
         """Carry out several requests of one body; a refused one does not stop the others.
 
@@ -124,10 +99,68 @@ class OrderRequests:
             results.append({"order_id": order_id, "status": status, "reason": reason})
         return results
 
-    def _listing(self, order: Mapping[str, Any], order_id: str) -> Listing:
-        """Return the market of an order; the order must name the market's decimals."""
+    def _decide(self, operation: Operation, user: str, body: Mapping[str, Any], act: Act) -> dict[str, Any]:
+        """Carry out a request; a refusal is recorded and raised."""
+        part = next((as_object(body.get(name)) for name in _PARTS if name in body), {})
+        asset = part.get("base_asset", part.get("asset_id"))
+        with self.effects.refusals(operation, user, order_id_of(body), asset):
+            return act(user, body)
+
+    def _create(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        order = _object(body, "order")
+        order_id = _checked(read_order_id, order.get("order_id"))
+        _check_signer(user, order.get("signer"), order_text(order), body, order_id)
+        listing = self._listing(order, order_id)
+        details = _checked(read_details, order.get("details"), order_id)
+        trigger = _checked(read_trigger, order.get("trigger"), order_id)
+        side = _checked(Side, order.get("side"), order_id)
+        text = {**order, "base_asset": listing.asset}
+        new = NewOrder(order_id, side, details, text, body["signature"], trigger)
+        return self._order_manager.create(listing, user, new)
+
+    def _cancel(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        cancel = _object(body, "cancel")
+        order_id = _checked(read_order_id, cancel.get("order_id"))
+        _check_signer(user, cancel.get("signer"), cancel_text(cancel), body, order_id)
+        self._check_asset(user, order_id, cancel.get("asset_id"))
+        return self._order_manager.cancel(user, order_id)
+
+    def _replace(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        request = _object(body, "request")
+        order_id = _checked(read_order_id, request.get("order_id"))
+        _check_signer(user, body.get("signer"), replace_text(request), body, order_id)
+        self._listing(request, order_id)
+        self._check_asset(user, order_id, request.get("base_asset"))
+        trigger = request.get("new_trigger")
+        replacement = Replacement(
+            order_id,
+            _checked(read_units, request.get("new_price_limit"), order_id),
+            _checked(read_units, request.get("new_quantity"), order_id),
+            _checked(read_units, request.get("timestamp_ns"), order_id),
+            None if trigger is None else _checked(read_condition, trigger, order_id),
+        )
+        return self._order_manager.replace(user, replacement)
+
+    def _amend(self, user: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        request = _object(body, "request")
+        order_id = _checked(read_order_id, request.get("order_id"))
+        if body.get("user_id") != user:
+            raise error(403, "FORBIDDEN", "this order belongs to another user")
+        self._listing(request, order_id, "book_quantity_decimals")
+        self._check_asset(user, order_id, request.get("base_asset"))
+        expected = request.get("expected_authorization_revision")
+        return self._order_manager.amend(
+            user,
+            order_id,
+            _checked(read_units, request.get("new_quantity"), order_id),
+            None if expected is None else _checked(read_units, expected, order_id),
+            _checked(read_units, request.get("timestamp_ns"), order_id),
+        )
+
+    def _listing(self, order: Mapping[str, Any], order_id: str, *decimals: str) -> Listing:
+        """Return the market of an order; the order must name the market's decimals: all of them, or those given."""
         listing = self._market_state.find(order.get("base_asset"))
-        for name in ("book_price_decimals", "book_quantity_decimals"):
+        for name in decimals or ("book_price_decimals", "book_quantity_decimals"):
             if order.get(name) != getattr(listing.market, name):
                 raise error(
                     400,
@@ -144,7 +177,7 @@ class OrderRequests:
 
 def order_id_of(request: object) -> str:
     """Return the order id that a request names; ``""`` if it names none."""
-    for name in ("order", "request", "cancel"):
+    for name in _PARTS:
         order_id = as_object(as_object(request).get(name)).get("order_id")
         if isinstance(order_id, str):
             return order_id
@@ -156,11 +189,15 @@ def order_routes(
 ) -> list[tuple[str, str, Handler]]:
     """Return the routes of orders, and of a user's trades and positions."""
 
-    def one(act: Callable[[str, Mapping[str, Any]], dict[str, Any]]) -> Handler:
-        return lambda call: json_response(act(call.signed_in, call.body()))
+    def one(act: Act) -> Handler:
+        def handle(call: Call) -> Response:
+            with requests.effects.request("rest"):
+                return json_response(act(call.signed_in, call.body()))
 
-    def many(name: str, act: Callable[[str, Mapping[str, Any]], dict[str, Any]]) -> Handler:
-        return lambda call: json_response({"results": requests.batch(call.signed_in, call.body(), name, act)})
+        return handle
+
+    def many(name: str, act: Act) -> Handler:
+        return one(lambda user, body: {"results": requests.batch(user, body, name, act)})
 
     def orders(call: Call) -> Response:
         chosen, about = page_of(call, _orders(order_manager, call), MAX_PAGE, newest_first=True)
@@ -265,8 +302,9 @@ def _checked(read: Callable[[Any], T], value: object, order_id: str | None = Non
         raise error(400, "INVALID_ORDER", str(exc), details=details) from None
 
 
-def _check_signer(user: str, signer: object, text: str, signature: object, order_id: str) -> None:
+def _check_signer(user: str, signer: object, text: str, body: Mapping[str, Any], order_id: str) -> None:
     if signer != user:
         raise error(403, "SIGNER_MISMATCH", "the signer is not the user signed in")
-    if not signature_is_good(user, text, signature):
-        raise error(401, "INVALID_SIGNATURE", "the signature does not fit", details={"order_id": order_id})
+    fault = None if signature_is_good(user, text, body.get("signature")) else "the signature does not fit"
+    if (fault := fault or cosigner_fault(text, body.get("additional_signers"))) is not None:
+        raise error(401, "INVALID_SIGNATURE", fault, details={"order_id": order_id})
