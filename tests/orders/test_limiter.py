@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -240,7 +240,7 @@ class Sender:
 
 
 @asynccontextmanager
-async def sending(rate: float, burst: int = 1) -> AsyncIterator[tuple[Sender, LimitedSender]]:
+async def sending(rate: float, burst: int = 1) -> AsyncGenerator[tuple[Sender, LimitedSender]]:
     sender = Sender()
     yield sender, LimitedSender(sender, limiter(rate, burst))
 
