@@ -244,14 +244,10 @@ class OrderManager:
         return min(due if settles_ns is None else [*due, settles_ns], default=None)
 
     def expire(self) -> None:
-        """Remove the orders that have expired by now, in all markets, and settle the trades whose time has come.
-
-        Orders that wait for a trigger expire too.
-        """
+        """Remove the orders that have expired by now, waiting ones too, and settle the trades whose time has come."""
         if self._next_expiry_ns is None or self._next_expiry_ns > self._market_state.now_ns():
             return
-        for asset in self.settlement.settle_due():
-            self._enforce_reduce_only(self._market_state.listing(asset))
+        self._settle()
         now_ns = self._expiry_now_ns()
         for record in self._waiting.expired(now_ns):
             self._waiting.remove(record)
@@ -260,6 +256,11 @@ class OrderManager:
             if (expiry_ns := listing.engine.next_expiry_ns) is not None and expiry_ns <= now_ns:
                 self._publish_events(listing, listing.engine.expire(now_ns))
         self._notify_expiry_watchers()
+
+    def _settle(self) -> None:
+        """Settle the trades whose time has come, and hold reduce-only orders to the positions that are left."""
+        for asset in self.settlement.settle_due():
+            self._enforce_reduce_only(self._market_state.listing(asset))
 
     def change_trade(self, trade: Trade, status: TradeStatus) -> Trade:
         """Change the status of a trade, and hold reduce-only orders to the positions that are left.
