@@ -318,3 +318,16 @@ def test_what_an_order_traded_follows_a_change_of_decimals(exchange: Exchange, c
     clock.pass_(1)
     assert order_of(exchange, "a").confirmed_filled_quantity == 50
     assert order_of(exchange, "a").status == "Partial"
+
+
+def test_a_listing_of_the_past_has_the_fills_of_the_past(exchange: Exchange, clock: Clock) -> None:
+    headers = sign_in(exchange, ALICE)
+    exchange.faults.confirm_after(10)
+    match(exchange)
+    clock.pass_(15)
+    exchange.expire_orders()
+    clock.pass_(5)
+    for behind, fills in ((1, ("0", "5")), (10, ("5", "0"))):
+        exchange.faults.lag_listings(behind)
+        (order,) = call(exchange, "GET", f"/orders/user/{ALICE.public_key}", headers=headers)[1]["orders"]
+        assert (order["pending_filled_quantity"], order["confirmed_filled_quantity"]) == fills
