@@ -56,7 +56,7 @@ class OrderManager:
         self._effect_writer = EffectWriter(market_state.effects, self._by_key)
         self.history: OrderHistory = self._order_events.history
         market_state.faults.on_expiry_skew = self._notify_expiry_watchers
-        self.trades: UserTrades = UserTrades(market_state, self.get)
+        self.trades: UserTrades = UserTrades(market_state, self.get, self.history.add)
         self.settlement: Settlement = Settlement(market_state, self.trades)
         #: Functions to call with a new order before it is accepted; each raises a rejection to refuse it.
         self.admissions: list[Callable[[OrderRecord], None]] = []
@@ -334,8 +334,6 @@ class OrderManager:
                     self._order_events.send_failed(self._by_key[key], operation or "create", event.reason)
             else:
                 self._publish_event(listing, event)
-                for state in (event.maker, event.taker) if isinstance(event, Fill) else ():
-                    self.history.add(self._by_key[state.order_id])
         if changes[Side.BUY] or changes[Side.SELL]:
             self._market_state.publish_diff(listing, changes[Side.BUY], changes[Side.SELL])
         if any(isinstance(event, Fill) for event in events):
