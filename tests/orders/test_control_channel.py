@@ -49,7 +49,9 @@ async def test_a_request_is_sent_signed_in_and_its_answer_comes_back(autojump_cl
         assert statistics.state is StreamState.LIVE
 
 
-async def test_acknowledgements_and_heartbeats_are_no_answers(autojump_clock: MockClock) -> None:
+async def test_acknowledgements_and_heartbeats_are_no_answers(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     async with open_control() as world:
         call = world.start(order_request(world.user, "a"))
         peer = await world.server.peer()
@@ -67,6 +69,7 @@ async def test_acknowledgements_and_heartbeats_are_no_answers(autojump_clock: Mo
         assert (await call.result()).by_id.keys() == {"a"}
         (statistics,) = world.sender.statistics()
         assert (statistics.strays, statistics.malformed) == (0, 0)
+        assert not caplog.records
 
 
 async def test_each_of_500_requests_gets_its_own_answer_in_any_order(autojump_clock: MockClock) -> None:
