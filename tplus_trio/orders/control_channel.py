@@ -320,6 +320,11 @@ class ControlSender:
         """Return the counts of each open channel, in the order of the users' public keys."""
         return tuple(self._channels[key].statistics() for key in sorted(self._channels))
 
+    async def prepare(self, owner: User) -> None:
+        """Open the channel of a user and sign in; see `OrderSender`. It does not wait for the channel."""
+        self._channel(owner)
+        await self._service.sign_in(owner)
+
     async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
         """Send a request, and wait for the answers; see `OrderSender`.
 

@@ -11,8 +11,10 @@ from tplus_trio.errors import (
     ApiError,
     ConnectionFailed,
     DecodeError,
+    HandshakeRejected,
     OrderFateUnknown,
     OrderRejected,
+    RestartLimitExceeded,
     ServerError,
     TplusError,
     may_exist,
@@ -63,12 +65,15 @@ class OrderOperations:
         sending = _Sending(self._service, request, self._on_fate)
         fates: list[Fate] = ["unknown"]
         try:
-            await self._sign_in(request)
+            await self._sender.prepare(request.owner)
             answer = await self._send(request, sending)
             fates = ["done"]
             return answer  # noqa: TRY300 - `fates` is read below
         except ConnectionFailed as exc:
             fates = ["unsent" if exc.nothing_sent else "unknown"]
+            raise
+        except (HandshakeRejected, RestartLimitExceeded):
+            fates = ["unsent"]
             raise
         except (ServerError, OrderFateUnknown):
             raise
@@ -117,12 +122,12 @@ class OrderOperations:
         sending = _Sending(self._service, request, self._on_fate)
         fates: list[Fate] = ["unknown"] * len(request.orders)
         try:
-            await self._sign_in(request)
+            await self._sender.prepare(request.owner)
             answers = await self._send_batch(request, sending)
             results = tuple(_result(order_id, answers, sending) for _, order_id in request.orders)
             fates = [_FATES.get(type(result.error), "unknown") for result in results]
             return results  # noqa: TRY300 - `fates` is read below
-        except ConnectionFailed:
+        except (ConnectionFailed, HandshakeRejected, RestartLimitExceeded):
             fates = ["unsent"] * len(request.orders)
             raise
         except ApiError:
@@ -140,10 +145,6 @@ class OrderOperations:
             return OrderAnswers({}, exc)
         except (DecodeError, ServerError) as exc:
             return OrderAnswers({}, exc)
-
-    async def _sign_in(self, request: OrderRequest) -> None:
-        # The sign-in comes first, so that every later failure is about the order.
-        await self._service.sign_in(request.owner)
 
 
 @attrs.define
