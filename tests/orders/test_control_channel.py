@@ -28,8 +28,6 @@ from tplus_trio import (
 from tplus_trio.orders.control_channel import ControlSender
 from tplus_trio.testing import MemoryNetwork
 
-ACK = {"type": "ack"}
-
 
 async def test_a_request_is_sent_signed_in_and_its_answer_comes_back(autojump_clock: MockClock) -> None:
     async with open_control() as world:
