@@ -20,6 +20,10 @@ if TYPE_CHECKING:  # type checkers read the same names from the same modules
     from tplus_trio.models import *
     from tplus_trio.observer import *
     from tplus_trio.orders.batch_results import *
+    from tplus_trio.orders.control_statistics import *
+    from tplus_trio.orders.exposure import *
+    from tplus_trio.orders.limiter import *
+    from tplus_trio.orders.limits import *
     from tplus_trio.streams.overflow.base import *
     from tplus_trio.streams.policy import *
     from tplus_trio.streams.recovery.depth_recovery import *
@@ -55,6 +59,10 @@ _MODULES = (
     "book.session",
     "book.live",
     "orders.batch_results",
+    "orders.limits",
+    "orders.limiter",
+    "orders.exposure",
+    "orders.control_statistics",
     "clients.statistics",
     "clients.base",
     "clients.market_data",

@@ -1,4 +1,4 @@
-"""Secrets: values that no repr shows, and a redactor that takes them out of what a service says."""
+"""Secrets: values whose repr hides them, and a redactor that removes them from what a service sends."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
 
 _MASK: Final = "[…]"
-#: Characters. A piece of a secret of this length is hidden.
+#: Characters. The length of the pieces into which a secret is cut for the search.
 _PIECE: Final = 8
-#: Sixteen or more numbers of a byte each: a signature or a key, or most of one.
+#: Sixteen or more numbers of one to three digits: a signature or a key, or most of one.
 _NUMBERS: Final = re.compile(r"\[?(?:\b\d{1,3}\s*,\s*){15,}\d{1,3}\]?")
 _NUMBERS_IN_BYTES: Final = re.compile(_NUMBERS.pattern.encode())
 _TELLING: Final = re.compile("auth|cookie|key|pass|secret|sign|token", re.IGNORECASE)
-#: How many tokens and signatures are remembered: a service that repeats one does so at once.
+#: How many tokens and signatures are remembered. A service that repeats one does so in its next answers.
 _TOKENS: Final = 64
 _SIGNATURES: Final = 16
-#: Nanoseconds for which an expired token is remembered: an answer may be under way.
+#: Nanoseconds for which an expired token is remembered, because an answer that repeats it may still arrive.
 _GRACE_NS: Final = 300 * 1_000_000_000
-#: Characters and parts. What exceeds this is left out of an error's details, which are for people to read.
+#: Characters, and levels of nesting. The rest of an error's details is masked: they are for people to read.
 _LARGEST_TREE: Final = 64 * 1024
 _DEEPEST_TREE: Final = 50
 
 
 class SecretText(str):
-    """Text that no repr shows, not even that of a frame's locals in a traceback."""
+    """Text whose repr hides it, also in a traceback that shows local variables."""
 
     __slots__ = ()
 
@@ -46,21 +46,21 @@ class SecretText(str):
 
 
 class SecretBytes(bytes):
-    """Bytes that no repr shows."""
+    """Bytes whose repr hides them."""
 
     def __repr__(self) -> str:
         return "b'[…]'"
 
 
 class _Unseen:
-    """A value of a wrong type in place of a secret. It will be refused for its type."""
+    """Stands for a value of a wrong type that was given as a secret. Its user refuses it because of its type."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
 
 def conceal(value: T) -> T:
-    """The same text or bytes with a repr that hides them, or None; for other values an object that knows their type."""
+    """Return text or bytes with a repr that hides them, None for None, else an object that keeps the value's type."""
     if isinstance(value, str):
         return cast("T", SecretText(value))
     if isinstance(value, bytes):
@@ -69,7 +69,7 @@ def conceal(value: T) -> T:
 
 
 def kind_of(value: object) -> str:
-    """The name of the type that a value had before it was concealed, for an error message."""
+    """Return the name of the type that a value had before `conceal`, for an error message."""
     match value:
         case _Unseen():
             return value.kind
@@ -82,48 +82,48 @@ def kind_of(value: object) -> str:
 
 
 class Redactor:
-    """Knows the secrets that were sent to one service, and takes them out of what the service says.
+    """Remembers the secrets that were sent to one service, and removes them from what the service sends.
 
-    Signatures are sent as rows of numbers of a byte each; sixteen or more in a row are always taken out. Other
-    spellings are known for the latest secrets. A text is searched once for all of them, in time that grows with the
-    text alone. A redactor may be used in several threads.
+    Signatures are sent as lists of numbers from 0 to 255; sixteen or more in a row are always removed. The latest
+    secrets are removed in their other spellings, too. A text is searched once for all secrets, in time that grows with
+    the text alone. A redactor may be used in several threads.
 
     Args:
-        headers: Sent with every request. Those whose name suggests it are secrets.
+        headers: Sent with every request. Those whose names suggest secrets are removed.
     """
 
     def __init__(self, headers: Mapping[str, str] | None = None) -> None:
-        told = [value.split(" ")[-1] for name, value in (headers or {}).items() if _TELLING.search(name)]
-        self._headers = [_Secret(value) for value in told if len(value) >= _PIECE]
-        #: Clients may be used in several threads. What is told goes into new tuples under the lock.
+        values = [value.split(" ")[-1] for name, value in (headers or {}).items() if _TELLING.search(name)]
+        self._headers = [_Secret(value) for value in values if len(value) >= _PIECE]
+        #: Clients may be used in several threads. A new secret leads to a new tuple, made under the lock.
         self._lock = threading.Lock()
         self._tokens: tuple[_Secret, ...] = ()
         self._signatures: tuple[_Secret, ...] = ()
-        #: What was prepared for the last search, each with the tuple that it was prepared of.
+        #: The pieces for the last search, each with the tuple of secrets from which they were made.
         self._lasting: tuple[tuple[_Secret, ...], _Pieces] | None = None
         self._passing: tuple[tuple[_Secret, ...], _Pieces] | None = None
 
     def tell_token(self, token: str, until_ns: float = math.inf, now_ns: float = -math.inf) -> None:
-        """Note a token before it is sent.
+        """Remember a token before it is sent.
 
         Args:
             token: The token.
-            until_ns: When it expires, in nanoseconds since the epoch. Five minutes later it may be forgotten. A token
-                that has expired already is remembered like one without an end, because the clocks disagree.
+            until_ns: When it expires, in nanoseconds since the epoch. It may be forgotten five minutes later. A token
+                that has already expired is remembered like one that never expires, because the clocks disagree.
             now_ns: The present time on the same clock. Tokens that expired more than five minutes ago are forgotten.
         """
-        told = _Secret(token, until_ns if until_ns > now_ns else math.inf)
+        secret = _Secret(token, until_ns if until_ns > now_ns else math.inf)
         with self._lock:
             kept = (known for known in self._tokens if known.until_ns + _GRACE_NS >= now_ns)
-            self._tokens = (*kept, told)[-_TOKENS:]
+            self._tokens = (*kept, secret)[-_TOKENS:]
 
     def tell_signature(self, signature: bytes) -> None:
-        """Note a signature before it is sent."""
+        """Remember a signature before it is sent."""
         with self._lock:
             self._signatures = (*self._signatures, _Secret(signature))[-_SIGNATURES:]
 
     def text(self, text: str) -> str:
-        """A text without secrets and longer pieces of them, escaped (see :func:`~tplus_trio.escapes.escape`)."""
+        """Return a text without secrets and longer parts of them, escaped (:func:`~tplus_trio.escapes.escape`)."""
         text = _NUMBERS.sub(_MASK, text)
         tokens, signatures = self._tokens, self._signatures
         if (lasting := self._lasting) is None or lasting[0] is not tokens:
@@ -133,12 +133,12 @@ class Redactor:
         return escape(_without(text, lasting[1], passing[1]))
 
     def answer(self, body: bytes, *, signed: bool) -> bytes:
-        """An answer without the secrets that a server may repeat in it. This is the one place for REST and WebSockets.
+        """Return an answer without the secrets that it repeats. REST and WebSockets both use this method.
 
         Args:
             body: The answer, in UTF-8. JSON stays JSON.
-            signed: Whether it answers something that carried a signature. If so, signatures are taken out in every
-                spelling, and so is each row of sixteen or more numbers of a byte.
+            signed: Whether the request carried a signature. If so, signatures are removed in every spelling, and so is
+                each row of sixteen or more numbers of one to three digits.
 
         Returns:
             The answer without tokens, secret headers and, if ``signed``, signatures.
@@ -147,24 +147,24 @@ class Redactor:
 
     def _without_tokens(self, body: bytes) -> bytes:
         for secret in (*self._headers, *self._tokens):
-            for told in secret.as_sent:
-                if told in body:
-                    body = body.replace(told, _MASK.encode())
+            for spelling in secret.as_sent:
+                if spelling in body:
+                    body = body.replace(spelling, _MASK.encode())
         return body
 
     def _without_signatures(self, body: bytes) -> bytes:
         for signature in self._signatures:
-            for told in signature.in_bytes:
-                if told in body:
-                    body = body.replace(told, _MASK.encode())
+            for spelling in signature.in_bytes:
+                if spelling in body:
+                    body = body.replace(spelling, _MASK.encode())
         return _NUMBERS_IN_BYTES.sub(b"[]", self._without_tokens(body))
 
     def tree(self, value: Any) -> Any:
-        """Plain objects without secrets. What exceeds 64 KiB in total, or is nested deeper than 50, is left out."""
+        """Return plain objects without secrets. Parts beyond 64 KiB in total, or nested deeper than 50, are masked."""
         return _Pruning(self.text).tree(value, 0)
 
     def error(self, error: E) -> E:
-        """The same error without secrets. A cause or context that holds a secret is removed."""
+        """Remove secrets from an error, and each cause or context that holds one. Return the same error."""
         error.args = tuple(self.tree(arg) for arg in error.args)
         if any(self._shows(link) for link in _chain(error.__cause__)):
             error.__cause__ = None
@@ -173,8 +173,8 @@ class Redactor:
         return error
 
     def _shows(self, error: BaseException) -> bool:
-        said = escape(f"{error} {error!r} {vars(error)}")
-        return self.text(said) != said
+        shown = escape(f"{error} {error!r} {vars(error)}")
+        return self.text(shown) != shown
 
 
 class _Secret:
@@ -191,15 +191,17 @@ class _Secret:
     @cached_property
     def as_sent(self) -> tuple[bytes, ...]:
         """The spellings that it may have in JSON."""
-        return tuple(told.encode() for told in self.spellings[:2])
+        return tuple(spelling.encode() for spelling in self.spellings[:2])
 
     @cached_property
     def in_bytes(self) -> tuple[bytes, ...]:
-        return tuple(told.encode() for told in self.spellings)
+        # In JSON, the backslashes of an escaped spelling are doubled.
+        escaped = (json.dumps(spelling)[1:-1] for spelling in self.spellings)
+        return tuple(spelling.encode() for spelling in dict.fromkeys((*self.spellings, *escaped)))
 
 
 class _Pieces:
-    """All pieces of some secrets, to be found in a text with one lookup for each of its characters.
+    """The pieces of some secrets. A search needs one lookup for each character of a text.
 
     A secret is cut into pieces of eight characters, so that any fifteen of its characters in a row hold a whole piece.
     Each piece is kept with the characters before and after it, up to the next piece.
@@ -208,28 +210,28 @@ class _Pieces:
     def __init__(self, secrets: Iterable[_Secret]) -> None:
         self.around: dict[str, tuple[set[str], set[str]]] = {}
         short: list[str] = []
-        for told in dict.fromkeys(told for secret in secrets for told in secret.spellings):
-            if len(told) < _PIECE:
-                short.append(re.escape(told))
-            for start in range(0, len(told) - _PIECE + 1, _PIECE):
+        for spelling in dict.fromkeys(spelling for secret in secrets for spelling in secret.spellings):
+            if len(spelling) < _PIECE:
+                short.append(re.escape(spelling))
+            for start in range(0, len(spelling) - _PIECE + 1, _PIECE):
                 end = start + _PIECE
-                before, after = self.around.setdefault(told[start:end], (set(), set()))
-                before.add(told[max(0, start - _PIECE + 1) : start])
-                after.add(told[end : end + _PIECE - 1])
-        #: Secrets that are too short to be cut are found whole.
+                before, after = self.around.setdefault(spelling[start:end], (set(), set()))
+                before.add(spelling[max(0, start - _PIECE + 1) : start])
+                after.add(spelling[end : end + _PIECE - 1])
+        #: Finds secrets that are shorter than a piece, as a whole.
         self.short = re.compile("|".join(sorted(short, key=len, reverse=True))) if any(short) else None
 
     def reach(self, text: str, at: int) -> tuple[int, int]:
-        """The start and end of the part of a secret around the piece that begins at ``at``."""
+        """Return the start and end of the part of a secret around the piece that begins at ``at``."""
         before, after = self.around[text[at : at + _PIECE]]
         end = at + _PIECE
-        left = max(_in_common(reversed(text[max(0, at - _PIECE + 1) : at]), reversed(told)) for told in before)
-        right = max(_in_common(text[end : end + _PIECE - 1], told) for told in after)
+        left = max(_in_common(reversed(text[max(0, at - _PIECE + 1) : at]), reversed(known)) for known in before)
+        right = max(_in_common(text[end : end + _PIECE - 1], known) for known in after)
         return at - left, end + right
 
 
 def _without(text: str, *sought: _Pieces) -> str:
-    """A text without the secrets whose pieces are given."""
+    """Return a text without the secrets whose pieces are given."""
     for pieces in sought:
         if pieces.short is not None:
             text = pieces.short.sub(_MASK, text)
@@ -246,7 +248,7 @@ def _without(text: str, *sought: _Pieces) -> str:
 
 
 def _in_common(some: Iterable[str], others: Iterable[str]) -> int:
-    """How many characters are equal at the beginning."""
+    """Count the equal characters at the beginning."""
     count = 0
     for character, other in zip(some, others, strict=False):
         if character != other:
@@ -280,7 +282,7 @@ class _Pruning:
 
 
 def _spellings(secret: str | bytes) -> tuple[str, ...]:
-    """The spellings in which a service may repeat a secret; first those that it may have in JSON."""
+    """Return the spellings in which a service may repeat a secret. The first two are those in JSON."""
     raw = secret.encode() if isinstance(secret, str) else bytes(secret)
     texts: list[str] = []
     if isinstance(secret, str):
@@ -292,7 +294,7 @@ def _spellings(secret: str | bytes) -> tuple[str, ...]:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error with its causes and contexts."""
+    """Yield an error and all of its causes and contexts."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:

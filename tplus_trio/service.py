@@ -1,4 +1,4 @@
-"""One T+ service as a signed-in user sees it: REST and WebSockets over one connector."""
+"""One T+ service: REST requests and WebSockets over one connector, signed in or anonymous."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _log = logging.getLogger("tplus_trio.auth")
 _REFUSED: Final = frozenset({401, 403})
 #: Close codes with which a service ends the connections of a token that it no longer accepts.
 _REVOKING: Final = frozenset({1008, 3000, 4401, 4403})
-#: How often a request is sent at most. Each further try follows a refusal of credentials that another task had asked
-#: for before.
+#: The most times that a request is sent. Each retry follows a refusal of credentials that another task had requested
+#: before.
 _MOST_TRIES: Final = 5
 _CALL: Final = Dispatch()
 
 
 class _RunState:
-    """What a service knows in one ``trio.run``: clocks and waiting tasks belong to a run.
+    """The state of a service in one ``trio.run``: clocks and waiting tasks belong to a run.
 
     Args:
-        limits: Of its connections.
-        draw: Draws from [0, 1).
+        limits: Bounds of its WebSocket connections.
+        draw: Draws from [0, 1), for delays.
     """
 
     def __init__(self, limits: WebSocketLimits, draw: Callable[[], float]) -> None:
@@ -75,22 +75,22 @@ class _RunState:
 
 
 class Service:
-    """One T+ service: REST and WebSockets, anonymous or signed in, over one connector.
+    """Sends REST requests to one T+ service and opens its WebSockets, signed in or anonymous.
 
     Args:
-        endpoint: Where it is.
+        endpoint: The service's base URL.
         connector: Opens byte streams.
-        tls: TLS settings; None speaks plain HTTP.
+        tls: TLS settings; None means plain HTTP.
         timeout: Seconds for each REST request.
-        limits: Of WebSocket connections, and of the size of an answer.
+        limits: Bounds of WebSocket connections, and of the size of an answer.
         headers: Sent with every request and handshake.
         auth_prefix: The path under which the service signs users in.
         now_ns: The service's time, in nanoseconds since the epoch.
-        draw: Draws from [0, 1).
-        observer: Is told of sign-ins, requests and what streams do.
+        draw: Draws from [0, 1), for delays.
+        observer: Its methods are called for sign-ins, requests and the events of streams.
     """
 
-    # Twelve attributes: the settings of a service, and what is made of them once.
+    # Twelve attributes: the settings of a service, and the objects that are made from them once.
     def __init__(
         self,
         endpoint: Endpoint,
@@ -131,7 +131,7 @@ class Service:
         )
 
     def clock_offset(self) -> ClockOffset | None:
-        """Return how far the service's clock is ahead of the client's; None if no answer has told."""
+        """Return how far the service's clock is ahead of the client's; None before an answer has shown it."""
         return self._http.clock.offset(self.now_ns())
 
     def _session(self, user: User | None) -> Session | None:
@@ -199,10 +199,10 @@ class Service:
             method: An HTTP method.
             path: The path, quoted, with a leading slash.
             params: The query.
-            body: JSON.
-            user: Whom to sign in as.
-            required: Whether the service asks for that; if not, a failed sign-in leaves the request anonymous.
-            dispatch: How urgent it is.
+            body: The JSON body.
+            user: The user to sign in as; None sends the request anonymously.
+            required: Whether the service requires a user; if not, a failed sign-in leaves the request anonymous.
+            dispatch: How urgent the request is.
 
         Raises:
             ApiError: the service refused. A 401 or 403 is raised after a sign-in made for this request, and a retry.
@@ -241,15 +241,17 @@ class Service:
         required: bool = False,
         limits: WebSocketLimits | None = None,
         subprotocols: Sequence[str] = (),
+        priority: Priority = Priority.RECOVERY,
     ) -> AsyncGenerator[WebSocket]:
         """Open a WebSocket for as long as the context lasts.
 
         Args:
             path: The path, quoted, with a leading slash.
-            user: Whom to sign in as.
-            required: Whether the service asks for that; if not, a failed sign-in leaves the connection anonymous.
+            user: The user to sign in as; None connects anonymously.
+            required: Whether the service requires a user; if not, a failed sign-in leaves the connection anonymous.
             limits: Timeouts in seconds and sizes in bytes; None uses those of the service.
             subprotocols: Offered to the service, the preferred one first.
+            priority: How urgent the handshake is.
 
         Raises:
             HandshakeRejected: the service refused. A 401 or 403 is raised after a sign-in made for this connection.
@@ -258,7 +260,7 @@ class Service:
             ApiError: the service refused the sign-in.
         """
         async with PlainExitStack() as stack:
-            opening = partial(self._websocket, path, limits=limits, subprotocols=subprotocols)
+            opening = partial(self._websocket, path, limits=limits, subprotocols=subprotocols, priority=priority)
             websocket, credentials = await self._connect(stack, opening, path, user, required)
             opened_at = trio.current_time()
             try:
@@ -279,7 +281,7 @@ class Service:
         user: User | None,
         required: bool,
     ) -> tuple[WebSocket, Credentials | None]:
-        """Open a WebSocket on a stack. Sign in afresh and try again as often as that may help."""
+        """Open a WebSocket on a stack. After a refused token, sign in afresh and try again, up to five times."""
         credentials, is_last = await self._sign_in(user, required), False
         left = _MOST_TRIES
         while True:
@@ -311,13 +313,14 @@ class Service:
         *,
         limits: WebSocketLimits | None,
         subprotocols: Sequence[str],
+        priority: Priority,
     ) -> AsyncGenerator[WebSocket]:
-        """Open a WebSocket with one set of credentials, when it is the handshake's turn."""
+        """Open a WebSocket with one set of credentials, once the pacer lets the handshake through."""
         headers = {**self._headers, **({} if credentials is None else credentials.headers())}
         run = self._run.get()
         pacer, queue = run.pacer, run.pacer.handshakes
         async with PlainExitStack() as stack:
-            ticket = await queue.acquire(Priority.RECOVERY)
+            slot = await queue.acquire(priority)
             sent_at = trio.current_time()
             try:
                 websocket = await stack.enter_async_context(
@@ -335,13 +338,13 @@ class Service:
                     pacer.answered(queue, exc.status, sent_at, exc.retry_after)
                 raise
             finally:
-                queue.release(ticket)
+                queue.release(slot)
             run.succeeded()
             pacer.answered(queue, 101, sent_at, None)
             yield websocket
 
     async def wait_until_back(self) -> None:
-        """Wait until a connection could be made again after one could not."""
+        """Wait until a connection succeeds again after one could not be made."""
         await self._run.get().waiting.park()
 
     async def retire_connections(self) -> None:
@@ -354,7 +357,7 @@ class Service:
 
 
 def _pacer_of(run: RunLocal[_RunState]) -> Callable[[], Pacer]:
-    """A function that returns the pacer of the present run. It does not refer to the service, which refers to it."""
+    """Return a function that returns the present run's pacer. It does not refer to the service, which refers to it."""
     return lambda: run.get().pacer
 
 

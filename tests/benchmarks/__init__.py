@@ -1,1 +1,1 @@
-"""How fast the client is beside its peers: ``python -m tests.benchmarks``. See ``docs/performance.md``."""
+"""Compares the client's speed with its peers: ``python -m tests.benchmarks``. See ``docs/performance.md``."""

@@ -13,7 +13,7 @@ from .rows import GROUPS, Row, Scale
 
 
 def main() -> None:
-    """Measure what the command line says."""
+    """Measure the groups of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--out", type=Path, help="a folder for results.json and chart.png")
     parser.add_argument("--quick", action="store_true", help="three rounds of few messages: to see that all runs")

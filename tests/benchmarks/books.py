@@ -22,7 +22,7 @@ Step = Callable[[OrderBookDiff], object]
 
 
 def local_book(snapshot: OrderBook) -> Step:
-    """This project's book, which checks the sequence as well."""
+    """This project's book. It also checks sequence numbers."""
     book = LocalBook(snapshot)
 
     def step(diff: OrderBookDiff) -> object:
@@ -33,7 +33,7 @@ def local_book(snapshot: OrderBook) -> Step:
 
 
 def sorted_dicts(snapshot: OrderBook) -> Step:
-    """The usual book in pure Python: a ``sortedcontainers.SortedDict`` a side."""
+    """The usual book in pure Python: one ``sortedcontainers.SortedDict`` for each side."""
     module: Any = importlib.import_module("sortedcontainers")
     bids, asks = module.SortedDict(snapshot.bids), module.SortedDict(snapshot.asks)
 
@@ -76,13 +76,13 @@ BOOKS: Final[dict[str, Callable[[OrderBook], Step]]] = {
 
 
 def _price(side: int, draw: random.Random) -> Decimal:
-    """Four changes in five are among the fifty best levels, the fifth is anywhere."""
+    """Draw a price: four in five are among the fifty best levels, the fifth is any level."""
     depth = draw.randrange(50) if draw.random() < 0.8 else draw.randrange(_LEVELS)
     return _MID + side * _TICK * (depth + 1)
 
 
 def _diff(number: int, draw: random.Random) -> OrderBookDiff:
-    """One level a side; three in ten are taken away."""
+    """Make a change of one level on each side; three in ten remove the level."""
 
     def level(side: int) -> tuple[PriceLevel, ...]:
         quantity = Decimal(draw.randrange(1, 8000)) / 8 if draw.random() < 0.7 else Decimal(0)

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks.crowd``: many live books in one process over TCP, while what they hang on goes away.
+"""Many live books in one process over TCP, while their server goes away: ``python -m tests.benchmarks.crowd``.
 
 The exchange runs in a process of its own, and its markets change all the time. It closes its port for some seconds, or,
 with ``--nginx``, nginx stands in front of it and is reloaded and killed. Each time, all books must be live again within
@@ -53,11 +53,11 @@ http {{
 """
 
 
-# The exchange, in its own process. A line of its input orders something; a line of its output says that it is done.
+# The exchange, in its own process. A line of its input is a command; a line of its output says that it was executed.
 
 
 async def run_exchange(books: int, rate: float) -> None:
-    """Serve until the input ends: a number closes the port for so many seconds, ``quiet`` stops the changes."""
+    """Serve until the input ends: a number closes the port for that many seconds, ``quiet`` stops the changes."""
     exchange, rng = Exchange(), random.Random(1)
     for market in range(_FIRST_MARKET, _FIRST_MARKET + books):
         exchange.add_market(market)
@@ -86,7 +86,7 @@ async def run_exchange(books: int, rate: float) -> None:
 
 
 class ExchangeProcess:
-    """Another process's exchange."""
+    """The exchange's process."""
 
     def __init__(self, books: int, rate: float) -> None:
         command = [
@@ -107,7 +107,7 @@ class ExchangeProcess:
         return self._process.stdout.readline().strip()
 
     def order(self, text: str) -> None:
-        """Have something done, and wait until it is."""
+        """Send a command, and wait until it was executed."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{text}\n")
         self._process.stdin.flush()
@@ -136,7 +136,7 @@ class Nginx:
         self._process = subprocess.Popen(["nginx", "-c", str(self._config)], start_new_session=True)
 
     def reload(self) -> None:
-        """Let new workers take over; the old ones drop their WebSockets after a second."""
+        """Reload nginx: new workers start; the old ones drop their WebSockets after a second."""
         self._process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
@@ -150,7 +150,7 @@ class Nginx:
 
 @asynccontextmanager
 async def crowd(md: MarketDataClient, count: int) -> AsyncGenerator[list[LiveBook]]:
-    """So many live books."""
+    """Open many live books."""
     books: list[LiveBook] = []
 
     async def keep(market: int) -> None:
@@ -166,7 +166,7 @@ async def crowd(md: MarketDataClient, count: int) -> AsyncGenerator[list[LiveBoo
 
 
 async def all_live(books: list[LiveBook], count: int) -> float | None:
-    """Wait until all books are live, and say how many seconds that took; None if it took too long."""
+    """Wait until all books are live; return the seconds that it took, or None if it took too long."""
     began = trio.current_time()
     with trio.move_on_after(PATIENCE):
         while sum(book.is_synced for book in books) < count:  # noqa: ASYNC110 - looking now and then costs little
@@ -176,13 +176,13 @@ async def all_live(books: list[LiveBook], count: int) -> float | None:
 
 
 async def wrong_books(md: MarketDataClient, books: list[LiveBook]) -> int:
-    """How many books are not the exchange's. Nothing changes meanwhile."""
+    """Count the books that differ from the exchange's, while nothing changes."""
     await trio.sleep(1)
     return sum([book.snapshot() != await md.get_orderbook_snapshot(book.asset_id) for book in books])
 
 
 async def run(count: int, times: int, url: str, upset: Callable[[], object], exchange: ExchangeProcess) -> bool:
-    """Open the books, and let things go wrong; whether all came right."""
+    """Open the books and cause the failures; return whether all books recovered."""
     is_right = True
     began, cpu = trio.current_time(), time.process_time()
     async with MarketDataClient(url) as md, crowd(md, count) as books:
@@ -195,7 +195,7 @@ async def run(count: int, times: int, url: str, upset: Callable[[], object], exc
         for turn in range(times):
             cpu = time.process_time()
             await trio.to_thread.run_sync(upset)
-            await trio.sleep(0.2)  # until the loss has been noticed
+            await trio.sleep(0.2)  # until the loss was noticed
             took = await all_live(books, count)
             spent = 1000 * (time.process_time() - cpu) / count
             how = f"not all live after {PATIENCE:g} s" if took is None else f"all live after {took:.1f} s"
@@ -211,7 +211,7 @@ async def run(count: int, times: int, url: str, upset: Callable[[], object], exc
 
 
 def upsets_of(nginx: Nginx) -> Callable[[], None]:
-    """nginx is reloaded, killed and started again, in turn."""
+    """Reload nginx, kill it and start it again, in turn."""
     turn = 0
 
     def upset() -> None:
@@ -219,17 +219,17 @@ def upsets_of(nginx: Nginx) -> Callable[[], None]:
         turn += 1
         if turn % 2:
             nginx.reload()
-            time.sleep(2)  # the old workers have ended by then, and their WebSockets with them
+            time.sleep(2)  # the old workers and their WebSockets have ended by then
             return
         nginx.kill()
-        time.sleep(1)  # in a thread of its own
+        time.sleep(1)  # in its own thread
         nginx.start()
 
     return upset
 
 
 def main() -> int:
-    """Run what the command line says; 1 if something came out wrong, 2 if nginx is missing."""
+    """Run the command line; return 1 if a book is wrong, 2 if nginx is missing."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.crowd", description=__doc__)
     parser.add_argument("--books", type=int, default=1000, help="how many (default: %(default)s)")
     parser.add_argument("--times", type=int, default=10, help="how often things go wrong (default: %(default)s)")

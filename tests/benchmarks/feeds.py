@@ -1,4 +1,4 @@
-"""What the flood server sends: frames like the exchange's, one set of templates for each feed."""
+"""The frames of the flood server, like the exchange's: one set of templates for each feed."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any, Final
 
 __all__ = ["FEEDS", "FIRST", "frame", "frames", "snapshot", "stamped"]
 
-#: The first number of every feed: sequence numbers, trade ids and the like, seven digits each to the last.
+#: The first number of every feed: sequence numbers, trade ids and the like. They have seven digits to the end.
 FIRST: Final = 1_000_001
-#: How many different frames a feed has before the numbers are all that changes.
+#: The number of different frames of a feed; later frames differ in their numbers only.
 _VARIETY: Final = 512
-#: Book levels a side that the snapshot holds, and that diffs change.
+#: The book levels on each side of the snapshot, which diffs change.
 _LEVELS: Final = 100
-#: Stands for the number in a template that JSON is made of.
+#: A placeholder for the number in a template of JSON.
 _NUMBER: Final = 7_777_777
 
 _USER: Final = "ab" * 32
 
 
 def frame(payload: bytes) -> bytes:
-    """A whole, unmasked text frame."""
+    """Make a whole, unmasked text frame."""
     size = len(payload)
     if size < 126:
         return bytes((0x81, size)) + payload
@@ -31,18 +31,18 @@ def frame(payload: bytes) -> bytes:
 
 
 def frames(feed: str, first: int, count: int) -> bytes:
-    """``count`` frames of a feed, one after the other, numbered from ``first``."""
+    """Make ``count`` consecutive frames of a feed, numbered from ``first``."""
     templates = _templates(FEEDS[feed])
     return b"".join([templates[number % _VARIETY] % number for number in range(first, first + count)])
 
 
 def stamped(number: int, stamp: int) -> bytes:
-    """A depth frame of 1+1 levels, the ask's quantity of which is the time at which it was sent."""
+    """Make a depth frame of 1+1 levels. The quantity of its ask is the time of sending."""
     return frame(b'{"asks":[[10034.25,%d]],"bids":[[9965.75,3.125]],"sequence_number":%d}' % (stamp, number))
 
 
 def snapshot() -> bytes:
-    """The book that the first depth frame changes."""
+    """Return the book that the first depth frame changes."""
     draw = random.Random(1)
     asks = [[10000.25 + step, _quantity(draw)] for step in range(_LEVELS)]
     bids = [[9999.75 - step, _quantity(draw)] for step in range(_LEVELS)]
@@ -50,7 +50,7 @@ def snapshot() -> bytes:
 
 
 def _templates(payload: Callable[[random.Random], Any]) -> list[bytes]:
-    """Frames with ``%d`` where the number goes: it has seven digits, so that every frame's length is known."""
+    """Make frames with ``%d`` in place of the number. It has seven digits, so that every frame's length is known."""
     draw = random.Random(7)
     made = []
     for _ in range(_VARIETY):
@@ -68,7 +68,7 @@ def _depth(levels: int) -> Callable[[random.Random], Any]:
     def payload(draw: random.Random) -> Any:
         def side(best: float, step: int) -> list[list[float]]:
             chosen = sorted(draw.sample(range(_LEVELS), levels))
-            # One change in four takes a level away, one puts it back sooner or later.
+            # One change in four removes a level; another one restores it later.
             return [[best + step * at, _quantity(draw) if draw.random() < 0.75 else 0] for at in chosen]
 
         return {"asks": side(10000.25, 1), "bids": side(9999.75, -1), "sequence_number": _NUMBER}
@@ -81,7 +81,7 @@ def _time(draw: random.Random) -> int:
 
 
 def _asset(draw: random.Random) -> str:
-    """One of twenty markets, all named by their addresses."""
+    """Return one of twenty markets, each named by its address."""
     return f"{draw.randrange(20):02x}af49447d8a07e3bd95bd0d56f35241523fbab1{'0' * 24}@00000000000000a4b1"
 
 
@@ -117,7 +117,7 @@ def _user_trade(draw: random.Random) -> Any:
 
 
 def _kline(draw: random.Random) -> Any:
-    """The current candle, changed."""
+    """Make the current candle with a change."""
     low, high = draw.uniform(3800, 3850), draw.uniform(3850, 3900)
     return [
         {
@@ -133,7 +133,7 @@ def _kline(draw: random.Random) -> Any:
 
 
 def _order_event(draw: random.Random) -> Any:
-    """Every order is created and ends: half the events are the one, a quarter each the two ways of the other."""
+    """Make an event. Every order is created and ends: half of the events create it, a quarter each ends it one way."""
     about = {
         "order_id": f"order-{_NUMBER}",
         "asset_id": _asset(draw),
@@ -170,7 +170,7 @@ def _order_event(draw: random.Random) -> Any:
             return {"Created": {"user_order": order, "signature": signature, "book_timestamp_ns": _time(draw)}}
 
 
-#: How a feed's payloads are drawn.
+#: Draws the payloads of each feed.
 FEEDS: Final[dict[str, Callable[[random.Random], Any]]] = {
     "depth 1+1": _depth(1),
     "depth 5+5": _depth(5),

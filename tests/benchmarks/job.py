@@ -1,4 +1,4 @@
-"""What a receiver is asked to do, and the few things that all receivers do alike."""
+"""The job of a receiver, and the functions that all receivers share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ __all__ = [
     "Meter",
     "Pauses",
     "ask",
+    "cpu_of",
     "latency_figures",
     "memory_figures",
     "percentile",
@@ -33,12 +34,13 @@ __all__ = [
 class Job:
     """One run of one receiver."""
 
-    #: ``feed``, ``book``, ``live``, ``ticker``, ``latency``, ``streams`` or ``resync``.
+    #: ``feed``, ``book``, ``live``, ``ticker``, ``latency``, ``streams`` or ``resync``; for orders, ``build`` or
+    #: ``latency``.
     what: str = "feed"
     feed: str = "depth 1+1"
-    #: How many messages come on each stream after the first.
+    #: The number of messages on each stream after the first.
     messages: int = 0
-    #: Messages a second, all there are as fast as they are taken if 0.
+    #: Messages per second; 0 sends as fast as they are received.
     rate: int = 0
     streams: int = 1
     port: int = 0
@@ -46,26 +48,26 @@ class Job:
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """The server's base URL."""
         return f"http://127.0.0.1:{self.port}"
 
     def to_text(self) -> str:
-        """The job, for a command line."""
+        """Return the job as text for a command line."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_command_line(cls) -> Job:
-        """The job that this process was started for."""
+        """Read the job of this process from its command line."""
         return cls(**json.loads(sys.argv[1]))
 
 
 def tell(**figures: Any) -> None:
-    """Say what came out."""
+    """Print the figures."""
     print(json.dumps(figures), flush=True)
 
 
 class Meter:
-    """CPU time, user and system, of this process from the moment the flood is ordered."""
+    """The CPU time, user and system, of this process from the moment at which the flood is requested."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -73,44 +75,54 @@ class Meter:
         self._cpu = 0.0
 
     def start(self) -> None:
-        """Order the flood. The first message has come, and nothing is under way."""
+        """Request the flood. The first message has arrived, and no other is on its way."""
         ask(self._job.port, "/go")
         self._wall = time.perf_counter()
         self._cpu = time.process_time()
 
     def figures(self, messages: int) -> dict[str, float]:
-        """What the messages cost."""
+        """Return the cost of the messages."""
         cpu = time.process_time() - self._cpu
         wall = time.perf_counter() - self._wall
         return {"cpu_us": cpu / messages * 1e6, "wall_us": wall / messages * 1e6}
 
 
+async def cpu_of(work: Callable[[int], Awaitable[None]], count: int) -> float:
+    """Microseconds of CPU time for each of ``count`` pieces of work: the best of ten parts, as machines are shared."""
+    part, best = max(count // 10, 1), float("inf")
+    for _ in range(10):
+        start = time.process_time()
+        await work(part)
+        best = min(best, time.process_time() - start)
+    return best / part * 1e6
+
+
 def ask(port: int, path: str) -> None:
-    """Send the server an order, and wait until it has been understood."""
+    """Send a request to the server, and wait for its answer."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         connection.recv(1000)
 
 
 def rss() -> int:
-    """Bytes of memory that this process has resident."""
+    """Return the resident memory of this process in bytes."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that this share of the sorted values does not exceed."""
+    """Return the value that this share of the sorted values does not exceed."""
     return values[min(len(values) - 1, int(len(values) * share))]
 
 
 def latency_figures(delays_ns: list[int]) -> dict[str, float]:
-    """Microseconds; the first tenth is warming up."""
+    """Return latencies in microseconds, without the first tenth, which is for warming up."""
     rest = sorted(delays_ns[len(delays_ns) // 10 :])
     return {name: percentile(rest, share) / 1e3 for name, share in LATENCIES.items()}
 
 
 class Pauses:
-    """The garbage collector's longest pause, which no task can do anything about."""
+    """The longest pause of the garbage collector, which no task can avoid."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -125,19 +137,19 @@ class Pauses:
 
 
 def ticker_figures(delays: list[float], pauses: Pauses) -> dict[str, float]:
-    """Milliseconds."""
+    """Return delays in milliseconds."""
     delays.sort()
     late = {"worst_ms": delays[-1], "p99_ms": percentile(delays, 0.99), "gc_ms": pauses.longest}
     return {name: seconds * 1e3 for name, seconds in late.items()}
 
 
 def memory_figures(streams: int, one: int, idle: int) -> dict[str, float]:
-    """Kilobytes that a stream beyond the first adds: before the flood, and after it."""
+    """Return the kilobytes of each stream beyond the first: before the flood, and after it."""
     more = max(streams - 1, 1) * 1000
     return {"idle_kb": (idle - one) / more, "used_kb": (rss() - one) / more}
 
 
-#: What is read off a list of latencies.
+#: The figures of a list of latencies.
 LATENCIES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
-#: How long the ticker beside a busy feed sleeps, in seconds.
+#: Seconds for which the ticker beside a busy feed sleeps.
 TICK = 0.001

@@ -1,4 +1,4 @@
-"""Runs: a fresh server and a fresh receiver for each, the peers in turns."""
+"""Runs a fresh server and a fresh receiver for each measurement, with the peers in turn."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from typing import Any
 
 from .job import Job
 
-__all__ = ["Samples", "Script", "awake", "interleave", "script", "with_server"]
+__all__ = ["Figures", "Samples", "Script", "awake", "interleave", "script", "with_server"]
 
 _ROOT = Path(__file__).resolve().parents[2]
-#: Seconds after which a run is given up.
-_PATIENCE = 120
+#: Seconds after which a run is stopped.
+_PATIENCE = 120.0
 
 Figures = dict[str, float]
 Script = Callable[[], Figures]
 
 
 class RunFailedError(Exception):
-    """A run brought no figures; the text says why in a line."""
+    """A run returned no figures; the text is the reason in one line."""
 
 
 @dataclass
 class Samples:
-    """What the runs of one participant brought."""
+    """The figures of one participant's runs."""
 
     figures: list[Figures] = field(default_factory=list)
     failure: str = ""
 
     def median(self, name: str) -> float | None:
-        """The median of a figure, None if there is none or a run failed: fewer rounds are another measurement."""
+        """Return the median of a figure; None without figures or after a failed run: fewer rounds do not compare."""
         values = [] if self.failure else [run[name] for run in self.figures if name in run]
         return median(values) if values else None
 
 
 def interleave(scripts: Mapping[str, Script], rounds: int) -> dict[str, Samples]:
-    """Run A B C, A B C, …: whatever the machine does meanwhile, it does to all. Who fails is not asked again."""
+    """Run A B C, A B C, …, so that changes of the machine affect all alike. Who fails is not run again."""
     samples = {name: Samples() for name in scripts}
     for _ in range(rounds):
         for name, run in scripts.items():
@@ -57,8 +57,8 @@ def interleave(scripts: Mapping[str, Script], rounds: int) -> dict[str, Samples]
     return samples
 
 
-def script(arguments: Sequence[str]) -> Figures:
-    """Run a Python process of its own; what it prints last, in JSON, is what came out."""
+def script(arguments: Sequence[str], *, patience: float = _PATIENCE) -> Figures:
+    """Run a Python process for at most ``patience`` seconds; its last line of output is the result, in JSON."""
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=_ROOT,
@@ -68,11 +68,11 @@ def script(arguments: Sequence[str]) -> Figures:
         text=True,
     )
     try:
-        out, err = process.communicate(timeout=_PATIENCE)
+        out, err = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        raise RunFailedError(f"gave no answer within {_PATIENCE} s") from None
+        raise RunFailedError(f"gave no answer within {patience:g} s") from None
     lines = out.strip().splitlines()
     if process.returncode != 0 or not lines:
         raise RunFailedError((err.strip().splitlines() or [f"ended with {process.returncode}"])[-1][:200])
@@ -81,7 +81,7 @@ def script(arguments: Sequence[str]) -> Figures:
 
 
 def with_server(receiver: str, job: Job) -> Script:
-    """A run of a receiver beside a server of its own."""
+    """Run a receiver beside a server of its own."""
 
     def run() -> Figures:
         with _server(job) as port:
@@ -90,7 +90,7 @@ def with_server(receiver: str, job: Job) -> Script:
     return run
 
 
-#: Spins for ever on one core, but only where nobody else wants it.
+#: Runs an endless loop on one core at the lowest priority.
 _SPINNER = """
 import os, sys
 os.sched_setaffinity(0, {int(sys.argv[1])})
@@ -100,7 +100,7 @@ while True: pass
 
 
 def awake(run: Script) -> Script:
-    """The same run while no core goes to sleep, so that none has to be woken for a message."""
+    """Make the same run while no core sleeps, so that no message has to wake one."""
 
     def run_awake() -> Figures:
         if not hasattr(os, "SCHED_IDLE"):

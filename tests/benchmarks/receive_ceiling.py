@@ -1,4 +1,4 @@
-"""Receivers: the ceiling. picows cuts the frames, msgspec makes Structs with floats of them, and that is all."""
+"""Receivers of the ceiling: picows parses the frames, msgspec makes Structs with floats of them, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receivers: the official client, as it is, through its public methods."""
+"""Receivers of the official client, unmodified, through its public methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receivers: this project's client."""
+"""Receivers of this project's client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .job import TICK, Job, Meter, Pauses, ask, latency_figures, memory_figures,
 
 
 async def _feed(job: Job) -> None:
-    """Take every item, and do nothing with it."""
+    """Receive every item, and drop it."""
     async with _client(job) as client, _open(client, job.feed) as stream:
         await _first(stream, job)
         left = job.messages
@@ -62,7 +62,7 @@ async def _book(job: Job) -> None:
 
 
 async def _live(job: Job) -> None:
-    """Let a live book keep itself, and read its best levels as often as it says that they changed."""
+    """Keep a live book, and read its best levels at each of its changes."""
     async with MarketDataClient(job.url) as client, client.open_book(200) as book:
         await book.wait_for(lambda change: change.sequence_number == FIRST)
         meter = Meter(job)
@@ -80,7 +80,7 @@ async def _live(job: Job) -> None:
 
 
 async def _ticker(job: Job) -> None:
-    """A task that sleeps a millisecond at a time, beside the flood of some streams."""
+    """Run a task that sleeps for a millisecond again and again, beside the flood of some streams."""
     delays: list[float] = []
 
     async def tick() -> None:
@@ -114,7 +114,7 @@ async def _ticker(job: Job) -> None:
 
 
 async def _latency(job: Job) -> None:
-    """How long each message was under way."""
+    """Measure the latency of each message."""
     delays: list[int] = []
     async with MarketDataClient(job.url) as client, client.stream_depth(200) as stream:
         await _first(stream, job)
@@ -130,7 +130,7 @@ async def _latency(job: Job) -> None:
 
 
 async def _streams(job: Job) -> None:
-    """Many streams in one process: what they weigh while idle, and what their messages cost."""
+    """Measure many streams in one process: their memory while idle, and the cost of their messages."""
     ready, go, done = 0, trio.Event(), trio.Event()
     finished = 0
     opening = trio.CapacityLimiter(20)
@@ -139,7 +139,7 @@ async def _streams(job: Job) -> None:
     async def consume(client: MarketDataClient, asset: int) -> None:
         nonlocal ready, finished
         async with AsyncExitStack() as stack:
-            # A few at a time: the books that streams begin with would all be there at once, and what they took stays.
+            # A few at a time: otherwise all first books would exist at once, and their memory would stay resident.
             async with opening:
                 stream = await stack.enter_async_context(client.stream_depth(asset))
                 await _first(stream, job)
@@ -176,9 +176,9 @@ async def _streams(job: Job) -> None:
 
 
 async def _resync(job: Job) -> None:
-    """From a lost connection, and from a loss over a connection that stands, to a book in sync."""
+    """Measure the time to a book in sync, from a lost connection and from a loss over an open connection."""
     lost, gap = [], []
-    # Without the random wait before the first new connection, which is the policy's and not the mechanism's.
+    # Without the random delay before the first new connection: it belongs to the policy, not to the mechanism.
     async with MarketDataClient(job.url, jitter=lambda: 0.0) as client, client.open_book(200) as book:
         for _ in range(job.extra["times"]):
             await _settled(book)
@@ -200,7 +200,7 @@ async def _resync(job: Job) -> None:
 
 
 async def _settled(book: LiveBook) -> None:
-    """Wait until the book is in sync, and nothing is under way any more."""
+    """Wait until the book is in sync, and no message is on its way."""
     await book.wait_synced()
     await trio.sleep(0.01)
 
@@ -228,14 +228,14 @@ def _open(client: MarketDataClient | OrderBookClient, feed: str) -> Stream[objec
 
 
 async def _first(stream: Stream[object], job: Job) -> None:
-    """Take what comes before the flood: the first message, and on depth the book before it."""
+    """Receive the items before the flood: the first message, and on depth the book before it."""
     await stream.receive()
     if job.feed.startswith("depth"):
         await stream.receive()
 
 
 def _check(stream: Stream[object] | LiveBook) -> None:
-    """A run over which something went wrong measures something else."""
+    """Raise if the run had a failure, because it measured something else."""
     stats = stream.stats
     assert (stats.connects, stats.gaps, stats.malformed, stats.dropped) == (1, 0, 0, 0), stats
 

@@ -33,7 +33,7 @@ _PACKAGES: Final = (
 
 
 def environment() -> dict[str, str]:
-    """What the figures depend on."""
+    """Return what the figures depend on."""
     found = {"python": platform.python_version(), "system": platform.platform(), "cores": str(os.cpu_count())}
     for name in _PACKAGES:
         try:
@@ -44,7 +44,7 @@ def environment() -> dict[str, str]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """All rows as aligned text. A ratio is how many times as much the other one takes; a floor is its least."""
+    """Return all rows as aligned text. A ratio is the other's figure divided by this one's; a floor is its least."""
     lines = [_HEAD, *(line for row in rows for line in _lines(row))]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
     lines.insert(1, tuple("-" * width for width in widths))
@@ -81,7 +81,7 @@ def _number(value: float | None, note: str) -> str:
 
 
 def write_json(path: Path, rows: Sequence[Row], samples: dict[str, Samples], settings: dict[str, Any]) -> None:
-    """All that was found, each run's figures included."""
+    """Write all results as JSON, including the figures of each run."""
     found = {
         "environment": environment(),
         "settings": settings,
@@ -92,7 +92,7 @@ def write_json(path: Path, rows: Sequence[Row], samples: dict[str, Samples], set
 
 
 def draw_chart(path: Path, rows: Sequence[Row]) -> str | None:
-    """Draw the feeds and the latencies; where that cannot be, say why in a line."""
+    """Draw the feeds and the latencies; if that is impossible, print the reason in one line."""
     panels = [
         (title, [row for row in rows if row.group == group and row.unit == unit and row.value is not None], log)
         for title, group, unit, log in (

@@ -1,4 +1,4 @@
-"""What is measured, and which rows of the table that makes."""
+"""The measurements, and the rows of the table that they make."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ CEILING: Final = "ceiling"
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured."""
+    """The size of a run."""
 
     rounds: int = 5
-    #: What the sizes of a full run are divided by.
+    #: The divisor of a full run's sizes.
     divisor: int = 1
 
     def count(self, messages: int) -> int:
-        """So many messages, or fewer."""
+        """Return a number of messages at this scale."""
         return max(messages // self.divisor, 50)
 
 
 @dataclass
 class Beside:
-    """A figure that a row's own is held against."""
+    """A figure with which a row's own is compared."""
 
     name: str
     value: float | None
-    #: The least that ``value / own`` may be; None where nothing is asked for.
+    #: The least legal ``value / own``; None if there is no limit.
     floor: float | None = None
     #: Why there is no figure.
     note: str = ""
@@ -45,7 +45,7 @@ class Beside:
 
 @dataclass
 class Row:
-    """A line of the table. Less is better, whatever the unit."""
+    """A line of the table. Less is better in every unit."""
 
     group: str
     name: str
@@ -55,21 +55,21 @@ class Row:
     note: str = ""
 
     def ratio(self, other: Beside) -> float | None:
-        """How many times as much the other takes."""
+        """Return the other's figure divided by this one's."""
         return other.value / self.value if self.value and other.value is not None else None
 
     def met(self, other: Beside) -> bool | None:
-        """Whether the floor is met; None if there is none, or nothing to tell by."""
+        """Return whether the floor is met; None if there is none, or no figure."""
         ratio = self.ratio(other)
         return None if ratio is None or other.floor is None else ratio >= other.floor
 
     def to_json(self) -> dict[str, Any]:
-        """The row, with what follows from it."""
+        """Return the row, with its ratios."""
         beside = [{**asdict(other), "ratio": self.ratio(other), "met": self.met(other)} for other in self.beside]
         return {**asdict(self), "beside": beside}
 
 
-#: A group's rows, and all its samples for the JSON.
+#: The rows of a group, and all its samples for the JSON.
 Outcome = tuple[list[Row], dict[str, Samples]]
 
 
@@ -82,7 +82,7 @@ def _row(group: str, name: str, unit: str, samples: Samples, figure: str, beside
     return Row(group, name, unit, samples.median(figure), list(beside), samples.failure)
 
 
-#: Feed, messages of a full run, and the least ratios beside tpluspy and beside the ceiling.
+#: Feed, messages of a full run, and the least ratios to tpluspy and to the ceiling.
 _FLOORS: Final = {
     "depth 1+1": (200_000, 3.5, 0.33),
     "depth 5+5": (150_000, 2.2, 0.22),
@@ -94,7 +94,7 @@ _FLOORS: Final = {
 
 
 def feeds(scale: Scale) -> Iterator[Outcome]:
-    """CPU time per message, feed by feed; and of live books, which are fed by the first."""
+    """CPU time per message of each feed, and of live books, which the first feed changes."""
     for feed, (messages, floor, ceiling_floor) in _FLOORS.items():
         job = Job("feed", feed, scale.count(messages))
         scripts = {
@@ -124,9 +124,9 @@ def feeds(scale: Scale) -> Iterator[Outcome]:
 
 
 def latency(scale: Scale) -> Iterator[Outcome]:
-    """From the server's send to the consumer's hands, on depth 1+1.
+    """Time from the server's send to the consumer, on depth 1+1.
 
-    At the higher rate once more while no core goes to sleep: one that slept takes its time to wake, and runs slowly at
+    The higher rate is measured again while no core sleeps: a core that slept needs time to wake and is slow at
     first, which is the machine's share of the slowest messages.
     """
     for rate, seconds in ((1000, 8), (10_000, 5)):
@@ -157,7 +157,7 @@ def streams(scale: Scale) -> Iterator[Outcome]:
     sizes = (1, 10, 100, _MOST)
     scripts: dict[str, Script] = {}
     for size in sizes:
-        # Some reads' worth for each: the cost of the first message that wakes a stream is not the cost of a message.
+        # Several reads' worth of messages for each: the first message, which wakes a stream, costs more than a message.
         messages = max(scale.count(200_000) // size, scale.count(2000))
         job = Job("streams", messages=messages, streams=size)
         scripts |= {f"{OURS} {size}": with_server("trio", job), f"{TPLUSPY} {size}": with_server("tpluspy", job)}
@@ -183,7 +183,7 @@ def streams(scale: Scale) -> Iterator[Outcome]:
 
 
 def neighbour(scale: Scale) -> Iterator[Outcome]:
-    """What busy feeds (depth 1+1) do to a task beside them that wants to run every millisecond."""
+    """The effect of busy feeds (depth 1+1) on a task that wants to run every millisecond."""
     for streams, beside in ((1, "1 stream"), (100, "100 streams")):
         job = Job("ticker", messages=scale.count(800_000) // streams, streams=streams)
         peers = {OURS: with_server("trio", job), TPLUSPY: with_server("tpluspy", job)}
@@ -201,7 +201,7 @@ def neighbour(scale: Scale) -> Iterator[Outcome]:
 
 
 def local_books(scale: Scale) -> Iterator[Outcome]:
-    """A book in memory, 5,000 levels a side: apply a change of 1+1 levels, read the best levels."""
+    """A book in memory with 5,000 levels a side: apply a change of 1+1 levels, read the best levels."""
     changes = str(scale.count(40_000))
     scripts = {name: partial(script, ["-m", "tests.benchmarks.books", name, changes]) for name in BOOKS}
     samples = interleave(scripts, scale.rounds)
@@ -211,7 +211,7 @@ def local_books(scale: Scale) -> Iterator[Outcome]:
 
 
 def resync(scale: Scale) -> Iterator[Outcome]:
-    """How long a live book is out of sync."""
+    """The time for which a live book is out of sync."""
     job = Job("resync", extra={"times": 40 if scale.divisor == 1 else 10})
     samples = interleave({OURS: with_server("trio", job)}, scale.rounds)
     rows = [
@@ -243,10 +243,10 @@ _IMPORTS: Final = {
 
 
 def imports(scale: Scale) -> Iterator[Outcome]:
-    """A fresh interpreter that wants a client. The rounds are twice as many: a run is short."""
+    """The time to import a client in a fresh interpreter. It has twice as many rounds, because a run is short."""
     for name, peers in _IMPORTS.items():
         scripts = {peer: partial(script, ["-c", _IMPORT.format(text)]) for peer, text in peers.items()}
-        interleave(scripts, 1)  # so that all is compiled and in the machine's cache
+        interleave(scripts, 1)  # so that all modules are compiled and in the machine's cache
         samples = interleave(scripts, 2 * scale.rounds)
         floor = 1.0 if name == "import of tplus_trio" else None
         beside = [_beside(samples, TPLUSPY, "wall_ms", floor)]

@@ -1,7 +1,7 @@
-"""The flood server: ``python -m tests.benchmarks.server --feed …``. It is not what is measured.
+"""The flood server: ``python -m tests.benchmarks.server --feed …``. Its cost is not measured.
 
-Raw sockets and frames made beforehand. A WebSocket that connects gets the feed's first message; whoever asks for
-``/go`` makes the rest come: as fast as the sockets take it, or so many a second. ``/drop`` cuts every WebSocket off.
+It uses raw sockets and frames made beforehand. A WebSocket that connects gets the feed's first message. A request for
+``/go`` sends the others: as fast as the sockets take them, or at a rate. ``/drop`` ends every WebSocket.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from contextlib import suppress
 
 from .feeds import FEEDS, FIRST, frames, snapshot, stamped
 
-#: What a socket is given at a time.
+#: Bytes that a socket is given at a time.
 _PIECE = 64 * 1024
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CLOSE, _PING = 0x8, 0x9
 
 
 class _Peer:
-    """One connection: HTTP until it asks for a WebSocket."""
+    """One connection: HTTP until it requests a WebSocket."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
@@ -32,7 +32,7 @@ class _Peer:
         self.is_feed = False
 
     def request(self) -> tuple[str, dict[str, str]] | None:
-        """Take the next request, its path and its headers, if it is there whole."""
+        """Take the next request, its path and its headers, if it has arrived completely."""
         head, end, rest = self.received.partition(b"\r\n\r\n")
         if not end:
             return None
@@ -46,7 +46,7 @@ class _Peer:
         return first.split()[1], headers
 
     def control(self) -> list[int]:
-        """Take the control frames that a client sent: their opcodes. They are short, and masked."""
+        """Return the opcodes of a client's control frames, which are short and masked."""
         opcodes = []
         while len(self.received) >= 6 + (self.received[1] & 0x7F if len(self.received) > 1 else 0):
             opcodes.append(self.received[0] & 0x0F)
@@ -65,7 +65,7 @@ class _Server:
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> None:
-        """Serve for as long as somebody leaves the process alive."""
+        """Serve until the process is ended."""
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._selector.register(listener, selectors.EVENT_READ)
         print(listener.getsockname()[1], flush=True)
@@ -130,7 +130,7 @@ class _Server:
             self._pace() if self._rate else self._flood()
 
     def _flood(self) -> None:
-        """Send every feed the rest, in turns, as fast as it is taken."""
+        """Send every feed's other frames, in turn, as fast as they are taken."""
         ready = selectors.DefaultSelector()
         sent = {}
         for feed in self._feeds:
@@ -154,7 +154,7 @@ class _Server:
         ready.close()
 
     def _pace(self) -> None:
-        """Send one feed stamped messages at an even rate, each as it comes due."""
+        """Send one feed's stamped messages at an even rate."""
         (feed,) = self._feeds
         start, sent = time.monotonic(), 0
         while sent < self._messages:
@@ -166,7 +166,7 @@ class _Server:
 
 
 def main() -> None:
-    """Serve what the command line says; the port is printed first."""
+    """Serve as the command line says; the port is printed first."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--feed", choices=sorted(FEEDS), default="depth 1+1")
     parser.add_argument("--messages", type=int, default=0)

@@ -1,4 +1,4 @@
-"""`LiveBook`: right, or it says that it is not; and its changes, the newest and never a backlog."""
+"""`LiveBook`: it is right, or reports that it is not in sync; `changes` yields the newest state and never a backlog."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READS: dict[str, Callable[[LiveBook], Any]] = {
 
 
 async def number(changes: AsyncIterator[BookChange | BookLost]) -> int:
-    """The sequence number of the next item, which is a state."""
+    """Return the sequence number of the next item, which has to be a state."""
     change = await anext(changes)
     assert isinstance(change, BookChange)
     return change.sequence_number
@@ -61,7 +61,7 @@ async def test_a_book_can_be_read_while_it_is_in_sync_and_not_else(autojump_cloc
                 await book.wait_synced()
             assert_readable(book)
             assert book.snapshot() == world.exchange.book(ASSET)
-            # A jump of the numbers, a bad frame.
+            # A jump of the numbers; a frame that cannot be decoded.
             for trouble in (world.exchange.faults.skip_sequence, lambda _: world.exchange.faults.send_garbage(DEPTH)):
                 world.exchange.faults.delay_requests(SNAPSHOT, 1.0)
                 trouble(ASSET)
@@ -70,7 +70,7 @@ async def test_a_book_can_be_read_while_it_is_in_sync_and_not_else(autojump_cloc
                 assert_unreadable(book, StreamState.SYNCING)
                 await book.wait_synced()
                 assert_readable(book)
-            # A connection that is lost, and one that is not to be had.
+            # A lost connection; a connection that cannot be made.
             world.exchange.faults.reject_handshakes(1, 503)
             world.network.reset_connections()
             await trio.sleep(0.1)
@@ -118,12 +118,12 @@ async def test_changes_are_the_newest(autojump_clock: MockClock) -> None:
         with trio.move_on_after(10) as scope:
             await changes.__anext__()
         assert scope.cancelled_caught, "there is nothing newer"
-        # The iteration goes on after having been cancelled, and after losses.
+        # The iteration continues after a cancellation and after losses.
         world.network.reset_connections()
         world.change(2)
         assert isinstance(await anext(changes), BookLost)
         assert await number(changes) == 1010
-        # Another one begins with what there is.
+        # A new iteration begins with the present state.
         assert await number(book.changes()) == 1010
 
 
@@ -178,7 +178,7 @@ async def test_changes_tell_of_a_loss_and_show_nothing_until_the_book_is_in_sync
         began = trio.current_time()
         assert await anext(changes) == BookLost("sequence number 1007 came after 1005", world.exchange.now_ns())
         assert trio.current_time() < began + 0.1
-        # Neither an iteration that goes on nor one that begins now shows what may be wrong.
+        # Neither a running iteration nor a new one shows a state that may be wrong.
         for iteration in (book.changes(), changes):
             assert await number(iteration) == 1008
             assert trio.current_time() == pytest.approx(5.0)
@@ -208,7 +208,7 @@ async def test_a_book_ends_with_its_client(autojump_clock: MockClock) -> None:
         assert not book.is_synced
 
 
-async def test_a_book_that_failed_for_good_says_why(
+async def test_a_book_that_failed_for_good_gives_the_reason(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_world() as world, world.md.open_book(ASSET) as book:
@@ -219,5 +219,30 @@ async def test_a_book_that_failed_for_good_says_why(
         with pytest.raises(BookNotSynced, match=r"closed: .* failed for good") as caught:
             _ = book.best_bid
         assert isinstance(caught.value.__cause__, HandshakeRejected)
-        # Who reads nothing meanwhile finds it in the log.
+        # Without a reader, the failure is in the log.
         assert [record.levelname for record in caplog.records if "failed for good" in record.message] == ["WARNING"]
+
+
+async def test_a_book_that_was_not_entered_refuses_every_use(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        book = world.md.open_book(ASSET)
+        assert not book.is_synced
+        for use in (
+            lambda: book.best_bid,
+            lambda: book.spread,
+            lambda: book.bids(1),
+            lambda: book.sequence_number,
+            book.snapshot,
+            book.changes,
+            book.while_synced,
+        ):
+            with pytest.raises(RuntimeError, match=r"was not entered: `async with"):
+                use()
+        for wait in (book.wait_synced, book.wait_lost, lambda: book.wait_for(lambda _: True)):
+            with pytest.raises(RuntimeError, match="was not entered"):
+                await wait()
+        async with book:
+            await book.wait_synced()
+            assert (await book.wait_for(lambda change: change.best_bid is not None)).best_bid == book.best_bid
+        with pytest.raises(BookNotSynced, match="its context was left"):
+            book.snapshot()

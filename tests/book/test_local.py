@@ -1,4 +1,4 @@
-"""`LocalBook` against a book that is nothing but two dicts; its cost counted, not timed."""
+"""`LocalBook` compared with a book of two plain dicts. Its cost is counted, not timed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ D = Decimal
 
 
 class NaiveBook:
-    """Sorts everything whenever it is asked."""
+    """Sorts everything at each question."""
 
     def __init__(self, book: OrderBook) -> None:
         self.bids = {price: quantity for price, quantity in book.bids if quantity}
@@ -72,7 +72,7 @@ levels = st.lists(st.tuples(st.integers(0, 10).map(D), st.integers(0, 4).map(D))
 
 @settings(deadline=None)
 @given(bids=levels, asks=levels, changes=st.lists(st.tuples(levels, levels), max_size=8))
-def test_a_book_is_what_two_dicts_say(bids: Any, asks: Any, changes: Any) -> None:
+def test_a_book_equals_one_of_two_dicts(bids: Any, asks: Any, changes: Any) -> None:
     snapshot = OrderBook(bids=bids, asks=asks, sequence_number=7)
     book, naive = LocalBook(snapshot), NaiveBook(snapshot)
     assert_same(book, naive)
@@ -86,7 +86,7 @@ def test_a_book_is_what_two_dicts_say(bids: Any, asks: Any, changes: Any) -> Non
 
 @pytest.fixture
 def book() -> LocalBook:
-    """99 x 2, 98 x 1 | 101 x 1, 103 x 3, as of 5."""
+    """99 x 2, 98 x 1 | 101 x 1, 103 x 3, at number 5."""
     return LocalBook(OrderBook(bids=[(99, 2), (98, 1)], asks=[(101, 1), (103, 3)], sequence_number=5))
 
 
@@ -115,7 +115,7 @@ def test_a_gap_leaves_the_book_as_it_was(book: LocalBook, number: int) -> None:
     assert (book.best_bid, book.sequence_number) == ((D(98), D(1)), 6)
 
 
-def test_a_change_may_say_what_it_follows(book: LocalBook) -> None:
+def test_a_change_may_name_its_previous_number(book: LocalBook) -> None:
     merged = LinkedDiff([(97, 1)], [], 9, follows=5)
     book.apply(merged)
     assert book.sequence_number == 9
@@ -123,13 +123,13 @@ def test_a_change_may_say_what_it_follows(book: LocalBook) -> None:
         book.apply(LinkedDiff([], [], 10, follows=8))
 
 
-def test_removing_what_is_not_there_is_normal(book: LocalBook) -> None:
+def test_removing_a_level_that_does_not_exist_is_legal(book: LocalBook) -> None:
     book.apply(OrderBookDiff([(50, 0)], [(50, 0)], 6))
     assert len(book.bids()) == len(book.asks()) == 2
 
 
 def test_long_numbers_are_not_rounded() -> None:
-    """Numbers may have 100 digits, of which the usual arithmetic keeps 28."""
+    """Numbers may have 100 digits. Decimal's default context keeps 28 of them."""
     asks = [("10000000000000000000000000000.5", "1e-18"), ("10000000000000000000000000001.5", "999999999999.9")]
     asks.append(("10000000000000000000000000002", "0.099999999999999999"))
     book = LocalBook(OrderBook(asks=asks, bids=[("1.25", 1)]))
@@ -185,7 +185,7 @@ def test_bad_arguments(book: LocalBook, call: str, arguments: tuple[Any, ...], e
 
 
 class Counted(Decimal):
-    """A price that counts how often any is looked at: compared, or looked up."""
+    """A price that counts how often any price is compared or looked up."""
 
     looks = 0
 
@@ -225,7 +225,7 @@ def big_book(size: int) -> LocalBook:
 
 
 def looks(book: LocalBook, diff: OrderBookDiff | None = None) -> int:
-    """How many prices are looked at to apply a small diff, or to read the best levels."""
+    """Count the prices that are looked at to apply a small diff, or to read the best levels."""
     Counted.looks = 0
     if diff is not None:
         book.apply(diff)
@@ -250,7 +250,7 @@ def test_5000_levels_a_side_cost_no_scan(at: int) -> None:
     for number, quantity in enumerate(["7", "0", "5"], start=1):  # changed, removed, put back
         diff = small_diff(number, at, quantity)
         cheap, dear = looks(small, diff), looks(big, diff)
-        # A hundred times as many levels may cost a binary search over them, and nothing else.
+        # A hundred times as many levels may cost one binary search more, and nothing else.
         assert dear <= cheap + 2 * 7
         costs.append(dear)
     assert max(costs) <= 2 * (13 + 6)
@@ -291,7 +291,7 @@ def test_a_large_diff_is_many_small_ones(levels: Any, changes: Any) -> None:
 
 
 class Flooded(Decimal):
-    """A price that counts how often it is compared, all of them together, and whose hash is the same for all."""
+    """A price that counts all comparisons. All of them have the same hash."""
 
     compared = 0
 
@@ -312,7 +312,7 @@ def counted(prices: Iterable[int]) -> list[PriceLevel]:
 
 
 def comparisons(n: int, what: str) -> int:
-    """How many comparisons it takes to apply, or to merge, or to check, diffs of ``n`` levels, in a book of as many."""
+    """Count the comparisons to apply, merge or check diffs of ``n`` levels, in a book of as many levels."""
     snapshot = OrderBook(bids=counted(range(2 * n, 0, -2)), sequence_number=1)
     diff = OrderBookDiff(counted(range(1, 2 * n, 2)), [], 2)
     book = LocalBook(snapshot)
@@ -328,11 +328,11 @@ def comparisons(n: int, what: str) -> int:
 
 @pytest.mark.parametrize("what", ["apply", "merge", "check"])
 def test_levels_are_looked_at_a_few_times_each(what: str) -> None:
-    """Prices can be chosen so that their hashes are equal; and in a large book, so that all is moved for each."""
+    """Prices can be chosen so that their hashes are equal, and so that each insertion into a large book moves all."""
     assert comparisons(4000, what) < 2.5 * comparisons(2000, what) < 2.5 * 40 * 2000
 
 
-def test_a_side_is_compared_with_what_was_said_of_it() -> None:
+def test_a_side_is_compared_with_changes_to_it() -> None:
     book = [PriceLevel(D(price), D(1)) for price in (3, 1, 2)]
     for changes, same in (
         ([(1, 1)], True),

@@ -48,7 +48,7 @@ async def test_the_scope_is_cancelled_in_the_step_that_leaves_live(how: str, aut
     async with open_world() as world, world.md.open_book(ASSET) as book:
         async with book.while_synced() as session:
             LOSSES[how](book, world)
-            # Without a checkpoint: the order was the step.
+            # Without a checkpoint: the call itself ended the sync.
             assert not book.is_synced
             assert session.lost is not None
             with pytest.raises(trio.Cancelled):
@@ -286,7 +286,7 @@ async def test_wait_lost_returns_the_loss(autojump_clock: MockClock) -> None:
         world.network.reset_connections()
         await trio.sleep(0.1)
         assert len(found) == 1
-        # A book that is out of sync already has been lost.
+        # A book that is out of sync is lost already.
         assert not book.is_synced
         with assert_checkpoints():
             assert await book.wait_lost() is found[0]
@@ -328,19 +328,6 @@ async def test_wait_for_returns_the_first_state_that_meets_the_condition(autojum
         assert found.best_bid.price == Decimal("100.5")
         with pytest.raises(ZeroDivisionError):
             await book.wait_for(lambda change: bool(1 / 0))
-
-
-async def test_a_book_that_nobody_entered_is_refused(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        book = world.md.open_book(ASSET)
-        with pytest.raises(RuntimeError, match="was not entered"):
-            book.while_synced()
-        with pytest.raises(RuntimeError, match="was not entered"):
-            await book.wait_lost()
-        with pytest.raises(RuntimeError, match="was not entered"):
-            await book.wait_for(lambda _: True)
-        async with book:
-            pass
 
 
 async def test_a_streams_block_runs_while_it_is_live(autojump_clock: MockClock) -> None:

@@ -336,6 +336,19 @@ async def test_a_missing_user_is_missed_before_anything_else(autojump_clock: Moc
                 stream()
         for call in (
             oms.get_user_orders(),
+            oms.get_user_orders_for_book(200),
+            oms.get_open_orders_for_book(200),
+            oms.get_user_positions(),
+            oms.get_user_positions_page(),
+            oms.get_user_position_for_asset(200),
+            oms.get_user_inventory(),
+            oms.get_user_solvency(),
+            oms.get_user_margin_info(),
+            oms.get_multisig_config(),
+            oms.get_close_all_positions_preview(1),
+            oms.init_margin_simulate(1, 200, True, 1, 1),
+            oms.request_close_position(1, 200),
+            oms.request_transfer_to_subaccount(0, 1, 200, 1),
             oms.create_limit_order(1, 1, "Buy", asset_id=200),
             oms.cancel_order("x", 200),
         ):

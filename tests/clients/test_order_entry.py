@@ -1,4 +1,4 @@
-"""Orders are created, changed and canceled over REST: what is sent, what is answered, what is raised."""
+"""Orders are created, changed and canceled, over REST and the control channel: what is answered, what is raised."""
 
 from __future__ import annotations
 
@@ -19,13 +19,27 @@ from tplus_trio import (
     OperationStatus,
     OrderBookClient,
     OrderFateUnknown,
+    OrderRateLimit,
     OrderRejected,
+    OrderStatus,
+    ServerError,
     Side,
     TriggerAbove,
     User,
 )
 from tplus_trio.models import OrderTrigger
 from tplus_trio.testing import Response
+
+
+@pytest.fixture(params=["rest", "control"])
+def way(request: pytest.FixtureRequest) -> str:
+    """The way that requests about orders are sent."""
+    return str(request.param)
+
+
+def over(way: str) -> dict[str, bool]:
+    """Options of a client that sends in a way."""
+    return {"use_ws_control": way == "control"}
 
 
 def open_ids(world: World, user: User | None = None) -> set[str]:
@@ -40,11 +54,11 @@ def rest(world: World, maker: User, price: int, quantity: int) -> None:
 # Creating.
 
 
-async def test_a_decimal_is_scaled_by_the_markets_units(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
+async def test_a_decimal_is_scaled_by_the_markets_units(way: str, autojump_clock: MockClock) -> None:
+    async with open_world(orders=over(way)) as world:
         await world.oms.create_limit_order(Decimal("0.005"), Decimal("98.76"), "Buy", asset_id=ASSET, order_id="a")
         (order,) = world.exchange.orders(world.user)
-        assert (order.limit_price, order.quantity) == (9876, 5)
+        assert (order.limit_price, order.quantity) == (Decimal(9876), Decimal(5))
 
 
 async def test_a_decimal_that_does_not_fit_asks_for_the_units_again_once(autojump_clock: MockClock) -> None:
@@ -91,8 +105,8 @@ async def test_a_refused_order_is_named_though_the_service_did_not(autojump_cloc
         assert (caught.value.order_id, caught.value.reason, caught.value.status) == ("mine", "no", 400)
 
 
-async def test_market_orders_by_quantity_and_by_amount(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
+async def test_market_orders_by_quantity_and_by_amount(way: str, autojump_clock: MockClock) -> None:
+    async with open_world(orders=over(way)) as world:
         maker = User()
         rest(world, maker, 10_000, 5)
         rest(world, maker, 10_100, 5)
@@ -105,12 +119,12 @@ async def test_market_orders_by_quantity_and_by_amount(autojump_clock: MockClock
         assert filled == {"a": 3, "b": 2, "c": 1}
 
 
-async def test_a_trigger_waits(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
+async def test_a_trigger_waits(way: str, autojump_clock: MockClock) -> None:
+    async with open_world(orders=over(way)) as world:
         trigger = OrderTrigger(None, TriggerAbove(10_500))
         await world.oms.create_market_order("Buy", 3, asset_id=ASSET, order_id="stop", trigger=trigger)
         (order,) = world.exchange.orders(world.user)
-        assert (order.status, order.trigger_above_price) == ("Pending", 10_500)
+        assert (order.status, order.trigger_above_price) == (OrderStatus.PENDING, Decimal(10_500))
 
 
 async def test_a_made_order_id_begins_with_the_prefix(autojump_clock: MockClock) -> None:
@@ -128,18 +142,54 @@ def test_a_prefix_leaves_room_for_chance(prefix: Any) -> None:
         OrderBookClient("http://exchange", order_id_prefix=prefix)
 
 
+# Canceling all.
+
+
+async def test_all_open_orders_are_canceled_in_one_market_or_in_all(way: str, autojump_clock: MockClock) -> None:
+    async with open_world(orders=over(way)) as world:
+        await world.oms.create_market(900)
+        for number in range(30):
+            await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id=f"a{number}")
+        await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=900, order_id="b")
+        trigger = OrderTrigger(None, TriggerAbove(10_500))
+        await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=900, order_id="waits", trigger=trigger)
+        results = await world.oms.cancel_all_orders(ASSET)
+        assert {result.order_id for result in results} == {f"a{number}" for number in range(30)}
+        assert all(result.error is None for result in results)
+        assert open_ids(world) == {"b"}
+        others = await world.oms.cancel_all_orders()
+        assert {(result.asset_id, result.order_id) for result in others} == {("900", "b"), ("900", "waits")}
+        assert open_ids(world) == set()
+        assert await world.oms.cancel_all_orders() == ()
+
+
+async def test_what_is_gone_already_is_no_error_and_other_failures_are_named(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        for name in ("gone", "stuck", "fine"):
+            await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id=name)
+        gone = Response(404, b'{"error":{"code":"ORDER_NOT_FOUND","message":"m"}}')
+        world.exchange.faults.answer_requests("/orders/cancel", gone)
+        world.exchange.faults.answer_requests("/orders/cancel", Response(500, b""))
+        results = await world.oms.cancel_all_orders()
+        failures = [result for result in results if result.error is not None]
+        assert len(results) == 3
+        assert len(failures) == 1
+        assert isinstance(failures[0].error, ServerError)
+        assert len(open_ids(world)) == 2
+
+
 # Changing.
 
 
-async def test_a_replacement_has_new_terms_and_a_later_time(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
+async def test_a_replacement_has_new_terms_and_a_later_time(way: str, autojump_clock: MockClock) -> None:
+    async with open_world(orders=over(way)) as world:
         await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id="a")
         answer, first = await world.oms.replace_order("a", ASSET, 7, Decimal(91))
         assert (answer.order_id, answer.status) == ("a", OperationStatus.RECEIVED)
         _, second = await world.oms.replace_order("a", ASSET, Decimal("0.008"), 9_200)
         assert second > first
         (order,) = world.exchange.orders(world.user)
-        assert (order.limit_price, order.quantity) == (9_200, 8)
+        assert (order.limit_price, order.quantity) == (Decimal(9_200), Decimal(8))
 
 
 async def test_times_of_replacements_rise_although_the_clock_stands(autojump_clock: MockClock) -> None:
@@ -149,21 +199,21 @@ async def test_times_of_replacements_rise_although_the_clock_stands(autojump_clo
         assert times == sorted(set(times))
 
 
-async def test_an_amendment_reduces_and_needs_the_revision(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
+async def test_an_amendment_reduces_and_needs_the_revision(way: str, autojump_clock: MockClock) -> None:
+    async with open_world(orders=over(way)) as world:
         await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id="a")
         await world.oms.amend_order("a", ASSET, 4)
         _, revision = await world.oms.replace_order("a", ASSET, 9, 9_000)
         with pytest.raises(OrderRejected) as caught:
             await world.oms.amend_order("a", ASSET, 3)
-        assert (caught.value.status, caught.value.order_id) == (409, "a")
+        assert (caught.value.code, caught.value.order_id) == ("ORDER_REJECTED", "a")
         await world.oms.amend_order("a", ASSET, Decimal("0.003"), expected_authorization_revision=revision)
         (order,) = world.exchange.orders(world.user)
         assert order.quantity == 3
 
 
-async def test_canceling_what_is_not_there(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
+async def test_canceling_what_is_not_there(way: str, autojump_clock: MockClock) -> None:
+    async with open_world(orders=over(way)) as world:
         with pytest.raises(NotFoundError):
             await world.oms.cancel_order("none", ASSET)
         with pytest.raises(NotFoundError):
@@ -181,8 +231,8 @@ async def prepare(world: World, order_id: str, side: Side | str = "Buy", price: 
     return request
 
 
-async def test_a_batch_has_a_result_for_each_order(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
+async def test_a_batch_has_a_result_for_each_order(way: str, autojump_clock: MockClock) -> None:
+    async with open_world(orders=over(way)) as world:
         rest(world, User(), 10_000, 5)
         requests = [
             await prepare(world, "good"),
@@ -199,8 +249,8 @@ async def test_a_batch_has_a_result_for_each_order(autojump_clock: MockClock) ->
         assert open_ids(world) == {"good", "too"}
 
 
-async def test_replacements_in_a_batch(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
+async def test_replacements_in_a_batch(way: str, autojump_clock: MockClock) -> None:
+    async with open_world(orders=over(way)) as world:
         for name in ("a", "b"):
             await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id=name)
         requests = [await world.oms.prepare_replace_order_request(name, ASSET, 6, 9_100) for name in ("b", "c", "a")]
@@ -246,8 +296,8 @@ async def test_a_batch_that_was_not_sent_is_not_in_doubt(autojump_clock: MockClo
         assert caught.value.nothing_sent
 
 
-async def test_an_immediate_order_in_a_batch_trades(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
+async def test_an_immediate_order_in_a_batch_trades(way: str, autojump_clock: MockClock) -> None:
+    async with open_world(orders=over(way)) as world:
         rest(world, User(), 10_000, 3)
         request = await prepare(world, "a", price=10_000, time_in_force=IOC())
         await world.oms.send_multiple_orders([request])
@@ -268,3 +318,32 @@ async def test_markets_are_listed_and_created(autojump_clock: MockClock) -> None
         before = world.exchange.requests["GET", "/market/900"]
         assert await world.oms.get_market(900) == created
         assert world.exchange.requests["GET", "/market/900"] == before
+
+
+# Options.
+
+
+async def test_requests_wait_for_the_clients_own_limit(way: str, autojump_clock: MockClock) -> None:
+    options = {**over(way), "order_rate_limit": OrderRateLimit(rate=2, burst=1)}
+    async with open_world(orders=options) as world:
+        await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET)
+        start = trio.current_time()
+        for _ in range(4):
+            await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET)
+        assert trio.current_time() - start == pytest.approx(2, abs=0.6)
+        assert len(open_ids(world)) == 5
+
+
+async def test_the_control_channel_is_in_the_statistics(autojump_clock: MockClock) -> None:
+    async with open_world(orders=over("control")) as world:
+        assert world.oms.statistics().control == ()
+        await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET)
+        (channel,) = world.oms.statistics().control
+        assert channel.connects == 1
+        assert world.exchange.requests["POST", "/orders/create"] == 0
+
+
+async def test_a_client_that_was_not_entered_has_no_control_channel() -> None:
+    client = OrderBookClient("http://exchange", default_user=User(), use_ws_control=True)
+    with pytest.raises(RuntimeError, match="async with"):
+        await client.cancel_order("a", ASSET)

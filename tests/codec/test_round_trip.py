@@ -62,7 +62,7 @@ def _few(cls: type) -> st.SearchStrategy[list[Any]]:
     return st.lists(st.deferred(lambda: st.from_type(cls)), max_size=2)
 
 
-_UNSIGNED = {Trade, UserTrade, Timebar, KlineUpdate, models.BookLevel, models.Ticker}
+_UNSIGNED = {Trade, UserTrade, Timebar, KlineUpdate, models.BookLevel, models.Ticker, models.HistoricalUserTrade}
 _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: texts,
     int: ints,
@@ -72,6 +72,9 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     Mapping[str, Any]: st.dictionaries(texts, plain_json, max_size=3),
     tuple[models.OrderResponse, ...]: _few(models.OrderResponse),
     tuple[models.Position, ...]: _few(models.Position),
+    tuple[Mapping[str, Any], ...]: st.lists(st.dictionaries(texts, plain_json, max_size=3), max_size=2),
+    Mapping[AssetIdentifier, Decimal]: st.dictionaries(assets, signed.filter(_sane), max_size=2),
+    None: st.none(),
     tuple[Timebar, ...]: _few(Timebar),
     tuple[PriceLevel, ...]: st.lists(st.tuples(amounts.filter(_sane), amounts.filter(_sane)), max_size=4),
 }
@@ -86,6 +89,8 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
 
 _OF_CLASS: dict[type, dict[str, st.SearchStrategy[Any]]] = {
     models.AmendOrderRequest: {"user_id": keys},
+    models.ClosePosition: {"user": keys},
+    models.SubAccountTransfer: {"user": keys},
     models.AdditionalSigner: {"signer": st.builds(models.SignerKey.ed25519, signatures)},
     models.SignerKey: {"variant": st.sampled_from(["Ed25519", "Secp256k1", "P256"])},
 }

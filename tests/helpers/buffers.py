@@ -1,4 +1,4 @@
-"""Buffers for tests, and how to take from them."""
+"""Buffers for tests, and a function that takes items from them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def buffer_of(size: int, overflow: Overflow = "block", **options: Any) -> Buffer
 
 
 async def take(buffer: Buffer[T], n: int) -> list[T]:
-    """Take ``n`` items; fail if they do not come."""
+    """Take ``n`` items; fail if they do not arrive."""
     with trio.fail_after(5):
         return [await anext(buffer) for _ in range(n)]

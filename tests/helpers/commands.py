@@ -1,4 +1,4 @@
-"""Programs in processes of their own, which end with the test however that ends."""
+"""Runs programs in processes of their own, which end with the test in any case."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 __all__ = ["PATIENCE", "Ended", "end", "finished", "line", "read_lines", "started"]
 
-#: Seconds that anything may take on a machine that is busy with other things.
+#: Seconds within which anything must happen, also on a busy machine.
 PATIENCE = 30
 
 
 class Ended:
-    """How a process ended, and how long that took."""
+    """How a process ended, and after how many seconds."""
 
     def __init__(self, process: subprocess.Popen[str], began: float) -> None:
         self.out, self.err = process.communicate(timeout=PATIENCE)
@@ -28,7 +28,7 @@ class Ended:
 
 @contextmanager
 def started(*args: str | Path, home: Path | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A Python program that runs meanwhile: ``started("-m", "tplus_trio", "demo")``."""
+    """Run a Python program in the background: ``started("-m", "tplus_trio", "demo")``."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     if home is not None:
         environment |= {"HOME": str(home), "TPLUS_PASSWORD": "a password"}
@@ -43,7 +43,7 @@ def started(*args: str | Path, home: Path | None = None) -> Iterator[subprocess.
 
 
 def line(process: subprocess.Popen[str]) -> str:
-    """The next line that a process prints."""
+    """Return the next line that a process prints."""
     assert process.stdout is not None
     text = process.stdout.readline()
     assert text.endswith("\n"), Ended(process, time.monotonic()).err
@@ -51,7 +51,7 @@ def line(process: subprocess.Popen[str]) -> str:
 
 
 def read_lines(process: subprocess.Popen[str], n: int) -> list[str]:
-    """The next lines that a process prints."""
+    """Return the next lines that a process prints."""
     return [line(process) for _ in range(n)]
 
 

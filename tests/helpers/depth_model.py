@@ -21,13 +21,13 @@ State: TypeAlias = Mapping[tuple[str, Decimal], Decimal]
 
 
 def books_of(book: OrderBook) -> State:
-    """A book as a dict, independent of `LocalBook`."""
+    """Return a book as a dict, independent of `LocalBook`."""
     bids = {("bid", price): quantity for price, quantity in book.bids}
     return {**bids, **{("ask", price): quantity for price, quantity in book.asks}}
 
 
 def changed(state: State, diff: OrderBookDiff) -> State:
-    """The state after a change."""
+    """Return the state after a change."""
     new = dict(state)
     for side, levels in (("bid", diff.bids), ("ask", diff.asks)):
         for price, quantity in levels:
@@ -63,9 +63,9 @@ class Checker:
 class DepthModel:
     """An exchange, a connection and a `DepthRecovery`, moved step by step.
 
-    Each step is a method that takes a small number. After each, what was delivered has been checked: it chains, each
-    change is one that the exchange made, and while the recovery says that it is in sync, the consumer's book is the
-    exchange's of that number.
+    Each step is a method that takes a small number. After each step, the delivered items have been checked: they chain,
+    each change is one that the exchange made, and while the recovery is in sync, the consumer's book is the exchange's
+    book of that number.
     """
 
     def __init__(self, *, sequence: Sequencing = "contiguous", first: int = 5000) -> None:
@@ -82,7 +82,7 @@ class DepthModel:
         self._wire: deque[OrderBookDiff] = deque()
         self._connected = False
         self._subscribed = False
-        #: The request under way: the generation, whether it is early, the answer once it is made.
+        #: The open request: its generation and whether it is early, and its answer once that is made.
         self._asked: tuple[int, bool] | None = None
         self._answer: OrderBook | None = None
         self._stale = 0
@@ -100,11 +100,11 @@ class DepthModel:
     # The exchange.
 
     def change(self, n: int) -> None:
-        """The book changes, and the feed sends it."""
+        """Change the book; the feed sends the change."""
         self._change(n)
 
     def lose(self, n: int) -> None:
-        """The book changes, and the feed does not send it."""
+        """Change the book; the feed does not send the change."""
         self._change(n, is_sent=False)
 
     def _change(self, n: int, *, is_sent: bool = True) -> None:
@@ -121,23 +121,23 @@ class DepthModel:
             self._wire.append(diff)
 
     def skip(self, n: int) -> None:
-        """The feed leaves numbers out, although nothing is missing."""
+        """Let the feed leave out numbers, although nothing is missing."""
         self.number += n + 1
         self._change(n)
 
     def restart(self, n: int) -> None:
-        """The service starts over with its numbers."""
+        """Let the service start over with its numbers."""
         if self.number > 2500:
             self.number = 0
             self._change(n)
 
     def repeat(self, n: int) -> None:
-        """A message under way comes twice."""
+        """Repeat a message on its way."""
         if self._wire:
             self._wire.insert(n % len(self._wire), self._wire[n % len(self._wire)])
 
     def swap(self, n: int) -> None:
-        """Two messages under way change places."""
+        """Swap two messages on their way."""
         if len(self._wire) > 1:
             at = n % (len(self._wire) - 1)
             self._wire[at], self._wire[at + 1] = self._wire[at + 1], self._wire[at]
@@ -145,17 +145,17 @@ class DepthModel:
     # The network.
 
     def connect(self, n: int) -> None:
-        """The exchange begins to send."""
+        """Let the exchange begin to send."""
         self._connected = True
 
     def subscribe(self, n: int) -> None:
-        """The client learns that it is subscribed."""
+        """Let the client learn that it is subscribed."""
         if self._connected and not self._subscribed:
             self._subscribed = True
             self._deliver(self.recovery.subscribed())
 
     def lost(self, n: int) -> None:
-        """The connection is lost, with all that was under way and the request."""
+        """Lose the connection, with its messages and the request."""
         if self._subscribed or n > 2:
             self._connected = self._subscribed = False
             self._wire.clear()
@@ -163,20 +163,20 @@ class DepthModel:
             self.recovery.lost("the connection was lost")
 
     def hole(self, n: int) -> None:
-        """A frame cannot be decoded."""
+        """Let a frame arrive that cannot be decoded."""
         if self._subscribed and self._wire:
             self._wire.popleft()
             self.recovery.lost("a frame could not be decoded")
             self._deliver(self.recovery.subscribed())
 
     def receive(self, n: int) -> None:
-        """Some messages under way arrive."""
+        """Let some messages arrive."""
         if self._subscribed:
             batch = [self._wire.popleft() for _ in range(min(n + 1, len(self._wire)))]
             self._deliver(self.recovery.receive(batch))
 
     def ask(self, n: int) -> None:
-        """The client asks for a snapshot, if one is wanted."""
+        """Let the client request a snapshot, if it wants one."""
         if (
             self.recovery.pending_request is not None
             and self._asked is None
@@ -186,11 +186,11 @@ class DepthModel:
             self.requests += 1
 
     def be_stale(self, n: int) -> None:
-        """The next answer is older than the exchange."""
+        """Let the next answer be older than the exchange's book."""
         self._stale = n + 1
 
     def make_answer(self, n: int) -> None:
-        """The exchange answers."""
+        """Let the exchange make its answer."""
         if self._asked is not None and self._answer is None:
             number, state = self._past[-1 - min(self._stale, len(self._past) - 1)]
             self._stale = 0
@@ -201,7 +201,7 @@ class DepthModel:
             )
 
     def get_answer(self, n: int) -> None:
-        """The answer arrives."""
+        """Let the answer arrive."""
         if self._asked is not None and self._answer is not None:
             (generation, early), answer = self._asked, self._answer
             self._asked = self._answer = None
@@ -227,7 +227,7 @@ class DepthModel:
             assert (number, frozenset(self.consumer.state.items())) in self._known
 
     def settle(self, rounds: int = 200) -> None:
-        """With a network that works, the book becomes equal to the exchange's, and stays so."""
+        """Let the network work, and check that the book becomes equal to the exchange's and stays so."""
         self._stale = 0
         requests = self.requests
         for n in range(rounds):

@@ -24,7 +24,7 @@ def book(number: int) -> OrderBook:
 
 
 def numbers(items: Sequence[Depth]) -> list[str]:
-    """Delivered items in short: ``B5`` is a book, ``6`` a change."""
+    """Abbreviate delivered items: ``B5`` is a book, ``6`` a change."""
     return [
         f"{'B' if isinstance(item, OrderBook) else ''}{item.sequence_number}"
         for item in items
@@ -39,10 +39,12 @@ class Recovery(DepthRecovery):
         self.stats = ConnectionCounts()
         super().__init__(lambda: 0, self.stats, sequence=sequence)
 
-    def come(self, *given: int) -> list[str]:
+    def changes(self, *given: int) -> list[str]:
+        """Let the feed bring changes of these numbers, and return what is delivered."""
         return numbers(self.receive(diffs(*given)))
 
-    def told(self, number: int, *, early: bool = False) -> list[str]:
+    def snapshot(self, number: int, *, early: bool = False) -> list[str]:
+        """Let REST answer with a snapshot of this number, and return what is delivered."""
         return numbers(self.answer(0, book(number), early=early))
 
 
@@ -54,7 +56,7 @@ def subscribed(sequence: Sequencing = "auto") -> Recovery:
 
 def synced(number: int = 100, sequence: Sequencing = "auto") -> Recovery:
     recovery = subscribed(sequence)
-    recovery.told(number)
+    recovery.snapshot(number)
     return recovery
 
 

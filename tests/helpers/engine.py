@@ -50,7 +50,7 @@ def by_amount(amount: int, cap: int | None = None, *, fill_or_kill: bool = False
 
 
 def brief(event: Event) -> tuple[Any, ...]:
-    """An event in few words, without the levels."""
+    """Abbreviate an event, without its levels."""
     match event:
         case Accepted(order):
             return "accepted", order.order_id

@@ -1,4 +1,4 @@
-"""A server that sends without end, and streams of it."""
+"""A server that sends without end, and streams from it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ MIB = 1 << 20
 
 
 class Flood:
-    """A server that shakes hands, sends a ticker, then these pieces for as long as it is let.
+    """A server that accepts a WebSocket, sends a ticker, and then sends the given pieces until it is stopped.
 
     Args:
-        pieces: What to send, made as it goes.
-        reads: Whether it reads what the client sends; it answers none of it.
+        pieces: The pieces to send, made one by one.
+        reads: Whether it reads what the client sends. It answers none of it.
     """
 
     def __init__(self, pieces: Iterable[bytes], *, reads: bool = True) -> None:
         self.pieces = pieces
         self.reads = reads
         self.sent = 0
-        #: What the client sent after the handshake, in bytes.
+        #: The number of bytes that the client sent after the handshake.
         self.answered = 0
 
     async def __call__(self, stream: trio.abc.Stream) -> None:
@@ -49,7 +49,7 @@ class Flood:
 
 @asynccontextmanager
 async def flooded(server: Flood, *, capacity: int = 65536, **options: float) -> AsyncIterator[Stream[Ticker]]:
-    """A stream over that server, whose first ticker has come."""
+    """Open a stream from that server, and receive its first ticker."""
     async with MemoryNetwork(handler=server, capacity=capacity) as network:
         async with (
             MarketDataClient(URL, connector=network, restart=None, **options) as md,  # type: ignore[arg-type]  # numbers

@@ -1,4 +1,4 @@
-"""Servers that mean harm, and what a client's call comes to that meets one. Time is virtual, sizes are counted."""
+"""Hostile servers, and how a call of a client ends that meets one. Time is virtual, sizes are counted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 
 URL: Final = "http://exchange"
 USER: Final = User()
-#: A server that could send this much has met no limit.
+#: Bytes. A server that could send this much has met no limit.
 _TOO_MUCH: Final = 200_000_000
 
 
@@ -41,7 +41,7 @@ SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\n"
 
 
 def accepted(request: bytes, *more: bytes, status: bytes = SWITCHING, line: bytes = b"\r\n") -> bytes:
-    """The answer that a request for a WebSocket asks for, with more headers."""
+    """Return the answer that accepts a request for a WebSocket, with more headers."""
     match = re.search(rb"sec-websocket-key: *(\S+)", request, re.IGNORECASE)
     assert match is not None
     digest = hashlib.sha1(match[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
@@ -50,11 +50,11 @@ def accepted(request: bytes, *more: bytes, status: bytes = SWITCHING, line: byte
 
 
 class Pouring:
-    """A server that reads a request, answers with ``head``, and goes on with ``piece`` for as long as it is let.
+    """A server that reads a request, answers with ``head``, and sends ``piece`` again and again.
 
     Args:
-        head: What comes first.
-        piece: What comes again and again.
+        head: The beginning of the answer.
+        piece: The bytes that are repeated.
         every: Seconds between pieces.
     """
 
@@ -62,7 +62,7 @@ class Pouring:
         self.head = head
         self.piece = piece
         self.every = every
-        #: Bytes that went out, heads included.
+        #: The number of bytes that were sent, heads included.
         self.sent = 0
 
     async def __call__(self, stream: trio.abc.Stream) -> None:
@@ -78,7 +78,7 @@ class Pouring:
 
 
 class Recorder:
-    """A connector that keeps what was asked of it."""
+    """A connector that records its arguments."""
 
     def __init__(self, network: MemoryNetwork) -> None:
         self._network = network
@@ -91,7 +91,7 @@ class Recorder:
 
 @attrs.frozen
 class Failed:
-    """How a call failed, after how many virtual seconds, and where it had connected to."""
+    """How a call failed, after how many virtual seconds, and where it connected to."""
 
     error: TplusError
     seconds: float
@@ -114,7 +114,7 @@ async def _private_stream(_: MarketDataClient, oms: OrderBookClient) -> None:
     await oms.stream_user_events().receive()
 
 
-#: What meets the server first: a request, a sign-in before a request, a handshake, a sign-in before a handshake.
+#: The calls that meet a server: a request, a sign-in before a request, a handshake, a sign-in before a handshake.
 CALLS: Final[dict[str, Callable[[MarketDataClient, OrderBookClient], Awaitable[None]]]] = {
     "request": _get,
     "sign-in": _sign_in,
@@ -124,7 +124,7 @@ CALLS: Final[dict[str, Callable[[MarketDataClient, OrderBookClient], Awaitable[N
 
 
 async def failure_of(handler: Handler, call: str, **options: float) -> Failed:
-    """What a call comes to, whose server is this; it must be an error of ours, and nothing may be left behind."""
+    """Return how a call to this server fails. The error must be one of this package, and nothing may remain open."""
     async with MemoryNetwork(handler=handler) as network:
         connector = Recorder(network)
         began = trio.current_time()
@@ -142,7 +142,7 @@ async def failure_of(handler: Handler, call: str, **options: float) -> Failed:
 
 
 def forever(pieces: Iterable[bytes]) -> Callable[[trio.abc.SendStream], Awaitable[int]]:
-    """A sender of pieces, made as they go, that says how many bytes were taken before the client had enough."""
+    """Make a sender of endless pieces that returns how many bytes were taken before the client ended."""
 
     async def send(stream: trio.abc.SendStream) -> int:
         sent = 0
@@ -157,7 +157,7 @@ def forever(pieces: Iterable[bytes]) -> Callable[[trio.abc.SendStream], Awaitabl
 
 
 async def turns(counted: list[int]) -> None:
-    """A neighbour, which counts its turns."""
+    """Count the steps of another task meanwhile."""
     while True:
         await trio.lowlevel.checkpoint()
         counted[0] += 1

@@ -27,5 +27,5 @@ BAD_PASSWORD = "geheimes Wort\udcff"
 
 
 def shown(error: BaseException) -> str:
-    """All that a traceback would print of an error, and what a logger may take of it."""
+    """Return everything that a traceback prints of an error, and everything that a logger may take of it."""
     return "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))

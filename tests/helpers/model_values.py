@@ -1,3 +1,3 @@
-"""Values of which models are made."""
+"""Values for models."""
 
 KEY = "ab" * 32

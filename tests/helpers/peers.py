@@ -1,4 +1,4 @@
-"""Servers that say what a test wants, byte for byte, and the frames to say it in."""
+"""Servers that send exactly the bytes of a test, and the frames for them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tplus_trio.testing.wire_frames import text_frame
 
 Handler = Callable[[trio.abc.Stream], Awaitable[None]]
 
-#: Asks for nothing over REST, so that a script has one connection to see to.
+#: Options of a client that makes no REST request, so that a script serves one connection.
 FEED = "/tickers/ws"
 
 
 def ticker(number: int) -> bytes:
-    """A frame of the tickers' feed that holds one ticker, told from others by its price."""
+    """Return a frame of the tickers' feed with one ticker, identified by its price."""
     return b'[{"asset_id":"200","last_price":"%d","volume_24h":"0","timestamp_ns":%d}]' % (number, number)
 
 
 def answer(status: int, body: bytes = b"", *headers: str, length: bool = True) -> bytes:
-    """An HTTP answer; without ``length``, its body ends with the connection."""
+    """Return an HTTP answer; without ``length``, its body ends with the connection."""
     head = [f"HTTP/1.1 {status} Whatever", *headers]
     if length:
         head.append(f"Content-Length: {len(body)}")
@@ -32,7 +32,7 @@ def answer(status: int, body: bytes = b"", *headers: str, length: bool = True) -
 
 
 async def read_head(stream: trio.abc.ReceiveStream) -> bytes:
-    """What a client sends first, up to the empty line at least; ``b""`` if it sends nothing more."""
+    """Return what a client sends up to the first empty line or further; ``b""`` if it sends nothing more."""
     head = b""
     while b"\r\n\r\n" not in head:
         data = await stream.receive_some()
@@ -43,7 +43,7 @@ async def read_head(stream: trio.abc.ReceiveStream) -> bytes:
 
 
 def answers(*scripted: bytes) -> Handler:
-    """A server that gives these answers on each connection, one per request, and closes."""
+    """Make a server that gives these answers on each connection, one per request, and closes."""
 
     async def handler(stream: trio.abc.Stream) -> None:
         for data in scripted:
@@ -55,7 +55,7 @@ def answers(*scripted: bytes) -> Handler:
 
 
 class Peer:
-    """The server's end of one WebSocket, hands shaken."""
+    """The server's end of one WebSocket, after the handshake."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
@@ -65,12 +65,12 @@ class Peer:
 
     @classmethod
     async def accept(cls, stream: trio.abc.Stream, *, then: bytes = b"") -> Self:
-        """Shake hands, and send bytes on the heels of that."""
+        """Accept a handshake, and send bytes together with the answer."""
         return await cls.upgrade(stream, await read_head(stream), then=then)
 
     @classmethod
     async def upgrade(cls, stream: trio.abc.Stream, head: bytes, *, then: bytes = b"") -> Self:
-        """The same for a request that was read."""
+        """Accept a handshake whose request has been read."""
         peer = cls(stream)
         peer._protocol.receive_data(head)
         assert isinstance(next(peer._protocol.events()), ws.Request)
@@ -78,7 +78,7 @@ class Peer:
         return peer
 
     async def send(self, data: bytes) -> None:
-        """Write bytes as they are."""
+        """Send raw bytes."""
         async with self._lock:
             await self.stream.send_all(data)
 
@@ -87,7 +87,7 @@ class Peer:
             await self.send(text_frame(payload))
 
     async def ignore(self) -> None:
-        """Read what the client sends, and answer nothing."""
+        """Read what the client sends, without an answer."""
         await self.serve(answering=False)
 
     async def serve(self, *, answering: bool = True) -> None:
@@ -103,7 +103,7 @@ class Peer:
 
 
 def websocket(script: Callable[[Peer], Awaitable[None]], *, then: bytes = b"") -> Handler:
-    """A server that shakes hands and then follows a script; the connection ends with it."""
+    """Make a server that accepts a handshake and runs a script. The connection ends with the script."""
 
     async def handler(stream: trio.abc.Stream) -> None:
         await script(await Peer.accept(stream, then=then))
@@ -113,7 +113,7 @@ def websocket(script: Callable[[Peer], Awaitable[None]], *, then: bytes = b"") -
 
 @asynccontextmanager
 async def listening(handler: Handler) -> AsyncIterator[int]:
-    """Serve TCP on loopback; the port."""
+    """Serve TCP on loopback; return the port."""
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         await nursery.start(trio.serve_listeners, handler, listeners)

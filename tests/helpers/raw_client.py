@@ -1,4 +1,4 @@
-"""A client of h11 and trio-websocket alone, for tests of the embedded exchange."""
+"""A client of h11 and trio-websocket alone, to test the embedded exchange."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECOND = 1_000_000_000
 
 
 class Clock:
-    """A clock that stands still until it is told."""
+    """A clock that moves only when a test sets it."""
 
     def __init__(self) -> None:
         self.now_ns = 1_700_000_000 * SECOND
@@ -94,7 +94,7 @@ async def open_http(network: CanConnect) -> Http:
 async def open_feed(
     network: CanConnect, path: str, headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[trio_websocket.WebSocketConnection]:
-    """A WebSocket that is closed, and whose tasks are cancelled, at the end."""
+    """Open a WebSocket, and close it and cancel its tasks at the end."""
     headers = dict(headers or {})
     protocol = headers.pop("sec-websocket-protocol", None)
     stream = await network.connect("exchange", 80)
@@ -103,7 +103,7 @@ async def open_feed(
         with trio.fail_after(60):
             connection = await trio_websocket.wrap_client_stream(
                 nursery,
-                cast("trio.SocketStream", stream),  # any stream will do, whatever the annotation says
+                cast("trio.SocketStream", stream),  # any stream is accepted, whatever the annotation says
                 "exchange",
                 path,
                 subprotocols=[protocol] if protocol else None,
@@ -124,14 +124,14 @@ def call(
     body: object = None,
     headers: Mapping[str, str] | None = None,
 ) -> tuple[int, Any]:
-    """A REST request without a network: the status and the decoded body."""
+    """Make a REST request without a network; return the status and the decoded body."""
     content = b"" if body is None else json.dumps(body).encode()
     response = exchange.handle(Request(method, target, dict(headers or {}), content))
     return response.status, json.loads(response.body)
 
 
 def sign_in(exchange: Exchange, user: User) -> dict[str, str]:
-    """The headers of a user who is signed in."""
+    """Sign a user in, and return the headers."""
     _, nonce = call(exchange, "GET", f"/nonce/{user.public_key}")
     signature = list(user.sign(nonce["value"]))
     body = {"user_id": user.public_key, "nonce": nonce["value"], "signature": signature}
@@ -141,7 +141,7 @@ def sign_in(exchange: Exchange, user: User) -> dict[str, str]:
 
 
 def refused(exchange: Exchange, path: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer to a handshake that is refused."""
+    """Return the answer to a refused handshake."""
     try:
         exchange.subscribe(path, headers)
     except Rejection as rejection:
@@ -150,6 +150,6 @@ def refused(exchange: Exchange, path: str, headers: Mapping[str, str] | None = N
 
 
 def messages(taken: Iterable[bytes]) -> list[Any]:
-    """What was waiting in a subscription, decoded."""
+    """Return the waiting messages of a subscription, decoded."""
     assert not isinstance(taken, WireBytes)
     return [json.loads(message) for message in taken]

@@ -1,4 +1,4 @@
-"""An observer that writes down what it is told."""
+"""An observer that records its calls."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["RecordingObserver"]
 
 
 class RecordingObserver(Observer):
-    """Keeps each call as its name and arguments."""
+    """Records each call as its name and arguments."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
 
     @property
     def counts(self) -> Counter[str]:
-        """How often each method was called."""
+        """Count the calls of each method."""
         return Counter(name for name, _ in self.calls)
 
     def of(self, name: str) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""What the secrets audits share."""
+"""Shared parts of the secrets audits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MARKET: Final = b'{"asset_id":"200","book_price_decimals":2,"book_quantity_decim
 
 @attrs.frozen
 class Asked:
-    """A request, and what was told in it that nobody else should know."""
+    """A request, with the secrets in it."""
 
     head: bytes
     body: bytes = b""
@@ -49,7 +49,7 @@ class Asked:
 
     @property
     def echo(self) -> bytes:
-        """All of it in one line, and in several ways."""
+        """Repeat all of it in one line, in several spellings."""
         signature = bytes(self.signature)
         ways = (self.signature, signature, signature.hex(), json.dumps(self.signature, indent=1))
         text = " ".join([self.token.decode(), HEADER, *map(str, ways)]).encode() + self.body
@@ -89,7 +89,7 @@ def _line(name: bytes) -> Callable[[Asked], bytes]:
     return lambda asked: name + b": " + asked.echo[:600]
 
 
-#: What a service answers that repeats whatever it was told.
+#: The answers of a service that repeats what it received.
 ECHOES: Final[dict[str, Answer]] = {
     **{f"envelope-{status}": _json(status, _details) for status in (200, 400, 401, 404, 429, 500)},
     "flat": _json(422, lambda asked: {"error": asked.echo.decode()}),
@@ -119,7 +119,7 @@ ECHOES: Final[dict[str, Answer]] = {
 
 
 class Service:
-    """A service that signs users in, and then does one thing wrong."""
+    """A service that signs users in, and then fails in one way."""
 
     def __init__(self, token: str, wrong: Answer | None, then: Callable[[Asked], bytes] | None, where: str) -> None:
         self.issued: set[str] = set()

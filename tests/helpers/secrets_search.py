@@ -1,4 +1,4 @@
-"""Where a secret could show: all that an error, a log record or an object tells, and what is looked for there."""
+"""Collects everything that an error, a log record or an object shows, and searches it for secrets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PACKAGE = str(Path(tplus_trio.__file__).parent)
 
 
 def spellings(secret: bytes | str) -> set[str]:
-    """The ways in which a secret may be written, whole or by its half."""
+    """Return the spellings of a secret, and of half of it."""
     raw = secret.encode() if isinstance(secret, str) else secret
     found = {raw.hex(), raw.hex().upper(), repr(raw)[2:-1]}
     found |= {base64.b64encode(raw).decode().rstrip("="), base64.urlsafe_b64encode(raw).decode().rstrip("=")}
@@ -31,7 +31,7 @@ def spellings(secret: bytes | str) -> set[str]:
 
 
 def chain(error: BaseException | None, seen: set[int] | None = None) -> Iterator[BaseException]:
-    """An error and all that hangs on it, shown by a traceback or not."""
+    """Return an error with its causes, contexts and members, shown by a traceback or not."""
     seen = set() if seen is None else seen
     if error is None or id(error) in seen:
         return
@@ -45,8 +45,8 @@ def chain(error: BaseException | None, seen: set[int] | None = None) -> Iterator
 
 
 def locals_of(error: BaseException) -> str:
-    """The locals of our frames, as a traceback with ``capture_locals`` shows them."""
-    # Not by that itself: a repr of another package's locals may fail, and its frames are not looked at.
+    """Return the locals of this project's frames, as a traceback with ``capture_locals`` shows them."""
+    # Not with `capture_locals` itself: a repr of another package's locals may fail.
     return "\n".join(
         f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name} {name} = {value!r}"
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -56,7 +56,7 @@ def locals_of(error: BaseException) -> str:
 
 
 def said_by(error: BaseException) -> Iterator[str]:
-    """All that an error tells of itself."""
+    """Return everything that an error shows."""
     for link in chain(error):
         yield "".join(traceback.format_exception(link))
         yield locals_of(link)
@@ -66,7 +66,7 @@ def said_by(error: BaseException) -> Iterator[str]:
 
 
 def told_by_records(records: Iterable[logging.LogRecord]) -> Iterator[str]:
-    """All that log records tell, their arguments and what hangs on those included."""
+    """Return everything that log records show, with their arguments and errors."""
     for record in records:
         yield record.getMessage()
         yield repr(record.__dict__)
@@ -77,7 +77,7 @@ def told_by_records(records: Iterable[logging.LogRecord]) -> Iterator[str]:
 
 
 def assert_no_secret(told: Iterable[str], *secrets: bytes | str) -> None:
-    """Look for secrets, however they are written, in everything that was told."""
+    """Fail if any spelling of a secret is in the texts."""
     wanted = {text for secret in secrets for text in spellings(secret)}
     everything = "\n".join(dict.fromkeys(told))
     for spelling in wanted:

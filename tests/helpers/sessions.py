@@ -1,4 +1,4 @@
-"""An exchange with one market, many calls at once, and the nonces that were asked for."""
+"""An exchange with one market, many calls at once, and the requests for nonces."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def exchange_with_market() -> Exchange:
 
 
 def nonces(exchange: Exchange, user: User) -> int:
-    """How many sign-ins were begun."""
+    """Count the sign-ins that were begun."""
     return exchange.requests["GET", f"/nonce/{user.public_key}"]
 
 
 async def in_parallel(count: int, call: Callable[[], Awaitable[object]]) -> list[Exception]:
-    """Make a call so many times at once; what they raised."""
+    """Make a call many times at once; return what the calls raised."""
     errors: list[Exception] = []
 
     async def one() -> None:

@@ -1,7 +1,7 @@
-"""Runs an operation again and again, cancelled at its 1st, 2nd, 3rd… checkpoint, until it comes to its end.
+"""Runs an operation again and again, cancelled at its 1st, 2nd, 3rd… checkpoint, until it ends uncancelled.
 
-A checkpoint is where a task gives up control. Each is cancelled at in two ways: while the task waits there, which takes
-the wait back where that can be done; and when what it waited for has happened, which the next checkpoint notices.
+A checkpoint is where a task gives up control. Each is cancelled in two ways: while the task waits there, so that the
+wait is undone if possible; and after the awaited event has happened, so that the next checkpoint notices it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Operation: TypeAlias = Callable[[W], Awaitable[object]]
 MakeWorld: TypeAlias = Callable[[], AbstractAsyncContextManager[W]]
 
 _MOMENTS: Final[tuple[Moment, ...]] = ("waiting", "woken")
-#: An operation that has more checkpoints than this does not end.
+#: The most checkpoints of an operation. One with more does not end.
 _MOST = 2000
 
 
 @attrs.define
 class Tally:
-    """How many checkpoints were cancelled at, by operation."""
+    """Counts the checkpoints that were cancelled, by operation."""
 
     counts: dict[str, int] = attrs.field(factory=dict[str, int])
 
@@ -44,7 +44,7 @@ class Tally:
 
 
 class _CancelAt(trio.abc.Instrument):
-    """Cancels a scope at the n-th checkpoint of a task and of those that it, or its client, started."""
+    """Cancels a scope at the n-th checkpoint of a task and of the tasks that it or its client started."""
 
     def __init__(self, n: int, moment: Moment, scope: trio.CancelScope, clients: tuple[Client, ...]) -> None:
         self._left = n
@@ -97,16 +97,16 @@ async def sweep(
     look: Operation[W] | None = None,
     again: bool = True,
 ) -> None:
-    """Cancel an operation at each of its checkpoints, each time in a new world, and look at what it left.
+    """Cancel an operation at each of its checkpoints, each time in a new world, and inspect what it left.
 
     Args:
-        tally: Where the checkpoints are counted.
-        name: Under which name.
-        operation: What is cancelled.
-        make_world: Makes the worlds that it is cancelled in.
-        prepare: Is run before.
-        after: Is run after the cancelled operation.
-        look: Is run after that and at the end; `inspect` if None.
+        tally: Counts the checkpoints.
+        name: The name in ``tally``.
+        operation: The operation that is cancelled.
+        make_world: Makes the world of each run.
+        prepare: Runs before the operation.
+        after: Runs after the cancelled operation.
+        look: Runs after that and at the end; `inspect` if None.
         again: Whether the operation has to succeed afterwards.
     """
     count = 0
@@ -148,7 +148,7 @@ async def _sweep_from_outside(
     prepare: Operation[W] | None,
     moment: Moment,
 ) -> int:
-    """Cancel everything at each checkpoint of an operation, its clients included. How many checkpoints that were."""
+    """Cancel everything at each checkpoint of an operation, including its clients. Return the number of checkpoints."""
     for n in range(1, _MOST):
         with trio.CancelScope() as scope:
             async with make_world() as world:
@@ -169,7 +169,7 @@ async def _sweep_from_outside(
 
 
 def idle_connections(client: Client) -> int:
-    """How many connections a client keeps for its next REST calls."""
+    """Count the connections that a client keeps for its next REST calls."""
     pacer = client._service._run.get().pacer
     for queue in (*pacer._queues.values(), pacer.handshakes):
         assert not queue.under_way, "a request that has ended takes up a slot"
@@ -178,7 +178,7 @@ def idle_connections(client: Client) -> int:
 
 
 async def inspect(world: World) -> None:
-    """Nothing is left of an operation: no task, connection or lock. Within a second, for what was iterated bare."""
+    """Check that an operation left no task, connection or lock. A stream that was iterated bare has a second to end."""
     await trio.sleep(1.0)
     kept = 0
     for client in (world.md, world.oms):

@@ -1,6 +1,6 @@
-"""The official client in a process of its own, ordered about by lines on stdin; what it sees it writes to stdout.
+"""The official client in a process of its own: stdin brings commands, and stdout gets what it receives.
 
-Run as ``python tpluspy_peer.py URL PRIVATE_KEY``. It knows nothing of this package, and is run unmodified.
+Run it as ``python tpluspy_peer.py URL PRIVATE_KEY``. It does not use this package. The official client is unmodified.
 """
 
 from __future__ import annotations

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import attrs
 
-from tplus_trio import AssetIdentifier, Gap, Trade
+from tests.helpers.recovered_streams import ids_and_gaps
+from tplus_trio import AssetIdentifier, Trade
 from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery import TradesBackfill
 
-__all__ = ["ASSET", "Clock", "Recovery", "Rows", "after_a_loss", "lost", "rows", "told", "trade", "trades"]
+__all__ = ["ASSET", "Clock", "Recovery", "Rows", "after_a_loss", "lost", "rows", "trade", "trades"]
 
 ASSET = AssetIdentifier(200)
 
@@ -26,10 +26,6 @@ def trades(*given: int) -> list[Trade]:
     return [trade(number) for number in given]
 
 
-def told(items: Sequence[Any]) -> list[Any]:
-    return ["gap" if isinstance(item, Gap) else item.trade_id for item in items]
-
-
 class Rows(list[Any]):
     """A page of which some rows could not be decoded."""
 
@@ -37,7 +33,7 @@ class Rows(list[Any]):
 
 
 def rows(*given: int | None) -> Rows:
-    """A page; None is a row that could not be decoded."""
+    """Make a page; None is a row that could not be decoded."""
     made = Rows(trades(*(number for number in given if number is not None)))
     made.bad = [position for position, number in enumerate(given) if number is None]
     return made
@@ -58,13 +54,15 @@ class Recovery(TradesBackfill):
         super().__init__(self.clock, ConnectionCounts(), max_pages=3, confirm_timeout=1.5)
         self.subscribed()
 
-    def come(self, *given: int) -> list[Any]:
+    def receive_ids(self, *given: int) -> list[Any]:
+        """Let the feed bring trades of these ids, and return what is delivered."""
         self.clock.now = max(self.clock.now, *(10 * number for number in given))
-        return told(self.receive(trades(*given)))
+        return ids_and_gaps(self.receive(trades(*given)))
 
-    def page_is(self, *given: int | None) -> list[Any]:
+    def answer_page(self, *given: int | None) -> list[Any]:
+        """Answer the pending request with a page, and return what is delivered."""
         assert self.pending_request is not None
-        return told(self.answer(self.pending_request, rows(*given), early=False))
+        return ids_and_gaps(self.answer(self.pending_request, rows(*given), early=False))
 
 
 def lost(recovery: Recovery) -> Recovery:
@@ -77,5 +75,5 @@ def lost(recovery: Recovery) -> Recovery:
 def after_a_loss() -> Recovery:
     """1, 2 and 3 were delivered; then the connection was lost."""
     made = Recovery()
-    assert made.come(1, 2, 3) == [1, 2, 3]
+    assert made.receive_ids(1, 2, 3) == [1, 2, 3]
     return lost(made)

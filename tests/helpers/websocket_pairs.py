@@ -11,6 +11,6 @@ def client(network: MemoryNetwork, **options: float) -> MarketDataClient:
 
 
 async def collect(stream: Stream[Ticker], into: list[int]) -> None:
-    """The prices that tell a stream's tickers from each other, until it ends."""
+    """Return the prices that identify a stream's tickers, until the stream ends."""
     async for item in stream:
         into.append(int(item.last_price or 0))  # noqa: PERF401 - what came before the end counts

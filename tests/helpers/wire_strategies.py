@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what the service sends, and a comparison with the official client."""
+"""Hypothesis strategies for the service's messages, and a comparison with the official client."""
 
 from __future__ import annotations
 

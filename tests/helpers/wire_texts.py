@@ -1,4 +1,4 @@
-"""Texts of the wire that several tests decode, and the order that one of them stands for."""
+"""Texts of the wire that several tests decode, and the order of one of them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ USER_EVENTS = {
 
 
 def limit_order(**changes: Any) -> Order:
-    """The order of `LIMIT_ORDER`, with changes."""
+    """Return the order of `LIMIT_ORDER`, with changes."""
     fields: dict[str, Any] = {
         "signer": KEY,
         "order_id": "oid-1",

@@ -1,4 +1,4 @@
-"""What many tests stand on: an exchange with one market, a network in memory, and a client, on a virtual clock."""
+"""An exchange with one market, a network in memory and its clients, for a virtual clock."""
 
 from __future__ import annotations
 
@@ -11,12 +11,25 @@ import attrs
 import pytest
 import trio
 
-from tplus_trio import AssetIdentifier, MarketDataClient, OrderBookClient, StreamState, User
+from tplus_trio import AssetIdentifier, MarketDataClient, OrderBookClient, Stream, StreamState, TplusError, User
+from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.streams.lifecycle import Action, Trigger
 from tplus_trio.streams.session import Session
 from tplus_trio.testing import Exchange, MemoryNetwork
 
-__all__ = ["ASSET", "DEPTH", "SNAPSHOT", "URL", "World", "open_world", "record_states"]
+__all__ = [
+    "ASSET",
+    "DEPTH",
+    "SNAPSHOT",
+    "URL",
+    "World",
+    "drain",
+    "failure_of",
+    "open_world",
+    "record_states",
+    "served_streams",
+    "trading_market",
+]
 
 ASSET = AssetIdentifier(200)
 DEPTH = f"/marketdepth/diff/{ASSET}"
@@ -26,7 +39,7 @@ URL = "http://exchange"
 
 @attrs.frozen
 class World:
-    """An exchange, the way to it, and the clients of one user."""
+    """An exchange, its network, and the clients of one user."""
 
     exchange: Exchange
     network: MemoryNetwork
@@ -35,7 +48,7 @@ class World:
     user: User
 
     def change(self, n: int = 1) -> None:
-        """Let the book change ``n`` times, a little differently each time."""
+        """Change the book ``n`` times, differently each time."""
         for _ in range(n):
             number = self.exchange.book(ASSET).sequence_number
             quantity = 0 if number % 7 == 3 else 1 + number % 9
@@ -54,7 +67,7 @@ async def open_world(
     orders: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> AsyncIterator[World]:
-    """A market with a few levels, and clients that draw the longest delays.
+    """Open a market with a few levels, and clients that draw the longest delays.
 
     ``options`` are those of both clients, ``orders`` those of the client of orders only.
     """
@@ -74,8 +87,48 @@ async def open_world(
     await trio.lowlevel.checkpoint()
 
 
+@asynccontextmanager
+async def trading_market() -> AsyncIterator[tuple[MemoryNetwork, MarketDataClient]]:
+    """Open a client of an exchange whose market trades once a second. At the end, no connection may be open."""
+
+    async def trade() -> None:
+        while True:
+            network.exchange.publish_trade(200, 5, 1)
+            network.exchange.publish_diff(200, bids=[(5, 1)])
+            await trio.sleep(1)
+
+    async with MemoryNetwork() as network, open_plain_nursery() as nursery:
+        network.exchange.add_market(200)
+        nursery.start_soon(trade)
+        async with MarketDataClient(URL, connector=network) as md:
+            yield network, md
+        assert network.open_connections == 0
+
+
+def served_streams(network: MemoryNetwork) -> int:
+    """Count the streams that the exchange serves. The client may keep a further connection for REST."""
+    return network.exchange.connections
+
+
+async def drain(stream: Stream[Any]) -> None:
+    """Receive until the stream ends or fails."""
+    async for _ in stream:
+        pass
+
+
+async def failure_of(stream: Stream[Any]) -> TplusError:
+    """Enter a stream, and return the error that its iteration raises within an hour."""
+    with trio.fail_after(3600):
+        async with stream:
+            try:
+                await drain(stream)
+            except TplusError as exc:
+                return exc
+    raise AssertionError("the stream ended without an error")
+
+
 def record_states(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StreamState, float]]:
-    """Every change of a stream's state from now on, and when it is."""
+    """Return a list that gets each change of a stream's state from now on, with its time."""
     seen: list[tuple[StreamState, float]] = []
     apply = Session._apply
 

@@ -1,4 +1,4 @@
-"""The adapters, with the libraries that they are for."""
+"""The observer adapters, each with its library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tplus_trio.observers.totals import DURATION_BUCKETS, Totals
 
 
 async def trouble(world: World) -> None:
-    """Let a book and a private feed live through a lost connection, a hole and a refused request."""
+    """Run a book and a private feed through a lost connection, a hole and a refused request."""
     async with world.md.open_book(ASSET) as book, world.oms.stream_user_trade_events() as trades:
         await book.wait_synced()
         await trades.wait_live()
@@ -42,7 +42,7 @@ async def test_prometheus_shows_what_happened(autojump_clock: MockClock) -> None
             await book.wait_synced()
             world.change(7)
             await trio.sleep(1)
-            # A scrape comes from a thread of the library's.
+            # A thread of the library reads the metrics.
             text = (await trio.to_thread.run_sync(generate_latest, registry)).decode()
     lines = text.splitlines()
     for line in (
@@ -57,7 +57,7 @@ async def test_prometheus_shows_what_happened(autojump_clock: MockClock) -> None
         'tplus_messages_total{client="md",feed="/marketdepth/diff/*"} 7.0',
     ):
         assert line in lines, text
-    # After the run there is nothing to read, and no failure.
+    # After the run, reading returns nothing and does not fail.
     assert "tplus_live_streams{" not in generate_latest(registry).decode()
 
 
@@ -115,7 +115,7 @@ async def test_clients_of_one_name_are_one_figure(autojump_clock: MockClock) -> 
             await first.receive()
             await second.receive()
             figures: dict[tuple[str, str | None], float] = {}
-            for _ in range(3):  # a scrape changes nothing
+            for _ in range(3):  # reading changes nothing
                 figures = {
                     (sample.name, sample.labels.get("feed")): sample.value
                     for family in registry.collect()

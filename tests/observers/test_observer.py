@@ -1,4 +1,4 @@
-"""What an observer is told, and that it costs nothing for each message and harms nothing."""
+"""The calls of an observer. It has no cost for each message, and its failures harm nothing."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from tplus_trio.observer import Observer, ObserverGuard, route
 from tplus_trio.testing import Exchange, MemoryNetwork, Request, Response
 
 
-async def test_a_connection_is_told_from_its_opening_to_its_loss(autojump_clock: MockClock) -> None:
+async def test_a_connection_is_observed_from_its_opening_to_its_loss(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer, latency=0.25) as world, world.md.open_book(ASSET) as book:
         await book.wait_synced()
         ((path, seconds),) = observer.of("connection_opened")
         assert path == DEPTH
-        assert seconds == pytest.approx(1.0)  # a round trip for the connection, and one for the handshake
+        assert seconds == pytest.approx(1.0)  # one round trip for the connection, and one for the handshake
         assert not observer.of("connection_lost")
         world.network.reset_connections()
         await trio.sleep(5)
@@ -68,7 +68,7 @@ async def test_a_hole_over_a_connection_that_lasts_is_a_resync(autojump_clock: M
         assert not observer.of("connection_lost")
 
 
-async def test_each_gap_that_is_delivered_is_told(autojump_clock: MockClock) -> None:
+async def test_each_delivered_gap_is_observed(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world, world.oms.stream_user_trade_events() as trades:
         await trades.wait_live()
@@ -79,7 +79,7 @@ async def test_each_gap_that_is_delivered_is_told(autojump_clock: MockClock) -> 
 
 
 @pytest.mark.parametrize("rule", ["drop_oldest", "conflate"])
-async def test_a_slow_consumer_is_told_once_for_each_time_that_it_falls_behind(
+async def test_a_slow_consumer_is_observed_once_each_time_that_it_falls_behind(
     rule: str, autojump_clock: MockClock
 ) -> None:
     observer = RecordingObserver()
@@ -104,7 +104,7 @@ async def test_a_slow_consumer_is_told_once_for_each_time_that_it_falls_behind(
             await candles.receive()
 
 
-async def test_an_overflow_that_raises_is_told(autojump_clock: MockClock) -> None:
+async def test_an_overflow_that_raises_is_observed(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world:
         async with world.md.stream_finalized_trades(overflow="error", buffer=2) as trades:
@@ -118,7 +118,7 @@ async def test_an_overflow_that_raises_is_told(autojump_clock: MockClock) -> Non
         assert observer.of("overflow") == [("/trades", "error", 3)]
 
 
-async def test_requests_and_sign_ins_are_told_with_their_time(autojump_clock: MockClock) -> None:
+async def test_requests_and_sign_ins_are_observed_with_their_duration(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world:
         world.exchange.faults.delay_requests(SNAPSHOT, 2.0)
@@ -137,7 +137,7 @@ async def test_requests_and_sign_ins_are_told_with_their_time(autojump_clock: Mo
         assert observer.of("request")[-1] == ("GET", "/tickers", None, 1.5)
 
 
-async def test_a_failed_sign_in_is_told_with_its_error(autojump_clock: MockClock) -> None:
+async def test_a_failed_sign_in_is_observed_with_its_error(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world:
         world.exchange.faults.fail_requests("/auth", 401, 10)
@@ -146,7 +146,7 @@ async def test_a_failed_sign_in_is_told_with_its_error(autojump_clock: MockClock
         assert isinstance(observer.of("sign_in")[0][1], AuthError)
 
 
-async def test_orders_are_told_when_they_leave_and_when_their_fate_is_known(autojump_clock: MockClock) -> None:
+async def test_orders_are_observed_when_sent_and_when_their_fate_is_known(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world:
         order = await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="mine")
@@ -174,7 +174,7 @@ async def test_an_order_that_did_not_leave_is_not_in_doubt(autojump_clock: MockC
         assert observer.of("order_fate")[1:] == [("create", "refused", "unsent")]
 
 
-async def test_an_order_that_is_sent_again_with_a_new_token_is_told_once(autojump_clock: MockClock) -> None:
+async def test_an_order_that_is_sent_again_with_a_new_token_is_observed_once(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world:
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="first")
@@ -255,7 +255,7 @@ def test_only_methods_that_an_observer_has_are_called() -> None:
 
 class WithAsyncMethod:
     async def gap(self, path: str, gap: Gap) -> None:
-        """Would never run."""
+        """Never runs."""
 
 
 @pytest.mark.parametrize(
@@ -300,11 +300,11 @@ async def test_the_lag_of_a_feed_is_the_time_from_the_exchange_to_the_client(
 
     async with open_world(latency=0.3, now_ns=now_ns) as world, world.md.stream_finalized_trades() as trades:
         await trades.wait_live()
-        await world.md.get_tickers()  # an answer over REST tells the service's time
+        await world.md.get_tickers()  # an answer over REST shows the service's time
         assert trades.statistics().lag is None
         world.exchange.publish_trade(ASSET, Decimal(100), 1)
         await trades.receive()
-        await trio.sleep(7)  # what was received earlier does not lag more
+        await trio.sleep(7)  # items that were received earlier do not lag more
         lag, clock = trades.statistics().lag, world.md.statistics().clock
         assert lag is not None
         assert lag.bound is not None

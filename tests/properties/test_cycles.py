@@ -1,4 +1,4 @@
-"""What repeats leaves nothing behind that only the garbage collector frees: a bot may run without it."""
+"""Repeated operations leave nothing that only the garbage collector frees, because a bot may run without it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Step = Callable[[Exchange, MemoryNetwork, MarketDataClient, LiveBook], Awaitable
 
 @contextmanager
 def uncollected() -> Generator[Counter[str]]:
-    """Counts what of the client the body leaves in cycles; the exchange is in this process too, and does not count."""
+    """Counts the client's objects that the body leaves in cycles. The exchange's do not count."""
     found = Counter[str]()
     gc.collect()
     gc.disable()
@@ -129,7 +129,7 @@ async def test_nothing_is_left_to_the_collector(
 ) -> None:
     async with client.open_book(200) as book:
         await book.wait_synced()
-        for _ in range(2):  # what is made once
+        for _ in range(2):  # objects that are made once
             await step(exchange, network, client, book)
         with uncollected() as found:
             for _ in range(3):

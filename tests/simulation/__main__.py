@@ -1,4 +1,4 @@
-"""``python -m tests.simulation``: run worlds, or one of them again."""
+"""Run simulated worlds: ``python -m tests.simulation``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .runner import Totals, run_seed, run_seeds
 
 
 def main() -> int:
-    """Run what the command line says; 1 if there was a violation."""
+    """Run the worlds of the command line; return 1 if there was a violation."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="how many worlds (default: %(default)s)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: %(default)s)")

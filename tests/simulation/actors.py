@@ -1,4 +1,4 @@
-"""Who reads what in a world."""
+"""Makes the readers of a world."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from .settings import MOST_REST_DELAY, Settings, sources
 
 __all__ = ["make_actors"]
 
-#: Trades on a page that a client asks for to close a hole.
+#: The number of trades on a page that a client requests to close a hole.
 _PAGE = 100
-#: With more latency (s), REST may not answer before a live item has been held for long enough.
+#: Seconds. With more latency, REST may answer after the hold of a live item has timed out.
 _PROMPT = 0.1
 
 
 def make_actors(
     world: World, settings: Settings, md: MarketDataClient, oms: OrderBookClient, reference: Reference, user: User
 ) -> list[Reader]:
-    """The readers of a world: a live book of each market, and some of everything else."""
+    """Make the readers of a world: a live book of each market, and some of every other stream."""
     # A new key here would give each seed a different world.
     rng = sources(settings.seed, "cast")
     part = _ActorFactory(world, settings, md, oms, reference, user, rng)
@@ -68,9 +68,9 @@ class _ActorFactory:
         return self.rng.choice((inf, inf, inf, 15.0))
 
     def _overflow(self, *policies: Overflow) -> tuple[Overflow, int, float]:
-        """What happens when a buffer is full, its size, and the longest pause that the consumer makes."""
+        """Draw what happens when a buffer is full, its size, and the longest pause of the consumer in seconds."""
         overflow = self.rng.choice(policies)
-        # A burst has to fit where nothing else is allowed to happen.
+        # With this rule a full buffer ends the stream, so a burst has to fit.
         sizes = (64, 1024) if overflow == "error" else (1, 4, 16, 1024)
         return overflow, self.rng.choice(sizes), self.rng.choice((0.0, 0.0, 0.05, 2.0))
 

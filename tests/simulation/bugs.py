@@ -1,4 +1,4 @@
-"""Bugs to plant, one at a time, so that the simulation can be seen to find them."""
+"""Bugs to plant, one at a time, to show that the simulation finds them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .bugs_network import NETWORK_BUGS
 
 __all__ = ["BUGS"]
 
-# What follows looks into what it breaks.
+# The functions below read private attributes of what they break.
 
 
 @contextmanager
 def _snapshot_before_subscribing() -> Generator[None]:
-    """The snapshot is asked for first and trusted, as if nothing could happen before the subscription stands."""
+    """The snapshot is requested before the subscription and trusted, although changes may happen in between."""
     proper = DepthRecovery.answer
 
     def answer(self: DepthRecovery, page: int, answer: Any, *, early: bool) -> Sequence[Depth]:
@@ -41,14 +41,14 @@ def _snapshot_before_subscribing() -> Generator[None]:
 
 @contextmanager
 def _gap_ignored() -> Generator[None]:
-    """A jump of sequence numbers is taken for the next change."""
+    """A jump of sequence numbers is accepted as the next change."""
     with mock.patch.object(SequencingRule, "accepts_jump", return_value=True):
         yield
 
 
 @contextmanager
 def _stale_snapshot_accepted() -> Generator[None]:
-    """Whatever the snapshot is, what was held is taken to follow it."""
+    """Any snapshot is accepted as the one that the held changes follow."""
     proper = DepthRecovery.answer
 
     def answer(self: DepthRecovery, page: int, answer: OrderBook, *, early: bool) -> Sequence[Depth]:
@@ -62,7 +62,7 @@ def _stale_snapshot_accepted() -> Generator[None]:
 
 @contextmanager
 def _buffer_dropped_on_resync() -> Generator[None]:
-    """What came while the snapshot was awaited is thrown away with the old book."""
+    """Changes that arrive before the snapshot are dropped with the old book."""
     proper = DepthRecovery._begin
 
     def begin(self: DepthRecovery, snapshot: OrderBook) -> Sequence[Depth]:
@@ -75,7 +75,7 @@ def _buffer_dropped_on_resync() -> Generator[None]:
 
 @contextmanager
 def _duplicate_applied_twice() -> Generator[None]:
-    """A trade that REST and the feed both bring is delivered by both."""
+    """A trade that both REST and the feed deliver is delivered twice."""
     proper = TradesBackfill._accept_live
 
     def live(self: TradesBackfill, items: Sequence[Trade]) -> Sequence[Trade]:
@@ -88,7 +88,7 @@ def _duplicate_applied_twice() -> Generator[None]:
 
 @contextmanager
 def _repeated_change_delivered() -> Generator[None]:
-    """A change that comes twice is delivered twice."""
+    """A repeated change is delivered twice."""
     proper = DepthRecovery._chain
 
     def chain(self: DepthRecovery, diffs: Sequence[OrderBookDiff]) -> Sequence[Depth]:
@@ -103,7 +103,7 @@ def _repeated_change_delivered() -> Generator[None]:
 
 @contextmanager
 def _backfill_off_by_one() -> Generator[None]:
-    """The oldest trade that was missed is taken for the last that was not."""
+    """The oldest missed trade is taken for the last one that was delivered."""
     proper = TradesBackfill._merge
 
     def join(self: TradesBackfill, rows: Sequence[Trade | None], held: Sequence[Trade]) -> Sequence[Trade | Gap]:
@@ -115,7 +115,7 @@ def _backfill_off_by_one() -> Generator[None]:
 
 @contextmanager
 def _token_refresh_lost_by_cancellation() -> Generator[None]:
-    """Whoever signs in says so, the others wait for that; cancelled, it does not say that it stopped."""
+    """Tasks wait for the task that signs in; if that one is cancelled, it does not wake them."""
     proper = auth.Session.credentials
     under_way: WeakKeyDictionary[auth.Session, trio.Event] = WeakKeyDictionary()
 
@@ -141,7 +141,7 @@ def _token_refresh_lost_by_cancellation() -> Generator[None]:
 
 @contextmanager
 def _conflation_loses_removals() -> Generator[None]:
-    """A merged change has the quantities that there are, and not those that there are no longer."""
+    """A merged change holds only the remaining levels, without the removals."""
 
     def conflate(waiting: deque[Depth]) -> int:
         before = len(waiting)
@@ -160,7 +160,7 @@ def _conflation_loses_removals() -> Generator[None]:
 
 @contextmanager
 def _gap_unsaid() -> Generator[None]:
-    """After a loss of events that nothing can bring back, the stream goes on as if there had been none."""
+    """A stream continues without a gap after a loss of events that cannot be recovered."""
     proper = GapMarking.subscribed
 
     def subscribed(self: GapMarking[Any]) -> Sequence[Any]:
@@ -173,7 +173,7 @@ def _gap_unsaid() -> Generator[None]:
 
 @contextmanager
 def _loss_announced_late() -> Generator[None]:
-    """The blocks that depend on a book are told of its loss in the next turn of the loop, not in the same step."""
+    """Blocks that depend on a book are cancelled in the scheduler step after its loss, not in the same one."""
     proper = LossWatchers.notify
 
     def notify(self: LossWatchers[Any], loss: Any) -> None:
@@ -185,7 +185,7 @@ def _loss_announced_late() -> Generator[None]:
 
 @contextmanager
 def _loss_of_holes_unsaid() -> Generator[None]:
-    """Only the loss of a connection ends a block of ``while_synced``, not a hole over one that lasts."""
+    """Only a lost connection ends a block of ``while_synced``, not a hole over an open connection."""
     proper = LossWatchers.notify
 
     def notify(self: LossWatchers[Any], loss: Any) -> None:
@@ -196,7 +196,7 @@ def _loss_of_holes_unsaid() -> Generator[None]:
         yield
 
 
-#: By name.
+#: The bugs by name.
 BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "snapshot-before-subscribing": _snapshot_before_subscribing,
     "gap-ignored": _gap_ignored,

@@ -1,8 +1,8 @@
-"""Bugs to plant in how a client reads a service that lags, renumbers, retells and errs.
+"""Bugs to plant in how a client reads a service that lags, renumbers, repeats and sends bad rows.
 
-Each says which rule it breaks and which function it replaces. The functions are those of the recoveries that know of
-rows, identities and replicas (`trade_backfill`, `kline_backfill`, `trade_memory` and `backfill` of
-`streams.recovery`), and one of `orders.operations`, named as text and looked up when a bug is planted. `bugs.py`
+Each docstring names the rule that is broken and the function that is replaced. Most are functions of the recoveries
+(`trade_backfill`, `kline_backfill`, `trade_memory` and `backfill` of
+`streams.recovery`), and one is of `orders.operations`, named as text and looked up when a bug is planted. `bugs.py`
 merges `DATA_BUGS` into its bugs.
 """
 
@@ -20,7 +20,7 @@ _RECOVERY: Final = "tplus_trio.streams.recovery"
 
 
 def _original(target: str) -> Any:
-    """What a dotted name stands for: a module's function, or a class's."""
+    """Return the function of a module or of a class that a dotted name stands for."""
     module, _, name = target.rpartition(".")
     try:
         return getattr(import_module(module), name)
@@ -31,7 +31,7 @@ def _original(target: str) -> Any:
 
 @contextmanager
 def _answer_need_not_reach_the_feed() -> Generator[None]:
-    """A hole is closed by any answer that meets the old end: replaces ``_reaches`` of both backfills."""
+    """Any answer that contains the last delivered row closes a hole: replaces ``_reaches`` of both backfills."""
     with ExitStack() as stack:
         for kind in ("trade_backfill.TradesBackfill", "kline_backfill.KlinesBackfill"):
             stack.enter_context(mock.patch(f"{_RECOVERY}.{kind}._reaches", return_value=True))
@@ -40,7 +40,7 @@ def _answer_need_not_reach_the_feed() -> Generator[None]:
 
 @contextmanager
 def _page_ends_at_the_first_known_trade() -> Generator[None]:
-    """What is listed below a known trade is taken for known: replaces ``TradesBackfill._select``."""
+    """All rows listed below a known trade are taken for known: replaces ``TradesBackfill._select``."""
     target = f"{_RECOVERY}.trade_backfill.TradesBackfill._select"
     proper = _original(target)
 
@@ -55,7 +55,7 @@ def _page_ends_at_the_first_known_trade() -> Generator[None]:
 
 @contextmanager
 def _trade_known_by_id_alone() -> Generator[None]:
-    """A trade is known by asset and id: replaces ``identity_of`` where it is used."""
+    """A trade is identified by asset and id alone: replaces ``identity_of`` where it is used."""
 
     def identity(trade: Any) -> str:
         return f"{trade.asset_id} {trade.trade_id}"
@@ -68,7 +68,7 @@ def _trade_known_by_id_alone() -> Generator[None]:
 
 @contextmanager
 def _status_is_no_news() -> Generator[None]:
-    """A trade that was delivered is known in every status: replaces ``TradeMemory.add``."""
+    """A delivered trade is known in every status: replaces ``TradeMemory.add``."""
     target = f"{_RECOVERY}.trade_memory.TradeMemory.add"
     proper = _original(target)
 
@@ -81,7 +81,7 @@ def _status_is_no_news() -> Generator[None]:
 
 @contextmanager
 def _older_candles_never_change() -> Generator[None]:
-    """What REST says of candles before the last one is not looked at: replaces ``KlinesBackfill._merge``."""
+    """REST's rows of candles before the last one are ignored: replaces ``KlinesBackfill._merge``."""
     target = f"{_RECOVERY}.kline_backfill.KlinesBackfill._merge"
     proper = _original(target)
 
@@ -98,14 +98,14 @@ def _older_candles_never_change() -> Generator[None]:
 
 @contextmanager
 def _bad_row_vanishes() -> Generator[None]:
-    """A row that could not be decoded leaves no trace: replaces ``rows_of`` of the backfills."""
+    """A row that could not be decoded leaves no gap: replaces ``rows_of`` of the backfills."""
     with mock.patch(f"{_RECOVERY}.backfill.rows_of", list):
         yield
 
 
 @contextmanager
 def _unreadable_answer_is_a_value_error() -> Generator[None]:
-    """An answer that cannot be read says that nothing was sent: replaces ``OrderFateUnknown`` where it is raised."""
+    """An unreadable answer counts as "not sent": replaces ``OrderFateUnknown`` where it is raised."""
     proper = _original("tplus_trio.errors.OrderFateUnknown")
     kind = type("OrderFateUnknown", (proper, ValueError), {})
     with mock.patch("tplus_trio.orders.operations.OrderFateUnknown", kind):
@@ -114,12 +114,12 @@ def _unreadable_answer_is_a_value_error() -> Generator[None]:
 
 # Bugs that no world shows within 300 seeds, and the test that catches each when it is planted:
 #
-# a replica's older status is delivered again  test_trade_memory: test_rest_brings_a_status_that_was_missed_...
-# a candle whose volume fell is dropped        test_kline_backfill: test_after_a_rollback_a_volume_falls
+# a replica's older status is delivered again  test_trade_memory: test_a_missed_status_from_rest_is_delivered_and_...
+# a candle whose volume fell is dropped        test_kline_backfill: test_a_smaller_volume_after_a_rollback_is_...
 # a page is taken for newest first             test_history_rows: test_pages_in_another_order_lose_nothing
 # any 404 on a listing means "none yet"        test_order_answers: test_others_cannot_say_so
 
-#: By name.
+#: The bugs by name.
 DATA_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "answer-need-not-reach-the-feed": _answer_need_not_reach_the_feed,
     "page-ends-at-the-first-known-trade": _page_ends_at_the_first_known_trade,

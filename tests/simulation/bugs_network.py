@@ -1,8 +1,8 @@
-"""Bugs to plant in how a client keeps connections, limits, tokens and liveness, each found by one kind of world.
+"""Bugs to plant in how a client treats connections, limits, tokens and liveness. One kind of world finds each.
 
-Each patch names its target as text, which is looked up when the bug is planted. The targets are those of the client
-that keeps these promises: where a name has changed since, planting raises AttributeError, and the patch is to be
-moved to the new name.
+Each patch names its target as text, which is looked up when the bug is planted. The targets are the functions of the
+client that keep these promises: if a name has changed, planting raises AttributeError, and the patch has to be
+changed to the new name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["FOUND_BY", "NETWORK_BUGS"]
 
 
 async def _nothing(*_arguments: object, **_options: object) -> None:
-    """Stand in for a coroutine method that the bug leaves out."""
+    """Replaces a coroutine method by nothing."""
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def _idle_connections_kept() -> Generator[None]:
 
 @contextmanager
 def _rate_limit_not_shared() -> Generator[None]:
-    """A 429 holds nobody but the request that it answered.
+    """A 429 delays only the request that it answered.
 
     Patches the method by which a limit learns of a refusal.
     """
@@ -51,9 +51,9 @@ def _token_kept_after_revoking_close() -> Generator[None]:
 
 @contextmanager
 def _blocked_loop_is_silence() -> Generator[None]:
-    """The time for which the loop was blocked counts as silence of the peer, and bytes in the pipe are not read first.
+    """Time in which the loop is blocked counts as silence of the peer, and waiting bytes are not read first.
 
-    Patches how many parts a silence is waited for in, and how many turns readers are given after it.
+    Patches the number of parts in which a silence is measured, and of scheduler steps that readers get after it.
     """
     with (
         mock.patch("tplus_trio.transport.watched_stream.SLICES", 1),
@@ -62,14 +62,14 @@ def _blocked_loop_is_silence() -> Generator[None]:
         yield
 
 
-#: By name.
+#: The bugs by name.
 NETWORK_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "idle-rest-connections-kept": _idle_connections_kept,
     "rate-limit-not-shared": _rate_limit_not_shared,
     "token-kept-after-revoking-close": _token_kept_after_revoking_close,
     "blocked-loop-is-silence": _blocked_loop_is_silence,
 }
-#: The kind of world that finds each.
+#: The kind of world that finds each bug.
 FOUND_BY: Final = {
     "idle-rest-connections-kept": "moved",
     "rate-limit-not-shared": "limited",

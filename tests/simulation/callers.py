@@ -1,4 +1,4 @@
-"""Users of REST, who ask for something now and then, and do not always wait for the answer."""
+"""Users of REST, who make requests now and then and do not always wait for the answer."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ __all__ = ["Callers"]
 #: A call is a sign-in (two requests) and a request, and the same again if it was refused; each is bounded. It may have
 #: to wait for another caller's sign-in, who was cut off or failed.
 _REQUESTS: Final = 9
-#: Orders that are compared.
+#: The number of newest orders that are compared.
 _PAGE: Final = 1000
-#: A price, in units, at which no one sells.
+#: A price, in units, below every sell order.
 _FAR: Final = 100
 _RESTS: Final = frozenset({"Open", "Partial", "Pending"})
 
 
 class Callers:
-    """Three of them at once, sharing a sign-in where one is needed.
+    """Three concurrent callers, who share a sign-in where one is needed.
 
     Args:
-        world: Where.
-        settings: How long they wait.
-        md: Market data.
-        oms: The user's orders.
-        orders: All orders that the user really has, newest first; None where nobody knows, and none are placed.
+        world: The world of the callers.
+        settings: The settings of the world.
+        md: The client for market data.
+        oms: The client of the user's orders.
+        orders: All orders of the user, newest first; None if they are unknown. Then the callers place none.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Callers:
             self._list_orders,
             partial(md.get_orderbook_snapshot, asset),
             partial(md.get_trades_for_asset, asset),
-            # Not what a stream asks for, so that the two can be told apart.
+            # Requests that no stream makes, so that the two can be distinguished.
             partial(md.get_klines, asset, interval=Interval.MIN_5),
         )
         if orders is not None:
@@ -72,13 +72,13 @@ class Callers:
             await self.call_together()
 
     async def call_together(self) -> None:
-        """Call three times at once. Some give up early."""
+        """Make three calls at once. Some are cancelled early."""
         async with trio.open_nursery() as nursery:
             for _ in range(3):
                 nursery.start_soon(self._call, self._rng.choice(self._calls))
 
     async def sign_in_together(self) -> None:
-        """As a user who has to sign in: the first gives up in the middle of that."""
+        """Sign in three times at once; the first caller is cancelled in the middle."""
         trip = 2 * self._settings.most_latency
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._call, self._oms.get_user_orders, self._rng.uniform(0.0, 6 * trip))
@@ -101,7 +101,7 @@ class Callers:
             self._world.count("call cancelled")
 
     async def _list_orders(self) -> None:
-        """Nobody who has an open order is told that there is none yet."""
+        """List the orders. A user with an open order must not get an empty list."""
         resting = {order.order_id for order in self._orders() if order.status in _RESTS}
         orders, _ = await self._oms.get_user_orders(limit=_PAGE)
         still = resting & {order.order_id for order in self._orders() if order.status in _RESTS}
@@ -109,7 +109,7 @@ class Callers:
         ensure(len(self._orders()) >= _PAGE or not missing, f"open orders were not listed: {sorted(missing)[:5]}")
 
     async def _place_and_cancel(self) -> None:
-        """Place an order that rests, and take it back; an error may say that nothing happened only if so it was."""
+        """Place a resting order and cancel it. An error may say that nothing was sent only if that is true."""
         self._placed += 1
         order_id = f"call-{self._placed}"
         place = partial(self._oms.create_limit_order, 1000, _FAR, Side.BUY, asset_id=self._asset, order_id=order_id)
@@ -134,7 +134,7 @@ class Callers:
             ensure(is_done(order()), f"{order_id}: the call says that it was carried out, the exchange has {order()}")
 
     async def check(self, expected: Sequence[OrderResponse]) -> None:
-        """When all is well, calls succeed and tell the truth.
+        """Check that calls succeed and return the exchange's state, after the faults have ended.
 
         Args:
             expected: The user's orders, newest first.
@@ -143,7 +143,7 @@ class Callers:
             try:
                 orders, _ = await self._oms.get_user_orders(limit=_PAGE)
             except RateLimitError as exc:
-                # A pause that the service asked for earlier is kept, and is longer than a call may take.
+                # A pause that the service requested earlier still holds, and may be longer than a call's timeout.
                 await trio.sleep(exc.retry_after or 0.0)
                 orders, _ = await self._oms.get_user_orders(limit=_PAGE)
             ensure(orders == tuple(expected[:_PAGE]), "the orders over REST are not the exchange's")

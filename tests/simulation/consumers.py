@@ -1,4 +1,4 @@
-"""Who reads what the client brings: streams and books, each by a task that may be slow, or change its mind."""
+"""Reads the client's streams and books, each with a task that may be slow or end its session early."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from .sessions import SessionTrader
 
 __all__ = ["BookReader", "BookWatch", "Reader", "StreamReader", "World"]
 
-#: A stream that ended is asked for again after so many seconds.
+#: Seconds after which an ended stream is opened again.
 _AGAIN: Final = 1.0
 
 
 class World(Protocol):
-    """What its parts know of their world."""
+    """What readers need to know of their world."""
 
-    #: When tokens were made useless, or a user refused.
+    #: The times at which tokens were made useless, or a user was refused.
     auth_trouble: list[float]
 
     @property
     def troubles(self) -> int:
-        """How many things have happened that may cost a snapshot."""
+        """Return how many events have happened that may lead to a snapshot request."""
         ...
 
     def log(self, who: str, what: str) -> None:
-        """Note an event."""
+        """Log an event."""
 
     def count(self, fault: str) -> None:
         """Count a fault."""
 
     def failed(self, who: str, failure: TplusError) -> None:
-        """A stream has ended.
+        """Accept the failure of a stream if a fault accounts for it.
 
         Raises:
-            Violation: nothing that was done accounts for that.
+            Violation: no fault accounts for the failure.
         """
 
     def now_ns(self) -> int:
-        """What time it is."""
+        """Return the present time."""
         ...
 
 
@@ -60,24 +60,24 @@ class BookWatch(Protocol):
     """Checks a live book."""
 
     def check(self, book: LiveBook) -> bool:
-        """Read the book; say whether it is in sync and up to date."""
+        """Read the book, and return whether it is in sync and up to date."""
         ...
 
     def check_change(self, change: BookChange) -> None:
-        """Check a change that it showed."""
+        """Check a change that the book delivered."""
 
 
 class Reader(ABC):
-    """Reads something in sessions: most worlds have one for each, some have many.
+    """Reads a stream or book in sessions. Most worlds have one reader for each feed, some have many.
 
     Args:
-        world: Where.
-        name: What it is called in the log.
-        rng: Decides when a session ends and how.
-        fickle: How many seconds a session lasts on average.
+        world: The world of the reader.
+        name: Its name in the log.
+        rng: Draws when and how a session ends.
+        fickle: The average seconds of a session.
     """
 
-    #: Whether a loss is made good by asking REST.
+    #: Whether requests to REST recover a loss.
     _resyncs = True
 
     def __init__(self, world: World, name: str, rng: random.Random, *, fickle: float = inf) -> None:
@@ -87,17 +87,17 @@ class Reader(ABC):
         self._fickle = fickle
         self._calm = self._stopped = False
         self._scope = trio.CancelScope()
-        #: Losses that were noticed and made good when it was live last, in this session.
+        #: The losses that were noticed and recovered when it was live last, in this session.
         self._seen: tuple[int, int] | None = None
         self._in_session = False
         self._past: Counter[str] = Counter()
         self.ended = trio.Event()
 
     async def run(self) -> None:
-        """Read, session after session, until told to stop."""
+        """Read, session after session, until stopped."""
         try:
             while not self._stopped:
-                # One scope is around the stream: its exit is cancelled too. The other is inside: it closes in order.
+                # The outer scope cancels the stream's exit too. The inner one closes the stream in order.
                 with trio.CancelScope() as outer:
                     inner = trio.CancelScope()
                     self._seen = None
@@ -121,55 +121,55 @@ class Reader(ABC):
             self.ended.set()
 
     def calm_down(self) -> None:
-        """Stay in the session that there is."""
+        """Stay in the present session."""
         self._calm = True
         self._scope.deadline = inf
 
     def stir_up(self) -> None:
-        """Be fickle and slow again."""
+        """End sessions early and be slow again."""
         self._calm = False
         if self._fickle < inf:
             self._scope.deadline = trio.current_time() + self.rng.expovariate(1 / self._fickle)
 
     def stop(self) -> None:
-        """End the session, and have no other."""
+        """End the session, and begin no other."""
         self._calm = self._stopped = True
         self._scope.cancel()
 
     def cut_off(self) -> None:
-        """End the session, now."""
+        """Cancel the session now."""
         if not self._calm:
             self._scope.cancel()
 
     @abstractmethod
     async def _session(self, inner: trio.CancelScope) -> None: ...
 
-    # What the faults and the checks do with it.
+    # For faults and checks.
 
     @property
     @abstractmethod
     def state(self) -> StreamState:
-        """Where the stream is in its life."""
+        """Return the stream's state."""
 
     @property
     @abstractmethod
     def stats(self) -> StreamStats:
-        """The stream's counts."""
+        """Return the stream's counts."""
 
     @property
     def totals(self) -> Counter[str]:
-        """The counts of all sessions."""
+        """Return the sums of the counts of all sessions."""
         return self._past + _counts(self.stats) if self._in_session else self._past.copy()
 
     def interrupt(self) -> None:  # noqa: B027 - a book has nothing to interrupt
-        """Cancel what waits for an item, and nothing else."""
+        """Cancel only the wait for an item."""
 
     @abstractmethod
     def reconnect(self) -> None:
-        """Order a new connection."""
+        """Call `reconnect`."""
 
     def resync(self) -> None:
-        """Order a new snapshot. From that moment on, the stream is not live."""
+        """Call `resync`. From that moment on, the stream is not live."""
         self._order_resync()
         ensure(
             self.state is not StreamState.LIVE or not self._resyncs, f"{self.name} is live in the middle of a resync"
@@ -179,9 +179,9 @@ class Reader(ABC):
     def _order_resync(self) -> None: ...
 
     def check(self) -> None:
-        """Check what can be checked at any time: a loss that was noticed has been made good where a stream is live.
+        """Check what must hold at any time: a loss that was noticed has been recovered if the stream is live.
 
-        A feed of trades or candles that begins with what was delivered already makes a loss good itself.
+        A feed of trades or candles that begins with a delivered item recovers a loss without a read.
         """
         asks = self._resyncs and not self.name.startswith(("trades", "klines"))
         if asks and self.state is StreamState.LIVE:
@@ -192,14 +192,14 @@ class Reader(ABC):
 
     @abstractmethod
     def missing(self) -> str | None:
-        """What has not come yet of all that must."""
+        """Return the expected items that have not arrived."""
 
     def forget(self) -> None:  # noqa: B027 - a book keeps no history
-        """Nothing is missing: keep no more history than the next items need."""
+        """Drop the history that the next items do not need; nothing is missing."""
 
     @abstractmethod
     def describe(self) -> str:
-        """Where it stands."""
+        """Describe its position."""
 
 
 def _counts(stats: StreamStats) -> Counter[str]:
@@ -211,14 +211,14 @@ class StreamReader(Reader):
     """Reads a stream.
 
     Args:
-        world: Where.
-        name: What it is called in the log.
-        rng: Decides everything.
+        world: The world of the reader.
+        name: Its name in the log.
+        rng: Draws everything that is random.
         opened: Makes the stream.
         checker: Makes a checker.
-        fickle: How many seconds a session lasts on average.
+        fickle: The average seconds of a session.
         pause: The longest pause after an item, in seconds.
-        impatient: How likely it is that waiting for an item is given up, to begin again.
+        impatient: The probability that a wait for an item is cancelled, to begin again.
     """
 
     def __init__(
@@ -320,15 +320,15 @@ class StreamReader(Reader):
 
 
 class BookReader(Reader):
-    """Keeps a live book open and looks at it, at every change and whenever it is told to.
+    """Keeps a live book open, and reads it at every change and at each check.
 
     Args:
-        world: Where.
-        name: What it is called in the log.
-        rng: Decides everything.
+        world: The world of the reader.
+        name: Its name in the log.
+        rng: Draws everything that is random.
         opened: Makes the book.
-        checker: Holds it against the exchange's.
-        fickle: How many seconds a session lasts on average.
+        checker: Compares it with the exchange's.
+        fickle: The average seconds of a session.
     """
 
     def __init__(

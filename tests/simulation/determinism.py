@@ -1,9 +1,9 @@
-"""Running something so that it runs the same way again.
+"""Runs a function so that a second run does exactly the same.
 
-Everything random in a world comes from its seed, and time is virtual. What is left is the order in which trio runs
-tasks that are ready together, which it draws on purpose. Trio lets Hypothesis, and Hypothesis alone, decide that: its
+The random choices of a world come from its seed, and time is virtual. The remaining one is the order in which trio runs
+tasks that are ready together, which trio draws at random. Only Hypothesis can control that draw: its
 plugin registers trio's random source, which Hypothesis seeds before each example. So a world runs as a Hypothesis test
-of one example. What still differs between two runs is what nobody is meant to depend on: tokens, masks of frames, and
+of one example. Two runs still differ in what no result may depend on: tokens, masks of frames, and
 addresses in memory.
 """
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def deterministic(run: Callable[[], T]) -> T:
-    """Call ``run`` with every global random source, trio's among them, seeded the same way each time."""
+    """Call ``run`` with every global random source, including trio's, seeded in the same way."""
     results: list[T] = []
 
     @settings(

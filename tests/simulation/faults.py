@@ -1,4 +1,4 @@
-"""When things go wrong: the injector draws the kinds of fault; `faults_*.py` have one function for each kind."""
+"""Injects faults: the injector draws the kind of fault; `faults_*.py` have one function for each kind."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from .traders import Traders
 
 __all__ = ["KINDS", "Fault", "Injector"]
 
-#: A function that lets one thing go wrong; it returns False if that cannot happen now.
+#: A function that causes one fault; it returns False if the fault cannot happen now.
 Fault: TypeAlias = "Callable[[Injector], bool | Awaitable[bool | None] | None]"
 
-#: How many requests or handshakes one fault is good for.
+#: The number of requests or handshakes that one fault affects.
 _MOST_ARMED: Final = 3
-#: Feeds that need a user, and how their readers' names begin.
+#: Feeds that need a user, and the beginning of their readers' names.
 _PRIVATE: Final = {"/orders": "orders", "/trades/user/events/": "user-events", "/trades/user/": "user-trades"}
-#: What is requested over REST.
+#: The paths of REST requests.
 _REQUESTS: Final = ("/marketdepth/x", "/trades", "/klines/x", "/orders/user/x", "/nonce/x", "/auth")
 
 
 class Injector:
-    """Lets things go wrong at random moments.
+    """Causes faults at random times.
 
     Args:
         world: Counts the faults.
@@ -43,7 +43,7 @@ class Injector:
         network: The network whose connections fail.
         reference: Records that numbers start over, and where deliveries may be late.
         readers: Reconnect and resynchronise.
-        traders: Send something while things go wrong.
+        traders: Publish something during a fault.
         sign_in: Lets callers sign in together.
         kinds: The faults by name; None draws them from the seed.
         private: Paths of private feeds whose handshakes a fault refuses; None takes the feeds that have readers.
@@ -77,7 +77,7 @@ class Injector:
         self.private = private
         self.partition_ends = 0.0
         if kinds is None:
-            # Some worlds suffer from everything, some from a few things over and over.
+            # Some worlds draw from all kinds of fault, some from a few kinds only.
             names = list(KINDS)
             kinds = {
                 name: KINDS[name] for name in (names if rng.random() < 0.5 else rng.sample(names, rng.randrange(2, 6)))
@@ -87,20 +87,20 @@ class Injector:
 
     @property
     def restarted(self) -> bool:
-        """Whether numbers have started over."""
+        """Return whether numbers have started over."""
         return bool(self.restarted_assets)
 
     @property
     def most_snapshots(self) -> int:
-        """The highest legal number of requests for snapshots in this world."""
+        """Return the most snapshot requests that are legal in this world."""
         books = sum(reader.name.startswith(("book", "depth")) for reader in self.readers)
         return 12 + 8 * books * (1 + self.world.troubles)
 
     @property
     def patience(self) -> float:
-        """How long, after the last fault, until everything must be live again.
+        """Return the seconds after the last fault within which everything must be live again.
 
-        A dead connection has to be noticed, then every fault still armed costs an attempt, and a delay.
+        A dead connection has to be noticed, then every fault still armed costs an attempt and a delay.
         """
         settings = self.settings
         attempt = 2 * settings.timeout + settings.restart.max_delay + MOST_RETRY_AFTER + 6 * settings.most_latency
@@ -118,11 +118,11 @@ class Injector:
                 await self.inject(rng.choice(self._kinds))
 
     def forget(self) -> None:
-        """Allow numbers to start over again: all readers have caught up."""
+        """Allow numbers to start over again, because all readers have caught up."""
         self.restarted_assets.clear()
 
     async def inject(self, kind: str) -> None:
-        """Let one thing go wrong, and count it if it could happen."""
+        """Cause one fault, and count it if it happened."""
         fault = self._faults_by_name[kind]
         if kind not in INNOCENT:
             self.reference.trades.doubt()
@@ -149,39 +149,39 @@ class Injector:
         self.faults.clear()
         await trio.sleep_until(max(trio.current_time(), self.partition_ends + 0.001))
 
-    # Choices.
+    # Draws.
 
     def draw_asset(self) -> AssetIdentifier:
-        """A market."""
+        """Draw a market."""
         return self.rng.choice(self.settings.assets)
 
     def draw_depth_path(self) -> str:
-        """The depth feed of a market."""
+        """Draw the depth feed of a market."""
         return f"/marketdepth/diff/{self.draw_asset()}"
 
     def draw_feed(self) -> str:
-        """A feed; half of the draws are depth feeds."""
+        """Draw a feed; half of the draws are depth feeds."""
         if self.rng.random() < 0.5:
             return self.draw_depth_path()
         return self.rng.choice(("/trades", "/orders", f"/klines/diff/{self.draw_asset()}"))
 
     def draw_prefix(self) -> str:
-        """The beginning of the paths that a fault affects."""
+        """Draw the beginning of the paths that a fault affects."""
         return self.rng.choice(("", "/marketdepth/", "/trades", "/klines/", "/orders"))
 
     def draw_contiguous_asset(self) -> AssetIdentifier | None:
-        """A market; None if a lost number cannot be noticed there."""
+        """Draw a market; None if a lost number cannot be noticed there."""
         asset = self.draw_asset()
         return None if asset in self.settings.by_tens else asset
 
     def draw_count(self) -> int:
-        """How many requests, handshakes or messages one fault affects."""
+        """Draw how many requests, handshakes or messages one fault affects."""
         return self.rng.randrange(1, _MOST_ARMED + 1)
 
-    # What several faults do.
+    # Parts of several faults.
 
     def may_refuse(self) -> bool:
-        """Whether no other refusal can meet the same attempt: a stream ends at its second refusal.
+        """Return whether no other refusal can meet the same attempt: a stream ends at its second refusal.
 
         True reserves the time from now on.
         """
@@ -192,7 +192,7 @@ class Injector:
         return True
 
     def resync_some(self) -> None:
-        """Resynchronise about half of the readers."""
+        """Call `resync` of about half of the readers."""
         for reader in self.readers:
             if self.rng.random() < 0.5:
                 reader.resync()
@@ -208,7 +208,7 @@ def _use_up(fault: Callable[[str], None], path: str) -> None:
         return
 
 
-#: Every fault, in the order in which the seed draws them.
+#: Every fault, in the order from which the seed draws.
 KINDS: Final[dict[str, Fault]] = {
     **CONNECTION_FAULTS,
     **SEQUENCE_FAULTS,

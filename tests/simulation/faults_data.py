@@ -1,4 +1,4 @@
-"""What goes wrong with what the service says: replicas, numbering, statuses, bad rows, pages, answers after acting.
+"""Faults of data: replicas, numbering, statuses, bad rows, pages, and answers after an order was carried out.
 
 Each is a function of the injector; ``faults.py`` merges `DATA_KINDS` into its kinds.
 """
@@ -22,13 +22,13 @@ __all__ = ["DATA_KINDS", "HARMLESS", "INNOCENT", "NOT_FOUND"]
 
 DataFault: TypeAlias = "Callable[[Injector], bool | Awaitable[bool | None] | None]"
 
-#: A status that the service has from now on, and this version does not know.
+#: A new status of the service that this version of the client does not know.
 NEW_STATUS: Final = "Netted"
-#: How far a replica is behind at most, in seconds, and for how long it answers.
+#: The most seconds that a replica is behind, and for how many seconds it answers.
 _MOST_BEHIND: Final = 4.0
 _MOST_LAGGING: Final = 8.0
 _LISTINGS: Final = ("/trades", "/trades", "/klines/")
-#: Ways in which a row of trades is bad: an unknown status, a null, a field that is missing.
+#: Makers of bad rows of trades: an unknown status, a null, a missing field.
 _BAD_TRADES: Final[tuple[dict[str, Any], ...]] = (
     {"change": {"status": SPOILED_STATUS}},
     {"change": {"price": None}},
@@ -48,18 +48,18 @@ _UNREADABLE: Final = (
     Response(200, json.dumps({"order_id": "?", "status": "Queued"}).encode()),
 )
 _HEARTBEATS: Final = ('{"type":"heartbeat"}', '{"type":"keepalive"}')
-#: Heartbeats a second.
+#: Heartbeats per second.
 _BEATS: Final = 20.0
 
 
 def _away(injector: Injector) -> None:
-    """Let connections end, half the time: a client asks REST when it comes back."""
+    """End connections half the time: a client requests history when it reconnects."""
     if injector.rng.random() < 0.5:
         injector.network.reset_connections()
 
 
 def rest_lags(injector: Injector) -> None:
-    """REST is behind the feeds for a while."""
+    """REST is behind the feeds for some seconds."""
     rng = injector.rng
     behind, seconds = rng.uniform(0.2, _MOST_BEHIND), rng.uniform(1.0, _MOST_LAGGING)
     injector.faults.lag_requests(rng.choice(_LISTINGS), behind, seconds=seconds)
@@ -67,7 +67,7 @@ def rest_lags(injector: Injector) -> None:
 
 
 def replicas_take_turns(injector: Injector) -> None:
-    """REST is answered by two replicas in turn, of which one is behind."""
+    """Two replicas answer REST in turn; one is behind."""
     rng = injector.rng
     behind = [0.0, rng.uniform(0.2, _MOST_BEHIND)]
     rng.shuffle(behind)
@@ -76,7 +76,7 @@ def replicas_take_turns(injector: Injector) -> None:
 
 
 def snapshot_of_a_replica(injector: Injector) -> bool:
-    """A snapshot is seconds old."""
+    """The next snapshot is seconds old."""
     if (asset := injector.draw_contiguous_asset()) is None:
         return False
     behind = injector.rng.uniform(0.2, _MOST_BEHIND)
@@ -86,23 +86,23 @@ def snapshot_of_a_replica(injector: Injector) -> bool:
 
 
 def trade_ids_restarted(injector: Injector) -> None:
-    """Trades are numbered from 1 again, in the middle or after an interruption."""
+    """Trade ids restart at 1, during a connection or after a loss."""
     injector.faults.restart_trade_ids()
     _away(injector)
 
 
 def trades_confirmed(injector: Injector) -> bool:
-    """Trades that were pending are confirmed."""
+    """Pending trades are confirmed."""
     return _retell(injector, "Pending", "Confirmed")
 
 
 def trades_rolled_back(injector: Injector) -> bool:
-    """Trades that were confirmed are rolled back; their candles lose volume."""
+    """Confirmed trades are rolled back; their candles lose volume."""
     return _retell(injector, "Confirmed", "Rollbacked")
 
 
 def trades_of_an_unknown_status(injector: Injector) -> bool:
-    """Trades get a status that is new, and keep it: on the feed and in each listing from now on."""
+    """Trades get an unknown status, and keep it on the feed and in each listing."""
     return _retell(injector, "Confirmed", NEW_STATUS)
 
 
@@ -118,7 +118,7 @@ def _retell(injector: Injector, before: str, after: str) -> bool:
 
 
 async def confirmed_late(injector: Injector) -> None:
-    """Trades are listed by REST, and told by the feed after others, or never."""
+    """REST lists trades that the feed delivers later out of order, or never."""
     rng, faults, network = injector.rng, injector.faults, injector.network
     faults.clear("withhold_trades")
     injector.reference.trades.forgotten()
@@ -130,14 +130,14 @@ async def confirmed_late(injector: Injector) -> None:
         return
     connects = network.connects
     await trio.sleep(rng.uniform(0.0, 3.0))
-    # A connection that begins with a trade that was delivered already is taken for one that has bridged its hole.
+    # A client takes a connection that begins with a delivered trade for one without a hole.
     if network.connects == connects:
         injector.reference.trades.released()
         faults.release_trades()
 
 
 def trades_replayed(injector: Injector) -> None:
-    """After a reconnection, the feed begins with trades of before."""
+    """After a reconnection, the feed begins with trades that it sent before."""
     injector.faults.replay_trades(1, injector.rng.randrange(1, 40))
     injector.network.reset_connections()
 
@@ -160,7 +160,7 @@ def bad_row_told(injector: Injector) -> None:
 
 
 def pages_ascending(injector: Injector) -> None:
-    """A page comes oldest row first."""
+    """A page has the oldest row first."""
     injector.faults.reverse_pages(injector.rng.choice((*_LISTINGS, "/orders/user/")), injector.draw_count())
     injector.network.reset_connections()
     for _ in range(injector.rng.randrange(1, 10)):
@@ -168,7 +168,7 @@ def pages_ascending(injector: Injector) -> None:
 
 
 def pages_shifted(injector: Injector) -> None:
-    """More than a page was missed, and a page repeats rows of the one before."""
+    """More than one page is missed, and a page repeats rows of the page before."""
     injector.faults.shift_pages("/trades", injector.rng.randrange(1, 30), injector.draw_count())
     injector.network.reset_connections()
     for _ in range(injector.rng.randrange(90, 160)):
@@ -176,7 +176,7 @@ def pages_shifted(injector: Injector) -> None:
 
 
 async def unknown_heartbeats(injector: Injector) -> None:
-    """A feed sends control messages of a kind that nobody knows, many a second."""
+    """A feed sends many control messages a second of an unknown kind."""
     feed, beat = injector.draw_feed(), injector.rng.choice(_HEARTBEATS)
     for _ in range(injector.rng.randrange(20, 100)):
         injector.faults.send_text(feed, beat)
@@ -184,7 +184,7 @@ async def unknown_heartbeats(injector: Injector) -> None:
 
 
 async def empty_messages(injector: Injector) -> None:
-    """A depth feed sends empty messages, many a second."""
+    """A depth feed sends many empty messages a second."""
     feed = injector.draw_depth_path()
     for _ in range(injector.rng.randrange(20, 60)):
         injector.faults.send_text(feed, "")
@@ -192,13 +192,13 @@ async def empty_messages(injector: Injector) -> None:
 
 
 def orders_not_found_by_a_proxy(injector: Injector) -> None:
-    """A proxy says 404 for a user's orders, who has some."""
+    """A proxy answers 404 to a request for the orders of a user who has some."""
     injector.faults.answer_requests("/orders/user/", injector.rng.choice(_PAGES), injector.draw_count())
     injector.network.reset_connections()
 
 
 def answer_after_acting_unreadable(injector: Injector) -> None:
-    """An order is carried out, and the answer says nothing that can be read."""
+    """An order is carried out, and the answer cannot be read."""
     rng = injector.rng
     injector.faults.replace_answers(rng.choice(("/orders/create", "/orders/cancel")), rng.choice(_UNREADABLE))
 
@@ -223,11 +223,11 @@ _FAULTS: Final[tuple[DataFault, ...]] = (
     answer_after_acting_unreadable,
 )
 DATA_KINDS: Final[dict[str, DataFault]] = {fault.__name__.replace("_", " "): fault for fault in _FAULTS}
-#: What is no reason for a client to do anything.
+#: Faults that need no reaction of a client.
 HARMLESS: Final = ("unknown heartbeats",)
-#: What may end a private stream.
+#: Faults that may end a private stream.
 NOT_FOUND: Final = "orders not found by a proxy"
-#: What makes REST neither late nor wrong about trades: a client can prove that nothing is missing, and says no `Gap`.
+#: Faults after which REST is on time and right about trades: a client can prove that nothing is missing, without `Gap`.
 INNOCENT: Final = frozenset(
     {
         *("drop", "reset", "reset mid frame", "close frame", "handshake 500", "handshake 503", "handshake 429"),

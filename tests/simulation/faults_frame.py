@@ -1,4 +1,4 @@
-"""Frames and messages that are wrong, or unusual."""
+"""Frames and messages that are wrong or unusual."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FRAME_FAULTS"]
 
-#: Messages that no feed has.
+#: Messages that belong to no feed.
 _GARBAGE: Final = (
     '{"sequence_number": \x07 nonsense',
     "",

@@ -19,7 +19,7 @@ _BIG_HEAD: Final = Response(503, b"", (("x-padding", "x" * 20_000),))
 
 
 async def _rate_limited(injector: Injector) -> None:
-    """A few seconds of a limit that REST and handshakes share, with everybody reconnecting."""
+    """REST and handshakes share a limit for a few seconds while all streams reconnect."""
     faults, rng = injector.network.exchange.faults, injector.rng
     faults.limit_rate(rng.uniform(2.0, 10.0), retry_after=rng.choice((0.5, 1.0, 2.0)))
     injector.network.reset_connections()
@@ -30,7 +30,7 @@ async def _rate_limited(injector: Injector) -> None:
 
 
 def _tokens_revoked(injector: Injector) -> bool:
-    """Tokens are revoked; feeds opened with one are closed."""
+    """Tokens are revoked, and feeds that were opened with one are closed."""
     if not injector.may_refuse():
         return False
     injector.network.exchange.faults.revoke_tokens(injector.rng.choice((1008, 3000, 4401, 4403)))
@@ -50,7 +50,7 @@ async def _slow_link(injector: Injector) -> None:
 
 
 def _proxy_page(injector: Injector) -> None:
-    """A proxy's page, or a head of 20 KiB, in place of a handshake or an answer."""
+    """A proxy's page, or a head of 20 KiB, replaces the answer to a handshake or request."""
     faults, rng = injector.network.exchange.faults, injector.rng
     arm = rng.choice((faults.answer_handshakes, faults.answer_requests))
     arm(rng.choice(("/marketdepth", "/trades", "/klines")), rng.choice((_PAGE, _BIG_HEAD)), rng.randrange(1, 3))

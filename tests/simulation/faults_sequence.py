@@ -1,6 +1,6 @@
 """Snapshots that are late or old; sequence numbers that jump, repeat or start over.
 
-Where numbers go up by ten, a client cannot notice a lost change: such markets lose none.
+If numbers rise by ten, a client cannot notice a lost change, so such markets lose none.
 """
 
 from __future__ import annotations

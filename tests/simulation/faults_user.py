@@ -1,4 +1,4 @@
-"""What users of the client do at bad moments: reconnect, resynchronise, cancel."""
+"""Users of the client reconnect, resynchronise and cancel at bad moments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["USER_FAULTS"]
 
-#: A message reaches its consumer within this many steps of the scheduler.
+#: The number of scheduler steps within which a message reaches its consumer.
 _STEPS: Final = 40
 
 
@@ -34,7 +34,7 @@ async def consumer_interrupted(injector: Injector) -> bool:
 
 
 async def consumer_cut_off(injector: Injector) -> bool:
-    """Cancel a consumer, stream included."""
+    """Cancel a consumer and its stream."""
     return await _interrupt(injector, Reader.cut_off)
 
 

@@ -1,4 +1,4 @@
-"""What must hold of what a client reads: checkers of streams, each told every item, and a checker of live books."""
+"""Checkers of what must hold: one for each kind of stream, given every item, and one for live books."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ __all__ = [
     "ensure",
 ]
 
-#: A service that starts over without closing the connection is noticed by numbers that do not rise: by 5 repeats, or by
-#: 50 changes that the snapshot seems to have already (twice as many at the next restart).
+#: A client notices a restarted service on an open connection by numbers that do not rise: by 5 repeats, or by
+#: 50 changes that the snapshot seems to contain (twice as many at the next restart).
 _RESTART_NOTICED: Final = 55
-#: The status of a bad row of trades, which no version of the service has had.
+#: The status of a bad row of trades, which no version of the service knows.
 SPOILED_STATUS: Final = "Settled"
 _OPEN: Final = frozenset({"Open", "Partial", "Pending"})
-#: An order's status in a bad row.
+#: The status of an order in a bad row.
 _UNKNOWN_STATUS: Final = "Frozen"
 
 
 class Violation(Exception):
-    """Something that must hold did not."""
+    """A promise was broken."""
 
 
 def ensure(condition: object, message: str) -> None:
@@ -66,13 +66,13 @@ def ensure(condition: object, message: str) -> None:
 
 
 class BookChecker:
-    """Holds a live book against the exchange's.
+    """Compares a live book with the exchange's.
 
     Args:
         reference: The exchange's books.
-        asset: Which of them.
-        latency: How many seconds old a book may be that says that it is in sync, while the network keeps nothing back.
-        tolerance: The same whatever happens: what it takes to notice a dead connection.
+        asset: The book's market.
+        latency: The most seconds by which a book in sync may be late while the network delays nothing.
+        tolerance: The most seconds by which it may be late in any case: the time to notice a dead connection.
     """
 
     def __init__(self, reference: Reference, asset: AssetIdentifier, latency: float, tolerance: float) -> None:
@@ -82,7 +82,7 @@ class BookChecker:
         self._tolerance = tolerance
 
     def check(self, book: LiveBook) -> bool:
-        """Read the book; say whether it is in sync and up to date."""
+        """Read the book, and return whether it is in sync and up to date."""
         if not book.is_synced:
             for read in (lambda: book.best_bid, lambda: book.mid, book.snapshot):
                 with suppress(BookNotSynced):
@@ -92,7 +92,7 @@ class BookChecker:
         return self.check_state(book.snapshot())
 
     def check_state(self, state: OrderBook) -> bool:
-        """Whether a state that a book in sync shows is the newest; it may not be too old, nor one that never was."""
+        """Check that the exchange had a state and that it is not too old; return whether it is the newest."""
         moments = self._history.equal(state)
         if not moments:
             had = [moment.book for moment in self._history.having(state.sequence_number)]
@@ -109,7 +109,7 @@ class BookChecker:
         return moments[-1] is self._history.latest
 
     def check_change(self, change: BookChange) -> None:
-        """A change shows a state that was."""
+        """Check that a change shows a state that the exchange had."""
         for moment in self._history.having(change.sequence_number):
             best = moment.book
             bid, ask = best.bids[0] if best.bids else None, best.asks[0] if best.asks else None
@@ -118,10 +118,10 @@ class BookChecker:
         raise Violation(f"{change} shows best levels that the exchange never had")
 
     def _overdue_since(self, moment: Moment) -> float | None:
-        """Since when a client at this state could know that there is a newer one; None where it cannot.
+        """Return since when a client at this state could know of a newer one; None if it cannot.
 
-        It cannot know of changes that were sent to nobody, nor of those before a stale snapshot that it was given,
-        until the next change comes; and it knows of a restart only by and by.
+        It cannot know of changes that were sent to no subscriber, nor, until the next change comes, of those before a
+        stale snapshot that it received. It notices a restart only after several changes.
         """
         unlike = 0
         for later in self._history.after(moment):
@@ -139,31 +139,31 @@ class Checker(ABC):
     """Follows one stream from its beginning to its end."""
 
     def __init__(self) -> None:
-        #: When the stream was live first: what happens from then on must come.
+        #: The time at which the stream was first live. Everything after it has to arrive.
         self.live_at_ns: int | None = None
 
     @abstractmethod
     def take(self, item: Any) -> str:
-        """Take the next item; say in a word which it was.
+        """Take the next item, and return one word for its kind.
 
         Raises:
-            Violation: it is not what had to come next.
+            Violation: it is not the item that had to come next.
         """
 
     @abstractmethod
     def missing(self, *, complete: bool) -> str | None:
-        """What is missing, if anything.
+        """Return what is missing, or None.
 
         Args:
-            complete: Whether everything must have come; otherwise only what lies before the last item.
+            complete: Whether every item must have arrived; otherwise only those before the last received one.
         """
 
     def forget(self) -> None:  # noqa: B027 - most have nothing to forget
-        """Everything has come: keep what the next item needs, and no more."""
+        """Drop the history that the next item does not need; everything has arrived."""
 
 
 class DepthChecker(Checker):
-    """Depth: items chain, and lead through states that the exchange had."""
+    """Checks depth: items chain, and lead through states that the exchange had."""
 
     def __init__(self, history: BookHistory, *, merged: bool, gaps: bool) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class DepthChecker(Checker):
         except SequenceGap as exc:
             raise Violation(f"the chain broke: {exc!r}") from exc
         before = self._moments
-        # The next change, or where changes are merged any later one, of the same run of numbers.
+        # The next change, or if changes are merged any later one, of the same run of numbers.
         self._moments = [
             moment
             for moment in self._history.equal(self._book.snapshot())
@@ -211,18 +211,18 @@ class DepthChecker(Checker):
 
 
 class SequenceChecker(Checker):
-    """Trades: each once, in order, or a gap where it would have been.
+    """Checks trades: each arrives once and in order, or a gap stands in its place.
 
     Args:
-        expected: All that there is to tell so far, in order.
-        may_gap: Whether a gap is called for, given how many items have not come so far, and whether any has.
+        expected: All items so far, in order.
+        may_gap: Returns whether a gap is correct, given the number of items that have not arrived and whether any has.
     """
 
     def __init__(self, expected: Callable[[], Sequence[Any]], may_gap: Callable[[int, bool], bool]) -> None:
         super().__init__()
         self._expected = expected
         self._may_gap = may_gap
-        #: Position in what is expected of each item taken, in the order in which they came; or a gap.
+        #: The position of each received item among the expected ones, in order of receipt; or a gap.
         self._taken: list[int | Gap] = []
         self._last = -1
 
@@ -233,7 +233,7 @@ class SequenceChecker(Checker):
             ensure(self._may_gap(len(expected) - 1 - self._last, self._last >= 0), f"{item}: nothing was out of reach")
             self._taken.append(item)
             return f"Gap {item.since_ns}-{item.until_ns}: {item.reason}"
-        # It is the next one nearly always.
+        # Nearly always it is the next one.
         position = self._last + 1
         while position < len(expected) and expected[position] != _as_sent(item, expected[position]):
             position += 1
@@ -263,14 +263,14 @@ class SequenceChecker(Checker):
 
 
 def _as_sent(item: Any, expected: Any) -> Any:
-    """An item with the status that it had before a bad row was made of it."""
+    """Return an item with the status that it had before a bad row was made of it."""
     if str(getattr(item, "status", "")) == SPOILED_STATUS:
         return attrs.evolve(item, status=expected.status)
     return item
 
 
 class KlinesChecker(Checker):
-    """Candles: of each the last state, or a gap over the time of its last trade."""
+    """Checks candles: the last state of each arrives, or a gap covers the time of its last trade."""
 
     def __init__(self, trades: Callable[[], Sequence[Trade]]) -> None:
         super().__init__()
@@ -310,22 +310,22 @@ class KlinesChecker(Checker):
 
 @attrs.frozen
 class _Terms:
-    """An order as far as the order stream tells of it."""
+    """An order as far as the order stream describes it."""
 
     asset_id: AssetIdentifier
     limit: int
     quantity: int
-    #: None if its status is none that is known.
+    #: None if the status is unknown.
     is_open: bool | None
 
 
 class OrdersChecker(Checker):
-    """Orders: what the stream tells adds up to the exchange's orders.
+    """Checks orders: the stream's items add up to the exchange's orders.
 
     Args:
-        orders: The exchange's.
-        late: An order that has been open for so many seconds is in each snapshot that says that it is complete; None
-            where nobody knows the exchange's orders at every moment.
+        orders: The exchange's orders.
+        late: An order that has been open for this many seconds is in each complete snapshot; None if the orders of the
+            exchange are not known at every moment.
     """
 
     def __init__(self, orders: Callable[[], Sequence[OrderResponse]], late: float | None = None) -> None:
@@ -336,7 +336,13 @@ class OrdersChecker(Checker):
 
     def take(self, item: Any) -> str:
         if isinstance(item, OrdersSnapshot):
-            self._orders = {order.order_id: _terms(order) for order in item.orders}
+            if item.open_only:
+                # What it leaves out has ended.
+                known = self._orders.items()
+                ended = {name: terms and attrs.evolve(terms, is_open=False) for name, terms in known}
+            else:
+                ended = {}
+            self._orders = {**ended, **{order.order_id: _terms(order) for order in item.orders}}
             if self._late is not None and item.is_complete:
                 self._check_complete(item, self._late)
             return f"snapshot of {len(item.orders)} orders"
@@ -349,7 +355,7 @@ class OrdersChecker(Checker):
             known = self._orders.get(item.order_id)
             self._orders[item.order_id] = None if known is None else attrs.evolve(known, is_open=False)
         else:
-            # What nobody knows may be an event; it changes nothing.
+            # An unknown event changes nothing.
             ensure(isinstance(item, OrderCancelledEvent | UnknownOrderEvent), f"an uncalled-for {item}")
         return f"{type(item).__name__} {getattr(item, 'order_id', '')}"
 
@@ -366,7 +372,7 @@ class OrdersChecker(Checker):
         for order_id, order in expected.items():
             known = self._orders.get(order_id)
             if known is None:
-                # Created before anybody listened.
+                # Created before the stream was opened.
                 if order.timestamp_ns > self.live_at_ns:
                     return f"{order_id} was not told: {order}"
             elif known.is_open is not None and known != _terms(order):

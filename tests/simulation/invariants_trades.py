@@ -1,4 +1,4 @@
-"""What must hold of trades and candles whose service retells, restarts, rolls back, lags and errs."""
+"""Checkers of trades and candles for a service that repeats, restarts, rolls back, lags and sends bad rows."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["RetoldKlinesChecker", "TradesChecker"]
 
 
 class TradesChecker(Checker):
-    """Trades: each state of each once and never an older one after a newer, or a gap where it would have been.
+    """Checks trades: each state arrives once and in order of age, or a gap stands in its place.
 
     Args:
-        reference: The trades that there are.
-        may_gap: Whether a gap is called for, given how many trades have not come so far, and whether any has.
+        reference: The exchange's trades.
+        may_gap: Returns whether a gap is correct, given the number of trades that have not arrived and whether any has.
     """
 
     def __init__(self, reference: TradeReference, may_gap: Callable[[int, bool], bool]) -> None:
         super().__init__()
         self._reference = reference
         self._may_gap = may_gap
-        #: The statuses that each trade came with.
+        #: The statuses with which each trade arrived.
         self._taken: dict[Identity, list[str]] = {}
         self._gaps: list[Gap] = []
         self._last = -1
@@ -50,7 +50,7 @@ class TradesChecker(Checker):
         if str(item.status) != SPOILED_STATUS:
             self._check_status(item, record, taken)
         in_order = len(record.statuses) == 1 and record.in_turn and not self._covered(record)
-        # What is from before the stream was live may be told again at any time, and be new to it.
+        # Trades from before the stream was live may arrive at any time, and may be new to it.
         if not taken and in_order and self.live_at_ns is not None and item.timestamp_ns > self.live_at_ns:
             ensure(record.index > self._last, f"{item} came late: {self._last - record.index} later ones were first")
         taken.append(item.status)
@@ -60,7 +60,7 @@ class TradesChecker(Checker):
     def _check_status(self, item: Trade, record: TradeRecord, taken: list[str]) -> None:
         ensure(item.status in record.statuses, f"{item} never had this status, only {record.statuses}")
         if SPOILED_STATUS in taken:
-            return  # what came after the bad row, in whatever order, is news
+            return  # items after the bad row are new, in any order
         ensure(item.status not in taken, f"{item} came again")
         known = [record.statuses.index(status) for status in taken if status in record.statuses]
         newest = max(known, default=-1)
@@ -76,7 +76,7 @@ class TradesChecker(Checker):
             if not complete and record.index >= self._last:
                 break
             if not complete and not record.in_turn:
-                continue  # told after later ones, it may still wait for a slow consumer
+                continue  # delivered after later ones, it may still wait for a slow consumer
             taken = self._taken.get(key, [])
             if SPOILED_STATUS in taken or record.trade.status in taken:
                 continue
@@ -88,7 +88,7 @@ class TradesChecker(Checker):
         return None
 
     def _must_be_known(self, key: Identity, record: TradeRecord) -> bool:
-        """Whether the latest status could not escape a client: it was listed, or told since the last listing."""
+        """Return whether the client must know the latest status: it was listed, or sent since the last listing."""
         told_since = record.latest_told and record.changed_ns > self._reference.listed_ns
         return told_since or self._is_listed(key, record)
 
@@ -101,7 +101,7 @@ class TradesChecker(Checker):
 
 
 class RetoldKlinesChecker(KlinesChecker):
-    """Candles: only states that they had, and of each the latest, or a gap over the time of its last change."""
+    """Checks candles: only real states arrive, and of each the latest, or a gap covers the time of its last change."""
 
     def __init__(self, reference: TradeReference, asset: AssetIdentifier) -> None:
         super().__init__(tuple)
@@ -135,9 +135,9 @@ class RetoldKlinesChecker(KlinesChecker):
         return None
 
     def _must_be_known(self, opened_ns: int, record: CandleRecord, *, complete: bool) -> bool:
-        """Whether the latest state could not escape a client.
+        """Return whether the client must know the latest state.
 
-        The state that a trade led to cannot. A change of a status can, where REST was asked after it and did not know.
+        It must know the state that a trade led to. It may miss a change of status if REST was read after it without it.
         """
         if not record.by_status:
             return True

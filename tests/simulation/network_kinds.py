@@ -1,4 +1,4 @@
-"""The kinds of network trouble: each draws its numbers from the seed and checks its promise."""
+"""The kinds of network worlds: each draws its numbers from the seed and checks its promise."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from .invariants import Violation, ensure
 
 __all__ = ["NETWORK_KINDS", "NetworkWorld"]
 
-#: Seconds that books may take to be live again where nothing limits them.
+#: Seconds within which books must be live again where nothing limits them.
 _PATIENCE: Final = 30.0
 _PAGE: Final = b"<html><head><title>Maintenance</title></head><body>back soon</body></html>"
 
 
 class _Recorder:
-    """Serves an exchange, and notes when each request and handshake came and whether a limit refused it."""
+    """Serves an exchange, and records when each request and handshake came and whether a limit refused it."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.crashes = exchange.crashes
         self.now_ns = exchange.now_ns
-        #: Time in virtual seconds, and whether it was refused with a 429.
+        #: The time in virtual seconds, and whether the answer was a 429.
         self.attempts: list[tuple[float, bool]] = []
 
     def handle(self, request: Request) -> Response:
@@ -55,14 +55,14 @@ class _Recorder:
         return subscription
 
     def most_within(self, seconds: float, since: float) -> int:
-        """The most attempts within so many seconds, after ``since``."""
+        """Return the most attempts within a number of seconds, after ``since``."""
         times = [at for at, _ in self.attempts if at >= since]
         return max((sum(at <= other < at + seconds for other in times) for at in times), default=0)
 
 
 @attrs.define
 class NetworkWorld:
-    """What a kind is given."""
+    """The exchange, network and options of one world."""
 
     rng: random.Random
     clock: MockClock
@@ -79,7 +79,7 @@ class NetworkWorld:
         return markets
 
     def options(self, connector: Any, **more: Any) -> dict[str, Any]:
-        """Arguments of a client."""
+        """Return arguments for a client."""
         return {"connector": connector, "jitter": self.rng.random, "now_ns": self.exchange.now_ns, **more}
 
 
@@ -96,7 +96,7 @@ async def _all_synced(books: list[LiveBook], seconds: float) -> None:
 
 
 async def _moved(world: NetworkWorld) -> None:
-    """A name moves to another site; the old one answers REST from a frozen state over connections kept alive."""
+    """A name moves to another site. The old site answers REST from a frozen state over kept connections."""
     rng, exchange = world.rng, world.exchange
     markets = world.list_markets(rng.randrange(1, 4))
     async with MemoryNetwork(exchange, latency=rng.uniform(0.0, 0.1), seed=1) as network, AsyncExitStack() as stack:
@@ -123,7 +123,7 @@ async def _moved(world: NetworkWorld) -> None:
 
 
 async def _limited(world: NetworkWorld) -> None:
-    """Many books against a limit that REST and handshakes share."""
+    """Many books connect under a limit that REST and handshakes share."""
     rng, exchange = world.rng, world.exchange
     markets = world.list_markets(rng.randrange(20, 61))
     rate = rng.uniform(8.0, 20.0)
@@ -134,14 +134,14 @@ async def _limited(world: NetworkWorld) -> None:
         begun = trio.current_time()
         md = await stack.enter_async_context(MarketDataClient("http://md", **world.options(network)))
         books = await _open_books(stack, md, markets)
-        # A handshake and a snapshot each, half the limit lost to pacing, and the first second's refusals.
+        # A handshake and a snapshot each; pacing may lose half the limit, and the first second is refused.
         await _all_synced(books, 2 * 2 * len(markets) / rate + _PATIENCE)
         later = [refused for at, refused in recorder.attempts if at >= begun + 1.0]
         ensure(sum(later) <= 0.1 * len(later), f"{sum(later)} of {len(later)} requests refused after the first second")
 
 
 async def _herd(world: NetworkWorld) -> None:
-    """Streams refused together, with one Retry-After, come back spread."""
+    """Streams that are refused together, with one Retry-After, come back at different times."""
     rng, exchange = world.rng, world.exchange
     markets = world.list_markets(rng.randrange(30, 61))
     recorder = _Recorder(exchange)
@@ -156,7 +156,7 @@ async def _herd(world: NetworkWorld) -> None:
 
 
 async def _revoked(world: NetworkWorld) -> None:
-    """A token is revoked; handshakes with it are answered 101 and closed."""
+    """A token is revoked: handshakes with it are answered 101 and closed."""
     rng, exchange = world.rng, world.exchange
     world.list_markets(1)
     async with (
@@ -176,7 +176,7 @@ async def _revoked(world: NetworkWorld) -> None:
 
 
 async def _expired_twice(world: NetworkWorld) -> None:
-    """A token expires, and the one that another call fetched meanwhile, before the first call hears of it."""
+    """A token and the successor that another call fetched expire before the first call is refused."""
     rng, exchange = world.rng, world.exchange
     async with (
         MemoryNetwork(exchange, latency=rng.uniform(0.0, 0.05), seed=1) as network,
@@ -194,7 +194,7 @@ async def _expired_twice(world: NetworkWorld) -> None:
 
 
 async def _refused_for_good(world: NetworkWorld) -> None:
-    """401 for good ends the stream, after a sign-in made for it."""
+    """A stream ends if a 401 repeats after a sign-in made for it."""
     exchange = world.exchange
     async with (
         MemoryNetwork(exchange, latency=world.rng.uniform(0.0, 0.05), seed=1) as network,
@@ -212,7 +212,7 @@ async def _refused_for_good(world: NetworkWorld) -> None:
 
 
 async def _slow_link(world: NetworkWorld) -> None:
-    """Data queues in front of the pong, and arrives all the while."""
+    """A pong arrives late behind queued data that arrives all the time."""
     rng, exchange = world.rng, world.exchange
     world.list_markets(1)
     interval, timeout = rng.uniform(3.0, 8.0), rng.uniform(3.0, 8.0)
@@ -231,12 +231,12 @@ async def _slow_link(world: NetworkWorld) -> None:
 
 
 def _anything_comes(network: MemoryNetwork) -> bool:
-    """Whether bytes are on their way to a client."""
+    """Return whether bytes are on their way to a client."""
     return any(connection.downward._pieces for connection in network._connections)
 
 
 async def _blocked_loop(world: NetworkWorld) -> None:
-    """The program computes for longer than ping_timeout; the pong is in the pipe before it."""
+    """The program computes for longer than ping_timeout; the pong waits in the pipe."""
     rng, exchange = world.rng, world.exchange
     world.list_markets(1)
     interval, timeout = rng.uniform(1.0, 8.0), rng.uniform(1.0, 8.0)
@@ -246,7 +246,7 @@ async def _blocked_loop(world: NetworkWorld) -> None:
             await depth.wait_live()
             for _ in range(6):
                 await trio.sleep(0.2)
-                # Nothing is published: what is on its way down now is a pong.
+                # Nothing is published: bytes on the way to the client are a pong.
                 while not _anything_comes(network):  # noqa: ASYNC110 - the network has no event for it
                     await trio.sleep(0.01)
                 world.clock.jump(rng.uniform(0.1, 5.0) * timeout)
@@ -255,7 +255,7 @@ async def _blocked_loop(world: NetworkWorld) -> None:
 
 
 async def _proxy_page(world: NetworkWorld) -> None:
-    """A proxy's page in place of a handshake or a snapshot."""
+    """A proxy's page answers a handshake or a snapshot request."""
     rng, exchange = world.rng, world.exchange
     world.list_markets(1)
     status = rng.choice((200, 408, 425, 502, 503))
@@ -274,7 +274,7 @@ async def _proxy_page(world: NetworkWorld) -> None:
 
 
 async def _mass_cancellation(world: NetworkWorld) -> None:
-    """Many calls are cancelled in one tick while connections are being made, again and again."""
+    """Many calls are cancelled in one step while connections are made, again and again."""
     rng, exchange = world.rng, world.exchange
     world.list_markets(1)
     latency = 0.05
@@ -301,7 +301,7 @@ async def _mass_cancellation(world: NetworkWorld) -> None:
 
 
 async def _server_away(world: NetworkWorld) -> None:
-    """The server refuses connections for some seconds, under many books."""
+    """The server refuses the connections of many books for some seconds."""
     rng, exchange = world.rng, world.exchange
     markets = world.list_markets(rng.randrange(150, 301) if world.heavy else rng.randrange(40, 61))
     async with MemoryNetwork(exchange, latency=0.01) as network, AsyncExitStack() as stack:
@@ -320,7 +320,7 @@ async def _server_away(world: NetworkWorld) -> None:
 
 
 class _Wrapped(trio.abc.Stream):
-    """A stream of a class that nobody knows."""
+    """A stream of a class that the client does not know."""
 
     def __init__(self, inner: trio.abc.Stream) -> None:
         self._inner = inner
@@ -340,7 +340,7 @@ class _Wrapped(trio.abc.Stream):
 
 @attrs.frozen
 class _Wrapping:
-    """A connector that wraps its streams."""
+    """A connector whose streams are wrapped."""
 
     network: MemoryNetwork
 
@@ -350,7 +350,7 @@ class _Wrapping:
 
 
 async def _idle_closed(world: NetworkWorld) -> None:
-    """The service closes REST connections that are idle."""
+    """The service closes idle REST connections."""
     rng, exchange = world.rng, world.exchange
     world.list_markets(1)
     async with MemoryNetwork(exchange, latency=rng.uniform(0.0, 0.05), seed=1) as network:
@@ -366,7 +366,7 @@ async def _idle_closed(world: NetworkWorld) -> None:
 
 
 async def _loose_groups(world: NetworkWorld) -> None:
-    """A refused handshake in a run with strict_exception_groups=False."""
+    """A handshake is refused in a run with strict_exception_groups=False."""
     world.list_markets(1)
     world.exchange.faults.reject_handshakes(2, 503)
     async with (

@@ -1,7 +1,7 @@
-"""Small worlds about connections: each seed draws one kind of trouble and its numbers, and checks what it promises.
+"""Small worlds about connections: each seed draws one kind of trouble and its numbers, and checks its promise.
 
-The large worlds mix faults and can only ask that everything recovers. Here one thing happens at a time, and so the
-limits are narrow: no reconnection, so many sign-ins, at most a tenth of the requests refused.
+The large worlds mix faults, so they can only check that everything recovers. Here one thing happens at a time, and the
+limits are narrow: no reconnection, an exact number of sign-ins, at most a tenth of the requests refused.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from .world import Outcome, explain
 
 __all__ = ["NETWORK_EVERY", "NETWORK_KINDS", "is_network", "kind_of", "run_network_world"]
 
-#: One seed in so many makes a network world: every kind comes within 130 seeds.
+#: One seed in this many makes a network world, so that every kind comes within 130 seeds.
 NETWORK_EVERY: Final = 10
-#: Its place among them. The rare faults of the mixed worlds are in seeds that end in other digits.
+#: The remainder that makes a seed a network world. Rare faults of the mixed worlds are in seeds with other last digits.
 _NETWORK_AT: Final = 3
-#: Virtual seconds after which no world goes on.
+#: Virtual seconds after which a world is stopped.
 _END: Final = 600.0
-#: One world in so many of a heavy kind is run with all its books.
+#: One world in this many of a heavy kind runs with all its books.
 _HEAVY_EVERY: Final = 50
 
 
 def is_network(seed: int) -> bool:
-    """Whether a seed makes a small world about connections rather than one that mixes all faults."""
+    """Return whether a seed makes a small world about connections instead of one that mixes all faults."""
     return seed % NETWORK_EVERY == _NETWORK_AT
 
 
 def kind_of(seed: int) -> str:
-    """The kind of trouble in a seed's network world."""
+    """Return the kind of trouble in a seed's network world."""
     return tuple(NETWORK_KINDS)[seed // NETWORK_EVERY % len(NETWORK_KINDS)]
 
 
@@ -49,11 +49,11 @@ def run_network_world(seed: int, kind: str | None = None) -> Outcome:
     """Run the network world of a seed.
 
     Args:
-        seed: Which.
+        seed: The seed.
         kind: The kind of trouble; None takes the seed's own.
 
     Returns:
-        What came of it. Its kind is counted among the faults as ``"network: <kind>"``.
+        The outcome. The kind is counted among the faults as ``"network: <kind>"``.
     """
     name = kind_of(seed) if kind is None else kind
     outcome = Outcome(seed, faults=Counter({f"network: {name}": 1}))
@@ -76,7 +76,7 @@ def run_network_world(seed: int, kind: str | None = None) -> Outcome:
 
     strict = name != "loose groups"
     with warnings.catch_warnings():
-        # trio deprecates loose groups; programs that still ask for them run all the same.
+        # trio deprecates loose groups; programs that still request them must work.
         warnings.filterwarnings(
             "ignore", message=".*strict_exception_groups=False", category=trio.TrioDeprecationWarning
         )

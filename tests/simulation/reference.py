@@ -1,4 +1,4 @@
-"""What really happened on the exchange: every state of every book, and when it was told."""
+"""Records every state of every book of the exchange, and when its change was sent."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .reference_trades import TradeReference
 __all__ = ["BookHistory", "Moment", "Reference"]
 
 _NUMBER: Final = re.compile(rb'"sequence_number":(\d+)')
-#: A client that asks for more snapshots than this will never stop.
+#: A client that requests more snapshots than this never stops.
 _RUNAWAY: Final = 3000
-#: States of a book that are not forgotten.
+#: The number of states of a book that are kept.
 _KEPT: Final = 100
 
 
@@ -29,10 +29,10 @@ class Moment:
     """A book after one change."""
 
     index: int
-    #: How often the numbers had started over.
+    #: How often the numbers had started over before it.
     epoch: int
     book: OrderBook
-    #: When the change was first sent to whoever listened; None while it was not.
+    #: The time at which the change was first sent to a subscriber; None before that.
     sent_at: float | None = None
 
 
@@ -43,66 +43,66 @@ class BookHistory:
         self.moments = [Moment(0, 0, book, trio.current_time())]
         self._by_number: dict[int, list[Moment]] = {book.sequence_number: [self.moments[0]]}
         self._epoch = 0
-        #: When a snapshot older than the book was last answered.
+        #: The time of the last answer with an old snapshot.
         self.stale_at = -1.0
 
     @property
     def latest(self) -> Moment:
-        """The book as it is now."""
+        """Return the present book."""
         return self.moments[-1]
 
     def restarted(self) -> None:
-        """The next change is number 1 (or whatever comes first)."""
+        """Record that the numbers start over with the next change."""
         self._epoch += 1
 
     def add(self, book: OrderBook) -> None:
-        """The book after another change."""
+        """Record the book after another change."""
         moment = Moment(self.latest.index + 1, self._epoch, book)
         self.moments.append(moment)
         self._by_number.setdefault(book.sequence_number, []).append(moment)
 
     def sent(self, number: int) -> None:
-        """The change of this number goes out."""
+        """Record that the change of this number is sent."""
         moment = self._by_number[number][-1]
         if moment.sent_at is None:
             moment.sent_at = trio.current_time()
 
     def after(self, moment: Moment) -> list[Moment]:
-        """The states since this one, oldest first."""
+        """Return the states since this one, oldest first."""
         return self.moments[moment.index + 1 - self.moments[0].index :]
 
     def restarts_before(self, moment: Moment) -> int:
-        """How often the numbers had started over, as far as is remembered."""
+        """Return how often the numbers had started over, as far as is recorded."""
         return moment.epoch - self.moments[0].epoch
 
     def forget(self) -> None:
-        """Remember no more than a stale snapshot may show. Nobody may have anything older."""
+        """Drop the states that are older than any stale snapshot. No client may have them."""
         del self.moments[:-_KEPT]
         self._by_number.clear()
         for moment in self.moments:
             self._by_number.setdefault(moment.book.sequence_number, []).append(moment)
 
     def having(self, number: int) -> list[Moment]:
-        """The states that had this number, oldest first."""
+        """Return the states of this number, oldest first."""
         return self._by_number.get(number, [])
 
     def equal(self, book: OrderBook) -> list[Moment]:
-        """The states that are this book, number and all."""
+        """Return the states that equal this book, including its number."""
         return [moment for moment in self.having(book.sequence_number) if moment.book == book]
 
 
 class Reference:
-    """Listens in on an exchange, behind its faults: what is lost on the way to a client is not lost here."""
+    """Records an exchange before its faults apply: it sees also what a client never receives."""
 
     def __init__(self, exchange: Exchange, *, follows_trades: bool = False) -> None:
         self.exchange = exchange
         self.books: dict[AssetIdentifier, BookHistory] = {}
         self.trades = TradeReference(exchange, follows=follows_trades)
-        #: How many snapshots each market's clients were given.
+        #: The number of snapshots that were answered in each market.
         self.snapshots: dict[str, int] = defaultdict(int)
-        #: Until when the network may keep something back, and nobody can know.
+        #: The time until which the network may delay anything.
         self.disturbed_until = 0.0
-        #: Set once a client asks without end.
+        #: Set once a client requests snapshots without end.
         self.runaway = trio.Event()
         for market in exchange.markets:
             self.books[market.asset_id] = BookHistory(exchange.book(market.asset_id))
@@ -128,24 +128,24 @@ class Reference:
             self.runaway.set()
 
     def disturbed(self, seconds: float) -> None:
-        """For so long, what is sent may not arrive."""
+        """Note that messages may be lost for this many seconds."""
         self.disturbed_until = max(self.disturbed_until, trio.current_time() + seconds)
 
     def forget(self) -> None:
-        """Everybody is up to date: forget what was before."""
+        """Drop the old history: every client is up to date."""
         self.snapshots.clear()
         for history in self.books.values():
             history.forget()
 
     def restarted(self, asset: AssetIdentifier) -> None:
-        """A market's numbers start over: a snapshot already says 0."""
+        """Record that a market's numbers start over: a snapshot has number 0 from now on."""
         history = self.books[asset]
         history.restarted()
         history.add(self.exchange.book(asset))
 
 
 class _Wrapped:
-    """Calls a function, and shows a hook what came of it."""
+    """Calls a function, and gives its result to a hook."""
 
     def __init__(self, function: Callable[..., object], hook: Callable[..., object]) -> None:
         self._function = function

@@ -1,4 +1,4 @@
-"""What really happened to trades and candles: every state of each, and what REST has listed of it."""
+"""Records every state of each trade and candle, and what REST has listed of it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tplus_trio.testing.exchange.candles import Candles
 
 __all__ = ["CandleRecord", "Identity", "TradeRecord", "TradeReference", "identity"]
 
-#: What makes a trade the same trade: asset, id, time, price, quantity.
+#: The identity of a trade: asset, id, time, price, quantity.
 Identity: TypeAlias = "tuple[str, int, int, str, str]"
 
 _TRADES: Final = "/trades"
 _KLINES: Final = "/klines/"
-#: For so long after a fault of what is said, a `Gap` may be called for.
+#: Seconds after a data fault in which a `Gap` may be correct.
 _DOUBT: Final = 400.0
 
 
 def identity(trade: Trade) -> Identity:
-    """What makes a trade the same trade, whatever its status."""
+    """Return the identity of a trade, which does not depend on its status."""
     return (
         trade.asset_id,
         trade.trade_id,
@@ -45,7 +45,7 @@ class TradeRecord:
     trade: Trade
     statuses: list[str]
     changed_ns: int
-    #: Whether the feed told of the first state in its turn; whether it has by now, and of the latest.
+    #: Whether the feed sent the first state in its turn; whether it has sent it by now, and the latest.
     in_turn: bool = True
     first_told: bool = True
     latest_told: bool = True
@@ -53,7 +53,7 @@ class TradeRecord:
 
 @attrs.define(eq=False)
 class CandleRecord:
-    """One candle: its states in order, and what made the latest."""
+    """The states of one candle in order, and the cause of the latest."""
 
     states: list[KlineUpdate]
     changed_ns: int
@@ -62,13 +62,13 @@ class CandleRecord:
 
 
 class TradeReference:
-    """Follows the trades of an exchange, behind its faults.
+    """Follows the trades of an exchange before its faults apply.
 
-    Wraps the hooks that the exchange asks its faults with, so it must be made before anything happens.
+    It wraps hooks of the exchange, so it must be made before anything happens.
 
     Args:
-        exchange: Which.
-        follows: Whether it does; what it knows grows with each trade.
+        exchange: The exchange.
+        follows: Whether to record; memory grows with each trade.
     """
 
     def __init__(self, exchange: Exchange, *, follows: bool) -> None:
@@ -78,13 +78,13 @@ class TradeReference:
         self.candles: dict[AssetIdentifier, dict[int, CandleRecord]] = defaultdict(dict)
         self._trades: dict[AssetIdentifier, list[Trade]] = {}
         self._series: dict[AssetIdentifier, Candles] = {}
-        #: What REST listed since page 0 was last asked for, and when that was (ns).
+        #: The rows that REST listed since the last request for page 0, and the time of that request in ns.
         self.listed: set[tuple[Identity, str]] = set()
         self.listed_ns = -1
         self.listed_candles: dict[str, dict[int, str]] = {}
         self.candles_listed_ns: dict[str, int] = {}
         self._target = ""
-        #: Until when a `Gap` may be called for, on trio's clock.
+        #: The time until which a `Gap` may be correct, on trio's clock.
         self.doubted_until = -1.0
         self._latest: TradeRecord | None = None
         self._withheld: list[TradeRecord] = []
@@ -97,23 +97,23 @@ class TradeReference:
         faults.on_answer = self._answered  # type: ignore[method-assign]  # the same
 
     def doubt(self, seconds: float = _DOUBT) -> None:
-        """Something is said wrongly, or not at all: for a while, a client may be unable to prove that it has all."""
+        """Note that data is wrong or missing: for a while, a client may not be able to prove completeness."""
         self.doubted_until = max(self.doubted_until, trio.current_time() + seconds)
 
     def update(self) -> None:
-        """Take in what has been recorded since the last time."""
+        """Read the trades that were recorded since the last call."""
         for now_ns, trade in self._exchange.trade_history(self._read):
             self._read += 1
             self._take(now_ns, trade)
 
     def released(self) -> None:
-        """The feed tells of what it kept back, which is the latest."""
+        """Note that the feed sends the latest state, which it had held back."""
         for record in self._withheld:
             record.first_told = record.latest_told = True
         self._withheld.clear()
 
     def forgotten(self) -> None:
-        """The feed will not tell any more of what it kept back."""
+        """Note that the feed never sends what it had held back."""
         self._withheld.clear()
 
     def _take(self, now_ns: int, trade: Trade) -> None:
@@ -178,7 +178,7 @@ class TradeReference:
 
 
 def _rows(body: bytes) -> list[dict[str, Any]]:
-    """The rows of an answer; none where it is no listing."""
+    """Return the rows of an answer; none if it is no listing."""
     try:
         value = json.loads(body)
     except ValueError:
@@ -190,7 +190,7 @@ def _rows(body: bytes) -> list[dict[str, Any]]:
 
 
 def _identity_of(row: dict[str, Any]) -> Identity | None:
-    """What makes the trade of a row the same trade, as `identity` says it; None of a bad row."""
+    """Return the identity of a row's trade, as `identity` does; None for a bad row."""
     price, quantity = row.get("price"), row.get("quantity")
     if price is None or quantity is None:
         return None

@@ -1,4 +1,4 @@
-"""Running many worlds, and adding up what came of them."""
+"""Runs many worlds, and adds up their outcomes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["Totals", "find", "run_seed", "run_seeds", "strict", "workers"]
 
 @attrs.define
 class Totals:
-    """What came of all worlds so far."""
+    """The sums over all worlds so far."""
 
     seeds: int = 0
     seconds: float = 0.0
-    #: The seed with the most of each.
+    #: The seed with the highest value of each figure.
     slowest: tuple[float, int] = (0.0, -1)
     most_snapshots: tuple[int, int] = (0, -1)
     items: int = 0
@@ -49,8 +49,8 @@ class Totals:
 def run_seed(seed: int, bug: str | None = None, *, verbose: bool = False) -> Outcome:
     """Run one world, with a bug planted or without. Warnings are violations.
 
-    One seed in ten makes a network world. Where a bug of connections is planted, each seed makes one, of the kind that
-    finds it.
+    One seed in ten makes a network world. If a bug of connections is planted, each seed makes a network world of
+    the kind that finds the bug.
     """
     kind = FOUND_BY.get(bug) if bug is not None else None
     with strict(), BUGS[bug]() if bug is not None else nullcontext():
@@ -61,7 +61,7 @@ def run_seed(seed: int, bug: str | None = None, *, verbose: bool = False) -> Out
 
 @contextmanager
 def strict() -> Generator[None]:
-    """Turn warnings into errors, and keep quiet: things go wrong all the time here, and are logged."""
+    """Turn warnings into errors, and log nothing: faults cause log records all the time."""
     log = logging.getLogger("tplus_trio")
     level = log.level
     log.setLevel(logging.CRITICAL)
@@ -74,7 +74,7 @@ def strict() -> Generator[None]:
 
 
 def run_seeds(seeds: Iterable[int], bug: str | None = None, *, jobs: int = 1) -> Generator[Outcome]:
-    """Run worlds, in order, in this process or in some of its own."""
+    """Run worlds in order, in this process or in several."""
     if jobs == 1:
         yield from map(partial(run_seed, bug=bug), seeds)
         return
@@ -83,14 +83,14 @@ def run_seeds(seeds: Iterable[int], bug: str | None = None, *, jobs: int = 1) ->
 
 
 def find(bug: str, most: int, *, hint: int = 0) -> Outcome | None:
-    """A world in which a planted bug is noticed, if any of so many is one; ``hint`` is looked at first."""
+    """Find a world that shows a planted bug; the seed ``hint`` is tried first. Return None if there is none."""
     seeds = (hint, *(seed for seed in range(most) if seed != hint))
     return next((outcome for outcome in run_seeds(seeds, bug) if outcome.violation is not None), None)
 
 
 @contextmanager
 def workers(jobs: int) -> Generator[ProcessPoolExecutor]:
-    """Processes to run worlds in; what was not begun when the context is left is not done."""
+    """Open processes to run worlds in. Worlds that have not begun when the context is left are dropped."""
     pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
     try:
         yield pool

@@ -1,4 +1,4 @@
-"""A task that trades while a live book is in sync, and checks that it is stopped when the book is not."""
+"""A task that trades while a live book is in sync, and checks that it stops when the book does not."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from tplus_trio import BookNotSynced, LiveBook, TplusError
 
 __all__ = ["SessionTrader"]
 
-#: Seconds. Longer than any round trip of a world's network, so that a limit on silence costs no connection by itself.
+#: Seconds. It is longer than any round trip of a world's network, so that this limit alone drops no connection.
 _MAX_SILENCE: Final = 25.0
 
 
 class SessionTrader:
     """Runs bodies of ``while_synced`` of one book, one after the other.
 
-    It makes requests of nobody, so that a world is the same with and without it.
+    It makes no requests, so that a world runs the same with and without it.
 
     Args:
-        name: Decides what the bodies do.
+        name: Seeds what the bodies do.
     """
 
     def __init__(self, name: str) -> None:
         self._rng = random.Random(f"sessions of {name}")
         self._max_silence = self._rng.choice((None, None, _MAX_SILENCE))
-        #: What went wrong first.
+        #: The first violation.
         self.violation: str | None = None
         self.sessions = 0
 
@@ -49,7 +49,7 @@ class SessionTrader:
                         if session.lost is None:
                             _ = book.best_bid  # it is in sync: this does not raise
                         else:
-                            # It was woken before the loss. Its next checkpoint has to be its last.
+                            # The task was woken before the loss. Its next checkpoint has to be its last.
                             await trio.lowlevel.checkpoint()
                             self._fail("a body went on after the loss of its book")
                 if session.lost is None:

@@ -1,4 +1,4 @@
-"""What kind of world a seed makes."""
+"""The settings of a seed's world."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tplus_trio.models import AssetIdentifier
 
 __all__ = ["MARKETS", "MOST_DELAY", "MOST_REST_DELAY", "MOST_RETRY_AFTER", "Settings", "sources"]
 
-#: The most seconds that a fault adds to the latency.
+#: The most seconds by which a fault raises the latency.
 MOST_DELAY: Final = 3.0
-#: The most seconds that an answer is held back.
+#: The most seconds by which an answer is delayed.
 MOST_REST_DELAY: Final = 5.0
-#: The most seconds that a refusal tells a client to wait.
+#: The longest `Retry-After` of a refusal, in seconds.
 MOST_RETRY_AFTER: Final = 4
 
 MARKETS = (
@@ -27,20 +27,20 @@ MARKETS = (
 
 
 def sources(seed: int, name: str) -> random.Random:
-    """A random source of one part of a world: what one part draws moves nothing in another."""
+    """Return a random source for one part of a world. The draws of one part change nothing in another."""
     return random.Random(f"{seed}/{name}")
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """Drawn once, at the beginning. Times are in seconds."""
+    """The settings of a world, drawn once at its beginning. Times are in seconds."""
 
     seed: int
     assets: tuple[AssetIdentifier, ...]
-    #: The markets whose numbers go up by ten.
+    #: The markets whose numbers rise by ten.
     by_tens: frozenset[AssetIdentifier]
     latency: float | tuple[float, float]
-    #: How long things go wrong.
+    #: For how long faults happen.
     chaos: float
     #: Mean times between faults, and between the traders' actions.
     between_faults: float
@@ -50,14 +50,14 @@ class Settings:
     ping_interval: float
     ping_timeout: float
     restart: RestartPolicy
-    #: Whether market data is read as a user.
+    #: Whether market data is read by a signed-in user.
     signed_in: bool
-    #: The longest that the network is cut.
+    #: The longest cut of the network.
     most_partition: float = 20.0
 
     @classmethod
     def of(cls, seed: int) -> Self:
-        """The settings of a seed."""
+        """Draw the settings of a seed."""
         rng = sources(seed, "settings")
         assets = MARKETS[: rng.choice((1, 2, 2, 3))]
         return cls(
@@ -80,10 +80,10 @@ class Settings:
 
     @property
     def most_latency(self) -> float:
-        """The longest time from one end of the network to the other, without faults."""
+        """Return the longest time from one end of the network to the other, without faults."""
         return self.latency[1] if isinstance(self.latency, tuple) else self.latency
 
     @property
     def notice(self) -> float:
-        """How long it takes at most to notice that a connection is dead."""
+        """Return the longest time in which a dead connection is noticed."""
         return self.ping_interval + self.ping_timeout + 2 * (self.most_latency + MOST_DELAY) + 0.5

@@ -1,4 +1,4 @@
-"""The small worlds about connections: each kind of trouble several times over."""
+"""The small worlds about connections: several worlds of each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each kind of fault can be told from what an observer is told and from the log; harmless ones leave no trace."""
+"""An observer's calls and the log show each kind of fault; harmless faults leave no trace."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.simulation.world import run_world
 from tplus_trio import Gap, HandshakeRejected
 
 PAGE = (Path(__file__).parents[2] / "docs/observability.md").read_text(encoding="utf-8")
-#: Worlds to look at, at most.
+#: The most worlds that are tried.
 MOST = 40
 
 
 @attrs.define
 class Seen:
-    """What was said of one world."""
+    """The observer's calls and log records of one world."""
 
     observer: RecordingObserver
     events: list[logging.LogRecord]
@@ -70,7 +70,7 @@ class Seen:
         return len(self.observer.of(method))
 
     def trouble(self) -> list[str]:
-        """What says that something went wrong."""
+        """Count the calls and records that mean trouble."""
         signs = {
             "a lost connection": self.lost(),
             "a restart": bool(self.observer.of("restart")),
@@ -83,7 +83,7 @@ class Seen:
         return [sign for sign, is_there in signs.items() if is_there]
 
 
-#: How each kind of fault can be told, by the words of the page: there is more of it than in the same world without it.
+#: The sign of each kind of fault, by the words of the page: there is more of it than in the same world without it.
 SIGNS: dict[str, Callable[[Seen], int]] = {
     "`connection_lost` with an error": Seen.lost,
     "`restart`": lambda seen: seen.told("restart"),
@@ -103,20 +103,20 @@ SIGNS: dict[str, Callable[[Seen], int]] = {
     "`order_fate` unknown": lambda seen: sum(fate == "unknown" for _, _, fate in seen.observer.of("order_fate")),
     "another `sign_in`": lambda seen: seen.told("sign_in"),
 }
-#: Worlds in which nothing is reported if no fault happens: slow consumers and expiring tokens make trouble in others.
+#: Worlds in which nothing is reported without a fault: in others, slow consumers and expiring tokens are.
 QUIET = (0, 1, 2, 4, 6, 9)
-#: Kinds that change nothing for the client: the page lists them.
+#: Kinds that change nothing for the client. The page lists them.
 HARMLESS = "nothing"
 
 
 def table() -> dict[str, str]:
-    """Read the page's table: for each kind of fault, how it can be told."""
+    """Read the page's table: the sign of each kind of fault."""
     rows = re.findall(r"^\| ([a-z0-9 ,]+) \| (.+?) \|$", PAGE[PAGE.index("its sign |") :], re.MULTILINE)
     return {kind.strip(): sign for kinds, sign in rows for kind in kinds.split(",")}
 
 
 def watch(seed: int, kind: str, caplog: pytest.LogCaptureFixture) -> tuple[Seen, int]:
-    """Run a world in which one kind of fault happens; return what was said, and how often it happened."""
+    """Run a world with one kind of fault; return what was reported, and how often the fault happened."""
     observer = RecordingObserver()
     caplog.clear()
     with caplog.at_level(logging.INFO, "tplus_trio"), warnings.catch_warnings():
@@ -141,7 +141,7 @@ def test_a_fault_can_be_told(kind: str, caplog: pytest.LogCaptureFixture) -> Non
             continue
         seen, count = watch(seed, kind, caplog)
         happened += count
-        # Compared with the same world without the fault: many signs are seen in a healthy world too.
+        # Compared with the same world without the fault, because many signs appear in a healthy world too.
         if count and sign(seen) > sign(watch(seed, "no fault", caplog)[0]):
             return
     raise AssertionError(f"it happened {happened} times and could not be told")

@@ -1,4 +1,4 @@
-"""The simulation: hundreds of small worlds, and every planted bug found in one of them."""
+"""The simulation: hundreds of small worlds, and one that shows each planted bug."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.simulation.runner import Totals, find, run_seed
 SEEDS = 300
 CHUNK = 150
 MOST = 300
-#: Worlds in which a bug showed when last looked for from the first on. Where it no longer does, it is looked for again.
+#: A world that shows each bug. If it no longer does, the worlds are searched from the first.
 SHOWS_IN = {
     "snapshot-before-subscribing": 14,
     "stale-snapshot-accepted": 100,

@@ -1,4 +1,4 @@
-"""What happens on the exchange of itself: changes of books, trades, orders of users."""
+"""Activity on the exchange: changes of books, trades, orders of users."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Traders:
     """Acts at random, in all markets, now and then in bursts.
 
     Args:
-        exchange: Where.
-        settings: How often.
-        users: Whose orders there are, besides a market maker's.
+        exchange: The exchange.
+        settings: How often something happens.
+        users: The users who place orders, besides a market maker.
         statuses: Whether some trades are pending at first.
     """
 
@@ -41,7 +41,7 @@ class Traders:
         self._orders: list[tuple[str, str]] = []
         self._placed = 0
         self.statuses = statuses
-        #: The last trades of strangers, whose status may still change.
+        #: The last trades of other users, whose status may still change.
         self.strangers: deque[Trade] = deque(maxlen=_MOST_STRANGERS)
 
     async def run(self) -> None:
@@ -55,7 +55,7 @@ class Traders:
                 self.act(rng.choice(self._settings.assets))
 
     async def flurry(self, pause: float) -> None:
-        """Do many things in one market, with so many seconds from one to the next, and all kinds of them."""
+        """Do many things of all kinds in one market, with a number of seconds between them."""
         asset = self._rng.choice(self._settings.assets)
         kind = self._rng.choice((self.act, self.act, self.trade, self.place))
         for _ in range(self._rng.randrange(5, 40)):
@@ -76,7 +76,7 @@ class Traders:
             self._cancel()
 
     def change(self, asset: AssetIdentifier) -> None:
-        """Change some levels of a book, half of them to nothing."""
+        """Change some levels of a book; half of the changes remove a level."""
         rng = self._rng
         bids: list[tuple[int, int]] = []
         asks: list[tuple[int, int]] = []
@@ -89,7 +89,7 @@ class Traders:
         self._exchange.publish_diff(asset, bids, asks)
 
     def trade(self, asset: AssetIdentifier) -> None:
-        """Let strangers trade."""
+        """Make a trade between other users."""
         rng = self._rng
         price, quantity = _MIDDLE + rng.randrange(-3, 4), Decimal(rng.randrange(1, 100)) / 10
         status: TradeStatus = "Pending" if self.statuses and rng.random() < 0.2 else "Confirmed"
@@ -98,11 +98,11 @@ class Traders:
         )
 
     def change_status(self, trade: Trade, status: str) -> None:
-        """Give one of the strangers' trades another status."""
+        """Change the status of a trade between other users."""
         self.strangers[self.strangers.index(trade)] = self._exchange.change_trade(trade, status)
 
     def place(self, asset: AssetIdentifier) -> None:
-        """Place an order, which may meet another one's."""
+        """Place an order, which may match another user's."""
         rng = self._rng
         if len(self._orders) >= _MOST_ORDERS:
             self._cancel()

@@ -1,4 +1,4 @@
-"""One world: everything in one loop, on a virtual clock, from one seed."""
+"""One world: client, exchange and network in one loop, on a virtual clock, from one seed."""
 
 from __future__ import annotations
 
@@ -37,42 +37,42 @@ __all__ = ["Outcome", "WorldRun", "explain", "run_world"]
 
 #: The exchange's time at the beginning, in nanoseconds since the Unix epoch.
 _EPOCH_NS: Final = 1_750_000_000 * 10**9
-#: Virtual seconds after which a world cannot be meant to go on.
+#: Virtual seconds after which a world is stopped.
 _END_OF_TIME: Final = 5_000.0
-#: How often the last changes are made before everyone must have seen them: a client takes its time to find out that a
+#: How often a last change is made before every reader must have seen it: a client needs some changes to notice that a
 #: service has started over.
 _ROUNDS: Final = 60
 _ROUNDS_AFTER_RESTART: Final = 260
-#: What is counted and changes nothing of what a client does.
+#: Events that are counted and change nothing for a client.
 _HARMLESS: Final = ("slow consumer", "receive cancelled", *HARMLESS)
 
 
-#: Seconds. The longest `Retry-After` of a fault, and the time for which a live item is held for one more read.
+#: Seconds: the longest `Retry-After` of a fault, and the hold of a live item for one more read.
 _HELD: Final = 4.0 + 1.0 + 1.0
 
 
 @attrs.define
 class Outcome:
-    """What came of a world."""
+    """The outcome of a world."""
 
     seed: int
     violation: str | None = None
     faults: Counter[str] = attrs.field(factory=Counter)
     #: Virtual seconds.
     seconds: float = 0.0
-    #: Of everything that was logged.
+    #: The number of log records.
     digest: str = ""
-    #: Seconds that it took the slowest stream to become live, after the last fault.
+    #: Seconds from the last fault until the slowest stream was live.
     recovery: float = 0.0
     snapshots: int = 0
     items: int = 0
 
 
 class _Exchange(Exchange):
-    """Says when it refuses a request with a 429: that holds the client's requests, also those that prove a thing."""
+    """An exchange that reports each 429: it delays the client's requests, also those that confirm a read."""
 
     def on_refusal(self) -> None:
-        """It has refused a request or a handshake."""
+        """Note that it has refused a request or a handshake."""
 
     def handle(self, request: Request) -> Response:
         response = super().handle(request)
@@ -90,10 +90,10 @@ class _Exchange(Exchange):
 
 
 class WorldRun:
-    """A world while it lasts.
+    """A running world.
 
     Args:
-        seed: Which.
+        seed: The seed of the world.
         verbose: Whether to print what happens.
         kinds: The only faults that happen; None draws them from the seed.
         observer: Observes the clients.
@@ -113,14 +113,14 @@ class WorldRun:
         self.outcome = Outcome(seed)
         self._verbose = verbose
         self._hash = hashlib.sha256()
-        #: When tokens were last made useless, or refused.
+        #: The last time at which tokens were made useless, or refused.
         self.auth_trouble: list[float] = []
         self.readers: list[Reader] = []
 
-    # What its parts do with it.
+    # For its parts.
 
     def log(self, who: str, what: str) -> None:
-        """Note an event."""
+        """Log an event."""
         line = f"{trio.current_time():10.4f} {who}: {what}"
         self._hash.update(line.encode())
         self.outcome.items += 1
@@ -133,15 +133,15 @@ class WorldRun:
 
     @property
     def troubles(self) -> int:
-        """How many things have happened that may cost a snapshot."""
+        """Return how many events have happened that may lead to a snapshot request."""
         return self.outcome.faults.total() - sum(self.outcome.faults[kind] for kind in _HARMLESS)
 
     def now_ns(self) -> int:
-        """What time it is, for the client and the exchange both."""
+        """Return the present time, for the client and the exchange."""
         return _EPOCH_NS + round(trio.current_time() * 1e9)
 
     def failed(self, who: str, failure: TplusError) -> None:
-        """A stream has ended: for a good reason?"""
+        """Accept the failure of a stream if a fault accounts for it."""
         if isinstance(failure, SlowConsumer):
             self.count("slow consumer given up")
             return
@@ -149,7 +149,7 @@ class WorldRun:
             isinstance(failure, HandshakeRejected) and failure.status in {401, 403}
         )
         if isinstance(failure, NotFoundError) and self.outcome.faults[NOT_FOUND]:
-            # It says so, loudly: that is no loss.
+            # It raises an error, so nothing is lost silently.
             self.count("ended by a proxy's 404")
             return
         # One refusal is taken care of by signing in afresh; a second one during the same attempt is for good. The
@@ -159,13 +159,13 @@ class WorldRun:
             return
         raise Violation(f"{who} ended: {failure!r}")
 
-    # Its course.
+    # Its run.
 
     async def run(self) -> None:
-        """Live through it.
+        """Run the world.
 
         Raises:
-            Violation: something that must hold did not.
+            Violation: a promise was broken.
         """
         settings = self.settings
         rng = sources(settings.seed, "world")
@@ -186,7 +186,7 @@ class WorldRun:
         async with network:
             await self._run_clients(network, reference, traders, user)
             ensure(network.open_connections == 0, f"{network.open_connections} connections outlive the clients")
-            # The exchange may still hold an answer back, or not yet know that its client is gone.
+            # The exchange may still hold an answer back, or may not know yet that its client is gone.
             await trio.sleep(2 * settings.most_latency + MOST_REST_DELAY + 1.0)
             living = trio.lowlevel.current_statistics().tasks_living - before
             ensure(living == 0, f"{living} tasks outlive the clients")
@@ -234,16 +234,16 @@ class WorldRun:
                 for reader in self.readers:
                     await reader.ended.wait()
                 nursery.cancel_scope.cancel()
-            # A stream that was iterated bare has a second to notice that nobody iterates it any more.
+            # A stream that was iterated bare has one second to notice that its iterator is gone.
             await trio.sleep(1.0 + 2 * settings.most_latency + 0.1)
             running = [stream.path for stream in (*md.statistics().streams, *oms.statistics().streams)]
             ensure(not running, f"streams outlive their readers: {running}")
-            # Their ends may stand behind bytes that a fault delayed.
+            # The ends may wait behind bytes that a fault delayed.
             await trio.sleep(MOST_DELAY)
             ensure(exchange.connections == 0, f"{exchange.connections} streams outlive their readers")
 
     async def _look(self, reference: Reference) -> None:
-        """Check what can be checked at any time, all the time."""
+        """Check what must hold at any time, again and again."""
         rng = sources(self.settings.seed, "look")
         while not reference.runaway.is_set():
             await trio.sleep(rng.uniform(0.05, 1.0))
@@ -252,7 +252,7 @@ class WorldRun:
         raise Violation(f"snapshots are asked for without end: {dict(reference.snapshots)}")
 
     async def _settle(self, traders: Traders, reference: Reference, injector: Injector) -> None:
-        """Nothing goes wrong any more: everything must come to rest, and be right."""
+        """Check that everything becomes live and right once no more faults happen."""
         began = trio.current_time()
         while any(reader.state is not StreamState.LIVE for reader in self.readers):
             if trio.current_time() > began + injector.patience:
@@ -272,14 +272,14 @@ class WorldRun:
         raise Violation("; ".join(found))
 
     def _check_snapshots(self, reference: Reference, injector: Injector) -> None:
-        """Nobody asks for snapshots without end."""
+        """Check that no client requests snapshots without end."""
         asked = sum(reference.snapshots.values())
         self.outcome.snapshots = asked
         most = injector.most_snapshots
         ensure(asked <= most, f"{asked} snapshots were asked for, {most} are accounted for")
 
     def finish(self) -> Outcome:
-        """What came of it."""
+        """Return the outcome."""
         self.outcome.digest = self._hash.hexdigest()
         return self.outcome
 
@@ -297,7 +297,7 @@ async def _main(world: WorldRun) -> None:
 
 
 def explain(failure: BaseException) -> str:
-    """A violation's text; anything else with its traceback."""
+    """Return a violation's text; anything else with its traceback."""
     while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
         failure = failure.exceptions[0]
     if isinstance(failure, BaseExceptionGroup):
@@ -316,7 +316,7 @@ def run_world(
     kinds: Mapping[str, Fault] | None = None,
     observer: Observer | None = None,
 ) -> Outcome:
-    """Live through the world of a seed, and say what came of it. The arguments are those of `WorldRun`."""
+    """Run the world of a seed, and return its outcome. The arguments are those of `WorldRun`."""
     world = WorldRun(seed, verbose=verbose, kinds=kinds, observer=observer)
     deterministic(partial(trio.run, _main, world, clock=MockClock(autojump_threshold=0)))
     return world.finish()

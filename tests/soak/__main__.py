@@ -1,4 +1,4 @@
-"""``python -m tests.soak``: live long, and see whether anything grows or breaks."""
+"""Runs a soak, and reports whether anything grew or broke: ``python -m tests.soak``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .simulated import simulate
 
 
 def main() -> int:
-    """Run what the command line says; 1 if something grew, or an invariant broke."""
+    """Run the soak of the command line; return 1 if a figure grew or an invariant broke."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     modes = parser.add_subparsers(dest="mode", required=True)
     real = modes.add_parser("real", help="over TCP, in real time, against an exchange in a process of its own")

@@ -1,4 +1,4 @@
-"""The client's side: who reads and orders what, for as long as it lasts, and what is checked and measured meanwhile."""
+"""The client's side of a soak: its readers and orders, and what is checked and measured meanwhile."""
 
 from __future__ import annotations
 
@@ -36,41 +36,41 @@ _MIDDLE: Final = 10_000
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """How long, and how often what. Times are in seconds."""
+    """Durations and intervals of a soak. Times are in seconds."""
 
     seconds: float
     #: From one quiet moment to the next.
     between_checks: float
-    #: From one sample to the next; None takes them at quiet moments.
+    #: From one sample to the next; None takes samples at quiet moments.
     between_samples: float | None
-    #: From one look at what can be checked at any time to the next.
+    #: From one check of what must hold at any time to the next.
     between_looks: float
-    #: How long a stream is read that is opened and dropped all the time.
+    #: How long a stream is read that is opened and dropped again and again.
     fickle: float
     #: From one order over REST to the next.
     between_orders: float
     #: The longest pause of a slow consumer.
     pause: float
-    #: How long it may take until all is live again after the last fault.
+    #: The longest time from the last fault until everything is live again.
     patience: float
     #: From one change to the next at a quiet moment.
     settle: float
-    #: How many such changes there are at most until everything has come: a client takes its time to find out that a
+    #: The most changes at a quiet moment until everything has arrived: a client needs some changes to notice that a
     #: service has started over.
     rounds: int
-    #: From one order to a reader to connect or begin anew to the next; None where that is one of the faults.
+    #: From one order to `reconnect` or `resync` of a reader to the next; None if those are among the faults.
     between_nudges: float | None = None
 
 
 class Soak:
-    """Everything on the client's side. It is the `World` of its readers.
+    """The client's side of a soak. It is the `World` of its readers.
 
     Args:
         settings: The seed, the markets, and the clients' options.
-        plan: How long.
+        plan: The durations and intervals.
         checkers: The checker of each stream and book.
-        user: Who orders.
-        now_ns: What time it is.
+        user: The user who places orders.
+        now_ns: Returns the present time.
         verbose: Whether to print what happens.
     """
 
@@ -89,23 +89,23 @@ class Soak:
         self.user = user
         self.now_ns = now_ns
         self.faults: Counter[str] = Counter()
-        #: Of the exchange's process, if that is another.
+        #: The process of the exchange, if that is another one.
         self.remote_faults: Counter[str] = Counter()
         self.auth_trouble: list[float] = []
         self.readers: list[Reader] = []
         self.samples: list[Sample] = []
         self.items = self.checks = self.published = 0
-        #: Seconds that it took the slowest stream to be live after the last fault.
+        #: Seconds from the last fault until the slowest stream was live.
         self.slowest = 0.0
         self._checkers = checkers
         self._verbose = verbose
         self._start = 0.0
         self._began = 0.0
 
-    # A world.
+    # As a world.
 
     def log(self, who: str, what: str) -> None:
-        """Note an event."""
+        """Log an event."""
         self.items += 1
         if self._verbose:
             print(f"{trio.current_time() - self._start:12.3f} {who}: {what}", file=sys.stderr)
@@ -116,11 +116,11 @@ class Soak:
 
     @property
     def troubles(self) -> int:
-        """How much has gone wrong."""
+        """Return how many events have happened that may lead to a snapshot request."""
         return self.faults.total() + self.remote_faults.total()
 
     def failed(self, who: str, failure: TplusError) -> None:
-        """A stream has ended: for a good reason?
+        """Accept the failure of a stream if a fault accounts for it.
 
         Raises:
             Violation: no fault accounts for it.
@@ -133,14 +133,14 @@ class Soak:
         )
         if not refused:
             raise Violation(f"{who} ended: {failure!r}")
-        # Faults that refuse a user are kept apart. A token that ends by itself may still meet one of them.
+        # Faults that refuse a user never coincide. A token that expires by itself may still meet one of them.
         self.count("refused twice")
         ensure(self.faults["refused twice"] <= 2 + self.checks // 5, f"{who} ended: {failure!r}, as others before it")
 
-    # Its actors.
+    # The readers.
 
     def open(self, md: MarketDataClient, oms: OrderBookClient) -> None:
-        """Make the readers: in each market a live book and a depth stream of each kind; and one of everything else."""
+        """Make the readers: in each market a live book and a depth stream of each kind, and one of every other."""
         overflows: tuple[tuple[str, float], ...] = (
             ("block", 0.0),
             ("drop_oldest", self.plan.pause),
@@ -212,13 +212,13 @@ class Soak:
             )
         )
 
-    # Its course.
+    # The run.
 
     async def run(self, soak_exchange: SoakExchange, callers: Callers, oms: OrderBookClient) -> None:
-        """Live through it, and check.
+        """Run the soak, and check it.
 
         Raises:
-            Violation: something that must hold did not.
+            Violation: a promise was broken.
         """
         self._start = trio.current_time()
         end = self._start + self.plan.seconds
@@ -245,7 +245,7 @@ class Soak:
             nursery.cancel_scope.cancel()
 
     async def _check(self, soak_exchange: SoakExchange, callers: Callers) -> None:
-        """All is quiet: everything must come to rest, and be right."""
+        """Check at a quiet moment that everything becomes live and right."""
         for reader in self.readers:
             reader.calm_down()
         began = trio.current_time()
@@ -294,7 +294,7 @@ class Soak:
             self.samples.append(self.measure())
 
     async def _nudge(self, between: float) -> None:
-        """Order a reader something that its user may order."""
+        """Now and then call a method of a reader that its user may call."""
         rng = self._source("nudges")
         orders = {
             "reconnect ordered": "reconnect",
@@ -309,7 +309,7 @@ class Soak:
             self.count(kind)
 
     def totals(self) -> Counter[str]:
-        """What all streams together have counted."""
+        """Return the sums of the counts of all streams."""
         return sum((reader.totals for reader in self.readers), Counter[str]())
 
     def measure(self) -> Sample:
@@ -325,7 +325,7 @@ class Soak:
         )
 
     async def _order(self, oms: OrderBookClient) -> None:
-        """Place orders over REST, and cancel what is left of them."""
+        """Place orders over REST, and cancel those that remain open."""
         rng = self._source("orders over REST")
         placed: list[tuple[str, AssetIdentifier]] = []
         while True:
@@ -347,7 +347,7 @@ class Soak:
 async def enter_clients(
     stack: AsyncExitStack, url: str, settings: Settings, user: User, **more: Any
 ) -> tuple[MarketDataClient, OrderBookClient]:
-    """Open both clients, as the settings will have them."""
+    """Open both clients with the settings of a soak."""
     options: dict[str, Any] = {
         "timeout": settings.timeout,
         "ping_interval": settings.ping_interval,

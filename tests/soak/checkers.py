@@ -1,7 +1,7 @@
-"""What must hold where the exchange can be asked only now and then, and no history may be kept for ever.
+"""Checkers for an exchange that answers only now and then, which keep no unlimited history.
 
-A stream is held against what it told before, item by item, and at a quiet moment against the exchange's `Facts`. Then
-all that was proved is forgotten.
+A stream is compared with its earlier items, item by item, and at a quiet moment with the exchange's `Facts`. Then the
+proved part is dropped.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ __all__ = ["Checkers", "Facts", "Records"]
 
 @attrs.frozen
 class Facts:
-    """What the exchange has at a quiet moment. It can be pickled."""
+    """The state of the exchange at a quiet moment. It can be pickled."""
 
     books: dict[AssetIdentifier, OrderBook]
     #: The candles since the last quiet moment, oldest first.
     candles: dict[AssetIdentifier, list[Timebar]]
     orders: list[OrderResponse]
-    #: The id of the last trade. Ids are counted through all markets.
+    #: The id of the last trade. Ids are counted over all markets.
     last_trade: int
     #: The ids of the user's trades since the last quiet moment.
     user_trades: list[int]
@@ -62,7 +62,7 @@ _Step: TypeAlias = int | Gap
 
 
 class Records:
-    """The latest facts, and what streams that have ended told since the ones before."""
+    """The latest facts, and the items of streams that have ended since the facts before."""
 
     def __init__(self) -> None:
         self.facts: Facts | None = None
@@ -70,19 +70,19 @@ class Records:
 
     @property
     def known(self) -> Facts:
-        """The facts of this quiet moment."""
+        """Return the facts of this quiet moment."""
         assert self.facts is not None
         return self.facts
 
     def ended(self, name: str, told: Sequence[_Step], numbers: Callable[[Facts], Sequence[int]]) -> None:
-        """A stream is over, before anybody could say whether what it told is right."""
+        """Keep the items of a stream that ended before a quiet moment could prove them."""
         self._ended.append((name, told, numbers))
 
     def settle(self) -> None:
         """Check the streams that have ended.
 
         Raises:
-            Violation: one left something out.
+            Violation: one of them omitted an item.
         """
         for name, told, numbers in self._ended:
             if (found := left_out(told, numbers(self.known))) is not None:
@@ -91,11 +91,11 @@ class Records:
 
 
 def left_out(told: Sequence[_Step], numbers: Sequence[int]) -> str | None:
-    """What lies between two things that were told, with no gap where it would have been.
+    """Return the numbers that are missing between received ones without a gap in their place.
 
     Args:
-        told: Numbers in order, and gaps.
-        numbers: All that there is to tell since the first of them, in order.
+        told: Received numbers in order, and gaps.
+        numbers: All numbers since the first of them, in order.
     """
     before: int | None = None
     for step in told:
@@ -111,12 +111,12 @@ def left_out(told: Sequence[_Step], numbers: Sequence[int]) -> str | None:
 
 
 class NumbersChecker(Checker):
-    """Trades: each once, in order, or a gap where it would have been.
+    """Checks trades: each arrives once and in order, or a gap stands in its place.
 
     Args:
         records: Has the exchange's numbers.
-        numbers: All that there were since the last quiet moment; None where they are counted without a hole.
-        statuses: How many times a trade is told.
+        numbers: Returns all numbers since the last quiet moment; None if they are counted without a hole.
+        statuses: How many times each trade is delivered.
     """
 
     def __init__(self, records: Records, numbers: Callable[[Facts], Sequence[int]] | None, statuses: int = 1) -> None:
@@ -138,7 +138,7 @@ class NumbersChecker(Checker):
         if self._numbers is None:
             after_gap = not self._told or isinstance(self._told[-1], Gap)
             ensure(after_gap or number == self._last + 1, f"{item} came after {self._last}, and no gap between")
-            self._told.clear()  # that is proved
+            self._told.clear()  # this part is proved
         self._last = number
         self._told.append(number)
         return f"trade {item.trade_id} {item.status}"
@@ -163,7 +163,7 @@ class NumbersChecker(Checker):
 
 
 class CandlesChecker(KlinesChecker):
-    """Candles: of each the last state, unless there was a gap."""
+    """Checks candles: the last state of each arrives, unless there was a gap."""
 
     def __init__(self, records: Records, asset: AssetIdentifier) -> None:
         super().__init__(tuple)
@@ -176,7 +176,7 @@ class CandlesChecker(KlinesChecker):
         bars = self._records.known.candles[self._asset]
         for bar in bars[-1:] if self._gaps else bars:
             if bar.open_timestamp_ns < min(self._states, default=0):
-                continue  # from before it began
+                continue  # from before the stream began
             state = self._states.get(bar.open_timestamp_ns)
             if state is None or state != KlineUpdate.of(state.asset_id, bar):
                 return f"{bar} was left at {state}"
@@ -188,7 +188,7 @@ class CandlesChecker(KlinesChecker):
 
 
 class LastingOrdersChecker(OrdersChecker):
-    """Orders, of which the exchange forgets those that are long gone."""
+    """Checks orders of an exchange that forgets old ones."""
 
     def __init__(self, records: Records, now_ns: Callable[[], int]) -> None:
         super().__init__(lambda: records.known.orders)
@@ -211,7 +211,7 @@ class LastingOrdersChecker(OrdersChecker):
 
 
 class ChainChecker(Checker):
-    """Depth: items chain, and lead to the exchange's book."""
+    """Checks depth: items chain, and lead to the exchange's book."""
 
     def __init__(self, records: Records, asset: AssetIdentifier, *, gaps: bool) -> None:
         super().__init__()
@@ -247,14 +247,14 @@ class ChainChecker(Checker):
 
 
 class RemoteBookChecker:
-    """Holds a live book against the exchange's, where that can be asked at quiet moments only."""
+    """Compares a live book with the exchange's, which answers at quiet moments only."""
 
     def __init__(self, records: Records, asset: AssetIdentifier) -> None:
         self._records = records
         self._asset = asset
 
     def check(self, book: LiveBook) -> bool:
-        """Whether the book is in sync and, at a quiet moment, equal to the exchange's."""
+        """Check the book; return whether it is in sync and, at a quiet moment, equal to the exchange's."""
         if not book.is_synced:
             with suppress(BookNotSynced):
                 book.snapshot()
@@ -264,20 +264,20 @@ class RemoteBookChecker:
         return facts is not None and book.snapshot() == facts.books[self._asset]
 
     def check_change(self, change: BookChange) -> None:
-        """A change has levels of which the bid comes first, and the number that it says."""
+        """Check that a change has a legal sequence number."""
         ensure(change.sequence_number >= 0, f"{change} has no number")
 
 
 @attrs.frozen
 class Checkers:
-    """The checker of each stream and book.
+    """Makes the checker of each stream and book.
 
     Args:
         records: The exchange's facts, at quiet moments.
-        now_ns: What time it is.
-        reference: Every state of every book, where the exchange lives in the same process.
+        now_ns: Returns the present time.
+        reference: Every state of every book, if the exchange runs in the same process.
         latency: Seconds by which a book may be late, if there is a reference.
-        notice: The same if the network fails.
+        notice: The same during a failure of the network.
     """
 
     records: Records
@@ -287,31 +287,31 @@ class Checkers:
     notice: float = 0.0
 
     def book(self, asset: AssetIdentifier) -> BookChecker | RemoteBookChecker:
-        """Of a live book."""
+        """Make the checker of a live book."""
         if self.reference is None:
             return RemoteBookChecker(self.records, asset)
         return BookChecker(self.reference, asset, self.latency, self.notice)
 
     def depth(self, asset: AssetIdentifier, *, merged: bool, gaps: bool) -> Checker:
-        """Of a depth stream."""
+        """Make the checker of a depth stream."""
         if self.reference is None:
             return ChainChecker(self.records, asset, gaps=gaps)
         return DepthChecker(self.reference.books[asset], merged=merged, gaps=gaps)
 
     def trades(self) -> Checker:
-        """Of the public trades."""
+        """Make the checker of the public trades."""
         return NumbersChecker(self.records, None)
 
     def user_trades(self, statuses: int) -> Checker:
-        """Of the user's trades."""
+        """Make the checker of the user's trades."""
         return NumbersChecker(self.records, partial(_each_status, statuses), statuses)
 
     def candles(self, asset: AssetIdentifier) -> Checker:
-        """Of a market's candles."""
+        """Make the checker of a market's candles."""
         return CandlesChecker(self.records, asset)
 
     def orders(self) -> Checker:
-        """Of the user's orders."""
+        """Make the checker of the user's orders."""
         return LastingOrdersChecker(self.records, self.now_ns)
 
 

@@ -1,4 +1,4 @@
-"""The exchange's side: its markets, what happens there, what goes wrong, and what is true when all is quiet."""
+"""The exchange's side of a soak: its markets, its activity, its faults, and its state at quiet moments."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from .checkers import Facts
 
 __all__ = ["REMOTE", "LocalExchange", "Market", "SoakExchange", "full_history", "paced", "short_memory"]
 
-#: Feeds that a user may be refused.
+#: Feeds that may refuse a user.
 _PRIVATE: Final = ("/orders", "/trades/user/events/", "/trades/user/")
 _TICK: Final = 0.01
-#: Seconds of publishing that may be made up for.
+#: The most seconds of publishing that are made up for later.
 _MOST_OWED: Final = 0.2
 _PAGE: Final = 100
 _BUILD_UP: Final = 200
@@ -45,7 +45,7 @@ def feed_stalled(injector: Injector) -> None:
 
 
 _NOT_HERE: Final = {*DATA_KINDS, "reconnect ordered", "resync ordered", "consumer interrupted", "consumer cut off"}
-#: What can go wrong without any hand in the client.
+#: Faults that need no action of the client.
 REMOTE: Final[dict[str, Fault]] = {name: kind for name, kind in KINDS.items() if name not in _NOT_HERE} | {
     "feed stalled": feed_stalled
 }
@@ -72,7 +72,7 @@ class SoakExchange(Protocol):
 
 @contextmanager
 def short_memory(items: int) -> Generator[None]:
-    """Limit the history of exchanges, so that it soon reaches its full length and is not mistaken for a leak."""
+    """Limit the history of exchanges, so that it reaches its full length soon and does not look like a leak."""
     with (
         mock.patch.object(trade_history, "MIN_HISTORY", items),
         mock.patch.object(order_manager, "_MAX_DONE", items),
@@ -103,7 +103,7 @@ def paced(rate: float, assets: Sequence[AssetIdentifier]) -> Market:
         for turn in count():
             await trio.sleep(_TICK)
             before, now = now, trio.current_time()
-            # Without subscribers nothing is published; at most _MOST_OWED seconds of that are made up for later.
+            # Without subscribers nothing is published; at most _MOST_OWED seconds of it are made up for later.
             owed = min(owed + (now - before) * rate, rate * _MOST_OWED)
             for number in range(int(3 * rate * _TICK) + 1):
                 if owed < 1:
@@ -120,7 +120,7 @@ class LocalExchange:
 
     Args:
         world: Counts the faults.
-        settings: The rates of all that happens.
+        settings: The rates of all activity.
         network: The network between the exchange and its clients.
         user: The public key whose orders and trades are published.
         reference: Records which states a fault has disturbed.
@@ -158,7 +158,7 @@ class LocalExchange:
         self.injector = Injector(
             world, settings, network, reference, readers, self.traders, sign_in, kinds=kinds, private=_PRIVATE
         )
-        #: Messages that were published where somebody listened.
+        #: The number of messages that were published to a subscriber.
         self.published: Counter[str] = Counter()
         proper = exchange.faults.apply_faults
 
@@ -217,7 +217,7 @@ class LocalExchange:
         return self._exchange.user_trades(self._user)
 
     def _candles(self, asset: AssetIdentifier) -> list[Timebar]:
-        """Those that have changed since the last quiet moment, as REST answers them."""
+        """Return the candles that changed since the last quiet moment, as REST lists them."""
         bars: list[Timebar] = []
         for page in count():
             request = Request("GET", f"/klines/{asset}?page={page}&limit={_PAGE}")
@@ -236,7 +236,7 @@ class LocalExchange:
         await trio.lowlevel.checkpoint()
 
     def _trim(self) -> None:
-        """Let every history have its least length, so that one quiet moment is like another."""
+        """Cut every history to its least length, so that quiet moments can be compared."""
         inside, least = self._exchange._market_state, trade_history.MIN_HISTORY
         listed = [listing.trades for listing in inside.listings.values()]
         for trades in (inside.trades, *listed):

@@ -1,4 +1,4 @@
-"""A `LocalExchange` at the other end of a pipe: pickles with their lengths before them."""
+"""A `LocalExchange` at the other end of a pipe: pickles, each after its length."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ async def _exactly(stream: trio.abc.ReceiveStream, size: int) -> bytes:
 
 
 async def obey(local_exchange: LocalExchange, stream: trio.abc.Stream, faults: Counter[str] | None = None) -> None:
-    """Do what the other end says, until it says no more.
+    """Call the methods that the other end names, until it ends.
 
     Args:
-        local_exchange: With what.
+        local_exchange: The exchange whose methods are called.
         stream: The pipe.
-        faults: What is counted at this end.
+        faults: The counts of faults at this end.
     """
     while True:
         try:
@@ -68,7 +68,7 @@ class RemoteExchange:
     """A `SoakExchange` at the other end of a pipe.
 
     Args:
-        stream: Leads to somebody who does what `obey` does.
+        stream: Leads to a process that runs `obey`.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:

@@ -1,4 +1,4 @@
-"""An hour of real time: the exchange in a process of its own, TCP between, and a pipe to tell it what to do."""
+"""An hour of real time: the exchange in a process of its own, TCP to it, and a pipe that controls it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from .pipe import RemoteExchange, obey, receive, send
 __all__ = ["plan_of", "serve", "settings_of", "soak_for_real"]
 
 _ROOT: Final = Path(__file__).parent.parent.parent
-#: Trades that the exchange remembers: more than a client asks for.
+#: The number of trades that the exchange remembers: more than a client requests.
 _HISTORY: Final = 5_000
 
 
 def settings_of(seed: int) -> Settings:
-    """The settings of an hour."""
+    """Return the settings of a soak in real time."""
     return Settings(
         seed=seed,
         assets=MARKETS,
@@ -58,7 +58,7 @@ def settings_of(seed: int) -> Settings:
 
 
 def plan_of(seconds: float) -> Plan:
-    """How long, and how often what."""
+    """Return the durations and intervals of a soak in real time."""
     return Plan(
         seconds=seconds,
         between_checks=45.0,
@@ -79,7 +79,7 @@ def plan_of(seconds: float) -> Plan:
 
 @attrs.define
 class _ServersWorld:
-    """The world of the faults in the exchange's process: nobody reads there."""
+    """The `World` of the faults in the exchange's process, which has no readers."""
 
     faults: Counter[str] = attrs.field(factory=Counter[str])
     auth_trouble: list[float] = attrs.field(factory=list[float])
@@ -102,7 +102,7 @@ class _ServersWorld:
 
 
 class _NoReference(Reference):
-    """No history is kept: what was true is asked for at quiet moments."""
+    """Keeps no history: the facts are requested at quiet moments."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
@@ -118,7 +118,7 @@ class _NoReference(Reference):
 
 
 async def serve(seed: int, rate: float) -> None:
-    """Serve an exchange over TCP, and do what comes through the standard input until that ends."""
+    """Serve an exchange over TCP, and obey the standard input until it ends."""
     logging.disable(logging.CRITICAL)
     settings, world = settings_of(seed), _ServersWorld()
     exchange = Exchange(token_ttl=settings.token_ttl, seed=seed)
@@ -169,7 +169,7 @@ async def _live(seed: int, seconds: float, rate: float, soak: Soak) -> None:
 
 
 def soak_for_real(seed: int, seconds: float, rate: float, *, verbose: bool = False) -> tuple[Soak, str | None]:
-    """Live for so many seconds; what there was, and what broke."""
+    """Run for a number of seconds; return the soak, and the violation found or None."""
     user = User(sources(seed, "user").randbytes(32))
     checkers = Checkers(Records(), time.time_ns)
     soak = Soak(settings_of(seed), plan_of(seconds), checkers, user, time.time_ns, verbose=verbose)

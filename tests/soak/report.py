@@ -1,4 +1,4 @@
-"""One table, one verdict, and the samples for whoever wants to look closer."""
+"""The report of a soak: one table, one verdict, and the samples as files."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .samples import LIMITS, Sample, grown, tenth
 __all__ = ["report", "verdict", "write"]
 
 _MB: Final = 2**20
-#: What went wrong because it was told to; the rest came of it, or of the consumers.
+#: Counts that the faults cause directly; all others are consequences or come from the consumers.
 _ORDERED: Final = {*KINDS, *REMOTE, "clock set"}
 
 
 def verdict(soak: Soak, violation: str | None) -> list[str]:
-    """What is wrong: an invariant that broke, or a figure that grew. Nothing, if all is well."""
+    """Return what is wrong: an invariant that broke, or a figure that grew. Return nothing if all is well."""
     return [*([] if violation is None else [violation]), *grown(soak.samples)]
 
 
 def report(soak: Soak, wrong: list[str], took: float) -> str:
-    """Markdown, to be read as it is."""
+    """Return the report in Markdown."""
     totals = soak.totals()
     end = soak.samples[-1].at if soak.samples else 0.0
     lines = [

@@ -1,4 +1,4 @@
-"""What is measured while it lasts, and whether any of it has grown."""
+"""Measurements during a soak, and whether any of them has grown."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ import trio
 
 __all__ = ["LIMITS", "Limit", "Sample", "grown", "measured", "tenth"]
 
-#: Before so many samples nothing can be said.
+#: The least number of samples for a verdict.
 _FEWEST: Final = 20
 
 
 @attrs.frozen
 class Sample:
-    """One look at the process."""
+    """Measurements of the process at one moment."""
 
     #: Seconds since the beginning.
     at: float
-    #: Bytes of memory that are resident.
+    #: Bytes of resident memory.
     rss: int
     descriptors: int
     tasks: int
-    #: Living objects of our classes.
+    #: Living objects of the client's classes.
     objects: int
-    #: Since the beginning.
+    #: Counts since the beginning.
     messages: int = 0
     connects: int = 0
     gaps: int = 0
@@ -40,17 +40,17 @@ class Sample:
 
 @attrs.frozen
 class Limit:
-    """How much more there may be at the end than at the beginning: the larger of two allowances."""
+    """How far a figure may grow from the beginning to the end: the larger of two allowances."""
 
     share: float
     amount: float
 
     def allows(self, before: float, after: float) -> bool:
-        """Whether this much is no growth."""
+        """Return whether a figure has not grown."""
         return after <= before + max(self.share * before, self.amount)
 
 
-#: Of the median of the last tenth, against that of the second.
+#: The limits of the median of the last tenth, compared with the median of the second.
 LIMITS: Final = {
     "rss": Limit(0.05, 8 * 2**20),
     "descriptors": Limit(0.0, 4),
@@ -60,7 +60,7 @@ LIMITS: Final = {
 
 
 def measured(at: float, **counts: int) -> Sample:
-    """Look at this process. Garbage is collected first: what is left is held by something."""
+    """Measure this process, after a garbage collection: the remaining objects are referenced."""
     gc.collect()
     return Sample(
         at=at,
@@ -73,14 +73,14 @@ def measured(at: float, **counts: int) -> Sample:
 
 
 def tenth(samples: Sequence[Sample], which: int, name: str) -> float:
-    """The median of a figure in one tenth of the samples, counted from 0."""
+    """Return the median of a figure in one tenth of the samples, counted from 0."""
     size = len(samples) / 10
     part = samples[round(which * size) : round((which + 1) * size)] or samples[-1:]
     return float(statistics.median(getattr(sample, name) for sample in part))
 
 
 def grown(samples: Sequence[Sample]) -> list[str]:
-    """What there is more of in the last tenth than in the second; the first is warming up."""
+    """Return the figures that grew from the second tenth to the last; the first tenth is for warming up."""
     if len(samples) < _FEWEST:
         return [f"{len(samples)} samples prove nothing, at least {_FEWEST} do"]
     found: list[str] = []

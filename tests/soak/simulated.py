@@ -36,14 +36,14 @@ _EPOCH_NS: Final = 1_750_000_000 * 10**9
 _DAY: Final = 86_400.0
 _OPEN: Final = 16 * 3600.0
 _WEEKEND: Final = (5, 6)
-#: Seconds that a clock may be wrong after it was set.
+#: Seconds by which a clock may be wrong after it was set.
 _MOST_WRONG: Final = 3600.0
-#: Of everything: more than a client asks for.
+#: The length of every history: more than a client requests.
 _HISTORY: Final = 1_200
 
 
 def month(seed: int, days: float) -> tuple[Settings, Plan]:
-    """The settings of a month, or of another number of days."""
+    """Return the settings of a month, or of another number of days."""
     settings = Settings(
         seed=seed,
         assets=MARKETS,
@@ -76,14 +76,14 @@ def month(seed: int, days: float) -> tuple[Settings, Plan]:
 
 
 class Clock:
-    """The client's clock, which is sometimes set, and wrong."""
+    """The client's clock, which is set wrong now and then."""
 
     def __init__(self) -> None:
         self.wrong_ns = 0
 
     @staticmethod
     def true_ns() -> int:
-        """The exchange's time."""
+        """Return the exchange's time."""
         return _EPOCH_NS + round(trio.current_time() * 1e9)
 
     def __call__(self) -> int:
@@ -102,7 +102,7 @@ def _kinds(clock: Clock) -> dict[str, Fault]:
 
 
 async def _calendar(local_exchange: LocalExchange) -> None:
-    """Every working day the service starts over, trades for some hours, and closes."""
+    """Restart the service on every working day, trade for some hours, and close."""
     while True:
         day, second = divmod(trio.current_time(), _DAY)
         if day % 7 not in _WEEKEND and second < _OPEN:
@@ -121,7 +121,7 @@ class SimulatedSoak:
     settings: Settings
     plan: Plan
     market: Market = _calendar
-    #: Whether every state of every book is known; otherwise what there is has to be asked for, through a pipe.
+    #: Whether every state of every book is recorded; otherwise the facts are requested through a pipe.
     has_reference: bool = True
     #: Whether the exchange has its full history from the beginning.
     history: bool = False

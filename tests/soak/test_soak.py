@@ -1,4 +1,4 @@
-"""The soak in short: both modes live through a little, and what must be noticed is."""
+"""Short soaks in both modes; each planted defect is noticed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SAMPLE = Sample(at=0.0, rss=100 * 2**20, descriptors=40, tasks=100, objects=10_0
 
 
 def real_soak(**changes: object) -> SimulatedSoak:
-    """What happens in the real mode, in memory: the exchange is told what to do, and asked, through a pipe."""
+    """Run the real mode in memory: a pipe controls the exchange."""
     plan = attrs.evolve(
         plan_of(12.0), between_checks=4.0, between_samples=None, between_orders=1.0, between_nudges=None
     )
@@ -62,7 +62,7 @@ def test_some_seconds_as_in_real_time() -> None:
 
 @contextmanager
 def removals_ignored() -> Generator[None]:
-    """A level that is gone stays in the book."""
+    """A removed level stays in the book."""
     proper = LocalBook.apply
 
     def apply(self: LocalBook, diff: OrderBookDiff) -> None:
@@ -75,7 +75,7 @@ def removals_ignored() -> Generator[None]:
 
 @contextmanager
 def told_twice() -> Generator[None]:
-    """One trade in twenty is told again."""
+    """One trade in twenty is delivered twice."""
     proper = TradesBackfill._accept_live
 
     def accept(self: TradesBackfill, items: Sequence[Trade]) -> Sequence[Trade]:
@@ -109,7 +109,7 @@ def a_descriptor(_: trio.Nursery, stack: ExitStack) -> None:
 
 
 def memory(_: trio.Nursery, stack: ExitStack) -> None:
-    # Straight from the system: what the allocator gives may be what an earlier test left, and resident already.
+    # Directly from the system: the allocator may return memory that an earlier test left, and that is resident already.
     pages = stack.enter_context(mmap.mmap(-1, 4 * 2**20))
     pages.write(b"x" * len(pages))
 
@@ -122,7 +122,7 @@ def objects(_: trio.Nursery, stack: ExitStack) -> None:
     ("leak", "name"), [(a_task, "tasks"), (a_descriptor, "descriptors"), (memory, "rss"), (objects, "objects")]
 )
 async def test_what_grows_is_noticed(leak: Callable[[trio.Nursery, ExitStack], None], name: str) -> None:
-    """Once in every tenth of a life, and twenty times more."""
+    """Forty leaks between the first half and the second are reported as growth."""
     before = measured(0.0)
     with ExitStack() as stack:
         async with trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""The states that streams go through, each with its time."""
+"""A fixture that records the states of streams, each with its time."""
 
 from __future__ import annotations
 

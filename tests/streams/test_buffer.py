@@ -1,4 +1,4 @@
-"""Where items wait: their order, waiting for them, the end, and cancellation."""
+"""The buffer of a stream: order, waiting, the end, and cancellation."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_a_cancelled_get_takes_nothing() -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(consume)
         await wait_all_tasks_blocked()
-        # The item is there before the consumer runs again: it takes it, or leaves it.
+        # The item arrives before the consumer runs again: the consumer takes it or leaves it in the buffer.
         buffer.put_nowait([1])
         nursery.cancel_scope.cancel()
     buffer.put_nowait([2])

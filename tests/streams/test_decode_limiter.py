@@ -1,4 +1,4 @@
-"""Streams that are busy together bring their items by turns, and none depends on another's consumer."""
+"""Busy streams decode in turn, and none waits for another's consumer."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Line:
 
 
 async def watch(lines: Sequence[Line], untaken: list[int]) -> None:
-    """How many have something that nobody has taken, in each turn of the loop."""
+    """Record in each scheduler step how many streams have items that no consumer has taken."""
     while True:
         untaken.append(sum(len(line.buffer) > 0 for line in lines))
         await trio.lowlevel.checkpoint()
@@ -119,7 +119,7 @@ async def test_readers_get_every_change_beside_idle_and_cancelled_streams(
     monkeypatch: pytest.MonkeyPatch,
     seed: int,
 ) -> None:
-    """Some read, some do not, and some go while everybody is busy: those that read have it all."""
+    """Some consumers read, some do not, and some are cancelled meanwhile. Those that read receive every change."""
     waited = 0
 
     async def wait(limiter: DecodeLimiter) -> None:

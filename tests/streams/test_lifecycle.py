@@ -1,4 +1,4 @@
-"""The table of a session's life, read whole."""
+"""The table of a session's life: every row of it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PAIRS = [(phase, trigger) for phase in Phase for trigger in Trigger]
 
 
 def rows() -> Iterator[tuple[Phase, Trigger, Transition]]:
-    """The rows that can occur."""
+    """Return the rows that can occur."""
     for (phase, trigger), row in TRANSITIONS.items():
         if row is not None:
             yield phase, trigger, row
 
 
 def reachable(start: Phase) -> set[Phase]:
-    """The phases that some triggers lead to, the first one included."""
+    """Return the phases that some triggers lead to, including the first one."""
     found, new = {start}, {start}
     while new:
         new = {row.phase for phase, _, row in rows() if phase in new} - found

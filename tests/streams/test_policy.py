@@ -1,4 +1,4 @@
-"""When a session connects again: passing failures, each delay, and the limit; first the policy alone, then a stream."""
+"""When a session connects again: passing failures, delays and the limit; the policy alone, and streams under it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from tests.helpers.world import ASSET, SNAPSHOT, URL, open_world
+from tests.helpers.world import ASSET, SNAPSHOT, URL, failure_of, open_world
 from tplus_trio import (
     ApiError,
     AuthError,
@@ -30,13 +30,14 @@ from tplus_trio import (
     RestartPolicy,
     ServerError,
     SlowConsumer,
-    Stream,
     StreamState,
-    TplusError,
 )
 from tplus_trio.streams.policy import Restarts, is_passing
 
 LOST = ConnectionFailed("lost")
+
+
+# The policy alone.
 
 
 def restarts(draw: float = 1.0, **policy: Any) -> Restarts:
@@ -148,7 +149,7 @@ def test_more_failures_than_max_restarts_raise_the_limit_error(most: int) -> Non
     machine = restarts(max_restarts=most, within=10.0)
     for _ in range(most):
         machine.failed(LOST, 5.0)
-    last = ConnectionFailed("the last straw")
+    last = ConnectionFailed("the last failure")
     with pytest.raises(RestartLimitExceeded) as caught:
         machine.failed(last, 6.0)
     assert caught.value.__cause__ is last
@@ -200,15 +201,7 @@ def test_a_policy_refuses_values_out_of_range(argument: str, value: Any, error: 
         restarts(**{argument: value})
 
 
-async def fail(stream: Stream[Any]) -> TplusError:
-    """Return the error that the stream's iteration raises, within an hour."""
-    with trio.fail_after(3600):
-        async with stream:
-            while True:
-                try:
-                    await stream.receive()
-                except TplusError as exc:
-                    return exc
+# Streams under a policy.
 
 
 @pytest.mark.parametrize("of_client", [True, False])
@@ -216,7 +209,7 @@ async def test_a_stream_without_restarts_raises_its_first_failure(of_client: boo
     async with open_world(restart=None if of_client else RestartPolicy()) as world:
         options: Any = {} if of_client else {"restart": None}
         world.network.refuse(1)
-        failure = await fail(world.md.stream_depth(ASSET, **options))
+        failure = await failure_of(world.md.stream_depth(ASSET, **options))
         assert isinstance(failure, ConnectionFailed)
         async with world.md.stream_depth(ASSET, **options) as stream:
             await stream.wait_live()
@@ -239,7 +232,7 @@ async def test_a_stream_without_restarts_raises_its_first_failure(of_client: boo
 async def test_a_stream_ends_at_a_fatal_refusal(status: int, autojump_clock: MockClock) -> None:
     async with open_world() as world:
         world.exchange.faults.reject_handshakes(9, status)
-        failure = await fail(world.md.stream_depth(ASSET))
+        failure = await failure_of(world.md.stream_depth(ASSET))
         assert isinstance(failure, HandshakeRejected)
         assert failure.status == status
         assert trio.current_time() == 0
@@ -264,7 +257,7 @@ async def test_a_stream_signs_in_again_once_and_ends_at_the_second_refusal(
             await orders.wait_live()
         assert world.exchange.sign_ins == 2
         world.exchange.faults.reject_handshakes(2, status, path="/orders")
-        failure = await fail(world.oms.stream_orders())
+        failure = await failure_of(world.oms.stream_orders())
         assert isinstance(failure, HandshakeRejected)
         assert failure.status == status
         assert world.exchange.sign_ins == 3
@@ -284,15 +277,8 @@ class Untrusted:
 async def test_a_stream_ends_at_a_refused_certificate(autojump_clock: MockClock) -> None:
     connector = Untrusted()
     async with MarketDataClient(URL, connector=connector) as md:
-        assert isinstance(await fail(md.stream_depth(ASSET)), CertificateRefused)
+        assert isinstance(await failure_of(md.stream_depth(ASSET)), CertificateRefused)
     assert connector.connects <= 2  # the stream's, and REST's
-
-
-async def test_a_stream_ends_if_its_snapshot_does_not_exist(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        world.exchange.faults.fail_requests(SNAPSHOT, 404, 9)
-        failure = await fail(world.md.stream_depth(ASSET))
-        assert isinstance(failure, NotFoundError)
 
 
 async def test_a_stream_waits_at_least_as_long_as_retry_after_says(autojump_clock: MockClock) -> None:
@@ -330,7 +316,7 @@ async def test_the_delay_of_a_stream_starts_over_after_a_healthy_time(
     policy = RestartPolicy(initial_delay=1.0, factor=10.0, max_delay=100.0, within=30.0)
     async with open_world() as world:
         world.network.refuse(2)
-        async with world.md.stream_ticker(ASSET, restart=policy) as stream:  # which asks REST for nothing
+        async with world.md.stream_ticker(ASSET, restart=policy) as stream:  # a feed that makes no REST request
             await stream.wait_live()
             waits = [trio.current_time()]
             for healthy in (29.0, 31.0, 5.0):
@@ -343,11 +329,11 @@ async def test_the_delay_of_a_stream_starts_over_after_a_healthy_time(
     assert waits == pytest.approx([1.0 + 10.0, 100.0, 1.0, 10.0])
 
 
-async def test_a_stream_ends_after_too_many_restarts(autojump_clock: MockClock) -> None:
+async def test_each_attempt_at_an_unreachable_service_counts_once_towards_the_limit(autojump_clock: MockClock) -> None:
     policy = RestartPolicy(initial_delay=1.0, factor=1.0, max_restarts=3, within=10.0)
     async with open_world() as world:
         world.network.refuse(100)
-        failure = await fail(world.md.stream_depth(ASSET, restart=policy))
+        failure = await failure_of(world.md.stream_depth(ASSET, restart=policy))
         assert isinstance(failure, RestartLimitExceeded)
         assert (failure.failures, failure.within) == (4, 10.0)
         assert isinstance(failure.__cause__, ConnectionFailed)
@@ -364,28 +350,6 @@ async def test_a_stream_survives_any_number_of_restarts_that_are_far_apart(autoj
             world.network.reset_connections()
             await trio.sleep(0.1)
         await stream.wait_live()
-
-
-async def test_a_failure_of_the_early_snapshot_request_counts(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        for status, kind in ((404, NotFoundError), (400, ApiError)):
-            world.exchange.faults.fail_requests(SNAPSHOT, status)
-            assert isinstance(await fail(world.md.stream_depth(ASSET)), kind)
-        world.exchange.faults.fail_requests(SNAPSHOT, 503)
-        assert isinstance(await fail(world.md.stream_depth(ASSET, restart=None)), ServerError)
-        started = trio.current_time()
-        world.exchange.faults.fail_requests(SNAPSHOT, 429, retry_after=30.0)
-        async with world.md.stream_depth(ASSET) as stream:
-            assert isinstance(await stream.receive(), OrderBook)
-            assert started + 30.0 <= trio.current_time() <= started + 30.4 + 1e-6
-
-
-async def test_an_unreachable_service_counts_as_one_failure_for_each_attempt(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        world.network.refuse(100)
-        policy = RestartPolicy(initial_delay=1.0, factor=1.0, max_restarts=5)
-        assert isinstance(await fail(world.md.stream_depth(ASSET, restart=policy)), RestartLimitExceeded)
-        assert trio.current_time() == pytest.approx(5.0)
 
 
 async def test_retry_after_keeps_fractions_of_a_second(autojump_clock: MockClock) -> None:

@@ -1,279 +1,27 @@
-"""Items that were missed during an outage: read from REST and delivered in order, or marked by a gap; and how soon."""
+"""Requests to REST for a recovery: how soon, how often after failures, and what happens if they keep failing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.helpers.world import ASSET, World, open_world
-from tplus_trio import (
-    Gap,
-    KlineUpdate,
-    OrderCreatedEvent,
-    OrdersSnapshot,
-    Stream,
-    StreamState,
-    Trade,
-    UserTrade,
-)
-from tplus_trio.clients import market_data, user_orders
+from tests.helpers.recovered_streams import ids_and_gaps, make_trades, take
+from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, drain, failure_of, open_world
+from tplus_trio import ApiError, NotFoundError, OrderBook, RestartPolicy, ServerError, StreamState
+from tplus_trio.testing import Response
 
-BOB = "b0b" + "0" * 61
-
-
-@pytest.fixture(autouse=True)
-def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty items are three pages."""
-    monkeypatch.setattr(market_data, "_PAGE", 8)
-
-
-async def take(stream: Stream[Any], n: int) -> list[Any]:
-    with trio.fail_after(60):
-        return [await stream.receive() for _ in range(n)]
-
-
-async def assert_nothing_comes(stream: Stream[Any]) -> None:
-    with trio.move_on_after(30):
-        raise AssertionError(await stream.receive())
-
-
-def make_trades(world: World, n: int) -> list[int]:
-    return [world.exchange.publish_trade(ASSET, 100 + k, 1).trade_id for k in range(n)]
-
-
-def ids(items: Sequence[Trade | Gap]) -> list[int]:
-    assert all(isinstance(item, Trade) for item in items), items
-    return [item.trade_id for item in items if isinstance(item, Trade)]
-
-
-async def go_down(world: World) -> None:
-    """Reset the connection, so that the client notices at once; it connects again after a quarter of a second."""
-    world.network.reset_connections()
-    await trio.sleep(0.01)
-
-
-@pytest.mark.parametrize("latency", [0.0, 0.05])
-@pytest.mark.parametrize("early", [0, 3])
-async def test_twenty_missed_trades_arrive_from_three_pages(
-    latency: float, early: int, autojump_clock: MockClock
-) -> None:
-    async with open_world(latency=latency) as world, world.md.stream_finalized_trades() as trades:
-        await trades.wait_live()
-        assert ids(await take(trades, 0)) == []
-        before = make_trades(world, 1 + early)
-        assert ids(await take(trades, 1 + early)) == before
-        await go_down(world)
-        missed = make_trades(world, 20)
-        asked = sum(world.exchange.requests.values())
-        await trades.wait_live()
-        live = make_trades(world, 2)
-        assert ids(await take(trades, 22)) == missed + live
-        await assert_nothing_comes(trades)
-        # Three pages, and one more read for what lies before the first live trade.
-        assert sum(world.exchange.requests.values()) - asked == 4
-        assert (trades.stats.gaps, trades.stats.resyncs) == (1, 1)
-
-
-@pytest.mark.parametrize("latency", [0.0, 0.05])
-async def test_trades_missed_before_the_first_delivery_arrive_once(latency: float, autojump_clock: MockClock) -> None:
-    async with open_world(latency=latency) as world:
-        make_trades(world, 5)
-        await trio.sleep(1)
-        async with world.md.stream_finalized_trades() as trades:
-            await trades.wait_live()
-            await go_down(world)
-            missed = make_trades(world, 20)
-            await trades.wait_live()
-            live = make_trades(world, 2)
-            assert ids(await take(trades, 22)) == missed + live
-            await assert_nothing_comes(trades)
-
-
-async def test_trades_made_during_the_rest_request_arrive_once(autojump_clock: MockClock) -> None:
-    async with open_world(latency=0.02) as world, world.md.stream_finalized_trades() as trades:
-        await trades.wait_live()
-        made = make_trades(world, 5)
-        await take(trades, 5)
-        await go_down(world)
-        # During the outage, the handshake, all three pages, and after them.
-        while trio.current_time() < 2 or trades.state is not StreamState.LIVE:
-            made += make_trades(world, 1)
-            await trio.sleep(0.02)
-        assert ids(await take(trades, len(made) - 5)) == made[5:]
-
-
-async def test_a_second_loss_during_the_rest_request_loses_nothing(autojump_clock: MockClock) -> None:
-    async with open_world(latency=0.02) as world, world.md.stream_finalized_trades() as trades:
-        await trades.wait_live()
-        made = make_trades(world, 2)
-        await take(trades, 2)
-        for _ in range(3):
-            await go_down(world)
-            made += make_trades(world, 5)
-            await trades._session.wait_for(StreamState.SYNCING)
-            made += make_trades(world, 1)
-        assert ids(await take(trades, len(made) - 2)) == made[2:]
-        await assert_nothing_comes(trades)
-
-
-@pytest.mark.parametrize("status", [429, 503])
-async def test_failed_pages_are_requested_again(status: int, autojump_clock: MockClock) -> None:
-    async with open_world() as world, world.md.stream_finalized_trades() as trades:
-        await trades.wait_live()
-        made = make_trades(world, 2)
-        await take(trades, 2)
-        await go_down(world)
-        made += make_trades(world, 20)
-        world.exchange.faults.fail_requests("/trades", status, 2)
-        assert ids(await take(trades, 20)) == made[2:]
-
-
-async def test_a_loss_beyond_the_page_limit_is_one_gap(autojump_clock: MockClock) -> None:
-    async with open_world() as world, world.md.stream_finalized_trades(backfill_pages=2) as trades:
-        await trades.wait_live()
-        await trio.sleep(10)
-        make_trades(world, 1)
-        await take(trades, 1)
-        seen_ns = world.exchange.now_ns()
-        await trio.sleep(10)
-        await go_down(world)
-        make_trades(world, 20)
-        await trades.wait_live()
-        live = make_trades(world, 3)
-        gap, *rest = await take(trades, 4)
-        assert isinstance(gap, Gap)
-        assert gap.since_ns == pytest.approx(seen_ns, abs=10**6)
-        assert gap.until_ns - gap.since_ns == pytest.approx(10.25e9, rel=1e-3)
-        assert gap.reason
-        assert ids(rest) == live
-        await assert_nothing_comes(trades)
-        # A small hole after it is closed.
-        await go_down(world)
-        missed = make_trades(world, 5)
-        assert ids(await take(trades, 5)) == missed
-
-
-async def trade_minutes(world: World, n: int) -> list[int]:
-    """One trade a minute; the opening times of their candles."""
-    opened = []
-    for _ in range(n):
-        await trio.sleep(60)
-        trade = world.exchange.publish_trade(ASSET, 100, 1)
-        opened.append(trade.timestamp_ns - trade.timestamp_ns % (60 * 10**9))
-    return opened
-
-
-@pytest.mark.parametrize("pages", [10, 2])
-async def test_twenty_missed_candles_arrive_from_three_pages(pages: int, autojump_clock: MockClock) -> None:
-    async with open_world() as world, world.md.stream_klines(ASSET, backfill_pages=pages) as klines:
-        await klines.wait_live()
-        (first,) = await trade_minutes(world, 1)
-        world.exchange.publish_trade(ASSET, 101, 1)
-        assert [item.open_timestamp_ns for item in await take(klines, 2)] == [first, first]
-        world.exchange.faults.reject_handshakes(50, 503)  # the delay grows to half a minute each
-        await go_down(world)
-        world.exchange.publish_trade(ASSET, 102, 1)
-        missed = await trade_minutes(world, 20)
-        await klines.wait_live()
-        (live,) = await trade_minutes(world, 1)
-        if pages == 2:
-            gap, candle = await take(klines, 2)
-            assert isinstance(gap, Gap)
-            assert candle.open_timestamp_ns == live
-        else:
-            candles = await take(klines, 22)
-            assert all(isinstance(candle, KlineUpdate) for candle in candles)
-            # The candle that was open when the connection was lost comes in its last state.
-            assert [candle.open_timestamp_ns for candle in candles] == [first, *missed, live]
-            assert (candles[0].close, candles[0].volume) == (102, 3)
-        await assert_nothing_comes(klines)
-
-
-async def test_orders_that_move_between_pages_arrive_once(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(user_orders, "_ORDERS_PAGE", 2)
-    async with open_world() as world, world.oms.stream_orders() as orders:
-        place, key = world.exchange.place, world.user.public_key
-        for name in "abcd":
-            place(key, ASSET, "Buy", 900, 1, order_id=name)
-        await orders.wait_live()
-        await go_down(world)
-        world.exchange.faults.delay_requests("/orders/user", 1.0)
-        await trio.sleep(0.6)  # the first page is under way
-        place(key, ASSET, "Buy", 900, 1, order_id="e")
-        snapshot, event = await take(orders, 2)
-        assert isinstance(snapshot, OrdersSnapshot)
-        # "c" was on both pages; "e" was added at the head of the list after the first page was made.
-        assert [order.order_id for order in snapshot.orders] == ["d", "c", "b", "a"]
-        assert snapshot.is_complete
-        assert isinstance(event, OrderCreatedEvent)
-        # The same beyond the bound.
-        monkeypatch.setattr(user_orders, "_ORDERS_PAGES", 2)
-        await go_down(world)
-        (cut,) = await take(orders, 1)
-        assert isinstance(cut, OrdersSnapshot)
-        assert ([order.order_id for order in cut.orders], cut.is_complete) == (["e", "d", "c", "b"], False)
-
-
-async def test_orders_after_a_loss(autojump_clock: MockClock) -> None:
-    async with open_world() as world, world.oms.stream_orders() as orders:
-        await orders.wait_live()
-        place, key = world.exchange.place, world.user.public_key
-        place(key, ASSET, "Buy", 900, 1, order_id="a")
-        (first,) = await take(orders, 1)
-        assert isinstance(first, OrderCreatedEvent)
-        await go_down(world)
-        place(key, ASSET, "Buy", 901, 1, order_id="b")
-        world.exchange.cancel(key, "a")
-        await orders.wait_live()
-        place(key, ASSET, "Buy", 902, 1, order_id="c")
-        snapshot, event = await take(orders, 2)
-        assert isinstance(snapshot, OrdersSnapshot)
-        assert {order.order_id for order in snapshot.orders} >= {"b"}
-        assert isinstance(event, OrderCreatedEvent)
-        assert event.order_id == "c"
-        # The same after each loss.
-        await go_down(world)
-        (again,) = await take(orders, 1)
-        assert isinstance(again, OrdersSnapshot)
-        assert {order.order_id for order in again.orders} >= {"b", "c"}
-
-
-@pytest.mark.parametrize("finalized", [False, True])
-async def test_user_trades_after_a_loss(finalized: bool, autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        oms, place, key = world.oms, world.exchange.place, world.user.public_key
-        async with oms.stream_user_finalized_trades() if finalized else oms.stream_user_trade_events() as trades:
-            await trades.wait_live()
-
-            def trade() -> int:
-                place(key, ASSET, "Buy", 900, 1)
-                place(BOB, ASSET, "Sell", 900, 1)
-                return 1 if finalized else 2  # pending, then confirmed
-
-            assert all(isinstance(item, UserTrade) for item in await take(trades, trade()))
-            seen_ns = world.exchange.now_ns()
-            await trio.sleep(7)
-            await go_down(world)
-            trade()
-            await trades.wait_live()
-            gap, *rest = await take(trades, 1 + trade())
-            assert isinstance(gap, Gap)
-            assert gap.since_ns == pytest.approx(seen_ns, abs=10**6)
-            assert gap.until_ns - gap.since_ns == pytest.approx(7.25e9, rel=1e-3)
-            assert all(isinstance(item, UserTrade) for item in rest)
-            await assert_nothing_comes(trades)
+# How soon.
 
 
 @pytest.mark.parametrize("quiet", [True, False], ids=["quiet", "busy"])
 @pytest.mark.parametrize("one_way", [0.0, 0.025])
 @pytest.mark.parametrize("known", [True, False], ids=["lost", "first"])
-async def test_time_to_a_synced_book(quiet: bool, one_way: float, known: bool, autojump_clock: MockClock) -> None:
+async def test_a_book_syncs_within_two_round_trips_of_a_busy_market_and_three_of_a_quiet_one(
+    quiet: bool, one_way: float, known: bool, autojump_clock: MockClock
+) -> None:
     """The handshake and the snapshot run side by side only if changes prove that the two fit together."""
     async with open_world(latency=one_way, jitter=lambda: 0.0) as world, trio.open_nursery() as nursery:
 
@@ -304,3 +52,91 @@ async def test_time_to_a_synced_book(quiet: bool, one_way: float, known: bool, a
         )
         # In a quiet market nothing proves the early snapshot, so another is requested once the connection stands.
         assert took <= (3 if quiet else 2) * 2 * one_way + 0.002
+
+
+# After failed requests.
+
+
+async def test_a_failure_of_the_early_snapshot_request_counts(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        for status, kind in ((404, NotFoundError), (400, ApiError)):
+            world.exchange.faults.fail_requests(SNAPSHOT, status)
+            assert isinstance(await failure_of(world.md.stream_depth(ASSET)), kind)
+        world.exchange.faults.fail_requests(SNAPSHOT, 503)
+        assert isinstance(await failure_of(world.md.stream_depth(ASSET, restart=None)), ServerError)
+        started = trio.current_time()
+        world.exchange.faults.fail_requests(SNAPSHOT, 429, retry_after=30.0)
+        async with world.md.stream_depth(ASSET) as stream:
+            assert isinstance(await stream.receive(), OrderBook)
+            assert started + 30.0 <= trio.current_time() <= started + 30.4 + 1e-6
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+@pytest.mark.parametrize("slowness", [0.0, 0.01, 0.1])
+async def test_a_book_of_a_quiet_market_syncs_after_failed_snapshots(
+    failures: int, slowness: float, autojump_clock: MockClock
+) -> None:
+    async with open_world(latency=0.03) as world:
+        # The first failure may arrive before the connection stands, or after.
+        world.exchange.faults.fail_requests(SNAPSHOT, 503, failures)
+        world.exchange.faults.delay_requests(SNAPSHOT, slowness, failures)
+        async with world.md.open_book(ASSET) as book:
+            with trio.fail_after(60):
+                await book.wait_synced()
+
+
+# After bad frames.
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"asks":[', "[]"])
+async def test_repeated_bad_frames_cause_few_snapshot_requests(text: str, autojump_clock: MockClock) -> None:
+    async with open_world(jitter=lambda: 0.0) as world, world.md.open_book(ASSET) as book:
+        await book.wait_synced()
+        asked = world.exchange.requests["GET", SNAPSHOT]
+        for _ in range(400):
+            world.exchange.faults.send_text(DEPTH, text)
+            await trio.sleep(0.05)
+        # In 20 seconds: twice at once, then after a delay that doubles up to 5 s.
+        assert world.exchange.requests["GET", SNAPSHOT] - asked <= 10
+        await trio.sleep(10)
+        assert book.is_synced
+        # After a quiet time, the next request is at once again.
+        await trio.sleep(20)
+        world.exchange.faults.send_text(DEPTH, text)
+        await trio.sleep(0.1)
+        assert book.is_synced
+
+
+async def test_repeated_bad_frames_between_trades_cause_few_requests(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.stream_finalized_trades() as trades:
+        await trades.wait_live()
+        items = list[Any]()
+        asked = sum(world.exchange.requests.values())
+        made = []
+        for n in range(400):
+            world.exchange.faults.send_text("/trades", "bad")
+            if n % 40 == 0:
+                made += make_trades(world)
+            await trio.sleep(0.05)
+        assert sum(world.exchange.requests.values()) - asked <= 25
+        items = ids_and_gaps(await take(trades, 10))
+        assert items == made
+
+
+# After a market is removed.
+
+
+@pytest.mark.parametrize("while_live", [True, False], ids=["over the connection", "after a loss"])
+async def test_a_removed_market_ends_its_depth_stream(while_live: bool, autojump_clock: MockClock) -> None:
+    gone = Response(404, b'{"error":{"code":"MARKET_NOT_FOUND","message":"no such market"}}')
+    async with open_world(restart=RestartPolicy()) as world, world.md.stream_depth(ASSET) as depth:
+        await depth.wait_live()
+        await take(depth, 1)
+        world.exchange.faults.answer_requests(SNAPSHOT, gone, 100)
+        if while_live:
+            depth.resync()
+        else:
+            world.network.reset_connections()
+        with trio.fail_after(30), pytest.raises(NotFoundError, match="no such market"):
+            await drain(depth)
+        assert depth.state is StreamState.CLOSED

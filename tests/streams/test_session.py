@@ -1,4 +1,4 @@
-"""Sessions in memory: of a protocol that is no feed, over real WebSockets, then reconnections of a client's stream."""
+"""Sessions of a protocol that is no feed, over real WebSockets in memory: connecting, reconnecting and ending."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 
 from tests.helpers.peers import Peer, read_head
-from tests.helpers.world import ASSET, URL, open_world
 from tplus_trio import (
     ConnectionFailed,
-    MarketDataClient,
     RestartLimitExceeded,
     RestartPolicy,
     StreamState,
@@ -22,7 +20,6 @@ from tplus_trio import (
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.streams.lifecycle import Phase
 from tplus_trio.streams.session import Session, SessionProtocol
-from tplus_trio.testing import MemoryNetwork
 from tplus_trio.transport.connector import Endpoint
 from tplus_trio.transport.websocket import WebSocket
 from tplus_trio.transport.websocket_opening import open_websocket
@@ -33,15 +30,15 @@ POLICY = RestartPolicy(initial_delay=1.0, factor=1.0)
 
 @attrs.define(eq=False)
 class Questioner:
-    """The other side of `Answers`, and the way to it: a server that asks the client a question a second."""
+    """A server that asks the client one question a second, and the connector that leads to it."""
 
     tasks: trio.Nursery
-    #: So many of the next connections are refused.
+    #: The number of next connections that are refused.
     refusals: int = 0
     #: Whether connections are neither made nor refused.
     is_silent: bool = False
-    #: Whether it does not answer close frames.
-    is_deaf: bool = False
+    #: Whether the server leaves close frames unanswered.
+    ignores_close: bool = False
     peers: list[Peer] = attrs.field(factory=list[Peer])
     answered: list[str] = attrs.field(factory=list[str])
 
@@ -62,7 +59,7 @@ class Questioner:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._ask, peer)
             with suppress(trio.ClosedResourceError):  # a test closed it
-                await peer.serve(answering=not self.is_deaf)
+                await peer.serve(answering=not self.ignores_close)
             nursery.cancel_scope.cancel()
 
     async def _ask(self, peer: Peer) -> None:
@@ -79,9 +76,9 @@ class Answers(SessionProtocol):
         self.session = session
         self.prepared = 0
         self.losses: list[str] = []
-        self.besides: Exception | None = None
+        self.task_failure: Exception | None = None
         #: The number of messages after which `serve` returns.
-        self.patience = 10**6
+        self.max_messages = 10**6
 
     def connect(self) -> AbstractAsyncContextManager[WebSocket]:
         return open_websocket(self.questioner, ENDPOINT, "/control")
@@ -89,18 +86,18 @@ class Answers(SessionProtocol):
     async def prepare(self, tasks: ProtectedNursery) -> None:
         await trio.lowlevel.checkpoint()
         self.prepared += 1
-        if self.besides is not None:
-            tasks.start_soon(self.fail_beside, self.besides)
+        if self.task_failure is not None:
+            tasks.start_soon(self.fail_later, self.task_failure)
 
-    async def fail_beside(self, failure: Exception) -> None:
+    async def fail_later(self, failure: Exception) -> None:
         await trio.sleep(2.5)
-        self.besides = None
+        self.task_failure = None
         self.session.give_up_connection(failure)
 
     async def serve(self, websocket: WebSocket) -> None:
         self.session.report_caught_up()
         seen = 0
-        while seen < self.patience:
+        while seen < self.max_messages:
             for message in await websocket.receive():
                 text = message if isinstance(message, str) else str(message, "utf-8")
                 self.questioner.answered.append(text.replace("question", "answer"))
@@ -123,15 +120,18 @@ class World:
 
 
 @asynccontextmanager
-async def a_session(restart: RestartPolicy | None = POLICY) -> AsyncGenerator[World]:
+async def open_session(restart: RestartPolicy | None = POLICY) -> AsyncGenerator[World]:
     async with open_plain_nursery() as tasks:
         questioner = Questioner(tasks.nursery)
         session = Session("/control", restart=restart, draw=lambda: 1.0)
         yield World(tasks.nursery, questioner, session, Answers(questioner, session))
 
 
+# Connecting and reconnecting.
+
+
 async def test_a_session_serves_one_connection_until_close(autojump_clock: MockClock) -> None:
-    async with a_session() as world:
+    async with open_session() as world:
         world.start()
         await world.session.wait_for(StreamState.LIVE)
         await trio.sleep(2.5)
@@ -144,7 +144,7 @@ async def test_a_session_serves_one_connection_until_close(autojump_clock: MockC
 
 
 async def test_a_session_reconnects_after_a_loss_and_a_refusal(autojump_clock: MockClock) -> None:
-    async with a_session() as world:
+    async with open_session() as world:
         world.start()
         await trio.sleep(1.5)
         world.questioner.refusals = 1
@@ -160,7 +160,7 @@ async def test_a_session_reconnects_after_a_loss_and_a_refusal(autojump_clock: M
 
 @pytest.mark.parametrize("open_for", [0.0, 1.5])
 async def test_reconnect_makes_a_new_connection_at_once(open_for: float, autojump_clock: MockClock) -> None:
-    async with a_session() as world:
+    async with open_session() as world:
         world.start()
         await trio.sleep(open_for)
         world.session.reconnect()
@@ -170,7 +170,7 @@ async def test_reconnect_makes_a_new_connection_at_once(open_for: float, autojum
 
 
 async def test_reconnect_ends_the_delay(autojump_clock: MockClock) -> None:
-    async with a_session() as world:
+    async with open_session() as world:
         world.questioner.refusals = 1
         world.start()
         await trio.sleep(0.25)
@@ -181,8 +181,8 @@ async def test_reconnect_ends_the_delay(autojump_clock: MockClock) -> None:
 
 
 async def test_a_failed_background_task_ends_the_connection(autojump_clock: MockClock) -> None:
-    async with a_session() as world:
-        world.protocol.besides = ConnectionFailed("a task failed")
+    async with open_session() as world:
+        world.protocol.task_failure = ConnectionFailed("a task failed")
         world.start()
         await trio.sleep(3.0)
         assert (world.session.state, world.protocol.losses) == (StreamState.BACKOFF, ["a task failed"])
@@ -190,15 +190,15 @@ async def test_a_failed_background_task_ends_the_connection(autojump_clock: Mock
 
 
 async def test_a_protocol_that_returns_is_called_again_after_a_delay(autojump_clock: MockClock) -> None:
-    async with a_session() as world:
-        world.protocol.patience = 1
+    async with open_session() as world:
+        world.protocol.max_messages = 1
         world.start()
         await trio.sleep(5.5)
         assert 4 <= world.protocol.prepared <= 7
 
 
 async def test_the_restart_limit_ends_a_session(autojump_clock: MockClock) -> None:
-    async with a_session(RestartPolicy(initial_delay=1.0, factor=1.0, max_restarts=2)) as world:
+    async with open_session(RestartPolicy(initial_delay=1.0, factor=1.0, max_restarts=2)) as world:
         world.questioner.refusals = 10
         world.start()
         with pytest.raises(RestartLimitExceeded):
@@ -209,15 +209,18 @@ async def test_the_restart_limit_ends_a_session(autojump_clock: MockClock) -> No
 
 
 async def test_without_restarts_the_first_failure_ends_a_session(autojump_clock: MockClock) -> None:
-    async with a_session(None) as world:
+    async with open_session(None) as world:
         world.questioner.refusals = 1
         world.start()
         with pytest.raises(ConnectionFailed):
             await world.session.wait_for(StreamState.LIVE)
 
 
+# Ending.
+
+
 async def test_cancel_ends_a_session_at_once_without_a_close_frame(autojump_clock: MockClock) -> None:
-    async with a_session() as world:
+    async with open_session() as world:
         world.start()
         await trio.sleep(1.5)
         world.session.cancel()
@@ -233,7 +236,7 @@ async def test_cancel_ends_a_session_at_once_without_a_close_frame(autojump_cloc
 async def test_a_session_closed_before_its_first_step_does_not_connect(
     scheduled: bool, autojump_clock: MockClock
 ) -> None:
-    async with a_session() as world:
+    async with open_session() as world:
         if scheduled:
             world.start()
         with trio.fail_after(1):
@@ -244,7 +247,7 @@ async def test_a_session_closed_before_its_first_step_does_not_connect(
 
 
 async def test_a_cancelled_close_ends_a_session_at_once(autojump_clock: MockClock) -> None:
-    async with a_session() as world:
+    async with open_session() as world:
         world.start()
         await trio.sleep(1.5)
         with trio.CancelScope() as scope:
@@ -255,7 +258,7 @@ async def test_a_cancelled_close_ends_a_session_at_once(autojump_clock: MockCloc
 
 
 async def test_a_second_close_waits_for_the_same_end(autojump_clock: MockClock) -> None:
-    async with a_session() as world:
+    async with open_session() as world:
         world.start()
         await trio.sleep(1.5)
         async with trio.open_nursery() as nursery:
@@ -266,7 +269,7 @@ async def test_a_second_close_waits_for_the_same_end(autojump_clock: MockClock) 
 
 
 async def test_close_during_a_reconnect_sends_a_close_frame(autojump_clock: MockClock) -> None:
-    async with a_session() as world:
+    async with open_session() as world:
         world.start()
         await trio.sleep(1.5)
         world.session.reconnect()
@@ -278,7 +281,7 @@ async def test_close_during_a_reconnect_sends_a_close_frame(autojump_clock: Mock
 @pytest.mark.parametrize("order", ["close", "cancel"])
 @pytest.mark.parametrize("phase", [Phase.CONNECTING, Phase.BACKOFF])
 async def test_a_session_without_a_connection_ends_at_once(phase: Phase, order: str, autojump_clock: MockClock) -> None:
-    async with a_session() as world:
+    async with open_session() as world:
         world.questioner.is_silent = phase is Phase.CONNECTING
         world.questioner.refusals = 100
         world.start()
@@ -294,7 +297,7 @@ async def test_a_session_without_a_connection_ends_at_once(phase: Phase, order: 
 
 
 async def test_reconnect_cancels_an_unanswered_attempt(autojump_clock: MockClock) -> None:
-    async with a_session() as world:
+    async with open_session() as world:
         world.questioner.is_silent = True
         world.start()
         await trio.sleep(0.25)
@@ -305,11 +308,11 @@ async def test_reconnect_cancels_an_unanswered_attempt(autojump_clock: MockClock
 
 
 @pytest.mark.parametrize("order", ["reconnect", "cancel", "fail"])
-async def test_a_second_order_does_not_wait_for_the_answer_to_a_close_frame(
+async def test_a_second_command_does_not_wait_for_the_answer_to_a_close_frame(
     order: str, autojump_clock: MockClock
 ) -> None:
-    async with a_session(RestartPolicy(initial_delay=0.0)) as world:
-        world.questioner.is_deaf = True
+    async with open_session(RestartPolicy(initial_delay=0.0)) as world:
+        world.questioner.ignores_close = True
         world.start()
         await trio.sleep(1.5)
         world.session.reconnect()
@@ -331,8 +334,8 @@ async def test_a_second_order_does_not_wait_for_the_answer_to_a_close_frame(
 async def test_a_cancel_or_a_failed_task_ends_a_close_that_waits_for_its_answer(
     order: str, autojump_clock: MockClock
 ) -> None:
-    async with a_session() as world:
-        world.questioner.is_deaf = True
+    async with open_session() as world:
+        world.questioner.ignores_close = True
         world.start()
         await trio.sleep(1.5)
         world.tasks.start_soon(world.session.close)
@@ -344,55 +347,3 @@ async def test_a_cancel_or_a_failed_task_ends_a_close_that_waits_for_its_answer(
             world.session.cancel()
         await world.session.wait_closed()
         assert trio.current_time() == pytest.approx(1.6, abs=0.01)
-
-
-async def test_reconnect_of_a_stream_takes_effect_at_once(
-    states: list[tuple[StreamState, float]], autojump_clock: MockClock
-) -> None:
-    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
-        stream.reconnect()  # nothing to drop yet
-        await stream.wait_live()
-        stream.reconnect()
-        await stream.wait_live()
-        assert trio.current_time() == 0
-        assert StreamState.BACKOFF not in [state for state, _ in states]
-        assert stream.stats.connects == 2
-        # During a delay, the next attempt starts at once.
-        world.network.refuse(8)
-        world.network.reset_connections()
-        await trio.sleep(1)
-        world.network.refuse(0)
-        assert stream.state is StreamState.BACKOFF
-        stream.reconnect()
-        await stream.wait_live()
-        assert trio.current_time() == 1.0
-        assert world.exchange.connections == 1
-
-
-@attrs.define
-class Unanswered:
-    """A connector whose every other attempt gets no answer."""
-
-    network: MemoryNetwork
-    calls: int = 0
-
-    async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        self.calls += 1
-        if self.calls % 2:
-            await trio.sleep_forever()
-        return await self.network.connect(host, port)
-
-
-async def test_reconnect_of_a_stream_cancels_an_unanswered_attempt(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        connector = Unanswered(world.network)
-        # Without the early request, which would make a connection of its own.
-        async with (
-            MarketDataClient(URL, connector=connector) as md,
-            md.stream_depth(ASSET, sequence="increasing") as stream,
-        ):
-            await trio.sleep(1)
-            assert (stream.state, connector.calls) == (StreamState.CONNECTING, 1)
-            stream.reconnect()
-            await trio.sleep(0.1)
-            assert (stream.state, stream.stats.connects, connector.calls) == (StreamState.SYNCING, 1, 3)

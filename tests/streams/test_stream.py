@@ -1,108 +1,83 @@
-"""A stream on a virtual clock: its states and statistics, orders to it, and the failures that it notices."""
+"""A stream as its consumer sees it: entering and closing, waiting, receiving, `reconnect` and `repr`."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints
 
-from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, open_world
+from tests.helpers.world import ASSET, URL, open_world, served_streams, trading_market
 from tplus_trio import (
-    Depth,
     HandshakeRejected,
+    MarketDataClient,
     OrderBook,
     OrderBookDiff,
-    Stream,
     StreamState,
 )
+from tplus_trio.testing import MemoryNetwork
 
-CONNECTING, SYNCING, LIVE, BACKOFF, CLOSED = StreamState
-
-
-def names(states: list[tuple[StreamState, float]]) -> list[StreamState]:
-    return [state for state, _ in states]
+# Entering and closing.
 
 
-async def read(stream: Stream[Depth], until: int) -> list[Depth]:
-    """Receive items up to a sequence number."""
-    items: list[Depth] = []
-    async for item in stream:
-        items.append(item)
-        if isinstance(item, OrderBook | OrderBookDiff) and item.sequence_number >= until:
-            break
-    return items
+async def test_streams_and_books_connect_only_when_used(autojump_clock: MockClock) -> None:
+    async with trading_market() as (network, md):
+        stream, book = md.stream_depth(200), md.open_book(200)
+        iterator = aiter(md.stream_finalized_trades())
+        await trio.sleep(10)
+        assert network.connects == 0
+        assert stream.state is book.state is StreamState.CONNECTING
+        await anext(iterator)
+        assert served_streams(network) == 1
 
 
-async def test_the_states_follow_the_connection(
-    states: list[tuple[StreamState, float]], autojump_clock: MockClock
-) -> None:
-    async with open_world() as world:
+async def test_clients_streams_and_books_refuse_a_second_entry(autojump_clock: MockClock) -> None:
+    async with trading_market() as (_, md):
+        with pytest.raises(RuntimeError, match="entered already"):
+            await md.__aenter__()
+        async with md.stream_finalized_trades() as stream:
+            with pytest.raises(RuntimeError, match="entered already"):
+                await stream.__aenter__()
+            await stream.receive()
+        with pytest.raises(RuntimeError, match="entered already"):
+            await stream.__aenter__()
+        bare = md.stream_finalized_trades()
+        await bare.receive()
+        with pytest.raises(RuntimeError, match="once"):
+            await bare.__aenter__()
+        async with md.open_book(200) as book:
+            with pytest.raises(RuntimeError, match="entered already"):
+                await book.__aenter__()
+
+
+async def test_aclose_ends_a_bare_stream(autojump_clock: MockClock) -> None:
+    async with trading_market() as (network, md):
+        stream = md.stream_finalized_trades()
+        await stream.receive()
+        await stream.aclose()
+        assert network.open_connections == 0
+        with pytest.raises(trio.ClosedResourceError):
+            await stream.receive()
+        await stream.aclose()
+        unused = md.stream_finalized_trades()
+        await unused.aclose()
+        with pytest.raises(trio.ClosedResourceError):
+            await unused.receive()
+
+
+# Waiting until it is live.
+
+
+async def test_wait_live_waits_for_a_stream_that_is_entered_later(autojump_clock: MockClock) -> None:
+    async with open_world() as world, trio.open_nursery() as nursery:
         stream = world.md.stream_depth(ASSET)
-        assert stream.state is CONNECTING
+        nursery.start_soon(stream.wait_live)
+        await trio.sleep(1)
         async with stream:
-            await stream.wait_live()
-            assert stream.state is LIVE
             await trio.sleep(1)
-            world.network.reset_connections()
-            await trio.sleep(1)
-        assert stream.state is CLOSED
-    assert states == [
-        (SYNCING, 0.0),
-        (LIVE, 0.0),
-        (CONNECTING, 1.0),
-        (BACKOFF, 1.0),
-        (CONNECTING, 1.25),
-        (SYNCING, 1.25),
-        (LIVE, 1.25),
-        (CONNECTING, 2.0),
-        (CLOSED, 2.0),
-    ]
-
-
-async def test_a_lost_message_on_an_open_connection_means_syncing(
-    states: list[tuple[StreamState, float]], autojump_clock: MockClock
-) -> None:
-    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
-        await stream.wait_live()
-        world.exchange.faults.delay_requests(SNAPSHOT, 3.0)
-        states.clear()
-        world.exchange.faults.send_garbage(DEPTH)
-        await trio.sleep(1)
-        assert stream.state is SYNCING
-        await stream.wait_live()
-        assert states == [(SYNCING, 0.0), (LIVE, 3.0)]
-        assert world.network.connects == 2  # the stream's, and REST's
-
-
-async def test_stats_count_and_are_a_copy(autojump_clock: MockClock) -> None:
-    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
-        await stream.wait_live()
-        before = stream.stats
-        assert (before.messages, before.connects, before.gaps, before.resyncs) == (0, 1, 0, 0)
-        assert before.last_message_at is None
-        await trio.sleep(5)
-        world.change(3)
-        world.exchange.faults.send_garbage(DEPTH)
-        await trio.sleep(1)
-        world.network.reset_connections()
-        await trio.sleep(1)
-        world.change()
-        await trio.sleep(1)
-        after = stream.stats
-        assert (after.messages, after.malformed, after.connects, after.gaps, after.resyncs, after.dropped) == (
-            5,
-            1,
-            2,
-            2,
-            2,
-            0,
-        )
-        assert after.bytes > before.bytes + 4 * 40
-        assert after.last_message_at == pytest.approx(7.0)
-        assert before.messages == 0, "stats are a copy"
+            assert not nursery.child_tasks
 
 
 async def test_wait_live_raises_when_the_stream_has_ended(autojump_clock: MockClock) -> None:
@@ -119,124 +94,31 @@ async def test_wait_live_raises_when_the_stream_has_ended(autojump_clock: MockCl
             assert caught.value.status == 404
 
 
-async def test_resync_delivers_a_new_snapshot_over_the_same_connection(autojump_clock: MockClock) -> None:
-    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
-        stream.resync()  # it begins like that anyway
-        await read(stream, 1005)
-        world.change()
-        await trio.sleep(0.1)
-        stream.resync()
-        assert stream.state is SYNCING
-        await stream.wait_live()
-        world.change()
-        change, book, next_change = await read(stream, 1007)
-        assert isinstance(change, OrderBookDiff)
-        assert isinstance(book, OrderBook)
-        assert isinstance(next_change, OrderBookDiff)
-        assert stream.stats.connects == 1
-        assert stream.stats.resyncs == 1
-
-
-async def test_a_peer_that_answers_no_ping_is_disconnected(
-    states: list[tuple[StreamState, float]], autojump_clock: MockClock
-) -> None:
-    async with open_world(ping_interval=4.0, ping_timeout=3.0) as world, world.md.stream_depth(ASSET) as stream:
-        await stream.wait_live()
-        await trio.sleep(100)
-        assert stream.stats.connects == 1  # pongs came
-        world.network.stall()
-        states.clear()
-        world.change()
-        await trio.sleep(30)  # REST finds its idle connection as dead as the stream's
-        assert names(states)[:2] == [CONNECTING, BACKOFF]
-        assert 103 <= states[0][1] <= 107
-        assert stream.state is LIVE
-        assert [item.sequence_number for item in await read(stream, 1006)] == [1005, 1006]  # type: ignore[union-attr]  # no gap among them
-
-
-async def test_idle_timeout_reconnects_a_stream_without_data(
-    states: list[tuple[StreamState, float]], autojump_clock: MockClock
-) -> None:
-    async with open_world() as world, world.md.stream_depth(ASSET, idle_timeout=30.0) as stream:
-        await stream.wait_live()
-        for _ in range(5):
-            await trio.sleep(29)
-            world.change()
-        assert stream.stats.connects == 1
-        states.clear()
-        await trio.sleep(29)
-        assert states == []
-        await trio.sleep(2)
-        assert names(states) == [CONNECTING, BACKOFF, CONNECTING, SYNCING, LIVE]
-
-
-async def test_without_idle_timeout_a_quiet_market_stays_live(autojump_clock: MockClock) -> None:
-    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
-        await stream.wait_live()
-        await trio.sleep(3600)
-        assert (stream.state, stream.stats.connects) == (LIVE, 1)
-
-
-@pytest.mark.parametrize("failures", [1, 2, 3])
-@pytest.mark.parametrize("slowness", [0.0, 0.01, 0.1])
-async def test_a_book_of_a_quiet_market_syncs_after_failed_snapshots(
-    failures: int, slowness: float, autojump_clock: MockClock
-) -> None:
-    async with open_world(latency=0.03) as world:
-        # The first failure may arrive before the connection stands, or after.
-        world.exchange.faults.fail_requests(SNAPSHOT, 503, failures)
-        world.exchange.faults.delay_requests(SNAPSHOT, slowness, failures)
-        async with world.md.open_book(ASSET) as book:
-            with trio.fail_after(60):
-                await book.wait_synced()
-
-
-async def test_bad_frames_are_counted_and_logged_once(
-    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
-) -> None:
-    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
-        await stream.wait_live()
-        for _ in range(5):
-            world.exchange.faults.send_garbage(DEPTH)
-            await trio.sleep(1)
-        assert (stream.stats.malformed, stream.stats.gaps) == (5, 5)
-        warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
-        assert len(warnings) == 1
-        assert len(warnings[0].getMessage()) < 400
-
-
-async def test_a_stream_reconnects_after_a_close_frame_of_the_exchange(autojump_clock: MockClock) -> None:
-    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
-        await stream.wait_live()
-        world.exchange.faults.close_streams(DEPTH, 1012, "restarting")
-        await trio.sleep(0.2)
-        assert stream.state is BACKOFF
-        await stream.wait_live()
-        assert stream.stats.connects == 2
-
-
 @pytest.mark.parametrize("end", ["closed", "left"])
 async def test_wait_live_raises_if_the_stream_is_closed_before_it_starts(end: str, autojump_clock: MockClock) -> None:
-    told = 0
+    ended = 0
 
     async def expect_end(wait: Callable[[], Awaitable[object]]) -> None:
-        nonlocal told
+        nonlocal ended
         with pytest.raises(trio.ClosedResourceError), trio.fail_after(60):
             await wait()
-        told += 1
+        ended += 1
 
     async with trio.open_nursery() as nursery, open_world() as world:
         stream = world.md.stream_depth(ASSET)
         nursery.start_soon(expect_end, stream.wait_live)
         await trio.sleep(1)
-        assert told == 0
+        assert ended == 0
         if end == "closed":
             await stream.aclose()
     await trio.sleep(1)
-    assert told == 1
+    assert ended == 1
     assert stream.state is StreamState.CLOSED
     with pytest.raises(trio.ClosedResourceError):
         await world.md.stream_depth(ASSET).wait_live()
+
+
+# Receiving.
 
 
 async def test_receive_is_a_checkpoint_even_if_items_wait(autojump_clock: MockClock) -> None:
@@ -247,3 +129,73 @@ async def test_receive_is_a_checkpoint_even_if_items_wait(autojump_clock: MockCl
                 assert isinstance(await stream.receive(), item)
             world.change(2)
             await trio.sleep(0.1)
+
+
+# Reconnecting.
+
+
+async def test_reconnect_of_a_stream_takes_effect_at_once(
+    states: list[tuple[StreamState, float]], autojump_clock: MockClock
+) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream:
+        stream.reconnect()  # there is no connection to drop yet
+        await stream.wait_live()
+        stream.reconnect()
+        await stream.wait_live()
+        assert trio.current_time() == 0
+        assert StreamState.BACKOFF not in [state for state, _ in states]
+        assert stream.stats.connects == 2
+        # During a delay, the next attempt starts at once.
+        world.network.refuse(8)
+        world.network.reset_connections()
+        await trio.sleep(1)
+        world.network.refuse(0)
+        assert stream.state is StreamState.BACKOFF
+        stream.reconnect()
+        await stream.wait_live()
+        assert trio.current_time() == 1.0
+        assert world.exchange.connections == 1
+
+
+@attrs.define
+class Unanswered:
+    """A connector whose every other attempt gets no answer."""
+
+    network: MemoryNetwork
+    calls: int = 0
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        self.calls += 1
+        if self.calls % 2:
+            await trio.sleep_forever()
+        return await self.network.connect(host, port)
+
+
+async def test_reconnect_of_a_stream_cancels_an_unanswered_attempt(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        connector = Unanswered(world.network)
+        # Without the early request, which would make a connection of its own.
+        async with (
+            MarketDataClient(URL, connector=connector) as md,
+            md.stream_depth(ASSET, sequence="increasing") as stream,
+        ):
+            await trio.sleep(1)
+            assert (stream.state, connector.calls) == (StreamState.CONNECTING, 1)
+            stream.reconnect()
+            await trio.sleep(0.1)
+            assert (stream.state, stream.stats.connects, connector.calls) == (StreamState.SYNCING, 1, 3)
+
+
+# What it shows of itself.
+
+
+async def test_the_repr_has_the_feed_the_state_and_the_last_error(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.stream_depth(ASSET) as stream, world.md.open_book(ASSET) as book:
+        await book.wait_synced()
+        await stream.wait_live()
+        assert repr(stream) == "<Stream /marketdepth/diff/200 live>"
+        assert repr(book) == "<LiveBook /marketdepth/diff/200 live>"
+        world.network.reset_connections()
+        world.network.partition(60, refuse=True)
+        await trio.sleep(30)
+        assert repr(stream).startswith("<Stream /marketdepth/diff/200 backoff: ConnectionFailed(")

@@ -18,7 +18,7 @@ LOST = StreamLost("lost", 1)
 
 
 class Source:
-    """A stream that is live when a test says so."""
+    """A stream whose losses the test decides."""
 
     def __init__(self) -> None:
         self.is_live = True
@@ -41,8 +41,8 @@ class Source:
         changed.set()
 
 
-class Told(Exception):
-    """What a read raises once the source is lost."""
+class SourceLost(Exception):
+    """A read failed, because the source is lost."""
 
 
 class Block(WhileLive[StreamLost]):
@@ -50,7 +50,7 @@ class Block(WhileLive[StreamLost]):
         super().__init__(source.wait_until_live, source.losses, source.silence, None)
 
     def _repeats_loss(self, exc: BaseException) -> bool:
-        return self.lost is not None and isinstance(exc, Told)
+        return self.lost is not None and isinstance(exc, SourceLost)
 
 
 STEPS = ["checkpoint", "shielded", "lose", "regain", "cancel", "raise", "read", "group"]
@@ -58,12 +58,12 @@ STEPS = ["checkpoint", "shielded", "lose", "regain", "cancel", "raise", "read", 
 
 @attrs.define
 class Model:
-    """What a body that takes these steps should come to."""
+    """Predicts how a body ends that takes the given steps."""
 
     lost: bool = False
     cancelled: bool = False
     passed: int = 0
-    #: How the body ends: None, or the name of what comes out of the block.
+    #: How the body ends: None, or the name of the exception that leaves the block.
     outcome: str | None = None
     is_live: bool = True
 
@@ -115,7 +115,7 @@ async def take(step: str, source: Source, outer: trio.CancelScope) -> None:
             raise ValueError
         case "read":
             if not source.is_live:
-                raise Told
+                raise SourceLost
         case "group":
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(fail_in_cleanup)

@@ -1,4 +1,4 @@
-"""ALPN: our connections offer HTTP/1.1 alone, and a caller's context is used as it is, unchanged."""
+"""ALPN: connections offer HTTP/1.1 alone, and a caller's context is used unchanged."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def served(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def context(authority: trustme.CA) -> ssl.SSLContext:
-    """A caller's: it trusts one private authority, and offers HTTP/2 first."""
+    """Make a caller's context: it trusts one private authority, and offers HTTP/2 first."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(context)
     context.set_alpn_protocols(["h2", "http/1.1"])
@@ -167,7 +167,7 @@ async def test_keys_are_logged_where_the_caller_says(
 
 
 class Own(ssl.SSLContext):
-    """A context that makes connections in its own way, as truststore's does."""
+    """A context that makes connections itself, as truststore's does."""
 
     made = 0
 

@@ -1,4 +1,4 @@
-"""Signing in: one session per user and service, renewed in time, shared by all who need it."""
+"""Signing in: one session per user and service, renewed in time, shared by all requests that need it."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ async def test_a_refused_handshake_is_tried_once_more(status: int, autojump_cloc
                 await oms.stream_orders().receive()
             assert caught.value.status == status
             assert exchange.sign_ins == 3
-            assert network.open_connections <= 1  # one is kept for REST
+            assert network.open_connections <= 1  # one connection is kept for REST
 
 
 async def test_expired_tokens_are_replaced_everywhere(autojump_clock: MockClock) -> None:
@@ -225,7 +225,7 @@ async def test_at_a_gateway_signing_in_has_a_prefix(autojump_clock: MockClock) -
         b'{"token":"a\\nb","expiry_ns":9999999999999999999}',
     ],
 )
-async def test_a_token_that_is_none_is_a_typed_failure(body: bytes, autojump_clock: MockClock) -> None:
+async def test_an_illegal_token_is_a_typed_failure(body: bytes, autojump_clock: MockClock) -> None:
     async with MemoryNetwork() as network:
         network.exchange.faults.answer_requests("/auth", Response(200, body))
         async with OrderBookClient(URL, default_user=User(), connector=network) as oms:

@@ -1,7 +1,7 @@
-"""What the Autobahn suite sends to a client, by its kinds: our receive path and trio-websocket's own say the same.
+"""The bytes of the Autobahn suite's cases for clients: our receive path and trio-websocket's behave the same.
 
-Each case is the bytes that a server sends after the handshake. It goes through both paths in several choppings;
-the messages, the close code and reason that the client sees, and the frames that it sends must be equal.
+Each case is the bytes that a server sends after the handshake. Both paths read them in several divisions into chunks.
+The messages, the close code and reason that the client sees, and the frames that it sends must be equal.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def closing(code: int | None = 1000, reason: bytes = b"") -> bytes:
 
 
 def pieces(payload: bytes, size: int, opcode: int = TEXT, between: bytes = b"") -> bytes:
-    """One message in frames of so many bytes, with other frames between them."""
+    """Make one message in frames of a given size, with other frames between them."""
     parts = [payload[at : at + size] for at in range(0, len(payload), size)] or [b""]
     last = len(parts) - 1
     frames = (frame(CONTINUATION if n else opcode, part, final=n == last) for n, part in enumerate(parts))
@@ -42,7 +42,7 @@ def pieces(payload: bytes, size: int, opcode: int = TEXT, between: bytes = b"") 
 
 
 def with_bits(data: bytes, bits: int) -> bytes:
-    """A frame with reserved bits set."""
+    """Make a frame with reserved bits set."""
     return bytes([data[0] | bits << 4]) + data[1:]
 
 
@@ -154,7 +154,7 @@ def texts() -> Iterator[tuple[str, bytes]]:
         yield f"6.{number} whole", frame(TEXT, b"first") + frame(TEXT, data) + closing()
         yield f"6.{number} bytewise", frame(TEXT, b"first") + pieces(data, 1) + frame(TEXT, b"after") + closing()
         yield f"6.{number} split", pieces(data, 8) + closing()
-    # Invalid already, and the message has no end: to be found at once.
+    # It is invalid already, and the message has no end: this has to be noticed at once.
     yield "6.fail fast", frame(TEXT, b"\xce\xba\xe1\xbd\xb9\xcf\x83\xf4\x90\x80\x80", final=False)
     yield "6.fail fast, later", frame(TEXT, b"\xce\xba", final=False) + frame(CONTINUATION, b"\xf4\x90", final=False)
 
@@ -184,7 +184,7 @@ def large() -> Iterator[tuple[str, bytes]]:
         for piece in (64, 256, KIB, 4 * KIB, 16 * KIB):
             yield f"9.{opcode} in {piece}", pieces(b"*" * (64 * KIB), piece, opcode) + closing()
     yield "9.many", frame(TEXT, b"*" * 16) * 300 + frame(BINARY, b"*" * 16) * 50 + closing()
-    # Without a close frame behind them: whether it is still read is left to chance, by trio-websocket alone too.
+    # Without a close frame after them: trio-websocket reads one or not by chance, also when used alone.
     yield "9.beyond the limit", frame(TEXT, b"*" * (300 * KIB))
     yield "9.beyond the limit in pieces", pieces(b"*" * (300 * KIB), 4 * KIB)
     yield "10.1", pieces(b"*" * 65536, 1300) + closing()
@@ -195,10 +195,10 @@ CASES: Final = dict(itertools.chain(sizes(), pings(), reserved(), fragmented(), 
 
 @attrs.frozen
 class Seen:
-    """What both sides saw of a connection."""
+    """What both sides received from a connection."""
 
     messages: list[tuple[str, bytes]]
-    #: The error that ends it: with the close code and reason that came.
+    #: The error that ends it, with the close code and reason.
     end: str
     #: What the client sent, unmasked: opcode and payload.
     sent: list[tuple[int, bytes]]

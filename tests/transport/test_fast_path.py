@@ -1,4 +1,4 @@
-"""The fast way through a connection's bytes against the plain one: nothing that a server sends tells them apart."""
+"""The fast receive path and the plain one behave the same, whatever a server sends."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_SIZE = 3000
 
 @dataclass
 class Outcome:
-    """What came of a connection."""
+    """The result of a connection."""
 
     messages: list[tuple[str, str | bytes]] = field(default_factory=list)
     failure: str = ""
@@ -39,7 +39,7 @@ class Outcome:
 def frame(
     opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bytes = b"", width: int = 0
 ) -> bytes:
-    """A frame, as wrong as one likes; ``width`` forces bytes of length."""
+    """Make a frame, also an illegal one; ``width`` sets the bytes of its length field."""
     size = len(payload)
     if width == 8 or (not width and size >= 1 << 16):
         length = struct.pack("!BQ", 127 | bool(mask) << 7, size)
@@ -53,7 +53,7 @@ def frame(
 
 
 def unmask(data: bytes) -> list[tuple[int, bytes]]:
-    """The frames that a client sent."""
+    """Return the frames that a client sent."""
     frames: list[tuple[int, bytes]] = []
     while len(data) >= 6:
         size = data[1] & 127
@@ -64,7 +64,7 @@ def unmask(data: bytes) -> list[tuple[int, bytes]]:
 
 
 class OneStream:
-    """A connector to one stream."""
+    """A connector that returns one given stream."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
@@ -83,7 +83,7 @@ def named(message: str | bytes) -> tuple[str, str | bytes]:
 
 
 class CancelOnce(trio.abc.Instrument):
-    """Cancels what a task does when it has been suspended so many times."""
+    """Cancels a task's operation after a number of suspensions."""
 
     def __init__(self, task: trio.lowlevel.Task, at: int | None) -> None:
         self._task = task
@@ -101,14 +101,14 @@ class CancelOnce(trio.abc.Instrument):
 async def exchange(
     chunks: list[bytes], *, fast: bool, early: bool, cancel_at: int | None = None, silence: bool = False
 ) -> Outcome:
-    """Let a server send these chunks and close; see what comes of it.
+    """Let a server send these chunks and close; return the result.
 
     Args:
-        chunks: What is sent, each once the one before has been taken in.
-        fast: Which way.
-        early: Whether the first chunk comes together with the handshake.
-        cancel_at: At which of its waits the reading is cancelled, to go on at once.
-        silence: Whether nobody closes: what comes within a second is all.
+        chunks: The chunks, each sent after the previous one was read.
+        fast: Whether to use the fast path.
+        early: Whether the first chunk arrives together with the handshake.
+        cancel_at: The wait at which reading is cancelled. Reading then continues.
+        silence: Whether neither side closes. Then reading stops after a second.
     """
     ours, theirs = trio.testing.memory_stream_pair()
     outcome = Outcome()
@@ -159,7 +159,7 @@ async def exchange(
                         with trio.CancelScope() as cancel.scope:
                             outcome.messages += [named(message) for message in await websocket.receive()]
         except ConnectionFailed as exc:
-            # The reason that wsproto gives names a position within the chunk that it happened to see.
+            # wsproto's reason names a position within the chunk that it received.
             outcome.failure = str(exc).partition(": ")[0]
     outcome.answers = [(opcode, data[:2] if opcode == 8 else data) for opcode, data in unmask(bytes(received))]
     return outcome
@@ -178,7 +178,7 @@ def both(chunks: list[bytes], *, early: bool = False, cancel_at: int | None = No
 
 text = st.one_of(
     st.text(max_size=20).map(str.encode),
-    # Nothing that is beyond the limit in bytes and within it in characters, which is all that the plain way counts.
+    # No message exceeds the limit in bytes but not in characters, because the plain path counts characters.
     st.sampled_from([b"{}", b"x" * 125, b"x" * 126, b"y" * MAX_SIZE, b"y" * (MAX_SIZE + 1), "é".encode() * 1400]),
 )
 broken_text = st.sampled_from([b"\xff", b"ok\xc3", b"\xed\xa0\x80", b"a\xf0\x9f"])
@@ -193,7 +193,7 @@ close = st.builds(
 
 @st.composite
 def fragmented(draw: st.DrawFn) -> bytes:
-    """A message in pieces, perhaps with control frames in between."""
+    """Make a message in fragments, perhaps with control frames in between."""
     opcode = draw(st.sampled_from([1, 2]))
     payload = draw(st.one_of(text, broken_text))
     cuts = sorted(draw(st.lists(st.integers(0, len(payload)), min_size=1, max_size=4)))
@@ -222,7 +222,7 @@ wrong = st.one_of(
     st.binary(max_size=20),
     close,
 )
-#: Mostly good frames: what is wrong ends the connection.
+#: Mostly legal frames, because an illegal one ends the connection.
 frames = st.lists(st.one_of(whole, whole, whole, whole, control, fragmented(), wrong), max_size=12)
 
 
@@ -239,7 +239,7 @@ def test_both_ways_come_to_the_same(data: bytes, cuts: list[int], early: bool, c
     chunks = [data[a:b] for a, b in itertools.pairwise(bounds) if a < b]
     fast, plain = both(chunks, early=early)
     if (8, b"\x03\xf1") in plain.answers:
-        # Having closed with 1009, trio-websocket may name a later fault of the same read as the reason instead.
+        # After a close with 1009, trio-websocket may give a later fault of the same read as the reason.
         for outcome in (fast, plain):
             outcome.failure = "too long"
             outcome.messages = [message for message in outcome.messages if message[0] != "too long"]
@@ -274,7 +274,7 @@ def test_order_survives_a_fragmented_message_between_whole_ones(size: int) -> No
 
 @given(data=frames.map(b"".join), cuts=st.lists(st.integers(0, 6000), max_size=12), batch_size=st.integers(0, 200))
 def test_a_cutter_that_is_exhausted_has_nothing(data: bytes, cuts: list[int], batch_size: int) -> None:
-    """It is not asked any more then: what it held back would wait for the next bytes, however long those take."""
+    """It is not asked again: bytes that it held back would wait for the next read."""
     parser = TextFrameParser(MAX_SIZE, batch_size)
     bounds = [0, *sorted(min(at, len(data)) for at in cuts), len(data)]
     for start, end in itertools.pairwise(bounds):
@@ -287,7 +287,7 @@ def test_a_cutter_that_is_exhausted_has_nothing(data: bytes, cuts: list[int], ba
 
 
 def test_all_that_one_read_brought_is_delivered_before_the_next() -> None:
-    """More than a batch of messages, and then silence."""
+    """A server sends more than a batch of messages, and then nothing."""
 
     async def main() -> None:
         with trio.fail_after(100):
@@ -300,7 +300,7 @@ def test_all_that_one_read_brought_is_delivered_before_the_next() -> None:
 
 @pytest.mark.parametrize("size", [4, 1000])
 def test_reading_that_is_cancelled_goes_on_where_it_was(size: int) -> None:
-    """At each of its waits, those for trio-websocket to take the pieces of a message and to give it back included."""
+    """Cancelled at each of its waits, including those of the hand-over to trio-websocket and back."""
     data = b"".join(
         frame(1, b"a" + name) + frame(1, b"b", fin=False) + frame(9, b"p") + frame(0, name) + frame(1, b"c" + name)
         for name in (b"1", b"2", b"3")
@@ -314,7 +314,7 @@ def test_reading_that_is_cancelled_goes_on_where_it_was(size: int) -> None:
 
 
 def test_a_long_message_is_put_together_once() -> None:
-    """A message that comes in many reads is not copied at each of them."""
+    """A message that arrives in many reads is not copied at each of them."""
     parser = TextFrameParser(1 << 24)
     payload = b"x" * (1 << 22)
     data = frame(1, payload)

@@ -1,4 +1,4 @@
-"""Handshake answers behind real proxies: large heads, other protocols, pages, redirects."""
+"""Answers to handshakes from real proxies: large heads, other protocols, pages, redirects."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_a_head_of_20_kib_that_accepts(cut: int, fast: bool, autojump_cloc
 
 @pytest.mark.parametrize("lines", [22, 100])
 async def test_a_refusal_with_a_large_head_is_one(lines: int, autojump_clock: MockClock) -> None:
-    """Beyond 64 KiB too: the status came."""
+    """Also beyond 64 KiB: the status has arrived."""
     head = ["Retry-After: 7", *(f"x-{n}: {'v' * 900}" for n in range(lines))]
     error = await failure_of(answers(answer(503, b"later", *head)))
     assert isinstance(error, HandshakeRejected)
@@ -116,7 +116,7 @@ def test_the_beginning_of_http_1_is_nothing_else() -> None:
         (b"HTTP/1.1 abc\r\n\r\n", "illegal status line"),
     ],
 )
-async def test_a_broken_answer_is_named_for_what_is_wrong(
+async def test_the_error_for_a_broken_answer_names_the_fault(
     answered: bytes, says: str, autojump_clock: MockClock
 ) -> None:
     error = await failure_of(answers(answered))

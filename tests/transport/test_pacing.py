@@ -1,4 +1,4 @@
-"""Requests in their order: the most urgent first, no faster than the service accepts, and none in another's way."""
+"""The pacer: the most urgent request goes first, at the rate that the service accepts, and none blocks another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def no_draw() -> float:
     return 0.0
 
 
-# What is learned from 429.
+# What a 429 teaches.
 
 
 def accept(limit: RateLimit, count: int, now: float) -> None:
@@ -49,7 +49,7 @@ def test_the_rate_is_what_the_service_accepted() -> None:
     assert ready(limit, 2.6) == pytest.approx(2.6 + 1 / 9)
 
 
-def test_refusals_of_what_was_sent_earlier_say_nothing_new() -> None:
+def test_refusals_of_requests_sent_before_a_refusal_change_nothing() -> None:
     limit = RateLimit(no_draw)
     accept(limit, 10, 0.5)
     for _ in range(30):
@@ -81,7 +81,7 @@ def test_without_an_answer_the_rate_is_a_guess_that_doubles() -> None:
 
 
 def test_few_accepted_of_one_kind_in_a_first_burst_are_a_guess() -> None:
-    """Requests and handshakes share the service's limit: where handshakes took it, one request may be accepted."""
+    """Requests and handshakes share the service's limit: after many handshakes, it may accept a single request."""
     limit = RateLimit(no_draw)
     accept(limit, 1, 0.5)
     limit.refused(0.4, 0.6, 1.0)
@@ -137,7 +137,7 @@ def test_a_request_after_a_guess_waits_by_the_rate_of_now() -> None:
 
 
 async def test_a_sign_in_that_met_two_refusals_long_apart_is_not_put_off(autojump_clock: MockClock) -> None:
-    """Each sign-in takes two requests: at a rate learned from a few of them, the second waited beyond the timeout."""
+    """Each sign-in takes two requests. At a rate learned from few of them, the second would wait for too long."""
     async with open_world(timeout=6.0) as world:
         for _ in range(3):
             await trio.sleep(20)
@@ -176,7 +176,7 @@ def test_a_pause_of_days_is_a_mistake() -> None:
     assert ready(limit, 0.0) == 3600.0
 
 
-# The line.
+# The order of waiting requests.
 
 
 def queue_of(*, recoveries: int = 2, calls: int = 3) -> RequestQueue:
@@ -186,7 +186,7 @@ def queue_of(*, recoveries: int = 2, calls: int = 3) -> RequestQueue:
 
 @asynccontextmanager
 async def waiting(queue: RequestQueue, *priorities: Priority) -> AsyncIterator[list[int]]:
-    """Requests that wait; the list tells in which order they were let through, by their place here."""
+    """Start requests that wait; the list gets their indexes in the order in which they proceed."""
     let_through: list[int] = []
 
     async def wait(place: int, priority: Priority) -> None:
@@ -229,7 +229,7 @@ async def test_a_request_that_hangs_gives_up_its_slot(autojump_clock: MockClock)
         assert queue.under_way == 2
 
 
-async def test_cancelled_waiters_take_no_slot_and_block_nobody(autojump_clock: MockClock) -> None:
+async def test_cancelled_waiters_take_no_slot_and_block_no_other(autojump_clock: MockClock) -> None:
     queue = queue_of(recoveries=1)
     for _ in range(50):
         ticket = await queue.acquire(Priority.RECOVERY)
@@ -237,7 +237,7 @@ async def test_cancelled_waiters_take_no_slot_and_block_nobody(autojump_clock: M
             for _ in range(33):
                 nursery.start_soon(queue.acquire, Priority.RECOVERY)
             await wait_all_tasks_blocked()
-            queue.release(ticket)  # the first in line is let through in the step in which it is cancelled
+            queue.release(ticket)  # the first in line proceeds in the step in which it is cancelled
             nursery.cancel_scope.cancel()
         assert queue.waiting == 0
         for held in list(queue._under_way):
@@ -276,6 +276,36 @@ async def test_a_429_holds_streams_and_calls_but_no_orders(autojump_clock: MockC
     assert trio.current_time() == pytest.approx(10.0)
 
 
+async def test_cancels_go_before_other_order_requests(autojump_clock: MockClock) -> None:
+    pacer = Pacer(no_draw)
+    queue = pacer.queue(Priority.CANCEL)
+    assert queue is pacer.queue(Priority.ORDER)
+    queue.limit.refused(0.0, 0.0, 5.0)
+    order = (Priority.ORDER, Priority.ORDER, Priority.CANCEL, Priority.CANCEL)
+    async with waiting(queue, *order) as let_through:
+        await trio.sleep(20)
+        assert let_through == [2, 3, 0, 1]
+
+
+async def test_creates_that_hang_leave_slots_to_cancels(autojump_clock: MockClock) -> None:
+    queue = Pacer(no_draw).queue(Priority.ORDER)
+    async with waiting(queue, *[Priority.ORDER] * 40) as let_through:
+        assert len(let_through) == 32
+        await queue.acquire(Priority.CANCEL)
+        assert trio.current_time() == 0.0
+
+
+async def test_a_429_for_a_read_that_orders_wait_for_holds_no_order(autojump_clock: MockClock) -> None:
+    pacer = Pacer(no_draw)
+    pacer.answered(pacer.queue(Priority.ORDER_READ), 429, 0.0, 5.0)
+    for priority in (Priority.CANCEL, Priority.ORDER):
+        await pacer.queue(priority).acquire(priority)
+        assert trio.current_time() == 0.0
+    pacer.answered(pacer.queue(Priority.CALL), 429, 0.0, 50.0)
+    await pacer.queue(Priority.ORDER_READ).acquire(Priority.ORDER_READ)
+    assert trio.current_time() == pytest.approx(5.0)
+
+
 # Through a client.
 
 
@@ -297,29 +327,6 @@ async def test_retry_after_is_kept_by_the_whole_client(autojump_clock: MockClock
         assert trio.current_time() == before
         assert caught.value.retry_after == pytest.approx(30.0)
         assert sum(world.exchange.requests.values()) == asked, "it was not sent"
-
-
-async def test_orders_do_not_wait_for_a_pause_that_snapshots_caused(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        world.exchange.faults.fail_requests("/orders/user", 429, retry_after=60.0)
-        with pytest.raises(RateLimitError):
-            await world.oms.get_user_orders()
-        await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
-        assert trio.current_time() < 1.0
-
-
-async def test_orders_do_not_wait_behind_a_thousand_snapshots(autojump_clock: MockClock) -> None:
-    async with open_world(latency=0.01) as world:
-        await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
-        world.exchange.faults.delay_requests("/orders/user", 5.0, 2000)
-        async with trio.open_nursery() as nursery:
-            for _ in range(1000):
-                nursery.start_soon(world.oms.get_user_orders)
-            await trio.sleep(0.5)
-            before = trio.current_time()
-            await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
-            assert trio.current_time() - before < 0.1
-            nursery.cancel_scope.cancel()
 
 
 async def test_a_herd_is_spread(autojump_clock: MockClock) -> None:
@@ -373,7 +380,7 @@ async def test_streams_come_back_together_once_one_connection_stands(autojump_cl
 
 @pytest.mark.parametrize("retry_after", [0.0, 1e-9])
 def test_a_retry_after_of_nothing_still_holds(retry_after: float) -> None:
-    """A service that refuses and asks for no pause refuses the next request as well: it is not asked at once."""
+    """A service that refuses without a pause would refuse the next request too, so it is not sent at once."""
     limit = RateLimit(no_draw)
     accept(limit, 1000, 0.0)
     limit.refused(0.0, 0.5, retry_after)

@@ -1,4 +1,4 @@
-"""REST connections: none is lost to a cancellation, none is used that may be dead or lead to where the service was."""
+"""REST connections: a cancellation loses none, and none is used that may be dead or lead to a former address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOOK = b'{"asks":[["2","1"]],"bids":[["1","1"]],"sequence_number":7}'
 
 @pytest.mark.parametrize("kind", ["orders", "market data"])
 async def test_no_cancellation_costs_a_slot(kind: str, autojump_clock: MockClock) -> None:
-    # More calls than may be under way end together while connections are being made, again and again.
+    # More calls than the pacer allows at once end together while connections are made, again and again.
     async with open_world(latency=0.01, timeout=5.0) as world:
         call: Callable[[], Awaitable[Any]] = (
             world.oms.get_user_orders if kind == "orders" else lambda: world.md.get_orderbook_snapshot(ASSET)
@@ -65,7 +65,7 @@ async def test_all_books_come_back(autojump_clock: MockClock) -> None:
 
 
 class Wrapped(trio.abc.Stream):
-    """A stream as trio's idiom has it: one that counts, and shows nothing of what it wraps."""
+    """A stream that wraps another one, as is usual with trio. It counts, and hides the stream inside."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
@@ -85,7 +85,7 @@ class Wrapped(trio.abc.Stream):
 
 
 class Wrapping:
-    """A connector whose streams tell nothing of their state."""
+    """A connector whose streams cannot tell whether bytes are waiting."""
 
     def __init__(self, network: MemoryNetwork) -> None:
         self._network = network
@@ -97,7 +97,7 @@ class Wrapping:
 
 
 async def serve_once(stream: trio.abc.Stream) -> None:
-    """A service that closes each connection as soon as it is idle."""
+    """A service that closes each connection when it becomes idle."""
     await read_head(stream)
     await stream.send_all(answer(200, BOOK))
 
@@ -116,7 +116,7 @@ async def test_a_call_is_repeated_where_a_kept_connection_brings_nothing(autojum
     asked: list[float] = []
 
     async def serve(stream: trio.abc.Stream) -> None:
-        # The first connection dies as its second request arrives: nothing could be known of that before.
+        # The first connection ends when its second request arrives, so the pool could not know before.
         is_first = not asked
         while head := await read_head(stream):
             asked.append(trio.current_time())
@@ -144,7 +144,7 @@ async def test_a_call_over_a_new_connection_is_not_repeated(autojump_clock: Mock
 
 
 async def orders_over(connector: Any, network: MemoryNetwork, pause: float) -> int:
-    """How many connections two orders take, so many seconds apart."""
+    """Place two orders, a number of seconds apart; return the number of connections."""
     exchange = network.exchange
     async with OrderBookClient(URL, connector=connector, default_user=User(), now_ns=exchange.now_ns) as oms:
         await oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
@@ -170,7 +170,7 @@ async def test_an_order_never_goes_over_a_connection_of_unknown_state(autojump_c
 
 
 async def test_connections_from_before_a_reconnection_are_not_used(autojump_clock: MockClock) -> None:
-    # The name moves to another site, while the old one still answers REST over the connections that it has.
+    # The name moves to another site. The old site still answers REST over kept connections.
     async with open_world() as old, open_world(changes=500) as new:
         site = old.network
 
@@ -188,7 +188,7 @@ async def test_connections_from_before_a_reconnection_are_not_used(autojump_cloc
 
 
 class Divided:
-    """A connector that leads WebSockets to one place and REST to another: it connects when it sees what is sent."""
+    """A connector that leads WebSockets to one place and REST to another. The first bytes sent decide."""
 
     def __init__(self, feeds: MemoryNetwork, rest: MemoryNetwork) -> None:
         self.feeds = feeds
@@ -223,7 +223,7 @@ class DividedStream(trio.abc.Stream):
 
 
 async def test_answers_that_do_not_fit_are_asked_for_over_another_connection(autojump_clock: MockClock) -> None:
-    # The first REST connection leads to a replica that has stopped: what it answers is older than the feed.
+    # The first REST connection leads to a replica that has stopped: its answers are older than the feed.
     connections = 0
 
     async with open_world() as world:
@@ -279,5 +279,5 @@ def test_a_client_that_is_not_entered_serves_several_runs() -> None:
             with pytest.raises(Exception, match="429"):
                 await md.get_orderbook_snapshot(ASSET)
 
-    for _ in range(3):  # the pause of one run is none in the next, whose clock has another beginning
+    for _ in range(3):  # the pause of one run does not hold in the next one, whose clock begins anew
         trio.run(run, clock=MockClock(autojump_threshold=0))

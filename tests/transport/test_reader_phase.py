@@ -1,4 +1,4 @@
-"""The table of who reads a WebSocket's byte stream: every phase, every event, and what must hold for all."""
+"""The table of who reads a WebSocket's byte stream: every phase, every event, and what must hold for all phases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tplus_trio.transport.reader_phase import TRANSITIONS, ReaderEvent, ReaderPhase, next_phase
 
-#: One line a phase: what follows each event that can occur, in the order of `ReaderEvent`; "-" where it cannot.
+#: One line for each phase: what follows each event that can occur, in the order of `ReaderEvent`; "-" if it cannot.
 TABLE = """
                   ACCEPTED ACCEPTED_PLAIN REFUSED OPENED          ASKED       HANDED_PART HANDED_MESSAGE  TAKEN     LEFT      END
 HEAD              FEEDING  DELEGATED      REFUSAL -               HEAD        -           -               -         -         ENDED
@@ -58,7 +58,7 @@ def test_every_phase_can_be_reached_and_can_end() -> None:
 
 @given(events=st.lists(st.sampled_from(ReaderEvent)))
 def test_a_reader_that_gave_the_stream_up_never_gets_it_back(events: list[ReaderEvent]) -> None:
-    """Two readers of one stream would take each other's bytes."""
+    """Two readers of one stream would take bytes from each other."""
     by_websocket = {ReaderPhase.PARSING, ReaderPhase.FEEDING, ReaderPhase.FEEDING_MESSAGE, ReaderPhase.MESSAGE_DUE}
     phase, given_up = ReaderPhase.HEAD, False
     for event in events:

@@ -1,4 +1,4 @@
-"""REST over any stream: answers that are too large, too slow or no answers, and connections that are used again."""
+"""REST over any stream: answers that are too large, too slow or malformed, and connections that are used again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.helpers.peers import Handler, answer, answers, listening, read_head
+from tests.helpers.world import open_world
 from tplus_trio import (
     ApiError,
     ConnectionFailed,
@@ -29,7 +30,7 @@ BOOK = b'{"asks":[["2","1"]],"bids":[["1","1"]],"sequence_number":7}'
 
 
 async def failure_of(handler: Handler, **options: float) -> TplusError:
-    """What a request raises, whose server is this; nothing may be left of the connection."""
+    """Return the error of a request to this server. No connection may remain open."""
     async with (
         MemoryNetwork(handler=handler) as network,
         MarketDataClient("http://exchange", connector=network, **options) as md,  # type: ignore[arg-type]  # numbers
@@ -124,7 +125,7 @@ async def test_a_redirect_is_not_followed(autojump_clock: MockClock) -> None:
         assert network.connects == 1
 
 
-# Size
+# Size.
 
 
 @pytest.mark.parametrize("how", ["length", "chunked", "to the end", "in the head", "after the answer"])
@@ -173,7 +174,7 @@ async def test_a_chunked_answer_is_put_together(autojump_clock: MockClock) -> No
         assert (await md.get_orderbook_snapshot(200)).sequence_number == 7
 
 
-# Time
+# Time.
 
 
 @pytest.mark.parametrize("how", ["silent", "drip head", "drip body", "no connection", "reads nothing"])
@@ -204,7 +205,7 @@ async def test_the_timeout_is_for_the_whole_request(how: str, autojump_clock: Mo
             assert network.open_connections == 0
 
 
-# Connections
+# Connections.
 
 
 NO_ANSWERS = {
@@ -222,7 +223,7 @@ NO_ANSWERS = {
 
 
 @pytest.mark.parametrize("data", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
-async def test_what_is_no_answer_is_a_typed_failure(data: bytes, autojump_clock: MockClock) -> None:
+async def test_a_malformed_answer_is_a_typed_failure(data: bytes, autojump_clock: MockClock) -> None:
     error = await failure_of(answers(data))
     assert isinstance(error, ConnectionFailed | ApiError | DecodeError)
     assert trio.current_time() < 1
@@ -245,7 +246,7 @@ async def test_a_lost_connection_keeps_its_cause(autojump_clock: MockClock) -> N
 
 @pytest.mark.parametrize("how", ["closed", "reset", "says something more"])
 async def test_a_stale_connection_is_not_used_again(how: str, autojump_clock: MockClock) -> None:
-    """A server may close an idle connection at any time; the next request must not fail for that."""
+    """A server may close an idle connection at any time. The next request must not fail because of it."""
 
     async def handler(stream: trio.abc.Stream) -> None:
         await read_head(stream)
@@ -280,7 +281,7 @@ async def test_a_stale_tcp_connection_is_not_used_again() -> None:
 async def test_a_connection_is_kept_and_used_again(autojump_clock: MockClock) -> None:
     async with MemoryNetwork() as network:
         network.exchange.add_market(200)
-        # What one connection brings in all may be more than an answer may be.
+        # The bytes of a connection in total may exceed the limit of one answer.
         async with MarketDataClient("http://exchange", connector=network, max_message_size=1000) as md:
             for _ in range(20):
                 await md.get_orderbook_snapshot(200)
@@ -318,7 +319,7 @@ async def test_two_hundred_requests_some_of_them_cancelled(seed: int, autojump_c
             async with trio.open_nursery() as nursery:
                 for _ in range(200):
                     nursery.start_soon(ask)
-            assert network.open_connections <= 8  # the ones that are kept
+            assert network.open_connections <= 8  # the connections that are kept
             async with trio.open_nursery() as nursery:
                 for _ in range(100):
                     nursery.start_soon(md.get_orderbook_snapshot, 200)
@@ -342,3 +343,12 @@ async def test_an_order_is_not_sent_twice_over_a_lost_connection(autojump_clock:
                 with pytest.raises(ConnectionFailed):
                     await oms.create_limit_order(1, 1, "Buy", asset_id=200)
             assert network.exchange.requests["POST", "/orders/create"] == 1
+
+
+async def test_an_error_page_is_shown_as_its_title_on_one_line(autojump_clock: MockClock) -> None:
+    page = b"<html>\n<head><title>503 Service\nTemporarily Unavailable</title></head>\n<body>" + b"x" * 5000
+    async with open_world() as world:
+        world.exchange.faults.answer_requests("/tickers", Response(503, page, (("content-type", "text/html"),)))
+        with pytest.raises(ServerError) as caught:
+            await world.md.get_tickers()
+        assert caught.value.message == "503 Service Temporarily Unavailable"

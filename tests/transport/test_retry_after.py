@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
+from tests.helpers.world import ASSET, open_world
+from tplus_trio import RateLimitError
 from tplus_trio.transport.retry_after import retry_after
 
 NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -42,7 +48,7 @@ NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
         ("Sun, 06 Nov 0000 08:50:37 GMT", None),
     ],
 )
-def test_what_a_header_asks_for(value: str, seconds: float | None) -> None:
+def test_a_header_is_parsed_into_seconds(value: str, seconds: float | None) -> None:
     assert retry_after(value, date=NOW) == seconds
 
 
@@ -57,3 +63,33 @@ def test_without_a_date_of_the_answer_the_clock_here_counts(form: str, date: str
 def test_any_text_is_a_wait_or_none(value: str, date: str | None) -> None:
     wait = retry_after(value, date=date)
     assert wait is None or wait >= 0
+
+
+@pytest.mark.parametrize("path", ["/nonce", "/auth", "/market", "/orders/create", "/orders/cancel", "/orders/user"])
+async def test_an_error_says_how_long_to_wait_whichever_request_met_it(path: str, autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "/market": lambda: world.oms.get_market(ASSET),
+            "/orders/create": lambda: world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET),
+            "/orders/cancel": lambda: world.oms.cancel_order("mine", ASSET),
+        }
+        world.exchange.faults.fail_requests(path, 429, retry_after=2.5)
+        with pytest.raises(RateLimitError) as caught:
+            await calls.get(path, world.oms.get_user_orders)()
+        assert caught.value.retry_after == 2.5
+
+
+async def test_a_batch_that_is_refused_says_how_long_to_wait(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        _, order = await world.oms.prepare_limit_order_request(ASSET, 900, 5, "Buy", None, None)
+        replacement = await world.oms.prepare_replace_order_request("mine", ASSET, 5, 901)
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "/orders/batch-create": partial(world.oms.send_multiple_orders, [order]),
+            "/orders/batch-replace": partial(world.oms.replace_multiple_orders, [replacement]),
+        }
+        for path, call in calls.items():
+            world.exchange.faults.fail_requests(path, 429, retry_after=2.5)
+            with pytest.raises(RateLimitError) as caught:
+                await call()
+            assert caught.value.retry_after == 2.5
+            await trio.sleep(10)

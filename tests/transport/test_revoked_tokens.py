@@ -27,7 +27,7 @@ async def test_a_close_that_revokes_a_token_leads_to_a_fresh_sign_in(code: int, 
         for stream in (first, second):
             await stream.wait_live()
         for times in range(1, 4):
-            await trio.sleep(63)  # not at the time of a ping, whose answer may come before the close frame
+            await trio.sleep(63)  # not at the time of a ping, whose answer may arrive before the close frame
             exchange.faults.close_streams(code=code)
             await trio.sleep(5)
             assert first.state is second.state is StreamState.LIVE

@@ -1,4 +1,4 @@
-"""State that belongs to one ``trio.run``: of runs after each other, and of runs at the same time in a thread each."""
+"""State that belongs to one ``trio.run``: in consecutive runs, and in concurrent runs in a thread each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tplus_trio.transport.pacing import Pacer
 
 
 def in_threads(count: int, run: Callable[[], None]) -> list[BaseException]:
-    """Run something in several threads at once; what they raised."""
+    """Run a function in several threads at once; return the errors."""
     raised: list[BaseException] = []
 
     def guarded() -> None:
@@ -75,7 +75,7 @@ def test_outside_of_a_run_there_is_no_value() -> None:
 
 
 class Answering(trio.abc.Stream):
-    """A server's end within the client's: it answers each request when it is sent. It may be used by one run only."""
+    """A server's end inside the client's process: it answers each request when it is sent. Only one run may use it."""
 
     def __init__(self) -> None:
         self._run = trio.lowlevel.current_trio_token()
@@ -91,7 +91,7 @@ class Answering(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._in_its_run()
-        if data:  # the end of a request is an empty send
+        if data:  # an empty send ends a request
             self._answers += b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -116,7 +116,7 @@ class Counting:
 
 
 def test_rest_of_two_runs_at_the_same_time_shares_no_connection() -> None:
-    """A client that was not entered, in a thread each: every run has its own pool, and keeps it."""
+    """A client that was not entered is used in several threads: every run has a pool of its own, and keeps it."""
     connector, barrier = Counting(), threading.Barrier(2, timeout=30)
     http = Http(
         Endpoint.from_url("http://exchange"),

@@ -1,4 +1,4 @@
-"""WebSockets that are written to: subprotocols, order, cancellation, and what is left when the connection ends."""
+"""WebSockets that are written to: subprotocols, order, cancellation, and the end of the connection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Script = Callable[[trio_websocket.WebSocketConnection], Awaitable[None]]
 
 
 class Server:
-    """trio-websocket's server side of each connection, which keeps what clients send."""
+    """trio-websocket's server side of each connection. It records what clients send."""
 
     def __init__(self, script: Script | None = None, *, subprotocol: str | None = PROTOCOL) -> None:
         self.received: list[str | bytes] = []
@@ -46,7 +46,7 @@ class Server:
             nursery.cancel_scope.cancel()
 
     async def listen(self, connection: trio_websocket.WebSocketConnection) -> None:
-        """Keep what comes until the client is gone."""
+        """Record messages until the client is gone."""
         try:
             while True:
                 self.received.append(await connection.get_message())
@@ -55,7 +55,7 @@ class Server:
 
 
 async def echo(connection: trio_websocket.WebSocketConnection) -> None:
-    """Send back what comes."""
+    """Echo messages."""
     try:
         while True:
             await connection.send_message(await connection.get_message())
@@ -64,7 +64,7 @@ async def echo(connection: trio_websocket.WebSocketConnection) -> None:
 
 
 async def deaf(stream: trio.abc.Stream) -> None:
-    """A server that accepts, and then reads nothing any more."""
+    """A server that accepts a handshake and then reads nothing."""
     async with trio.open_nursery() as nursery:
         request = await trio_websocket.wrap_server_stream(nursery, Stopping(stream))
         await request.accept()
@@ -94,7 +94,7 @@ class Stopping(trio.abc.Stream):
         await self._stream.aclose()
 
 
-#: More than the pipe and trio's buffers hold, so that its sender waits for a server that does not read.
+#: Bytes. More than the pipe and trio's buffers hold, so that the sender waits for a server that does not read.
 MUCH = "x" * 1_000_000
 
 
@@ -157,7 +157,7 @@ async def test_concurrent_senders_keep_the_order_of_their_calls(autojump_clock: 
 
 
 async def test_a_cancelled_sender_leaves_a_whole_message_or_none(autojump_clock: MockClock) -> None:
-    """At each of its checkpoints; the connection stays as it was, and the next message arrives."""
+    """Cancelled at each of its checkpoints: the connection stays usable, and the next message arrives."""
     fates = set[bool]()
     for turns in range(12):
         server = Server()
@@ -193,8 +193,10 @@ async def test_a_sender_that_waits_for_its_turn_and_is_cancelled_has_sent_nothin
         assert network.open_connections == 0
 
 
-async def test_senders_end_with_the_connection_and_say_what_may_have_left(autojump_clock: MockClock) -> None:
-    """A peer that takes nothing: the close is bounded, and ends every sender, also outside the block."""
+async def test_senders_end_with_the_connection_and_report_whether_bytes_may_have_left(
+    autojump_clock: MockClock,
+) -> None:
+    """The peer reads nothing: the close takes bounded time and ends every sender, also those outside the block."""
     failures: list[bool] = []
 
     async def send(websocket: WebSocket, text: str) -> None:
@@ -235,7 +237,7 @@ async def test_cancelling_the_connection_ends_senders_outside_it(autojump_clock:
         assert failures == [False]
 
 
-async def test_a_peer_that_closes_is_named_to_who_sends_after_it(autojump_clock: MockClock) -> None:
+async def test_a_send_after_the_peers_close_names_the_close(autojump_clock: MockClock) -> None:
     async def close(connection: trio_websocket.WebSocketConnection) -> None:
         await connection.aclose(1013, "later")
 
@@ -266,7 +268,7 @@ async def test_a_lost_connection_fails_the_sender_and_the_receiver(autojump_cloc
 
 
 @pytest.mark.parametrize(("text", "error"), [(b"bytes", TypeError), (1, TypeError), ("\ud800", ValueError)])
-async def test_what_is_no_text_is_refused_and_the_connection_stays(
+async def test_a_message_that_is_no_text_is_refused_and_the_connection_stays(
     text: object, error: type[Exception], autojump_clock: MockClock
 ) -> None:
     server = Server()
@@ -287,7 +289,7 @@ async def test_a_sent_message_comes_before_the_close_frame(autojump_clock: MockC
 
 
 class Mute(trio.abc.Stream):
-    """A stream whose sends fail from a moment on, while reads go on: the peer has shut one direction."""
+    """A stream whose sends fail from a moment on, while reads work: the peer has shut down one direction."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
@@ -310,7 +312,7 @@ class Mute(trio.abc.Stream):
 
 
 async def test_a_send_that_fails_ends_the_receiver_as_well(autojump_clock: MockClock) -> None:
-    """trio-websocket is closed then, so nobody would ping: a receiver would wait for ever."""
+    """trio-websocket is closed then, so nobody pings, and a receiver would wait forever."""
     streams: list[Mute] = []
 
     class Muting:
@@ -334,7 +336,7 @@ async def test_a_send_that_fails_ends_the_receiver_as_well(autojump_clock: MockC
 
 
 async def test_half_a_frame_that_came_before_the_close_is_not_lost(autojump_clock: MockClock) -> None:
-    """What was read and not parsed goes to trio-websocket first: it would take the other half for a frame."""
+    """Bytes that were read and not parsed go to trio-websocket first: otherwise it takes the rest for a frame."""
     done_at: list[float] = []
 
     async def halves(peer: Peer) -> None:

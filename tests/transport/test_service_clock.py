@@ -13,7 +13,7 @@ SECOND = 1_000_000_000
 
 
 def answer(clock: ServiceClock, now_ns: int, offset_ns: int, there_ns: int, back_ns: int) -> int:
-    """An answer of a service whose clock is ahead by ``offset_ns``; returns when it has come."""
+    """Add an answer of a service whose clock is ahead by ``offset_ns``; return the time of its arrival."""
     date_ns = (now_ns + there_ns + offset_ns) // SECOND * SECOND
     clock.answered(date_ns, now_ns, now_ns + there_ns + back_ns)
     return now_ns + there_ns + back_ns

@@ -1,4 +1,4 @@
-"""Requests at the same time share one sign-in; one that is cancelled does not harm the others."""
+"""Concurrent requests share one sign-in. A cancelled request does not harm the others."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_a_failed_sign_in_is_shared_too(autojump_clock: MockClock) -> None
             assert isinstance(error, RateLimitError)
             assert (error.status, error.retry_after) == (429, 3.0)
         assert nonces(network.exchange, user) == 1
-        await oms.get_user_orders()  # and it is nobody's business after that
+        await oms.get_user_orders()  # afterwards the failure affects no request
         assert nonces(network.exchange, user) == 2
 
 
@@ -71,7 +71,7 @@ async def test_the_next_in_line_signs_in_if_the_first_is_cancelled(autojump_cloc
         assert (nonces(network.exchange, user), network.exchange.sign_ins) == (2, 1)
 
 
-async def test_a_waiter_that_is_cancelled_harms_nobody(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_waiter_does_not_affect_the_others(autojump_clock: MockClock) -> None:
     user = User()
     async with MemoryNetwork(latency=1.0) as network, OrderBookClient(URL, default_user=user, connector=network) as oms:
         async with trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""TCP streams: trio's contract for a stream, and what the reads that wait first are for."""
+"""TCP streams: trio's contract for a stream, and reads that wait first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tplus_trio.transport.tcp import TcpStream
 
 
 async def connected() -> tuple[TcpStream, trio.SocketStream]:
-    """Both ends of a connection: the one under test, and trio's own."""
+    """Open both ends of a connection: the one under test, and trio's own."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         near = await trio.open_tcp_stream(*listener.getsockname())
         far, _ = listener.accept()
@@ -32,7 +32,7 @@ async def ends() -> AsyncIterator[tuple[TcpStream, trio.SocketStream]]:
 
 
 async def clogged() -> tuple[TcpStream, trio.SocketStream]:
-    """The same, with as much under way both ways as there is room for."""
+    """Open both ends, and fill the connection in both directions."""
     near, far = await connected()
     for stream in (near, far):
         with trio.move_on_after(0.02):
@@ -53,7 +53,7 @@ async def test_the_connector_opens_one() -> None:
             assert stream.socket.getpeername()[1] == port
 
 
-async def test_who_has_taken_everything_waits_and_does_not_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_an_emptied_socket_a_read_waits_first(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int | None] = []
 
     class Asked(socket.socket):
@@ -148,7 +148,7 @@ async def test_closing_it_wakes_who_reads(ends: tuple[TcpStream, trio.SocketStre
         await near.receive_some()
 
 
-async def test_closed_as_the_wait_ends_it_is_closed_and_not_broken(
+async def test_a_stream_closed_as_its_wait_ends_is_closed_and_not_broken(
     ends: tuple[TcpStream, trio.SocketStream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     near, far = ends

@@ -1,4 +1,4 @@
-"""Frames that are not what a feed promises: each is a counted bad frame or a typed failure, within bounds."""
+"""Frames that break a feed's format: each is a counted bad frame or a typed failure, within limits."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tplus_trio.transport.websocket import WebSocketLimits
 
 @pytest.fixture(autouse=True, params=["fast", "plain"])
 def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames are cut out in bulk, or all read by trio-websocket: that must make no difference."""
+    """Frames are parsed in bulk, or all by trio-websocket, with the same result."""
     monkeypatch.setattr(base, "WebSocketLimits", partial(WebSocketLimits, fast=request.param == "fast"))
 
 
 @asynccontextmanager
 async def feed(*wire: bytes, max_message_size: int = 1 << 20) -> AsyncIterator[Stream[Ticker]]:
-    """A stream of tickers whose server writes these bytes, then keeps the connection."""
+    """Open a stream of tickers whose server writes these bytes and keeps the connection."""
 
     async def script(peer: Peer) -> None:
         async with trio.open_nursery() as nursery:
@@ -151,7 +151,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
-async def test_what_breaks_the_protocol_ends_the_connection(broken: bytes, autojump_clock: MockClock) -> None:
+async def test_a_protocol_violation_ends_the_connection(broken: bytes, autojump_clock: MockClock) -> None:
     async with feed(text_frame(ticker(1)), broken, text_frame(ticker(2))) as stream:
         assert price(await stream.receive()) == 1
         with pytest.raises(ConnectionFailed):
@@ -161,7 +161,7 @@ async def test_what_breaks_the_protocol_ends_the_connection(broken: bytes, autoj
 
 @pytest.mark.parametrize("shape", ["one frame", "fragments", "chunked by the network"])
 async def test_a_message_beyond_the_limit_is_cut_off(shape: str, autojump_clock: MockClock) -> None:
-    """100 MB are neither gathered nor waited for."""
+    """100 MB are neither collected nor waited for."""
     total, limit, sent = 100_000_000, 1_000_000, 0
 
     async def script(peer: Peer) -> None:

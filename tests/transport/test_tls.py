@@ -1,4 +1,4 @@
-"""TLS over TCP, for REST and WebSockets alike: what verifies, what does not, and how that is said."""
+"""TLS over TCP, for REST and WebSockets: which certificates are accepted, and the errors for others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture(scope="module")
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """A client's settings that trust the authority, and nobody else."""
+    """Make a client's settings that trust one authority only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(context)
     return context
@@ -132,7 +132,7 @@ def test_a_context_is_taken_as_it_is() -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_http_1_is_agreed_on(call: str, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that prefers HTTP/2 must not get to choose it."""
+    """A server that prefers HTTP/2 must not choose it."""
     chosen: list[str | None] = []
     context = server_context(authority.issue_cert("127.0.0.1"))
     context.set_alpn_protocols(["h2", "http/1.1"])

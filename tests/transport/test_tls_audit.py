@@ -1,4 +1,4 @@
-"""TLS once more: who is asked for, in memory as over TCP, and connections that end where no protocol has them end."""
+"""TLS: the name in the handshake, in memory and over TCP, and connections that end without a protocol's end."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def use(md: MarketDataClient, call: str) -> None:
 
 @asynccontextmanager
 async def reached(where: str, handler: Raw, host: str, **options: object) -> AsyncIterator[MarketDataClient]:
-    """A client of a server, in memory or over TCP."""
+    """Make a client of a server, in memory or over TCP."""
     if where == "memory":
         async with (
             MemoryNetwork(handler=handler) as network,
@@ -106,7 +106,7 @@ async def test_what_a_certificate_can_be_refused_for(
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_certificate_that_nobody_else_has_signed(call: str, trusting: ssl.SSLContext) -> None:
-    """Self-signed in the strict sense: an authority's own certificate, shown as a server's."""
+    """Self-signed in the strict sense: an authority's own certificate is the server's."""
     alone = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with alone.private_key_pem.tempfile() as key, alone.cert_pem.tempfile() as certificate:
@@ -122,7 +122,7 @@ async def test_a_certificate_that_nobody_else_has_signed(call: str, trusting: ss
 async def test_a_server_is_asked_for_by_its_name(
     host: str, named: str | None, call: str, where: str, authority: trustme.CA, trusting: ssl.SSLContext
 ) -> None:
-    """SNI is a host's name, without its port; an address is none."""
+    """SNI holds a host name without a port. For an IP address it is not sent."""
     asked: list[str | None] = []
     context = served_by(authority.issue_cert("localhost", "127.0.0.1"))
     context.sni_callback = lambda _stream, name, _context: asked.append(name)
@@ -137,7 +137,7 @@ async def test_a_server_is_asked_for_by_its_name(
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_context_is_used_as_it_is(call: str, autojump_clock: MockClock) -> None:
-    """One that checks no names, say: it is not made stricter, and nobody is warned."""
+    """For example one that checks no names: it is not made stricter, and no warning follows."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     other = trustme.CA()
@@ -171,7 +171,7 @@ async def test_each_client_that_does_not_verify_warns_once(autojump_clock: MockC
 
 
 async def _break_off(stream: trio.abc.Stream, context: ssl.SSLContext, after: int) -> None:
-    """Shake hands in part: so many bytes of the server's, and no more."""
+    """Send a number of bytes of the server's handshake, and no more."""
 
     class Cut(trio.abc.Stream):
         left = after
@@ -229,7 +229,7 @@ async def test_a_handshake_without_an_answer_in_memory(
 async def test_an_answer_that_is_cut_off_without_a_word(
     length: bool, authority: trustme.CA, trusting: ssl.SSLContext
 ) -> None:
-    """Without TLS's own farewell, whoever sits between could have cut an answer short."""
+    """Without a TLS close_notify, an attacker could have cut the answer short."""
     context = served_by(authority.issue_cert("127.0.0.1"))
     body = b'{"asks":[],"bids":[],"sequence_number":7}'
 
@@ -244,7 +244,7 @@ async def test_an_answer_that_is_cut_off_without_a_word(
             with pytest.raises(ConnectionFailed):
                 await md.get_orderbook_snapshot(200)
         else:
-            # HTTP says that this is how an answer may end; JSON that is cut short is none.
+            # HTTP allows an answer to end like this, but truncated JSON is malformed.
             assert (await md.get_orderbook_snapshot(200)).sequence_number == 7
 
 

@@ -1,4 +1,4 @@
-"""Liveness: a byte is life, wherever it is held up; silence is none."""
+"""Liveness: any byte shows that the peer is alive, wherever it is delayed; silence does not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tplus_trio.transport.watched_stream import WatchedStream
 
 
 class Passes(trio.abc.Stream):
-    """A connector's own stream, which takes a few turns of the loop to hand bytes on."""
+    """A connector's own stream, which needs a few scheduler steps to pass bytes on."""
 
     def __init__(self, stream: trio.abc.Stream, turns: int) -> None:
         self._stream = stream
@@ -49,7 +49,7 @@ async def read_all(stream: trio.abc.Stream) -> None:
 
 
 async def block(clock: MockClock, seconds: float, times: int) -> None:
-    """The loop does nothing else for so long, so many times in a row."""
+    """Block the event loop for a number of seconds, several times in a row."""
     for _ in range(times):
         clock.jump(seconds)
         await trio.lowlevel.checkpoint()
@@ -107,7 +107,7 @@ async def test_time_counts_only_while_the_peer_is_waited_for(autojump_clock: Moc
 
 @pytest.mark.parametrize("tls", [False, True])
 async def test_a_pong_behind_a_backlog_on_a_slow_link(tls: bool, autojump_clock: MockClock) -> None:
-    """Data flows all the time; under TLS, a record takes longer than `ping_timeout` to arrive as a whole."""
+    """Data arrives all the time. Under TLS, a whole record takes longer than `ping_timeout` to arrive."""
     authority = trustme.CA()
     served, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.issue_cert("exchange").configure_cert(served)
@@ -142,7 +142,7 @@ async def test_a_pong_behind_a_backlog_on_a_slow_link(tls: bool, autojump_clock:
 
 
 async def test_a_peer_that_sends_and_never_pongs_costs_no_memory(autojump_clock: MockClock) -> None:
-    """Each interval brings a ping and some byte; nothing is kept for the pong that does not come."""
+    """Each interval brings a ping and some byte. Nothing is kept for the pong that does not come."""
 
     async def script(peer: Peer) -> None:
         async with trio.open_nursery() as nursery:
@@ -163,7 +163,7 @@ async def test_a_peer_that_sends_and_never_pongs_costs_no_memory(autojump_clock:
 
 @pytest.mark.parametrize("block", [0.15, 0.3])
 async def test_a_consumer_that_blocks_the_loop_keeps_its_connection(block: float) -> None:
-    """Real time: longer than `ping_timeout`, again and again."""
+    """In real time: longer than `ping_timeout`, again and again."""
 
     async def script(peer: Peer) -> None:
         async with trio.open_nursery() as nursery:

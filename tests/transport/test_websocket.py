@@ -105,7 +105,7 @@ async def test_a_half_open_connection_is_noticed(autojump_clock: MockClock) -> N
 
 
 async def test_a_slow_consumer_holds_up_pongs_and_loses_nothing(autojump_clock: MockClock) -> None:
-    """The pong waits behind data that nobody reads: its absence proves nothing about the server."""
+    """The pong waits behind data that nobody reads, so its absence proves nothing about the server."""
     count = 400
 
     async def script(peer: Peer) -> None:

@@ -11,7 +11,7 @@ from tests.helpers.websocket_pairs import client
 from tplus_trio.testing import MemoryNetwork
 
 
-async def test_an_orderly_exit_says_goodbye(autojump_clock: MockClock) -> None:
+async def test_an_orderly_exit_sends_a_close_frame(autojump_clock: MockClock) -> None:
     peers: list[Peer] = []
 
     async def script(peer: Peer) -> None:
@@ -25,7 +25,9 @@ async def test_an_orderly_exit_says_goodbye(autojump_clock: MockClock) -> None:
     assert peers[0].closed_with == 1000
 
 
-async def test_a_server_that_does_not_answer_the_close_frame_holds_up_nobody(autojump_clock: MockClock) -> None:
+async def test_a_server_that_does_not_answer_the_close_frame_delays_the_exit_for_bounded_time(
+    autojump_clock: MockClock,
+) -> None:
     async with MemoryNetwork(handler=websocket(Peer.ignore)) as network, client(network, close_timeout=2.5) as md:
         async with md.stream_tickers() as stream:
             await stream.wait_live()
@@ -34,7 +36,7 @@ async def test_a_server_that_does_not_answer_the_close_frame_holds_up_nobody(aut
         assert network.open_connections == 0
 
 
-async def test_a_server_that_reads_nothing_holds_up_nobody(autojump_clock: MockClock) -> None:
+async def test_a_server_that_reads_nothing_delays_the_exit_for_bounded_time(autojump_clock: MockClock) -> None:
     async def script(peer: Peer) -> None:
         await trio.sleep_forever()
 

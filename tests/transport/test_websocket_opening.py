@@ -15,7 +15,7 @@ from tplus_trio.testing import MemoryNetwork
 
 
 async def failure_of(handler: Handler, **options: float) -> TplusError:
-    """What a stream raises, whose server is this; nothing may be left of the connection."""
+    """Return the error of a stream over this server. No connection may remain open."""
     async with MemoryNetwork(handler=handler) as network, client(network, **options) as md:
         with pytest.raises(TplusError) as caught:
             await collect(md.stream_tickers(), [])
@@ -41,7 +41,7 @@ async def test_a_refusal_names_its_status_and_reason(status: int, autojump_clock
 
 
 @pytest.mark.parametrize("length", [True, False])
-async def test_a_refusal_says_when_to_come_back(length: bool, autojump_clock: MockClock) -> None:
+async def test_a_refusal_carries_its_retry_after(length: bool, autojump_clock: MockClock) -> None:
     error = await failure_of(answers(answer(429, b"slow down", "Retry-After: 7", length=length)))
     assert isinstance(error, HandshakeRejected)
     assert (error.status, error.body, error.retry_after) == (429, "slow down", 7.0)
@@ -119,7 +119,7 @@ async def test_an_answer_that_is_no_handshake_fails_at_once(data: bytes, autojum
         await read_head(stream)
         await stream.send_all(data)
         if data.endswith(b"\r\n\r\n"):
-            await trio.sleep_forever()  # the client is to see by itself that this leads nowhere
+            await trio.sleep_forever()  # the client has to notice by itself that this is no handshake
 
     error = await failure_of(handler)
     assert isinstance(error, ConnectionFailed | HandshakeRejected)

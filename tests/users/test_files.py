@@ -1,4 +1,4 @@
-"""Keyfiles on a disk that fails, beside others who look: what is there afterwards, and what was ever to be seen."""
+"""Keyfiles on a disk that fails and beside other processes: what remains, and what others could read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_modes_are_the_same_under_any_umask(umask: int, users: UserManager, tmp_
     assert modes(tmp_path) == {".tplus": 0o700, ".tplus/users": 0o700, **files}
 
 
-def test_nobody_could_look_while_it_was_written(users: UserManager, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_other_user_can_read_a_file_while_it_is_written(users: UserManager, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     sync = os.fsync
 
@@ -69,7 +69,7 @@ def test_nothing_half_written_is_left(
 
 
 def test_a_folder_may_be_a_link_of_its_owners(users: UserManager, tmp_path: Path) -> None:
-    """It is the owner's to put elsewhere; what it leads to is held to the same."""
+    """Its owner may put the folder elsewhere. The target has to meet the same conditions."""
     (tmp_path / ".tplus").mkdir()
     (tmp_path / "elsewhere").mkdir(mode=0o755)
     users.folder.symlink_to(tmp_path / "elsewhere")
@@ -88,7 +88,7 @@ def test_a_name_is_one_line(name: str, users: UserManager) -> None:
 
 
 def test_names_that_look_alike_are_others(users: UserManager) -> None:
-    """They are bytes to the disk, and nothing here takes one for another."""
+    """The disk compares bytes, and so does this package."""
     alike = ["alice", "alice ", "аlice", "é", "e\u0301"]  # noqa: RUF001 - a Cyrillic letter
     for name in alike:
         users.generate(name, name)

@@ -95,7 +95,7 @@ class TestKeyfile:
         # Keyfiles are random, and the workers of pytest-xdist must agree on the names of the tests.
         ids=lambda value: value if isinstance(value, str) else "keyfile",
     )
-    def test_says_what_is_wrong(self, keyfile: bytes, named: str) -> None:
+    def test_an_error_names_what_is_wrong_with_a_keyfile(self, keyfile: bytes, named: str) -> None:
         with pytest.raises(KeyfileError, match=named) as caught:
             decrypt_keyfile(keyfile, PASSWORD)
         assert isinstance(caught.value, TplusError)
@@ -116,10 +116,10 @@ class TestKeyfile:
         except KeyfileError:
             return
         crypto = json.loads(damaged)["crypto"]
-        # The format's MAC does not cover the IV; there the public key is what tells.
+        # The format's MAC does not cover the IV; a wrong IV shows in the public key.
         assert key == SEED or crypto["cipherparams"] != json.loads(KEYFILE)["crypto"]["cipherparams"]
 
-    def test_what_is_no_text_is_told_by_its_name(self) -> None:
+    def test_a_field_that_is_no_text_is_named(self) -> None:
         not_text: Any = b"x"
         with pytest.raises(TypeError, match="payload is a str, not bytes"):
             User().sign(not_text)

@@ -1,4 +1,4 @@
-"""Keyfiles on disks and in homes that are not as they should be, and questions at a terminal."""
+"""Keyfiles on unusual disks and in unusual home folders, and questions at a terminal."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def step_of(name: str) -> int:
 
 
 def fail_at(patched: pytest.MonkeyPatch, what: str, step: int) -> None:
-    """Let the disk be full at a call of a function."""
+    """Let the disk be full when a function is called."""
     calls = [0]
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,7 +124,7 @@ class TestHomes:
     @pytest.fixture
     def no_home(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(path: Path) -> Path:
-            raise RuntimeError("Could not determine home directory.")  # as pathlib says it, without HOME and passwd
+            raise RuntimeError("Could not determine home directory.")  # the message of pathlib without HOME and passwd
 
         monkeypatch.setattr(Path, "expanduser", fail)
 
@@ -275,7 +275,7 @@ def read_until(terminal: int, expected: bytes) -> None:
 
 
 def test_users_of_two_managers(users: UserManager) -> None:
-    """Both look at the same folder: whoever stores a name first has it."""
+    """Two managers use the same folder: the first to store a name keeps it."""
     other = UserManager(users.folder)
     assert isinstance(users.generate("alice", "pw"), User)
     with pytest.raises(ValueError, match="there is a user 'alice'"):

@@ -1,4 +1,4 @@
-"""The library's own threads, and clocks that jump."""
+"""The package's own threads, and clocks that jump."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user manager stores users in a folder that only their owner can read."""
+"""A user manager stores users in a folder that only the owner can read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cheap: None) -> UserM
 
 
 class Terminal:
-    """Stands for a terminal: somebody answers."""
+    """Stands for a terminal at which somebody types answers."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
         self.asked: list[str] = []
@@ -72,7 +72,7 @@ class TestUserManager:
         assert (users.folder / "bob.pub").read_text() == PUBLIC + "\n"
         assert decrypt_keyfile((users.folder / "bob").read_bytes(), "pw") == SEED
 
-    def test_nobody_else_may_read(self, users: UserManager) -> None:
+    def test_no_other_user_may_read(self, users: UserManager) -> None:
         before = os.umask(0)
         try:
             users.generate("alice", "pw")
@@ -111,10 +111,10 @@ class TestUserManager:
         assert {path: path.read_bytes() for path in users.folder.iterdir()} == before
         assert terminal.asked == []
 
-    def test_two_at_once_cannot_both_win(self, users: UserManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_of_two_concurrent_stores_one_wins(self, users: UserManager, monkeypatch: pytest.MonkeyPatch) -> None:
         ready = threading.Barrier(4)
 
-        def seen_by_none(path: Path) -> bool:  # each looks before any of them writes
+        def seen_by_none(path: Path) -> bool:  # each checks the name before any of them writes
             ready.wait(5)
             return False
 
@@ -140,7 +140,9 @@ class TestUserManager:
         assert loaded == won[0]
         assert sorted(path.name for path in users.folder.iterdir()) == ["alice", "alice.pub"]
 
-    def test_whole_or_not_at_all(self, users: UserManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_user_is_stored_completely_or_not_at_all(
+        self, users: UserManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def full(descriptor: int) -> None:
             raise OSError("no space left on device")
 
@@ -195,7 +197,7 @@ class TestUserManager:
         with pytest.raises(TypeError):
             users.load(number)
 
-    def test_what_is_no_user_is_not_listed(self, users: UserManager) -> None:
+    def test_files_that_are_no_users_are_not_listed(self, users: UserManager) -> None:
         users.generate("alice", "pw")
         (users.folder / ".temporary").touch()
         (users.folder / "folder").mkdir()
@@ -307,7 +309,9 @@ class TestPassword:
         assert len(terminal.asked) == 5
         users.load("alice", "same").unlock()
 
-    def test_nobody_to_ask(self, users: UserManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_a_terminal_a_missing_password_is_an_error(
+        self, users: UserManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         users.add("alice", SEED, "pw")
 
         def never(prompt: str) -> str:
@@ -360,12 +364,12 @@ class TestLoadUser:
             load_user("carol")
         with pytest.raises(ValueError, match="not a user name"):
             load_user("")
-        monkeypatch.setattr(user_manager, "_default", None)  # put back afterwards
+        monkeypatch.setattr(user_manager, "_default", None)  # restored at the end
         user_manager.set_default("bob")
         assert load_user() == bob
 
 
-def test_what_is_no_key_is_named_for_what_it_is() -> None:
+def test_the_error_for_an_illegal_key_names_its_kind() -> None:
     makers: tuple[Callable[[Any], object], ...] = (User, lambda key: UserManager().add("a", key))
     for make in makers:
         with pytest.raises(TypeError, match=r"not int$"):

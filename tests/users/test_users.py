@@ -87,7 +87,7 @@ class TestUser:
             [SEED],
         ],
     )
-    def test_what_is_no_key_is_refused_without_showing_it(self, private_key: Any) -> None:
+    def test_an_illegal_key_is_refused_without_showing_it(self, private_key: Any) -> None:
         with pytest.raises((ValueError, TypeError), match="private key") as caught:
             User(private_key)
         assert isinstance(caught.value, TypeError) == (not isinstance(private_key, str | bytes))
@@ -204,7 +204,7 @@ class TestLocalUser:
         assert user.locked
         assert user.sign("").hex() == SIGNATURE_OF_NOTHING
 
-    def test_forgets_what_unlocked_it(self) -> None:
+    def test_a_password_is_dropped_after_the_decryption(self) -> None:
         def unlock() -> bytes:
             return SEED
 

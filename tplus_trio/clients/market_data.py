@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, Unpack
+from typing import TypeVar, Unpack
 
 from tplus_trio import codec
-from tplus_trio.arguments import check_choice, check_count
+from tplus_trio.arguments import check_count
 from tplus_trio.book.live import LiveBook
 from tplus_trio.clients.bad_rows import report_bad_rows
-from tplus_trio.clients.base import CALL, BookOptions, Client, ClientOptions, StreamOptions, asset, page_params
+from tplus_trio.clients.base import CALL, BookOptions, ClientOptions, StreamOptions, asset, page_params
 from tplus_trio.clients.market_feeds import depth_feed, klines_feed, ticker_feed, tickers_feed, trades_feed
-from tplus_trio.models import AssetIdentifier, Gap, Interval, KlinesPage, KlineUpdate, OrderBook, Rows, Ticker, Trade
+from tplus_trio.clients.market_history import MarketHistory
+from tplus_trio.clients.user_history import UserHistory
+from tplus_trio.models import AssetIdentifier, Gap, KlineUpdate, OrderBook, Rows, Ticker, Trade
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.recovery import Depth, Sequencing
 from tplus_trio.streams.stream import Stream
@@ -28,11 +30,11 @@ _BACKFILL_PAGES = 10
 _PAGE = 100
 
 
-class MarketDataClient(Client):
+class MarketDataClient(MarketHistory, UserHistory):
     """A client of the market data service.
 
-    Every call works without a user. With a ``default_user`` the client signs in, for the higher rate limits. If the
-    sign-in fails, it sends the request anonymously.
+    Every call works without a user, but for the reads of a user's own history. With a ``default_user`` the client signs
+    in, for the higher rate limits. If the sign-in fails, it sends the request anonymously.
 
     A stream or a live book connects when it is entered, a stream also when it is iterated. Leaving it closes its
     connection. A REST read that is cancelled leaves nothing behind: its connection is closed.
@@ -279,62 +281,6 @@ class MarketDataClient(Client):
         """Read a page; rows that cannot be decoded stand in ``bad``."""
         return codec.decode_rows(await self._public(path, dispatch, **page_params(page, limit)), Trade)
 
-    async def get_klines(
-        self,
-        asset_id: AssetIdentifier | str | int,
-        page: int | None = None,
-        limit: int | None = None,
-        end_timestamp_ns: int | None = None,
-        interval: Interval | str | None = None,
-    ) -> KlinesPage:
-        """Read a page of a market's candles, newest first (``GET /klines/{asset}``).
-
-        Cancelling it closes the request's connection and leaves nothing behind.
-
-        Args:
-            asset_id: The market.
-            page: The number of the page, at least 0; None is the first page, 0.
-            limit: Candles on a page, at least 1; the service may send fewer. None is the service's default.
-            end_timestamp_ns: Read candles up to this time only: nanoseconds since the Unix epoch, at least 0.
-            interval: The width of a candle, a member of `Interval` or its text; None is the service's default.
-
-        Returns:
-            A page: ``items`` has the candles that could be decoded, prices in quote units and volume in base units.
-            ``bad`` has the other rows, and the client logs a warning about them.
-
-        Raises:
-            ApiError: the service refused the request; `RateLimitError` for too many requests.
-            ConnectionFailed: the service could not be reached, or sent no answer within the client's ``timeout``.
-            DecodeError: the answer is not a page or is too large, or none of its rows can be decoded.
-            TypeError: an argument has the wrong type.
-            ValueError: a number is out of range, ``interval`` is not an `Interval`, or ``asset_id`` is not a valid
-                asset.
-        """
-        candles = await self._klines(asset(asset_id), page, limit, end_timestamp_ns, interval)
-        _readable(Rows(candles.items, candles.bad), f"/klines/{asset(asset_id)}")
-        return candles
-
-    async def _klines(
-        self,
-        asset_id: AssetIdentifier,
-        page: int | None,
-        limit: int | None,
-        end_timestamp_ns: int | None = None,
-        interval: Interval | str | None = None,
-        dispatch: Dispatch = CALL,
-    ) -> KlinesPage:
-        """Read a page; rows that cannot be decoded stand in ``bad``."""
-        body = await self._public(
-            f"/klines/{asset_id}",
-            dispatch,
-            **page_params(page, limit),
-            end_timestamp_ns=None
-            if end_timestamp_ns is None
-            else check_count("end_timestamp_ns", end_timestamp_ns, least=0),
-            interval=None if interval is None else check_choice("interval", interval, Interval).value,
-        )
-        return codec.decode_page(body, KlinesPage)
-
     async def get_ticker(self, asset_id: AssetIdentifier | str | int) -> Ticker:
         """Read a market's 24-hour summary (``GET /ticker/{asset}``).
 
@@ -370,9 +316,6 @@ class MarketDataClient(Client):
             DecodeError: the answer is not a list or is too large, or none of its rows can be decoded.
         """
         return _readable(codec.decode_rows(await self._public("/tickers"), Ticker), "/tickers")
-
-    async def _public(self, path: str, dispatch: Dispatch = CALL, /, **params: Any) -> bytes:
-        return await self._get(path, user=self._default_user, dispatch=dispatch, **params)
 
 
 def _readable(rows: Rows[T], path: str) -> Rows[T]:

@@ -15,6 +15,7 @@ from tplus_trio.models import (
     AssetIdentifier,
     CreateOrderRequest,
     Market,
+    Order,
     OrderOperationResponse,
     ReplaceOrderDetails,
     ReplaceOrderRequestPayload,
@@ -25,6 +26,7 @@ from tplus_trio.models import (
 )
 from tplus_trio.orders.batch_results import BatchCreateOrderRequestResponse, BatchReplaceOrderRequestResponse
 from tplus_trio.orders.building import check_batch, check_signers
+from tplus_trio.orders.limits import Terms
 from tplus_trio.orders.terms import Amount, check_amount, scaled
 from tplus_trio.users import User
 
@@ -81,6 +83,7 @@ class OrderChanges(OrderServiceClient):
         market, request = await self._sign_replace(
             original_order_id, asset_id, new_quantity, new_price, new_trigger, owner, additional_signers
         )
+        await self._admit(owner, [Terms.of_replacement(market, request.request)])
         answer = await self._operate(self._builder.replace(request, owner), market)
         return answer, request.request.timestamp_ns
 
@@ -213,6 +216,10 @@ class OrderChanges(OrderServiceClient):
             owner,
             lambda request: (request.order.order_id, request.order.signer),
         )
+        orders = [request.order for request in requests]
+        await self._admit(owner, [Terms.of_order(_market_of(order), order) for order in orders])
+        for order in orders:
+            self._doubts.sending(owner.public_key, order)
         results = await self._operations.send_batch(self._builder.batch_create(requests, owner))
         self._orders.add_known(owner)
         return BatchCreateOrderRequestResponse(results)
@@ -248,6 +255,8 @@ class OrderChanges(OrderServiceClient):
             owner,
             lambda request: (request.request.order_id, request.signer),
         )
+        new = [request.request for request in requests]
+        await self._admit(owner, [Terms.of_replacement(_market_of(one), one) for one in new])
         results = await self._operations.send_batch(self._builder.batch_replace(requests, owner))
         self._orders.add_known(owner)
         return BatchReplaceOrderRequestResponse(results)
@@ -284,3 +293,8 @@ class OrderChanges(OrderServiceClient):
 
         market, replacement = await self._in_units(chosen, details)
         return market, await self._builder.sign_replace(replacement, owner, signers)
+
+
+def _market_of(signed: Order | ReplaceOrderDetails) -> Market:
+    """Return the units that a signed order or replacement states."""
+    return Market(signed.base_asset, signed.book_price_decimals, signed.book_quantity_decimals)

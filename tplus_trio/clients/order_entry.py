@@ -8,22 +8,31 @@ import trio
 
 from tplus_trio.clients.base import asset
 from tplus_trio.clients.order_service import OrderServiceClient
+from tplus_trio.errors import NotFoundError, TplusError
 from tplus_trio.models import (
     AssetIdentifier,
     CancelOrder,
     CreateOrderRequest,
     OrderOperationResponse,
+    OrderResponse,
     OrderTrigger,
     Side,
     TimeInForce,
     TradeTarget,
     validate_order_id,
 )
+from tplus_trio.orders.batch_results import CancelResult
 from tplus_trio.orders.building import check_signers
+from tplus_trio.orders.limits import Terms
+from tplus_trio.orders.sending import ORDER
 from tplus_trio.orders.terms import Amount, OrderTerms, check_limit_size, check_market_size, check_terms
+from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.users import User
 
 __all__ = ["OrderEntry"]
+
+#: Cancellations that `OrderEntry.cancel_all_orders` has under way at once.
+_CANCELS = 20
 
 
 class OrderEntry(OrderServiceClient):
@@ -249,11 +258,62 @@ class OrderEntry(OrderServiceClient):
         cancel = CancelOrder(validate_order_id(order_id), asset(asset_id), owner.public_key)
         return await self._operate(await self._builder.cancel(cancel, owner))
 
+    async def cancel_all_orders(
+        self, asset_id: AssetIdentifier | str | int | None = None, user: User | None = None
+    ) -> tuple[CancelResult, ...]:
+        """Cancel all open orders of a user's account, whoever placed them, waiting triggers included.
+
+        It reads the user's open orders and cancels each, 20 at a time. An order that is placed meanwhile may be missed.
+        If it is cancelled, any of the orders may be gone or still rest; call it again.
+
+        Args:
+            asset_id: The market; None is all markets of the account.
+            user: The user of the orders, who signs; None is the default user.
+
+        Returns:
+            A result for each order that was open. Its ``error`` is None if the service took the cancellation, or has no
+            such open order any more.
+
+        Raises:
+            TypeError, ValueError: an argument is not legal. Nothing was sent.
+            MissingUserError: there is no user. Nothing was sent.
+            ApiError, ConnectionFailed, DecodeError: the user's orders could not be read. Nothing was canceled.
+            KeyfileError: the user's key cannot be decrypted. Nothing was canceled.
+        """
+        owner, chosen = self._user(user), None if asset_id is None else asset(asset_id)
+        listed = await self._orders.read_open(owner, ORDER)
+        orders = [order for order in listed.orders if chosen in (None, order.base_asset)]
+        results: dict[str, CancelResult] = {}
+        limiter, all_done = trio.CapacityLimiter(_CANCELS), trio.Event()
+
+        async def cancel(order: OrderResponse) -> None:
+            error: TplusError | None = None
+            async with limiter:
+                try:
+                    await self.cancel_order(order.order_id, order.base_asset, owner)
+                except NotFoundError:
+                    pass
+                except TplusError as exc:
+                    error = exc
+            results[order.order_id] = CancelResult(order.order_id, order.base_asset, error)
+            if len(results) == len(orders):
+                all_done.set()
+
+        if orders:
+            async with open_plain_nursery() as nursery:
+                for order in orders:
+                    nursery.start_soon(cancel, order)
+                await all_done.wait()
+        return tuple(results[order.order_id] for order in orders)
+
     async def _create(self, terms: OrderTerms, owner: User, signers: tuple[User, ...]) -> OrderOperationResponse:
         market, order = await self._in_units(
             terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
         )
-        return await self._operate(await self._builder.create(order, owner, signers), market)
+        await self._admit(owner, [Terms.of_order(market, order)])
+        request = await self._builder.create(order, owner, signers)
+        self._doubts.sending(owner.public_key, order)
+        return await self._operate(request, market)
 
 
 def _required(asset_id: AssetIdentifier | str | int | None) -> AssetIdentifier:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar, Unpack
+
+import attrs
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_instance
 from tplus_trio.clients.base import Client, ClientOptions
+from tplus_trio.clients.nonces import ActionNonces
+from tplus_trio.clients.reference_prices import ReferencePrices
+from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.clients.user_orders import UserOrdersReader
 from tplus_trio.errors import OrderRejected
 from tplus_trio.models import AssetIdentifier, Market, OrderOperationResponse, new_order_id, validate_order_id
 from tplus_trio.orders.building import RequestBuilder
-from tplus_trio.orders.operations import OrderOperations
+from tplus_trio.orders.control_channel import ControlSender
+from tplus_trio.orders.exposure import Doubts
+from tplus_trio.orders.limiter import LimitedSender, OrderLimiter, OrderRateLimit
+from tplus_trio.orders.limits import LimitGuard, OrderLimits, Terms
+from tplus_trio.orders.operations import Fate, OrderOperations
 from tplus_trio.orders.sending import ORDER, OrderRequest, OrderSender, RestSender
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
@@ -35,7 +44,11 @@ class OrderServiceClient(Client):
     Args:
         base_url: See `Client`.
         default_user: See `Client`.
+        use_ws_control: Whether requests about orders are sent over the control channel instead of REST: one WebSocket
+            for each user, which stays open. Such a client has to be entered.
+        order_rate_limit: How many requests about orders the client sends; more wait, cancels first. None is no limit.
         order_id_prefix: The beginning of each order id that the client makes: at most 8 UTF-8 bytes.
+        limits: What the client refuses to send; None refuses nothing.
         options: The arguments of every client: see `Client`.
 
     Raises:
@@ -47,7 +60,10 @@ class OrderServiceClient(Client):
         base_url: str = "http://localhost:3032",
         *,
         default_user: User | None = None,
+        use_ws_control: bool = False,
+        order_rate_limit: OrderRateLimit | None = None,
         order_id_prefix: str = "",
+        limits: OrderLimits | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
         super().__init__(base_url, default_user=default_user, **options)
@@ -55,11 +71,30 @@ class OrderServiceClient(Client):
         self._markets: dict[AssetIdentifier, Market] = {}
         self._orders = UserOrdersReader(self._service)
         self._builder = RequestBuilder(self._service)
-        self._operations = OrderOperations(self._service, self._sender())
+        self._guard = None if limits is None else self._new_guard(check_instance("limits", limits, OrderLimits))
+        self._control = self._control_sender() if check_instance("use_ws_control", use_ws_control, bool) else None
+        sender: OrderSender = RestSender(self._service) if self._control is None else self._control
+        if order_rate_limit is not None:
+            limit = check_instance("order_rate_limit", order_rate_limit, OrderRateLimit)
+            sender = LimitedSender(sender, OrderLimiter(limit, self._service.limits.connect_timeout))
+        self._doubts = Doubts()
+        self._operations = OrderOperations(self._service, sender, self._ended)
         self._last_timestamp_ns = 0
+        self._nonces = ActionNonces(self._service.now_ns)
 
-    def _sender(self) -> OrderSender:
-        return RestSender(self._service)
+    def statistics(self) -> ClientStatistics:
+        """Return the current statistics of the running streams, the control channels, and all REST requests.
+
+        Raises:
+            RuntimeError: the call does not come from inside ``trio.run``.
+        """
+        channels = () if self._control is None else self._control.statistics()
+        return attrs.evolve(super().statistics(), control=channels)
+
+    def _control_sender(self) -> ControlSender:
+        return ControlSender(
+            self._service, self._client_scope, limits=self._service.limits, restart=self._restart, draw=self._jitter
+        )
 
     async def _market(self, asset_id: AssetIdentifier, dispatch: Dispatch) -> Market:
         """Return a market's units. It is no checkpoint if the client has them: the callers make one."""
@@ -84,6 +119,25 @@ class OrderServiceClient(Client):
         self._forget(market)
         market = await self._market(asset_id, ORDER)
         return market, convert(market)
+
+    def _new_guard(self, limits: OrderLimits) -> LimitGuard:
+        return LimitGuard(limits, ReferencePrices(self._service).read, self._orders.read_newest)
+
+    def _ended(self, request: OrderRequest, order_id: str, fate: Fate) -> None:
+        """Note the fate of an order's request."""
+        if request.operation in {"create", "batch-create"}:
+            self._doubts.ended(request.owner.public_key, order_id, fate)
+            if self._guard is not None:
+                self._guard.ended(request.owner, order_id, fate)
+
+    async def _admit(self, owner: User, orders: Sequence[Terms]) -> None:
+        """Refuse orders beyond the client's limits.
+
+        Raises:
+            OrderLimitExceeded: an order is beyond a limit.
+        """
+        if self._guard is not None:
+            await self._guard.admit(owner, orders)
 
     async def _operate(self, request: OrderRequest, market: Market | None = None) -> OrderOperationResponse:
         """Send a request about one order. A refusal may mean that the units of its market have changed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from tplus_trio.orders.control_statistics import ControlStatistics
 from tplus_trio.streams.stats import StreamStatistics
 from tplus_trio.transport.request_statistics import RequestStatistics
 from tplus_trio.transport.service_clock import ClockOffset
@@ -21,3 +22,5 @@ class ClientStatistics:
     requests: RequestStatistics
     #: How far the service's clock is ahead of the client's; None before the first answer with a ``Date``.
     clock: ClockOffset | None
+    #: One entry for each open control channel, sorted by the public key of its user.
+    control: tuple[ControlStatistics, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tplus_trio import codec
 from tplus_trio.clients.user_orders import UserOrdersReader
 from tplus_trio.models import Gap, IntentAggregateUpdate, PositionUpdate, UserActivityEvent, UserTrade
@@ -19,14 +21,20 @@ __all__ = [
 ]
 
 
-def orders_feed(owner: User, orders: UserOrdersReader) -> Feed[OrdersUpdate]:
-    """Return the feed of a user's order events; ``GET /orders/user/{key}`` gives all orders after a loss."""
+def orders_feed(owner: User, orders: UserOrdersReader, *, snapshot: bool = False) -> Feed[OrdersUpdate]:
+    """Return the feed of a user's order events; ``GET /orders/user/{key}`` gives the open orders after a loss.
+
+    Args:
+        owner: The user.
+        orders: Reads the user's orders.
+        snapshot: Whether the open orders are also read when the feed connects for the first time.
+    """
     return Feed(
         path="/orders",
         decode=orders.seeing(owner, codec.decode_order_event_frame),
         decode_batch=orders.seeing(owner, codec.decode_order_event_batch),
-        recovery=OrdersRecovery,
-        fetch=lambda _page, dispatch: orders.read_all(owner, dispatch),
+        recovery=partial(OrdersRecovery, snapshot=snapshot),
+        fetch=lambda _page, dispatch: orders.read_open(owner, dispatch),
         user=owner,
         private=True,
     )

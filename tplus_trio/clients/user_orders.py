@@ -1,14 +1,17 @@
-"""Reads a user's orders from REST: one page, or all of them for an order stream."""
+"""Reads a user's orders from REST: one page, or all that are open for an order stream."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from tplus_trio import codec
 from tplus_trio.clients.base import get, page_params
+from tplus_trio.clients.known_users import KnownUsers, is_of_the_service
+from tplus_trio.clients.paging import says_more
 from tplus_trio.errors import NotFoundError, ServerError
 from tplus_trio.models import BadRow, OrderResponse, UserOrders
+from tplus_trio.orders.sending import ORDER
 from tplus_trio.service import Service
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
@@ -27,24 +30,22 @@ _ORDERS_PAGES: Final = 50
 class UserOrdersReader:
     """Reads ``GET /orders/user/{key}``, and remembers which users the service knows.
 
-    The service answers 404 for a user that it has not seen yet. For a user that it knows, a 404 is an error.
-
     Args:
         service: The order book service.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        #: The public keys of the users that the service knows, because it sent or accepted something of theirs.
-        self._known_users: set[str] = set()
+        #: The users that the service knows.
+        self.known: KnownUsers = KnownUsers()
 
     def add_known(self, user: User) -> None:
         """Remember that the service knows the user."""
-        self._known_users.add(user.public_key)
+        self.known.add(user.public_key)
 
     def seeing(self, owner: User, decode: Callable[[F], D]) -> Callable[[F], D]:
         """Wrap a decoder of a user's feed: its first item shows that the service knows the user."""
-        known, key = self._known_users, owner.public_key
+        known, key = self.known, owner.public_key
 
         def decode_and_see(frames: F) -> D:
             items = decode(frames)
@@ -54,7 +55,9 @@ class UserOrdersReader:
 
         return decode_and_see
 
-    async def read_page(self, owner: User, page: int | None, limit: int | None, dispatch: Dispatch) -> UserOrders:
+    async def read_page(
+        self, owner: User, page: int | None, limit: int | None, dispatch: Dispatch, *, open_only: bool | None = None
+    ) -> UserOrders:
         """Read a page; ``bad`` lists the rows that cannot be decoded."""
         key = owner.public_key
         try:
@@ -65,32 +68,55 @@ class UserOrdersReader:
                 required=True,
                 dispatch=dispatch,
                 **page_params(page, limit),
+                open_only=open_only_param(open_only),
             )
         except NotFoundError as exc:
-            if page or key in self._known_users or not _is_of_the_service(exc):
+            if page or not self.known.has_none_yet(exc, key):
                 raise
             return UserOrders((), {})
         orders = codec.decode_page(body, UserOrders)
-        self._known_users.add(key)
+        self.known.add(key)
         return orders
 
-    async def read_all(self, owner: User, dispatch: Dispatch) -> UserOrders:
-        """Read all pages of a user's orders; ``page`` has the other fields of the last one."""
+    async def read_newest(self, owner: User) -> tuple[OrderResponse, ...]:
+        """Read the newest orders of a user, open and done, before other requests."""
+        return (await self.read_page(owner, 0, _ORDERS_PAGE, ORDER)).orders
+
+    async def read_open(self, owner: User, dispatch: Dispatch) -> UserOrders:
+        """Read all open orders of a user; ``page`` has the other fields of the last page that was read.
+
+        One request is enough if the service leaves out the orders that have ended, and the others fit on a page. If
+        not, all pages of all orders are read: their orders move to later pages only, so that none is missed, while an
+        order that ends moves the open ones to earlier pages.
+        """
+        first = await self._read_for_stream(owner, 0, dispatch, open_only=True)
+        is_full = len(first.orders) + len(first.bad) >= _ORDERS_PAGE
+        listed = first if is_last_page(first, is_full=is_full) else await self._read_all(owner, dispatch)
+        still_open = tuple(order for order in listed.orders if not order.is_done)
+        return UserOrders(still_open, listed.page, listed.bad, open_only=True)
+
+    async def _read_all(self, owner: User, dispatch: Dispatch) -> UserOrders:
+        """Read all pages of a user's orders."""
         # A new order moves the others to later pages, so an order may be read twice: the first reading is newer.
         orders: dict[str, OrderResponse] = {}
-        rest: Mapping[str, Any] = {}
+        listed = UserOrders((), {})
         bad: list[BadRow] = []
+        is_last = False
         for page in range(_ORDERS_PAGES):
             listed = await self._read_for_stream(owner, page, dispatch)
-            rest = listed.page
             bad += listed.bad
+            before = len(orders)
             for order in listed.orders:
                 orders.setdefault(order.order_id, order)
-            if not rest.get("has_next_page"):
+            # A service that ignores the number of the page sends the same orders again.
+            is_last = is_last_page(listed, is_full=len(orders) > before)
+            if is_last:
                 break
-        return UserOrders(tuple(orders.values()), rest, tuple(bad))
+        return UserOrders(tuple(orders.values()), {**listed.page, "has_next_page": not is_last}, tuple(bad))
 
-    async def _read_for_stream(self, owner: User, page: int, dispatch: Dispatch) -> UserOrders:
+    async def _read_for_stream(
+        self, owner: User, page: int, dispatch: Dispatch, *, open_only: bool | None = None
+    ) -> UserOrders:
         """Read a page for a stream.
 
         Raises:
@@ -98,13 +124,28 @@ class UserOrdersReader:
                 order overtook the answer, or an outdated replica sent it. Another request helps.
         """
         try:
-            return await self.read_page(owner, page, _ORDERS_PAGE, dispatch)
+            return await self.read_page(owner, page, _ORDERS_PAGE, dispatch, open_only=open_only)
         except NotFoundError as exc:
-            if not _is_of_the_service(exc):
+            if not is_of_the_service(exc):
                 raise
             raise ServerError(exc.code, exc.message, exc.status, exc.details, exc.retryable, exc.retry_after) from exc
 
 
-def _is_of_the_service(refusal: NotFoundError) -> bool:
-    """Whether the service itself sent a 404, not a proxy: its codes end in ``_NOT_FOUND``."""
-    return refusal.status == 404 and refusal.code.endswith("_NOT_FOUND")
+def open_only_param(open_only: bool | None) -> str | None:
+    """Return the query parameter that leaves out orders that have ended.
+
+    Raises:
+        TypeError: it is neither None nor a bool.
+    """
+    if open_only is None:
+        return None
+    if not isinstance(open_only, bool):
+        msg = f"open_only is True, False or None, not {type(open_only).__name__}"
+        raise TypeError(msg)
+    return "true" if open_only else "false"
+
+
+def is_last_page(listed: UserOrders, *, is_full: bool) -> bool:
+    """Return whether no page follows. A service that does not say so sends a full page before the next one."""
+    said = says_more(listed.page)
+    return (not said) if said is not None else not is_full

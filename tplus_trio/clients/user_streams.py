@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from tplus_trio.arguments import check_instance
 from tplus_trio.clients.base import StreamOptions
 from tplus_trio.clients.order_service import OrderServiceClient
 from tplus_trio.clients.user_feeds import (
@@ -25,15 +26,19 @@ __all__ = ["UserStreams"]
 class UserStreams(OrderServiceClient):
     """The streams of `OrderBookClient`."""
 
-    def stream_orders(self, user: User | None = None, **options: Unpack[StreamOptions]) -> Stream[OrdersUpdate]:
+    def stream_orders(
+        self, user: User | None = None, *, snapshot: bool = False, **options: Unpack[StreamOptions]
+    ) -> Stream[OrdersUpdate]:
         """Stream the events of a user's orders (feed ``/orders``).
 
-        After an interruption, the stream reads all orders from ``GET /orders/user/{key}`` and delivers an
+        After an interruption, the stream reads the open orders from ``GET /orders/user/{key}`` and delivers an
         `OrdersSnapshot` first. Events carry no sequence number: an event right after a snapshot may repeat what the
         snapshot contains. `stream_user_trade_events` delivers the fills.
 
         Args:
             user: The user to sign in as; None is the default user.
+            snapshot: Whether the stream also begins with an `OrdersSnapshot`. It is read after the feed has connected,
+                so that no order is missing from both.
             options: See `StreamOptions`.
 
         Returns:
@@ -43,7 +48,9 @@ class UserStreams(OrderServiceClient):
             MissingUserError: there is no user.
             TypeError, ValueError: an argument is not legal.
         """
-        return self._stream(orders_feed(self._user(user), self._orders), options)
+        owner = self._user(user)
+        begins = check_instance("snapshot", snapshot, bool)
+        return self._stream(orders_feed(owner, self._orders, snapshot=begins), options)
 
     def stream_user_trade_events(
         self, user: User | None = None, **options: Unpack[StreamOptions]

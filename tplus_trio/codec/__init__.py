@@ -46,7 +46,16 @@ from tplus_trio.codec.frame_decoders import (
     decode_user_trade_frame,
     kline_frame_decoder,
 )
-from tplus_trio.codec.rest_bodies import decode, decode_listing, decode_page, decode_rows, encode, signable, unstructure
+from tplus_trio.codec.rest_bodies import (
+    decode,
+    decode_listing,
+    decode_page,
+    decode_rows,
+    encode,
+    page_fields,
+    signable,
+    unstructure,
+)
 
 __all__ = [
     "BatchDecoder",
@@ -71,6 +80,7 @@ __all__ = [
     "encode",
     "kline_batch_decoder",
     "kline_frame_decoder",
+    "page_fields",
     "signable",
     "unstructure",
 ]

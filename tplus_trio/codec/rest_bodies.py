@@ -40,7 +40,7 @@ from tplus_trio.models import (
     UserTradesPage,
 )
 
-__all__ = ["decode", "decode_listing", "decode_page", "decode_rows", "encode", "signable", "unstructure"]
+__all__ = ["decode", "decode_listing", "decode_page", "decode_rows", "encode", "page_fields", "signable", "unstructure"]
 
 T = TypeVar("T")
 P = TypeVar("P", KlinesPage, MarketsPage, UserOrders, UserOrdersPage, UserPositionsPage, UserTradesPage)
@@ -183,6 +183,22 @@ def decode_listing(body: bytes | str, key: str, kind: type[T]) -> tuple[Rows[T],
         return _rows(listed, kind), page
     except MALFORMED as error:
         raise failure(f"a page of {kind.__name__}", body, error) from None
+
+
+def page_fields(body: bytes | str, key: str) -> Mapping[str, Any]:
+    """Return the fields of a page as the service spells them, without its rows: none for a bare list.
+
+    Args:
+        body: The body of the answer.
+        key: The key of the rows on a page.
+
+    Raises:
+        DecodeError: The body is neither a page nor a list.
+    """
+    try:
+        return _page(as_json(body), key)[1]
+    except MALFORMED as error:
+        raise failure("a page", body, error) from None
 
 
 def decode_rows(body: bytes | str, kind: type[T]) -> Rows[T]:

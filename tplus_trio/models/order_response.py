@@ -179,11 +179,21 @@ class UserOrders(_Page):
 
     #: The rows that could not be decoded; `orders` has the others.
     bad: tuple[BadRow, ...]
+    #: Whether the client left out orders that have ended, as an order stream does.
+    open_only: bool
 
-    def __new__(cls, orders: tuple[OrderResponse, ...], page: Mapping[str, Any], bad: tuple[BadRow, ...] = ()) -> Self:
-        """Make a page. It unpacks to ``orders`` and ``page``; ``bad`` is an attribute only."""
+    def __new__(
+        cls,
+        orders: tuple[OrderResponse, ...],
+        page: Mapping[str, Any],
+        bad: tuple[BadRow, ...] = (),
+        *,
+        open_only: bool = False,
+    ) -> Self:
+        """Make a page. It unpacks to ``orders`` and ``page``; the others are attributes only."""
         self = super().__new__(cls, orders, page)
         self.bad = bad
+        self.open_only = open_only
         return self
 
 

@@ -1,13 +1,18 @@
-"""What became of the orders of a batch."""
+"""What became of the orders of a request about several orders."""
 
 from __future__ import annotations
 
 import attrs
 
 from tplus_trio.errors import TplusError
-from tplus_trio.models import OperationStatus
+from tplus_trio.models import AssetIdentifier, OperationStatus
 
-__all__ = ["BatchCreateOrderRequestResponse", "BatchReplaceOrderRequestResponse", "SingleOrderStatusFromBatch"]
+__all__ = [
+    "BatchCreateOrderRequestResponse",
+    "BatchReplaceOrderRequestResponse",
+    "CancelResult",
+    "SingleOrderStatusFromBatch",
+]
 
 
 @attrs.frozen
@@ -36,3 +41,14 @@ class BatchReplaceOrderRequestResponse:
     """What became of the replacements of a batch, in the order of the batch."""
 
     batch_order_status: tuple[SingleOrderStatusFromBatch, ...]
+
+
+@attrs.frozen
+class CancelResult:
+    """What became of the cancellation of one order."""
+
+    order_id: str
+    asset_id: AssetIdentifier
+    #: Why the order may still rest; None if the service took the cancellation, or has no such open order. It does not
+    #: count in comparisons.
+    error: TplusError | None = attrs.field(default=None, eq=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal, TypeAlias
 
 import attrs
 
@@ -10,8 +11,10 @@ from tplus_trio.errors import (
     ApiError,
     ConnectionFailed,
     DecodeError,
+    HandshakeRejected,
     OrderFateUnknown,
     OrderRejected,
+    RestartLimitExceeded,
     ServerError,
     TplusError,
     may_exist,
@@ -22,7 +25,10 @@ from tplus_trio.orders.batch_results import SingleOrderStatusFromBatch
 from tplus_trio.orders.sending import OrderAnswers, OrderRequest, OrderSender
 from tplus_trio.service import Service
 
-__all__ = ["OrderOperations"]
+__all__ = ["Fate", "OrderOperations"]
+
+#: What became of an order's request: ``done``, ``rejected``, ``unsent`` (no byte has left), or ``unknown``.
+Fate: TypeAlias = Literal["done", "rejected", "unsent", "unknown"]
 
 
 class OrderOperations:
@@ -31,11 +37,15 @@ class OrderOperations:
     Args:
         service: The order book service.
         sender: The way to send.
+        on_fate: Called with the fate of each order of each request.
     """
 
-    def __init__(self, service: Service, sender: OrderSender) -> None:
+    def __init__(
+        self, service: Service, sender: OrderSender, on_fate: Callable[[OrderRequest, str, Fate], object] | None = None
+    ) -> None:
         self._service = service
         self._sender = sender
+        self._on_fate = on_fate
 
     async def send(self, request: OrderRequest) -> OrderOperationResponse:
         """Send a request about one order.
@@ -52,14 +62,18 @@ class OrderOperations:
 
         A cancelled request may have been carried out.
         """
-        sending = await self._sending(request)
-        fates = ["unknown"]
+        sending = _Sending(self._service, request, self._on_fate)
+        fates: list[Fate] = ["unknown"]
         try:
+            await self._sender.prepare(request.owner)
             answer = await self._send(request, sending)
             fates = ["done"]
-            return answer  # noqa: TRY300 - `fates` is for the observer
+            return answer  # noqa: TRY300 - `fates` is read below
         except ConnectionFailed as exc:
             fates = ["unsent" if exc.nothing_sent else "unknown"]
+            raise
+        except (HandshakeRejected, RestartLimitExceeded):
+            fates = ["unsent"]
             raise
         except (ServerError, OrderFateUnknown):
             raise
@@ -105,14 +119,15 @@ class OrderOperations:
 
         A cancelled request may have been carried out.
         """
-        sending = await self._sending(request)
-        fates: Sequence[str] = ["unknown"] * len(request.orders)
+        sending = _Sending(self._service, request, self._on_fate)
+        fates: list[Fate] = ["unknown"] * len(request.orders)
         try:
+            await self._sender.prepare(request.owner)
             answers = await self._send_batch(request, sending)
             results = tuple(_result(order_id, answers, sending) for _, order_id in request.orders)
             fates = [_FATES.get(type(result.error), "unknown") for result in results]
-            return results  # noqa: TRY300 - `fates` is for the observer
-        except ConnectionFailed:
+            return results  # noqa: TRY300 - `fates` is read below
+        except (ConnectionFailed, HandshakeRejected, RestartLimitExceeded):
             fates = ["unsent"] * len(request.orders)
             raise
         except ApiError:
@@ -131,11 +146,6 @@ class OrderOperations:
         except (DecodeError, ServerError) as exc:
             return OrderAnswers({}, exc)
 
-    async def _sending(self, request: OrderRequest) -> _Sending:
-        # The sign-in comes first, so that every later failure is about the order.
-        await self._service.sign_in(request.owner)
-        return _Sending(self._service, request)
-
 
 @attrs.define
 class _Sending:
@@ -143,6 +153,7 @@ class _Sending:
 
     _service: Service
     _request: OrderRequest
+    _on_fate: Callable[[OrderRequest, str, Fate], object] | None
     #: When its first byte may have left, in nanoseconds since the Unix epoch; None if none has.
     _sent_at_ns: int | None = None
 
@@ -153,10 +164,14 @@ class _Sending:
             for _, order_id in self._request.orders:
                 self._service.observer.order_sent(self._request.operation, order_id)
 
-    def ended(self, fates: Sequence[str]) -> None:
-        """Report the fate of each order, if the request was sent."""
-        if self._sent_at_ns is not None:
-            for (_, order_id), fate in zip(self._request.orders, fates, strict=True):
+    def ended(self, fates: Sequence[Fate]) -> None:
+        """Report the fate of each order: to the observer only if the request was sent or found no connection."""
+        if "unsent" in fates:
+            self.sent()
+        for (_, order_id), fate in zip(self._request.orders, fates, strict=True):
+            if self._on_fate is not None:
+                self._on_fate(self._request, order_id, "unsent" if self._sent_at_ns is None else fate)
+            if self._sent_at_ns is not None:
                 self._service.observer.order_fate(self._request.operation, order_id, fate)
 
     def unknown(self, order_id: str, why: str) -> OrderFateUnknown:
@@ -166,7 +181,7 @@ class _Sending:
 
 
 #: The fate of an order by the error of its result.
-_FATES = {type(None): "done", OrderRejected: "rejected"}
+_FATES: Final[Mapping[type, Fate]] = {type(None): "done", OrderRejected: "rejected"}
 
 
 def _accepted(answer: OrderOperationResponse, sending: _Sending) -> OrderOperationResponse:

@@ -19,8 +19,8 @@ __all__ = ["ORDER", "Operation", "OrderAnswers", "OrderRequest", "OrderSender", 
 
 Operation: TypeAlias = Literal["create", "cancel", "replace", "amend", "batch-create", "batch-replace"]
 
-#: The dispatch of order requests, and of the reads that they wait for: they are sent before other requests.
-ORDER: Final = Dispatch(Priority.ORDER)
+#: The dispatch of the reads that order requests wait for: they are sent before other requests.
+ORDER: Final = Dispatch(Priority.ORDER_READ)
 
 #: The HTTP method and path of each operation.
 _ROUTES: Final[Mapping[Operation, tuple[str, str]]] = {
@@ -71,6 +71,15 @@ class OrderAnswers:
 class OrderSender(Protocol):
     """A way to send order requests."""
 
+    async def prepare(self, owner: User) -> None:
+        """Sign in, so that every later failure is about the order.
+
+        Raises:
+            RuntimeError: this way needs an entered client.
+            TplusError: the sign-in failed.
+        """
+        ...
+
     async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
         """Send a request, and wait for the answers.
 
@@ -101,16 +110,21 @@ class RestSender:
     def __init__(self, service: Service) -> None:
         self._service = service
 
+    async def prepare(self, owner: User) -> None:
+        """Sign in; see `OrderSender`."""
+        await self._service.sign_in(owner)
+
     async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
         """Send a request, and wait for the answers; see `OrderSender`."""
         method, path = _ROUTES[request.operation]
+        priority = Priority.CANCEL if request.operation == "cancel" else Priority.ORDER
         body = await self._service.request(
             method,
             path,
             body=request.body,
             user=request.owner,
             required=True,
-            dispatch=Dispatch(Priority.ORDER, on_sent),
+            dispatch=Dispatch(priority, on_sent),
         )
         if request.is_batch:
             return OrderAnswers({answer.order_id: answer for answer in codec.decode(body, BatchResults).results})

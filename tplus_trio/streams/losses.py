@@ -1,4 +1,4 @@
-"""Who is told, in the same step, that a stream or a book is no longer live."""
+"""Calls functions in the step in which a stream or a book stops being live."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import logging
 
 from tplus_trio.log_events import LogEvent, log_event
 
-__all__ = ["Outage"]
+__all__ = ["Outage", "without_traceback"]
 
 _log = logging.getLogger("tplus_trio.streams")
 
@@ -36,7 +36,7 @@ class Outage:
         # As text: a log record that is kept would keep the failure's frames.
         text = str(failure)
         if self.cause is None:
-            self.cause, self._began_at, self._failures = _without_traceback(failure), now, 1
+            self.cause, self._began_at, self._failures = without_traceback(failure), now, 1
             log_event(
                 _log,
                 logging.WARNING,
@@ -67,7 +67,7 @@ class Outage:
 
     def ended_for_good(self, failure: Exception) -> None:
         """Log the failure that ends the session: as a warning if it was live, because nobody may be reading it."""
-        self.cause = _without_traceback(failure)
+        self.cause = without_traceback(failure)
         level = logging.WARNING if self._was_live else logging.DEBUG
         log_event(
             _log,
@@ -100,7 +100,7 @@ class Outage:
             self.cause = None
 
 
-def _without_traceback(failure: Exception) -> Exception:
+def without_traceback(failure: Exception) -> Exception:
     """Copy a failure. Its traceback would keep the frames of the session alive, and with them the session."""
     kept = copy.copy(failure)
     cause = failure.__cause__

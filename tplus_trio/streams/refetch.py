@@ -33,7 +33,7 @@ class Refetcher(Generic[T]):
         fetch: Asks REST for a page; None if the recovery never needs one.
         service: The service that is asked.
         sink: Takes the items.
-        session: Is told whether the recovery has caught up, and of failures.
+        session: Learns whether the recovery has caught up, and of failures.
         tasks: The nursery of the connection.
     """
 

@@ -68,7 +68,7 @@ class SessionProtocol(ABC):
         """Note that a connection or an attempt is over and another one follows. By default, nothing."""
 
     async def wait_until_back(self) -> None:
-        """Wait for a sign that the service can be reached again, after a connection was lost. By default, for ever.
+        """Wait for a sign that the service can be reached again, after a connection was lost. By default, forever.
 
         It ends a backoff early.
         """
@@ -85,7 +85,7 @@ class Session:
         restart: When to connect again after a failure; None means never.
         now_ns: Returns the time in nanoseconds since the Unix epoch.
         draw: Draws from [0, 1) for delays.
-        observer: Is told of connections, restarts and resynchronisations.
+        observer: Its methods are called for connections, restarts and resynchronisations.
     """
 
     # Fourteen attributes: three are scopes that the table's actions cancel, and two hold the failure that ended it.

@@ -45,6 +45,8 @@ class ClientScope:
         self.decode_limiter: DecodeLimiter = DecodeLimiter()
         self._was_left = False
         self._running: set[Subscription[Any]] = set()
+        #: Sessions of other protocols than feeds.
+        self._sessions: WeakSet[Session] = WeakSet()
         #: Those that nobody has started. Another task may wait for one of them.
         self._unstarted: WeakSet[Subscription[Any]] = WeakSet()
 
@@ -64,6 +66,21 @@ class ClientScope:
             msg = "enter the client first: `async with …Client(…) as client:`; its streams live in its nursery"
             raise RuntimeError(msg)
         self._start(self.tasks, subscription)
+
+    def start_session(self, session: Session, run: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Start the task of a session that is no stream, in the client's nursery. It ends when the client is left.
+
+        Raises:
+            RuntimeError: the client was not entered, or has been left.
+        """
+        if self.tasks is None:
+            msg = (
+                "the client has been left" if self._was_left else "enter the client: `async with …Client(…) as client:`"
+            )
+            raise RuntimeError(msg)
+        session.start()
+        self._sessions.add(session)
+        self.tasks.start_soon(run)
 
     @asynccontextmanager
     async def running(self, subscription: Subscription[Any]) -> AsyncGenerator[None]:
@@ -94,22 +111,26 @@ class ClientScope:
         return tuple(sorted((each.statistics() for each in self._running), key=lambda each: each.path))
 
     async def close(self) -> None:
-        """End every stream in order, all at once."""
+        """End every stream and session in order, all at once."""
         await trio.lowlevel.checkpoint()
         async with trio.open_nursery(strict_exception_groups=True) as nursery:
-            for subscription in self._running:
-                nursery.start_soon(subscription.session.close)
+            for session in self._all_sessions():
+                nursery.start_soon(session.close)
 
     async def leave(self) -> None:
         """End every stream at once, also those in nurseries around blocks, and let no other stream start."""
         self.tasks, self._was_left = None, True
-        for subscription in self._running:
-            subscription.session.cancel()
+        sessions = self._all_sessions()
+        for session in sessions:
+            session.cancel()
         for subscription in tuple(self._unstarted):
             subscription.close_unstarted()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _LEAVE_TIMEOUT):
-            for subscription in tuple(self._running):
-                await subscription.session.wait_closed()
+            for session in sessions:
+                await session.wait_closed()
+
+    def _all_sessions(self) -> tuple[Session, ...]:
+        return (*(subscription.session for subscription in self._running), *self._sessions)
 
 
 class StreamFinalizer:

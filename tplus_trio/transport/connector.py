@@ -27,7 +27,7 @@ __all__ = ["Connector", "TcpConnector"]
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?")
 _PATH: Final = re.compile(r"(?:[\w.~!$&'()*+,;=:/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
-#: In an unquoted path: a segment of dots, or a control character.
+#: Illegal in an unquoted path: a segment of dots, or a control character.
 _WRONG_IN_PATH: Final = re.compile(r"[/\\]\.\.?[/\\]|[\0-\x1f\x7f]")
 _BRACKETS: Final = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
 
@@ -36,7 +36,7 @@ class Connector(Protocol):
     """Opens byte streams. A client takes one as ``connector=``."""
 
     async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        """Open a byte stream to ``host``:``port``, without TLS. Cancelled, it has to leave no socket.
+        """Open a byte stream to ``host``:``port``, without TLS. A cancelled call must leave no open socket.
 
         Raises:
             OSError: the connection could not be made.
@@ -48,7 +48,7 @@ class TcpConnector:
     """Opens TCP connections, and tries a host's addresses as in RFC 8305. The default."""
 
     async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        """Open a TCP connection. Cancelled, it leaves no socket.
+        """Open a TCP connection. A cancelled call leaves no open socket.
 
         Raises:
             OSError: no address of the host answered.
@@ -57,10 +57,10 @@ class TcpConnector:
 
 
 def _ascii_host(host: str) -> str:
-    """A host's name in ASCII, as it is looked up.
+    """Convert a host's name to the ASCII form that is looked up.
 
     Raises:
-        ValueError: the name looked up would be another one than the name written: ``faß.de`` is not ``fass.de``, and
+        ValueError: the ASCII form stands for another name than the one written: ``faß.de`` is not ``fass.de``, and
             letters that look alike are not equal.
     """
     ascii_host = host.encode("idna").decode()
@@ -70,7 +70,7 @@ def _ascii_host(host: str) -> str:
 
 
 def _check_brackets(netloc: str, host: str) -> None:
-    """Compare the host that `urlsplit` found with the URL, of which it ignores some characters.
+    """Check that `urlsplit`, which ignores some characters, found the host that the URL names.
 
     Raises:
         ValueError: brackets hold no address, or there are characters between them and the port.
@@ -137,7 +137,7 @@ class Endpoint:
             msg = f"a base URL names a host, and a port from 1 to 65535 or none; {legal}"
             raise ValueError(msg)
         if not _PATH.fullmatch(parts.path) or _WRONG_IN_PATH.search(f"{unquote(parts.path)}/"):
-            msg = f"a base URL's path is quoted, and goes nowhere up; {legal}"
+            msg = f"a base URL's path is quoted, and has no '..' segment; {legal}"
             raise ValueError(msg)
         return cls(scheme, host, port, parts.path.rstrip("/"))
 
@@ -168,7 +168,7 @@ async def open_stream(
     *,
     tls: ssl.SSLContext | None = None,
 ) -> trio.abc.Stream:
-    """Open a byte stream, with TLS if ``tls`` is given. Cancelled, it leaves no socket.
+    """Open a byte stream, with TLS if ``tls`` is given. A cancelled call leaves no open socket.
 
     Raises:
         ConnectionFailed: it could not be opened.
@@ -183,7 +183,7 @@ async def open_stream(
 
 
 def _reason(failure: OSError | trio.BrokenResourceError) -> str:
-    """Why a connection could not be made, in words, each reason once."""
+    """Describe why a connection could not be made. Each reason appears once."""
     if not isinstance(failure, OSError):
         return str(failure) or type(failure).__name__
     cause = failure.__cause__  # trio's own text says only that every address failed

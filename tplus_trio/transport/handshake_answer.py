@@ -1,4 +1,4 @@
-"""A server's answer to a WebSocket handshake: put together, understood, and described in errors. Pure: no I/O."""
+"""Collects and parses a server's answer to a WebSocket handshake, and describes it in errors. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _SEARCHED: Final = 8192
 #: The end of a head as h11 reads it: lines may end without the carriage return.
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _SWITCHING: Final = re.compile(rb"HTTP/[0-9]\.[0-9] 101")
-#: Bytes. An answer is a head and, for a refusal, a short body. Each read adds to both, however little it brings, so
-#: they must stay short.
+#: Bytes. An answer is a head and, for a refusal, a short body. Each read copies all bytes before it, so answers must
+#: stay short.
 _LONGEST_ANSWER: Final = 64 * 1024
 _STATUS: Final = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})\b")
 _HEADER: Final = rb"^%b:[ \t]*([^\r\n]*)"
@@ -52,9 +52,9 @@ _FOREIGN: Final = (
     (re.compile(rb"SSH-"), "SSH: the host or port is another service's"),
     (re.compile(rb"\s*<"), "a page without an HTTP head"),
 )
-#: Characters of such an answer that an error shows.
+#: Characters of an answer of another protocol that an error shows.
 _BEGINNING: Final = 60
-#: So many bytes suffice to tell an answer's protocol.
+#: Bytes that are enough to recognise an answer's protocol.
 _TELLING: Final = 9
 _ELEMENTS: Final = re.compile(r"(?is)<!--.*?(-->|$)|<(script|style)\b.*?(</\2>|$)|<[^>]*(>|$)")
 _TITLE: Final = re.compile(r"(?is)<title[^>]*>(.*?)(</title|$)")
@@ -62,7 +62,7 @@ _PAGE: Final = re.compile(r"(?i)\s*<(!doctype|!--|html|head|body|title|h1|center
 
 
 class HandshakeAnswer:
-    """The bytes of an answer, as far as they came.
+    """The bytes of an answer that have arrived so far.
 
     Args:
         split: Whether trio-websocket gets the head of an accepting answer alone, without what came after it.
@@ -70,7 +70,7 @@ class HandshakeAnswer:
 
     def __init__(self, *, split: bool) -> None:
         self._split = split
-        #: All that came until the handshake was done: the answer's head, and the beginning of a refusal's body.
+        #: The bytes that came during the handshake: the answer's head, and the beginning of a refusal's body.
         self.received: bytes = b""
         self._early = b""
 
@@ -83,7 +83,7 @@ class HandshakeAnswer:
         """Add bytes to the head.
 
         Returns:
-            What the answer says; None if its head is not complete.
+            Whether the answer accepts or refuses; None while its head is incomplete.
 
         Raises:
             ValueError: the answer is not HTTP/1, or its head is longer than 64 KiB.
@@ -111,7 +111,7 @@ class HandshakeAnswer:
         """Add bytes to a refusal's body.
 
         Raises:
-            ValueError: head and body are longer than 64 KiB together; nobody needs more of them.
+            ValueError: head and body together are longer than 64 KiB.
         """
         self.received += data
         if len(self.received) > _LONGEST_ANSWER:
@@ -119,7 +119,7 @@ class HandshakeAnswer:
             raise ValueError(msg)
 
     def forget(self) -> bytes:
-        """Free the memory, since the handshake is done.
+        """Free the memory when the handshake is done.
 
         Returns:
             The bytes that came after the head of an accepting answer.
@@ -129,7 +129,7 @@ class HandshakeAnswer:
 
 
 def is_foreign(data: bytes, *, ended: bool = False) -> bool:
-    """Whether an answer is not HTTP/1. False also if too little of it came to tell.
+    """Whether an answer is not HTTP/1. It is False also while too few bytes have arrived to decide.
 
     Args:
         data: The bytes so far.
@@ -141,7 +141,7 @@ def is_foreign(data: bytes, *, ended: bool = False) -> bool:
 
 
 def describe_foreign(data: bytes, redactor: Redactor) -> str:
-    """Describe an answer that is not HTTP/1, with its beginning. Secrets are taken out before it is cut."""
+    """Describe an answer that is not HTTP/1, and quote its beginning. Secrets are removed before it is cut."""
     known = _protocol(data)
     text = readable(redactor.text(data[:_SEARCHED].decode("latin-1")))[:_BEGINNING]
     return f"the answer is not HTTP/1.1, it begins with '{text}'" + (f" ({known})" if known else "")
@@ -152,7 +152,7 @@ def _protocol(data: bytes) -> str | None:
 
 
 def readable(text: str) -> str:
-    """One line of a server's text: an HTML page's title or words, no control characters, at most 200 characters."""
+    """Return a server's text as one line of at most 200 printable characters; of an HTML page, its title or words."""
     text = text[:_SEARCHED]
     if _PAGE.match(text):
         title = _TITLE.search(text)
@@ -163,13 +163,13 @@ def readable(text: str) -> str:
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of a refusal's body, as text: of an HTML page, one line. It may hold secrets."""
+    """Return the beginning of a refusal's body as text; an HTML page becomes one line. It may hold secrets."""
     text = body[:_SEARCHED].decode(errors="replace")
     return readable(text) if _PAGE.match(text) else text[:_LONGEST_TEXT]
 
 
 def refusal(answer: bytes, redactor: Redactor) -> HandshakeRejected | None:
-    """The error for a refusal, of which head or body may be incomplete; None if the answer is not a refusal."""
+    """Return the error for a refusal, whose head or body may be incomplete; None if the answer is not a refusal."""
     status = _STATUS.match(answer)
     if status is None or status[1] == b"101":
         return None
@@ -179,7 +179,7 @@ def refusal(answer: bytes, redactor: Redactor) -> HandshakeRejected | None:
 
 
 def _header(head: bytes, name: bytes) -> bytes | None:
-    """A header's value, or all of its values joined by commas as in RFC 9110; None if there is none."""
+    """Return a header's value, or all its values joined by commas as in RFC 9110; None if there is none."""
     values = re.findall(_HEADER % name, head, re.IGNORECASE | re.MULTILINE)
     return b", ".join(values) if values else None
 
@@ -187,7 +187,7 @@ def _header(head: bytes, name: bytes) -> bytes | None:
 def _rejected(
     status: int, body: bytes, after: bytes | None, location: bytes | None, redactor: Redactor, head: bytes
 ) -> HandshakeRejected:
-    # Secrets are taken out of the text that is shown, last: a page may spell them with entities.
+    # The redactor runs last, on the text that is shown: a page may spell secrets with HTML entities.
     shown = redactor.text(excerpt(body))[:_EXCERPT]
     date = _header(head, b"date")
     wait = (
@@ -200,12 +200,12 @@ def _rejected(
 
 
 def handshake_failure(failure: BaseException, answer: bytes, redactor: Redactor) -> Exception:
-    """The error of this package for a handshake's failure.
+    """Return the error of this package for a failed handshake.
 
     Args:
         failure: What trio-websocket raised, bare or in groups.
         answer: The bytes that the server sent so far.
-        redactor: Takes secrets out of the error.
+        redactor: Removes secrets from the error.
     """
     while isinstance(failure, BaseExceptionGroup):
         failure = cast("BaseExceptionGroup[BaseException]", failure).exceptions[0]
@@ -219,7 +219,7 @@ def handshake_failure(failure: BaseException, answer: bytes, redactor: Redactor)
         case ConnectionFailed() | HandshakeRejected():
             return failure
         case _:
-            # h11 repeats the line in a form in which a secret would not be found.
+            # h11 quotes the line in a form in which the redactor does not find secrets.
             reason = readable(redactor.text(str(_reason(failure)).partition(": bytearray")[0]))
             line = readable(redactor.text(answer[:_SEARCHED].partition(b"\n")[0].decode("latin-1")))
             broken = ConnectionFailed(f"not a WebSocket handshake: {reason}; the answer begins with '{line}'")
@@ -228,10 +228,10 @@ def handshake_failure(failure: BaseException, answer: bytes, redactor: Redactor)
 
 
 def _reason(failure: BaseException) -> BaseException:
-    """What was wrong with an answer.
+    """Return the error that says what was wrong with an answer.
 
-    trio-websocket replies to a violation of the protocol, which a client may not do at this point: the error says only
-    that the reply failed, and carries the violation as its context.
+    trio-websocket replies to a protocol violation, but a client may not send during the handshake. So the error says
+    only that the reply failed. Its context is the violation.
     """
     reason: BaseException | None = failure
     while reason is not None:

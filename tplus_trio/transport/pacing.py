@@ -8,7 +8,6 @@ requests before the 429, and raises the rate while the service refuses nothing.
 from __future__ import annotations
 
 import enum
-import heapq
 from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -19,6 +18,7 @@ import attrs
 import trio
 
 from tplus_trio.errors import ConnectionFailed, RateLimitError
+from tplus_trio.transport.waiting_line import WaitingLine
 
 __all__ = ["Dispatch", "Pacer", "Priority", "RateLimit", "RequestQueue"]
 
@@ -54,14 +54,18 @@ class Priority(enum.IntEnum):
 
     #: A sign-in. Orders may wait for it.
     SIGN_IN = 0
-    #: An order, a cancel, or a query for the fate of one.
-    ORDER = 1
+    #: A cancel.
+    CANCEL = 1
+    #: Another request about orders: it creates or changes them.
+    ORDER = 2
+    #: A read that an order waits for, or a query for the fate of one.
+    ORDER_READ = 3
     #: A call of the client's user.
-    CALL = 2
+    CALL = 4
     #: A read of a stream that holds a live item until the answer comes.
-    CONFIRMATION = 3
+    CONFIRMATION = 5
     #: A snapshot or a backfill of a stream, or the handshake of one.
-    RECOVERY = 4
+    RECOVERY = 6
 
 
 @attrs.frozen
@@ -181,16 +185,8 @@ class RateLimit:
             self.rate *= factor
 
 
-@attrs.define(eq=False)
-class _Waiter:
-    woken: trio.Event = attrs.field(factory=trio.Event)
-    has_left: bool = False
-
-
 class RequestQueue:
     """Sends requests in their order, the most urgent first. A queue belongs to one ``trio.run``.
-
-    Only the first in line watches the clock.
 
     Args:
         slots: The most requests under way, by priority. A request counts for its first second only.
@@ -201,12 +197,15 @@ class RequestQueue:
     def __init__(self, slots: Mapping[Priority, int], draw: Callable[[], float], *, learns: bool = True) -> None:
         self.limit: RateLimit = RateLimit(draw, learns=learns)
         self._slots = slots
-        self._line: list[tuple[Priority, int, _Waiter]] = []
+        self._line = WaitingLine()
         self._tickets = count()
-        #: How many requests wait for their turn.
-        self.waiting: int = 0
         #: The requests under way, by ticket, with the time each was sent, oldest first.
         self._under_way: dict[int, float] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return self._line.waiting
 
     @property
     def under_way(self) -> int:
@@ -227,34 +226,24 @@ class RequestQueue:
             RateLimitError: the service asked for a pause that lasts beyond the deadline. Nothing was sent.
             ConnectionFailed: too many requests were under way until the deadline. Nothing was sent.
         """
-        ticket = next(self._tickets)
-        waiter = _Waiter()
-        heapq.heappush(self._line, (priority, ticket, waiter))
-        self.waiting += 1
-        try:
-            while (wake_at := self._wake_at(waiter, priority)) is not None:
-                self._raise_if_late(deadline)
-                waiter.woken = trio.Event()
-                with trio.move_on_at(min(wake_at, deadline)):
-                    await waiter.woken.wait()
-            now = trio.current_time()
-            self.limit.sent(now)
-            self._under_way[ticket] = now
-        finally:
-            waiter.has_left = True
-            self.waiting -= 1
-            self._wake_first()
+
+        def check(_number: int) -> float:
+            self._raise_if_late(deadline)
+            return deadline
+
+        await self._line.wait(priority, lambda: self._ready_at(priority), check)
+        ticket, now = next(self._tickets), trio.current_time()
+        self.limit.sent(now)
+        self._under_way[ticket] = now
         return ticket
 
     def release(self, ticket: int) -> None:
         """Free the slot of a request that has ended."""
         self._under_way.pop(ticket, None)
-        self._wake_first()
+        self._line.wake_first()
 
-    def _wake_at(self, waiter: _Waiter, priority: Priority) -> float | None:
-        """When a waiter has to look again, on trio's clock; None if its request may be sent now."""
-        if self._line[0][2] is not waiter:
-            return inf
+    def _ready_at(self, priority: Priority) -> float:
+        """When the first in line may be sent, in seconds on trio's clock."""
         now = trio.current_time()
         ready_at = self.limit.ready_at(now, by_stream=priority >= Priority.CONFIRMATION)
         while self._under_way:
@@ -264,7 +253,7 @@ class RequestQueue:
             del self._under_way[oldest]
         if len(self._under_way) >= self._slots[priority]:
             ready_at = max(ready_at, self._under_way[next(iter(self._under_way))] + _SLOT_TIME)
-        return None if ready_at <= now else ready_at
+        return ready_at
 
     def _raise_if_late(self, deadline: float) -> None:
         now = trio.current_time()
@@ -276,18 +265,12 @@ class RequestQueue:
             msg = f"{len(self._under_way)} requests of this client were under way for too long, so nothing was sent"
             raise ConnectionFailed(msg)
 
-    def _wake_first(self) -> None:
-        while self._line and self._line[0][2].has_left:
-            heapq.heappop(self._line)
-        if self._line:
-            self._line[0][2].woken.set()
-
 
 class Pacer:
-    """The queues of one service: sign-ins, orders, other requests, and handshakes.
+    """The queues of one service: sign-ins, orders, reads that orders wait for, other requests, and handshakes.
 
-    A 429 holds its own queue, the queue of other requests, and handshakes. Orders are held only by a 429 for an order,
-    and sign-ins, for which orders may wait, only by a 429 for a sign-in.
+    A 429 holds its own queue, the queue of other requests, and handshakes. Orders are held only by a 429 for an order.
+    Sign-ins, and the reads that orders wait for, are held only by a 429 for one of their own kind.
 
     Args:
         draw: Draws from [0, 1).
@@ -297,13 +280,18 @@ class Pacer:
         # Sign-ins are rare, and take two requests each. At a rate estimated from a few, the second request would
         # wait beyond the timeout each time.
         sign_ins = RequestQueue({Priority.SIGN_IN: 16}, draw, learns=False)
-        orders = RequestQueue({Priority.ORDER: 32}, draw)
+        # Other order requests cannot take all slots of cancels.
+        orders = RequestQueue({Priority.CANCEL: 48, Priority.ORDER: 32}, draw)
+        order_reads = RequestQueue({Priority.ORDER_READ: 32}, draw)
         # Recoveries cannot take all slots of calls.
         requests = RequestQueue({Priority.CALL: 48, Priority.CONFIRMATION: 40, Priority.RECOVERY: 32}, draw)
-        self.handshakes: RequestQueue = RequestQueue({Priority.RECOVERY: 128}, draw)
+        # The streams' handshakes leave slots for those of control channels.
+        self.handshakes: RequestQueue = RequestQueue({Priority.ORDER: 160, Priority.RECOVERY: 128}, draw)
         self._queues: Final = {
             Priority.SIGN_IN: sign_ins,
+            Priority.CANCEL: orders,
             Priority.ORDER: orders,
+            Priority.ORDER_READ: order_reads,
             Priority.CALL: requests,
             Priority.CONFIRMATION: requests,
             Priority.RECOVERY: requests,

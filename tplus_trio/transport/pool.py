@@ -1,4 +1,4 @@
-"""The HTTP/1.1 connections to one endpoint: opened when a request needs one, kept while they are known to be good.
+"""The pool of HTTP/1.1 connections to one endpoint. Idle connections are kept while they are known to be good.
 
 httpcore reads and writes HTTP; its own pool is not used. That pool lets requests wait for connections, and loses a
 connection for each request that is cancelled at the moment it gets one (docs/httpcore.md). Here nothing waits: the
@@ -9,26 +9,33 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, cast
 
 import httpcore
 import trio
 
-from tplus_trio.errors import DecodeError
+from tplus_trio.errors import ConnectionFailed, DecodeError
 from tplus_trio.secret import SecretBytes
 from tplus_trio.transport.connector import Connector, Endpoint, open_stream
 from tplus_trio.transport.tcp import TcpStream
 
-__all__ = ["Connection", "ConnectionPool"]
+__all__ = ["Connection", "ConnectionLeft", "ConnectionPool"]
 
 #: How many idle connections are kept, and for how many seconds.
 _MOST_IDLE: Final = 8
 _KEPT_FOR: Final = 15.0
-#: Seconds. The service may close a connection that was idle for longer at this moment, so an order does not use it.
-_LATELY: Final = 2.0
-#: Turns of the loop in which a read over a stream that wraps others finds what is there.
+#: Seconds. The service may be closing a connection that was idle for longer, so no order is sent over it.
+_FRESH_FOR: Final = 2.0
+#: Scheduler steps in which a read finds waiting bytes, also through several streams that wrap each other.
 _TURNS: Final = 4
+
+
+class ConnectionLeft(ConnectionFailed):
+    """The peer had closed a kept connection before a byte of the next request left. Nothing was sent."""
+
+    nothing_sent = True
 
 
 class _ByteStream(httpcore.AsyncNetworkStream):
@@ -42,8 +49,21 @@ class _ByteStream(httpcore.AsyncNetworkStream):
         self._stream = stream
         self._limit = limit
         self._received = 0
-        #: Whether bytes came since the last write.
+        #: Whether bytes came since the last request was sent.
         self.answered: bool = False
+        self._on_sent: Callable[[], object] | None = None
+        self._body_follows = self._is_reused = False
+        self._head = b""
+
+    def begin(self, on_sent: Callable[[], object], *, body_follows: bool, is_reused: bool) -> None:
+        """Prepare for a request.
+
+        Args:
+            on_sent: Called in the step before its first byte may leave.
+            body_follows: Whether a body follows the head. The head is then sent together with it.
+            is_reused: Whether the stream has carried a request before.
+        """
+        self._on_sent, self._body_follows, self._is_reused = on_sent, body_follows, is_reused
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - see the class
         try:
@@ -58,20 +78,32 @@ class _ByteStream(httpcore.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - see the class
-        self._received = 0
-        buffer = SecretBytes(buffer)
-        self.answered = False
+        if self._body_follows:
+            self._head, self._body_follows = SecretBytes(buffer), False
+            return
+        if not buffer:
+            return  # the end of a message
+        buffer, self._head = SecretBytes(self._head + buffer), b""
+        # A request that is cancelled here has sent nothing: the next checkpoint is the stream's own.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._on_sent is not None:
+            if self._is_reused and self.tells_quiet() is False:
+                msg = "the peer has closed the connection"
+                raise ConnectionLeft(msg)
+            on_sent, self._on_sent = self._on_sent, None
+            self._received, self.answered = 0, False
+            on_sent()
         try:
             await self._stream.send_all(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             raise httpcore.WriteError(str(exc)) from exc
 
     async def aclose(self) -> None:
-        # The peer of a finished or broken exchange expects nothing more, and nothing may delay a cancelled one.
+        # The exchange is finished or broken: the peer expects no close_notify, and a cancelled caller must not wait.
         await trio.aclose_forcefully(self._stream)
 
     def tells_quiet(self) -> bool | None:
-        """Whether nothing can be read, as it is between two answers; None if the stream cannot tell."""
+        """Whether no bytes are waiting, as has to be between two answers; None if the stream cannot tell."""
         stream = self._stream
         while isinstance(stream, trio.SSLStream):
             stream = cast("trio.SSLStream[trio.abc.Stream]", stream).transport_stream
@@ -81,7 +113,7 @@ class _ByteStream(httpcore.AsyncNetworkStream):
         return not is_readable() if callable(is_readable) else None
 
     async def tries_quiet(self) -> bool:
-        """The same for a stream that cannot tell: whether a read finds nothing within a few turns of the loop."""
+        """As `tells_quiet` for any other stream: whether a read finds nothing within a few scheduler steps."""
         found = False
 
         async def read() -> None:
@@ -122,21 +154,31 @@ class Connection:
 
     @property
     def tells_quiet(self) -> bool | None:
-        """Whether nothing came since the last answer, not even the end; None if the stream cannot tell."""
+        """Whether neither bytes nor an end came since the last answer; None if the stream cannot tell."""
         return self._bytes.tells_quiet()
 
     async def is_quiet(self) -> bool:
-        """The same, found by reading if the stream cannot tell. Cancelled, it leaves a connection to be closed."""
+        """As `tells_quiet`, by a read if the stream cannot tell. If cancelled, the connection has to be closed."""
         quiet = self._bytes.tells_quiet()
         return await self._bytes.tries_quiet() if quiet is None else quiet
 
-    async def send(self, request: httpcore.Request) -> httpcore.Response:
-        """Send a request and wait for the head of its answer."""
+    async def send(self, request: httpcore.Request, on_sent: Callable[[], object]) -> httpcore.Response:
+        """Send a request and wait for the head of its answer.
+
+        Args:
+            request: The request.
+            on_sent: Called in the step before its first byte may leave.
+
+        Raises:
+            ConnectionLeft: the peer had closed the connection before that.
+        """
+        body_follows = any(name == b"content-length" and length != b"0" for name, length in request.headers)
+        self._bytes.begin(on_sent, body_follows=body_follows, is_reused=self.is_reused)
         return await self._http.handle_async_request(request)
 
     async def aclose(self) -> None:
         """Close at once, even if cancelled."""
-        # It only closes the file descriptor, so nothing waits.
+        # The shield is harmless: closing the file descriptor waits for nothing.
         with trio.CancelScope(shield=True):
             await self._bytes.aclose()
 
@@ -147,8 +189,8 @@ class ConnectionPool:
     Args:
         endpoint: The service.
         connector: Opens byte streams.
-        tls: TLS settings; None speaks plain HTTP.
-        limit: The most bytes of an answer, its head included.
+        tls: TLS settings; None means plain HTTP.
+        limit: The most bytes of an answer, including its head.
     """
 
     def __init__(self, endpoint: Endpoint, connector: Connector, tls: ssl.SSLContext | None, limit: int) -> None:
@@ -156,8 +198,8 @@ class ConnectionPool:
         self._connector = connector
         self._tls = tls
         self._limit = limit
-        self._origin = httpcore.Origin(endpoint.scheme.encode(), endpoint.host.encode(), endpoint.port)
-        #: The latest used is at the end.
+        self.origin: httpcore.Origin = httpcore.Origin(endpoint.scheme.encode(), endpoint.host.encode(), endpoint.port)
+        #: The connection that was used last is at the end.
         self._idle: deque[Connection] = deque()
         self._generation = 0
 
@@ -179,8 +221,8 @@ class ConnectionPool:
         while self._idle:
             last = self._idle[-1]
             unused_for = trio.current_time() - last.used_at
-            if not repeatable and unused_for <= _KEPT_FOR and (last.tells_quiet is None or unused_for > _LATELY):
-                break  # it is kept for a request that may be repeated
+            if not repeatable and unused_for <= _KEPT_FOR and (last.tells_quiet is None or unused_for > _FRESH_FOR):
+                break  # it stays for a request that may be repeated
             connection = self._idle.pop()
             try:
                 if unused_for <= _KEPT_FOR and await connection.is_quiet():
@@ -200,10 +242,10 @@ class ConnectionPool:
         """
         endpoint, generation = self._endpoint, self._generation
         stream = await open_stream(self._connector, endpoint.host, endpoint.port, tls=self._tls)
-        return Connection(self._origin, stream, self._limit, generation)
+        return Connection(self.origin, stream, self._limit, generation)
 
     async def give_back(self, connection: Connection) -> None:
-        """Keep a connection whose request has ended, or close it. Cancelled, it is closed all the same."""
+        """Keep a connection whose request has ended, or close it, even if cancelled."""
         is_good = connection.is_idle and connection.tells_quiet is not False
         if not is_good or connection.generation != self._generation:
             await connection.aclose()

@@ -32,13 +32,13 @@ _VALUE: Final = re.compile(
 
 
 def retry_after(value: str, *, date: str | None = None) -> float | None:
-    """The seconds that a ``Retry-After`` header asks for.
+    """Parse a ``Retry-After`` header, and return the seconds that it asks for.
 
     Args:
         value: The header: seconds (a fraction is legal) or a date in any form of RFC 9110. A proxy may join several
-            values by commas; the longest wait counts.
-        date: The same answer's ``Date`` header. A date in ``value`` is compared with it if it can be parsed, so that
-            the two clocks need not agree; else with the clock here.
+            values by commas; the longest wait is returned.
+        date: The ``Date`` header of the same answer. A date in ``value`` is compared with it, so that the two clocks
+            need not agree. Without a valid ``Date`` header, it is compared with the local clock.
 
     Returns:
         Seconds, 0 or more; None if the header holds neither seconds nor a date.
@@ -63,7 +63,7 @@ def parse_date(value: str, now: datetime | None = None) -> datetime | None:
 
     Args:
         value: The date.
-        now: The time that a year of two digits is near to; by default the present.
+        now: The present time, from which a year of two digits is completed; by default the local clock's.
     """
     found = next((match for form in _FORMS if (match := form.fullmatch(value))), None)
     if found is None:
@@ -78,7 +78,7 @@ def parse_date(value: str, now: datetime | None = None) -> datetime | None:
         now = now or datetime.now(UTC)
         century = now.year // 100 * 100
         at = datetime(century + year, month, int(found["day"]), *clock, tzinfo=UTC)
-        # RFC 9110: a year of two digits that seems to be more than 50 years ahead is the last one that ended so.
+        # RFC 9110: a year of two digits that appears to be more than 50 years ahead is a year of the century before.
         return at.replace(year=at.year - 100) if at > now.replace(year=now.year + 50) else at
     except ValueError:
         return None

@@ -13,11 +13,11 @@ __all__ = ["TcpStream"]
 
 
 class TcpStream(trio.abc.HalfCloseableStream):
-    """A `trio.SocketStream` that waits before it reads if it knows that there is nothing to read yet.
+    """A `trio.SocketStream` that waits before it reads if the previous read emptied the socket.
 
-    trio's own stream reads first, and waits if that fails. On a slow feed each first read fails, and the time that it
-    takes delays the consumer of the previous message. A read that returns less than was asked for has taken all there
-    was, so the next one begins with waiting.
+    trio's own stream reads first, and waits if that fails. On a slow feed each first read fails, which delays the
+    consumer of the previous message. A read that returns fewer bytes than requested has emptied the socket, so the next
+    read waits first.
 
     Args:
         stream: The connection. This stream owns it; the caller must not use it any more.
@@ -25,17 +25,17 @@ class TcpStream(trio.abc.HalfCloseableStream):
 
     def __init__(self, stream: trio.SocketStream) -> None:
         old = stream.socket
-        # With its family given, the socket does not ask the system for it. If that failed, the descriptor would leak.
+        # The family is given: a failed request of the system for it would leak the descriptor.
         self._socket = socket.socket(old.family, old.type, old.proto, fileno=old.detach())
         self._socket.setblocking(False)
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(self._socket))
-        #: For options, addresses, and whether something can be read.
+        #: The socket, for its options, its addresses and `is_readable`.
         self.socket: trio.socket.SocketType = self._stream.socket
         #: Whether the last read may have left something.
         self._may_have_more = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Wait for bytes. Cancelled, it has taken none.
+        """Wait for bytes. A cancelled call has taken none.
 
         Args:
             max_bytes: The most bytes to return, 1 or more; None is 64 KiB.
@@ -67,7 +67,7 @@ class TcpStream(trio.abc.HalfCloseableStream):
                 continue
             except OSError as exc:
                 if sock.fileno() < 0:
-                    continue  # closed here, between the end of the wait and this task's turn
+                    continue  # closed here, after the wait ended and before this task ran
                 msg = f"the connection is broken: {exc}"
                 raise trio.BrokenResourceError(msg) from exc
             self._may_have_more = len(data) == size

@@ -1,4 +1,4 @@
-"""TLS over any stream, with default settings or the caller's context, which is never changed."""
+"""TLS over any stream, with default settings or with the caller's context, which stays unchanged."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tplus_trio.errors import CertificateRefused, ConnectionFailed
 
 __all__ = ["start_tls", "tls_context"]
 
-#: The protocol of each connection. A server must not choose HTTP/2, in which no WebSocket handshake is sent here.
+#: The ALPN offer of each connection. The WebSocket handshake here is HTTP/1.1, so a server must not choose HTTP/2.
 _ALPN: Final = "http/1.1"
-#: What a connection copies from its context when it is made. It reads everything else during the handshake.
+#: Settings that a connection copies from its context when it is made. It reads all others during the handshake.
 _MIRRORED: Final = (
     "options",
     "minimum_version",
@@ -27,7 +27,7 @@ _MIRRORED: Final = (
 
 
 def tls_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
-    """The TLS settings that a client's ``verify=`` stands for.
+    """Return the TLS settings for a client's ``verify=``.
 
     Args:
         verify: True verifies against the system's certificate authorities, False verifies nothing (and warns), a
@@ -44,7 +44,7 @@ def tls_context(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
 
 
 class _Http1Context:
-    """Makes connections with the settings of a caller's context that offer HTTP/1.1 by ALPN. trio uses it as a context.
+    """Makes connections that offer HTTP/1.1 by ALPN, with a caller's settings. trio uses it as a context.
 
     Python keeps ALPN in the context, which cannot be copied, and whose ALPN setting cannot be read. So a connection is
     made from a new context with the offer and with the settings that a connection copies when it is made. Then the
@@ -76,12 +76,12 @@ class _Http1Context:
         made = ours.wrap_bio(incoming, outgoing, server_side, server_hostname)
         made.context = theirs
         if session is not None:
-            made.session = session  # after the context, since it has to be the session's
+            made.session = session  # after the context: the session has to belong to it
         return made
 
 
 def _offering_http_1(context: ssl.SSLContext) -> ssl.SSLContext:
-    """The context for trio. A context of a class that overrides ``wrap_bio`` is used as it is."""
+    """Return the context for trio. A context whose class overrides ``wrap_bio`` is used unchanged."""
     if type(context).wrap_bio is not ssl.SSLContext.wrap_bio:
         return context
     return cast("ssl.SSLContext", _Http1Context(context))  # trio calls `wrap_bio`, and nothing else
@@ -94,7 +94,7 @@ async def start_tls(stream: trio.abc.Stream, tls: ssl.SSLContext, host: str) -> 
         stream: The connection. The returned stream owns it.
         tls: The settings. They are not changed. HTTP/1.1 alone is offered, whatever their ALPN setting. A context of a
             class that overrides ``wrap_bio`` makes the connection itself, and has to offer HTTP/1.1 itself.
-        host: The name or address for which the certificate has to be valid.
+        host: The host name or IP address for which the certificate has to be valid.
 
     Raises:
         ConnectionFailed: the handshake failed, or the server chose another protocol than HTTP/1.1.
@@ -121,7 +121,7 @@ async def start_tls(stream: trio.abc.Stream, tls: ssl.SSLContext, host: str) -> 
 
 
 def _handshake_failure(host: str, failure: trio.BrokenResourceError) -> ConnectionFailed:
-    """The error for a failed TLS handshake."""
+    """Return the error for a failed TLS handshake."""
     cause = failure.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
         return CertificateRefused(f"the certificate of {host} was refused: {cause.verify_message}")

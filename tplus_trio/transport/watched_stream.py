@@ -1,4 +1,4 @@
-"""A stream directly above the network, which knows when the peer sent its last byte."""
+"""A stream directly above the network, which measures how long the peer is silent."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import trio
 
 __all__ = ["SLICES", "WatchedStream"]
 
-#: A silence is waited for in so many parts. If the loop was blocked for longer than one part, only that part counts, so
-#: that the reader runs before the silence is believed.
+#: The number of parts in which a silence is measured. If the event loop was blocked for longer than one part, only that
+#: part counts, so that the reader runs before the peer counts as silent.
 SLICES: Final = 4
-#: Turns of the loop that the reader gets after a silence: a connector's own stream may need a few to pass bytes on.
+#: Scheduler steps that the reader gets after a silence: a connector's own stream may need a few to pass bytes on.
 _TURNS: Final = 32
 
 
 class WatchedStream(trio.abc.Stream):
     """A byte stream that counts what the peer sends, and measures how long the peer is silent.
 
-    It stands below TLS: a TLS record of up to 16 KiB can be read only when all of it is there, and on a slow link that
-    takes longer than a peer may be silent.
+    It is below TLS: a TLS record of up to 16 KiB can be read only when it is complete, and on a slow link that takes
+    longer than a peer may be silent.
 
     Args:
         stream: The connection. The watched stream owns it.
@@ -30,7 +30,7 @@ class WatchedStream(trio.abc.Stream):
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
-        #: How many tasks wait for the peer, either to send bytes or to take ours.
+        #: How many tasks wait for the peer, either for its bytes or for room to send.
         self._waiting = 0
         self._patience: trio.CancelScope | None = None
         self._patience_left = 0.0
@@ -39,14 +39,14 @@ class WatchedStream(trio.abc.Stream):
     async def wait_for_byte(self, seconds: float) -> bool:
         """Wait until the peer sends something.
 
-        Time counts only while a task waits for the peer: if a slow consumer holds up the reader, a byte may be there
-        unread. For the same reason, a time for which the loop was blocked counts as a quarter of ``seconds`` at most.
+        Time counts only while a task waits for the peer: if a slow consumer holds up the reader, bytes may have arrived
+        unread. For the same reason, the time of a blocked event loop counts as at most a quarter of ``seconds``.
 
         Args:
             seconds: How long the peer may be silent, in seconds.
 
         Returns:
-            Whether a byte came. False after ``seconds`` without one.
+            True if a byte came, False after ``seconds`` without one.
         """
         self._byte = byte = trio.Event()
         try:
@@ -64,7 +64,7 @@ class WatchedStream(trio.abc.Stream):
 
     @contextmanager
     def _waiting_at_most(self, seconds: float) -> Generator[None]:
-        """A scope that is cancelled when the peer has been waited for ``seconds`` in all."""
+        """Open a scope that is cancelled once tasks have waited for the peer for ``seconds`` in total."""
         with trio.CancelScope() as scope:
             self._patience, self._patience_left = scope, seconds
             if self._waiting:
@@ -97,7 +97,7 @@ class WatchedStream(trio.abc.Stream):
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send, as the stream does. Time in which the peer takes nothing counts as silence."""
+        """Send, as the stream does. Time in which the peer accepts no bytes counts as silence."""
         self._begin_to_wait()
         try:
             await self._stream.send_all(data)

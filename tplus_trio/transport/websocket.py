@@ -120,7 +120,7 @@ class WebSocket:
         return self._connection.subprotocol
 
     @property
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the connection ended or is being closed."""
         return self._connection.closed is not None or self._stream.is_ended
 
@@ -193,7 +193,7 @@ class WebSocket:
         if not _has_utf8(text):
             msg = "text has to be Unicode that UTF-8 can write; it holds a lone surrogate"
             raise ValueError(msg)
-        if self._is_over:
+        if self.is_over:
             await trio.lowlevel.checkpoint()
             failure = self._ended()
             failure.nothing_sent = True
@@ -211,7 +211,7 @@ class WebSocket:
 
     async def _write(self, text: str) -> None:
         """Write one message to the stream. A stream that fails is closed, so that `receive` notices it as well."""
-        was_over = self._is_over
+        was_over = self.is_over
         try:
             if not was_over:
                 await self._connection.send_message(text)
@@ -270,7 +270,7 @@ class WebSocket:
                 no frames, did not find so.
         """
         await self._stream.hand_over(passed.data, completes_message=passed.completes)
-        if self._is_over:
+        if self.is_over:
             self._stop_parsing()
             return True
         if passed.excess:
@@ -305,7 +305,7 @@ class WebSocket:
         failure = await keep_alive(
             self._stream,
             watched,
-            lambda: self._is_over,
+            lambda: self.is_over,
             interval=limits.ping_interval,
             timeout=limits.ping_timeout,
             silence=limits.silence,

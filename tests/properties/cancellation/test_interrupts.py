@@ -1,4 +1,4 @@
-"""Ctrl-C is a plain KeyboardInterrupt for the program, whatever code the signal strikes in."""
+"""Ctrl-C is a plain KeyboardInterrupt for the program, whatever code runs when the signal arrives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tplus_trio.testing import Exchange, MemoryNetwork
 
 
 class Striker:
-    """Sends this process a SIGINT the n-th time that it is passed."""
+    """Sends this process a SIGINT at its n-th call."""
 
     def __init__(self, n: int) -> None:
         self.left = n
@@ -30,7 +30,7 @@ class Striker:
 
 
 class StrikingConnector:
-    """A connector in which Ctrl-C strikes, before or after it has connected."""
+    """A connector that interrupts the process before or after it has connected."""
 
     def __init__(self, network: MemoryNetwork, striker: Striker, *, after: bool) -> None:
         self._network = network
@@ -87,7 +87,7 @@ PLACES = ["connector", "connector, after", "clock", "jitter"]
 
 
 def interrupted(program: Callable[[MarketDataClient], Awaitable[object]], place: str, n: int) -> BaseException | None:
-    """Run a program in which a signal strikes; return what comes out of the run, and check what it left."""
+    """Run a program that a signal interrupts; return the run's error, and check what remains open."""
     striker = Striker(n)
     exchange = Exchange()
     exchange.add_market(ASSET)
@@ -104,7 +104,7 @@ def interrupted(program: Callable[[MarketDataClient], Awaitable[object]], place:
         return 0.5
 
     async def shake() -> None:
-        """Give the clock and the jitter reasons to be asked."""
+        """Make the client call its clock and its jitter."""
         for _ in range(40):
             await trio.sleep(1)
             exchange.publish_trade(ASSET, 100, 1)
@@ -129,12 +129,14 @@ def interrupted(program: Callable[[MarketDataClient], Awaitable[object]], place:
         raised = exc
     assert network.open_connections == 0
     assert striker.left <= 0 or raised is None
-    return raised if striker.left <= 0 else KeyboardInterrupt()  # never asked so often: nothing to see
+    return raised if striker.left <= 0 else KeyboardInterrupt()  # the n-th call never happens
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
-def test_in_what_our_tasks_call(program: Callable[[MarketDataClient], Awaitable[object]], place: str) -> None:
+def test_ctrl_c_inside_functions_that_our_tasks_call(
+    program: Callable[[MarketDataClient], Awaitable[object]], place: str
+) -> None:
     for n in range(1, 5):
         raised = interrupted(program, place, n)
         assert type(raised) is KeyboardInterrupt, (n, raised)
@@ -142,7 +144,7 @@ def test_in_what_our_tasks_call(program: Callable[[MarketDataClient], Awaitable[
 
 @pytest.mark.filterwarnings("ignore:.*strict_exception_groups=False.*:trio.TrioDeprecationWarning")
 @pytest.mark.parametrize("strict", [True, False])
-def test_in_the_programs_own_code_between_items(strict: bool) -> None:
+def test_ctrl_c_in_the_programs_code_between_items(strict: bool) -> None:
     for n in range(1, 33):
         exchange = Exchange()
         exchange.add_market(ASSET)
@@ -166,8 +168,8 @@ def test_in_the_programs_own_code_between_items(strict: bool) -> None:
             trio.run(main, clock=MockClock(autojump_threshold=0), strict_exception_groups=strict)
 
 
-def test_in_an_orderly_exit() -> None:
-    """While it waits for answers to close frames, or inside what it calls."""
+def test_ctrl_c_during_an_orderly_exit() -> None:
+    """While it waits for answers to close frames, or inside the code that it calls."""
     for delay in (0.0, 0.25, 0.5):
         exchange = Exchange()
         exchange.add_market(ASSET)
@@ -240,6 +242,6 @@ for seed in range(int(sys.argv[1])):
 """
 
 
-def test_at_any_moment_on_a_busy_feed() -> None:
+def test_ctrl_c_at_any_moment_on_a_busy_feed() -> None:
     done = subprocess.run([sys.executable, "-c", _BUSY, "32"], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.split("\n")[:-1] == ["plain"] * 32, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""A thousand clients opened, used and closed in one process, half of them by cancellation: nothing of them is left."""
+"""A thousand clients opened, used and closed in one process, half of them by cancellation, leave nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ USER = User(bytes(range(32)))
 
 
 async def watch(md: MarketDataClient) -> None:
-    """Market data: an entered stream, and a bare one."""
+    """Read market data: an entered stream, and a bare one."""
     async with md.stream_depth(200) as depth:
         await depth.receive()
         async for _ in md.stream_finalized_trades():
@@ -27,7 +27,7 @@ async def watch(md: MarketDataClient) -> None:
 
 
 async def read(md: MarketDataClient) -> None:
-    """A book, and a question."""
+    """Keep a book, and make a request."""
     async with md.open_book(200) as book:
         await book.wait_synced()
         assert book.best_bid is not None
@@ -35,7 +35,7 @@ async def read(md: MarketDataClient) -> None:
 
 
 async def trade(oms: OrderBookClient) -> None:
-    """Orders: signed in, sent, seen, cancelled."""
+    """Place orders: sign in, send, receive the event, cancel."""
     async with oms.stream_orders() as orders:
         await orders.wait_live()
         answer = await oms.create_limit_order(1, 1, "Buy", asset_id=200)
@@ -47,7 +47,7 @@ async def trade(oms: OrderBookClient) -> None:
 
 
 async def fail(md: MarketDataClient) -> None:
-    """What goes wrong: a market that does not exist, a feed that does not, a request that is cancelled."""
+    """Fail: a market and a feed that do not exist, and a request that is cancelled."""
     with pytest.raises(ApiError):
         await md.get_orderbook_snapshot(404)
     with trio.move_on_after(0.001):
@@ -57,7 +57,7 @@ async def fail(md: MarketDataClient) -> None:
 
 
 async def use(url: str, connector: Connector, rng: random.Random, patience: float) -> None:
-    """One client, from its making to its end; half of them are cancelled somewhere on the way."""
+    """Make, use and end one client; half of them are cancelled on the way."""
     deadline = rng.uniform(0, patience) if rng.random() < 0.5 else 10 * patience
     options = {"connector": connector, "timeout": 60.0}
     with trio.move_on_after(deadline):
@@ -74,7 +74,7 @@ async def use(url: str, connector: Connector, rng: random.Random, patience: floa
 
 
 def tasks() -> int:
-    """How many tasks there are, trio's own included."""
+    """Count the tasks, including trio's own."""
     return trio.lowlevel.current_statistics().tasks_living
 
 
@@ -83,7 +83,7 @@ def descriptors() -> int:
 
 
 async def heartbeat(exchange: Exchange) -> None:
-    """Something to receive."""
+    """Publish something to receive."""
     while True:
         await trio.sleep(0.02)
         exchange.publish_trade(200, 5, 1)
@@ -91,7 +91,7 @@ async def heartbeat(exchange: Exchange) -> None:
 
 
 async def in_memory(count: int, rng: random.Random) -> None:
-    """So many clients, ten at a time, over a network that lives as long."""
+    """Use many clients, ten at a time, over one network in memory."""
     async with MemoryNetwork(latency=(0.0, 0.02), seed=rng.randrange(1000)) as network, trio.open_nursery() as nursery:
         network.exchange.add_market(200)
         network.exchange.publish_diff(200, bids=[(5, 1)])
@@ -110,7 +110,7 @@ async def in_memory(count: int, rng: random.Random) -> None:
 
 
 def test_hundreds_of_clients_in_memory() -> None:
-    """A run for every fifty of them: what trio keeps of deadlines long past goes with a run."""
+    """Every fifty clients have a run of their own: trio's memory of past deadlines ends with a run."""
     rng, clients = random.Random(7), 50
     objects: list[int] = []
     blocks: list[int] = []
@@ -123,9 +123,9 @@ def test_hundreds_of_clients_in_memory() -> None:
         before = before or descriptors()
     print(f"\nafter each {clients} clients: {objects} objects, {blocks} blocks of memory")
     assert descriptors() == before
-    # The first run is for what stays for good. One object left by each client would make 350.
+    # The first run creates what stays. One leaked object per client would make 350.
     assert max(objects[2:]) - objects[1] < clients
-    # This wavers by what caches hold just then; two blocks left by each client would make 400.
+    # This figure varies with the present size of caches. Two leaked blocks per client would make 400.
     assert min(blocks[5:]) - min(blocks[1:5]) < 400
 
 
@@ -137,7 +137,7 @@ async def test_a_hundred_clients_over_tcp() -> None:
     async with serve(exchange) as url, trio.open_nursery() as nursery:
         nursery.start_soon(heartbeat, exchange)
         before = 0, 0
-        for part in (1, 9):  # the first for what stays for good: caches, and the resolver's threads
+        for part in (1, 9):  # the first run creates what stays: caches, and the resolver's threads
             before = tasks(), descriptors()
             for _ in range(part):
                 async with trio.open_nursery() as clients:
@@ -152,7 +152,7 @@ async def test_a_hundred_clients_over_tcp() -> None:
 
 
 async def test_garbage_needs_no_collector(autojump_clock: MockClock) -> None:
-    """Sockets, tasks and tokens go with their scope, not when the collector happens to run."""
+    """Sockets, tasks and tokens end with their scope, not with a garbage collection."""
     rng = random.Random(3)
     gc.collect()
     gc.disable()

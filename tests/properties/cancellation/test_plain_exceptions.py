@@ -1,4 +1,4 @@
-"""What the body of a context raises leaves it as it is: the same object, in no group, with nothing added."""
+"""An exception of a context's body leaves it unchanged: the same object, in no group, with nothing added."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Open = Callable[[MemoryNetwork], AbstractAsyncContextManager[object]]
 
 
 class Unusual(BaseException):
-    """Not even an Exception."""
+    """A BaseException that is no Exception."""
 
 
 def md_of(network: MemoryNetwork) -> MarketDataClient:
@@ -195,7 +195,7 @@ async def test_over_tcp_too() -> None:
             await leaves_plain(context, ValueError(), cancelled=cancelled)
 
 
-# The nursery under all of it
+# The nursery below all of it.
 
 
 @pytest.mark.parametrize("nested", [False, True])

@@ -1,4 +1,4 @@
-"""Streams whose consumer is cancelled at each checkpoint, of its own and of their tasks, in each of their states."""
+"""Streams whose consumer is cancelled at each checkpoint, of its own and of their tasks, in each state."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def tally() -> Generator[Tally]:
 
 
 def act_soon(world: World, *, orders: bool = True) -> None:
-    """Let things happen on each feed, or on all but the user's, a few times, from 50 ms on."""
+    """Publish on each feed, or on all but the user's, a few times, from 50 ms on."""
 
     async def act() -> None:
         for _ in range(4):
@@ -65,7 +65,7 @@ async def test_each_stream(name: str, tally: Tally, autojump_clock: MockClock) -
     await sweep(tally, f"{name}, bare", operation, open_world, prepare=prepare, again=False)
 
 
-# In each state, an operation for each way to have a stream.
+# In each state, an operation for each way to use a stream.
 
 
 async def entered(make: Callable[[World], Stream[Any]], world: World) -> None:
@@ -93,7 +93,7 @@ async def book(_: Callable[[World], Stream[Any]], world: World) -> None:
 
 @attrs.frozen
 class State:
-    """How a stream is kept in a state for most of an operation."""
+    """Keeps a stream in a state for most of an operation."""
 
     prepare: Callable[[World], object] = lambda _: None
     make_world: MakeWorld[World] = open_world
@@ -101,7 +101,7 @@ class State:
 
 
 def flood(world: World) -> None:
-    """More than a buffer of one item holds."""
+    """Publish more than a buffer of one item holds."""
 
     async def act() -> None:
         await trio.sleep(0.01)
@@ -112,7 +112,7 @@ def flood(world: World) -> None:
 
 
 def go_silent(world: World) -> None:
-    """When it comes to closing, the exchange no longer answers; it does again for who comes later."""
+    """Let the exchange stop answering before the close; it answers later clients."""
 
     async def act() -> None:
         await trio.sleep(0.02)
@@ -127,7 +127,7 @@ def go_silent(world: World) -> None:
 
 
 def lose_sync(world: World) -> None:
-    """Snapshots take their time, are too old, and fail."""
+    """Let snapshots be late, too old, and fail."""
     world.exchange.faults.stale_snapshots(2, behind=4)
     world.exchange.faults.fail_requests(SNAPSHOT, 503)
     world.exchange.faults.delay_requests(SNAPSHOT, 0.3, 5)
@@ -135,14 +135,14 @@ def lose_sync(world: World) -> None:
 
 
 def go_down(world: World) -> None:
-    """Connections are refused, and then handshakes."""
+    """Refuse connections, and then handshakes."""
     world.network.refuse(2)
     world.exchange.faults.reject_handshakes(2, 503)
     act_soon(world, orders=False)
 
 
 def be_slow_to_sign_in(world: World) -> None:
-    """Signing in takes its time, and has to be done twice."""
+    """Let a sign-in take its time, and be needed twice."""
     world.exchange.faults.delay_requests("/auth", 0.3, 3)
     world.exchange.faults.reject_handshakes(1, 401)
     act_soon(world)
@@ -159,7 +159,7 @@ STATES: dict[str, State] = {
 }
 
 
-#: A book has no buffer and no user; where it does not differ from a stream, it is left out.
+#: A book has no buffer and no user, so cases that equal a stream's are omitted.
 CASES = [
     *((name, way) for name in STATES for way in (entered, bare)),
     *((name, book) for name in ("connecting", "syncing", "in backoff")),
@@ -174,7 +174,7 @@ async def test_each_state(name: str, way: Callable[..., Any], tally: Tally, auto
         state.prepare(world)
 
     async def operation(world: World) -> None:
-        # A stream in which nothing more happens is left after a while.
+        # A stream without further events is left after a while.
         with trio.move_on_after(3):
             await way(state.make, world)
 

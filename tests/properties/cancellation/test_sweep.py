@@ -1,8 +1,9 @@
-"""Every public coroutine, cancelled at each of its checkpoints: nothing is left behind, and all goes on working."""
+"""Every public coroutine, cancelled at each of its checkpoints, leaves nothing, and everything works afterwards."""
 
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from tests.helpers.sweep import MakeWorld, Operation, Tally, idle_connections, s
 from tests.helpers.world import ASSET, URL, World, open_world
 from tplus_trio import Client, LiveBook, MarketDataClient, OrderBookClient, Stream, StreamState
 from tplus_trio.streams.while_live import WhileLive
+from tplus_trio.testing import Response
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,22 @@ async def use_and_close(world: World) -> None:
         assert idle_connections(md) == 0
 
 
+async def iterate(world: World) -> None:
+    world.exchange.publish_trade(ASSET, 100, 1)
+    assert len([candle async for candle in world.md.iter_klines(ASSET, limit=1)]) == 1
+
+
+def answered(path: str, body: object, call: Operation[World]) -> Operation[World]:
+    """A call that the exchange answers with a given body; ``{}`` in its path is the user's key."""
+
+    async def operation(world: World) -> object:
+        answer = Response(200, json.dumps(body).encode())
+        world.exchange.faults.answer_requests(path.format(world.user.public_key), answer)
+        return await call(world)
+
+    return operation
+
+
 CALLS: dict[str, Operation[World]] = {
     "MarketDataClient.get_orderbook_snapshot": lambda world: world.md.get_orderbook_snapshot(ASSET),
     "MarketDataClient.get_trades": lambda world: world.md.get_trades(page=0, limit=5),
@@ -52,6 +70,56 @@ CALLS: dict[str, Operation[World]] = {
     "MarketDataClient.get_klines": lambda world: world.md.get_klines(ASSET),
     "MarketDataClient.get_ticker": lambda world: world.md.get_ticker(ASSET),
     "MarketDataClient.get_tickers": lambda world: world.md.get_tickers(),
+    "MarketDataClient.get_open_interest": lambda world: world.md.get_open_interest(ASSET),
+    "MarketDataClient.get_all_open_interest": lambda world: world.md.get_all_open_interest(),
+    "MarketDataClient.get_user_trades": lambda world: world.md.get_user_trades(world.user),
+    "MarketDataClient.get_user_trades_for_asset": lambda world: world.md.get_user_trades_for_asset(ASSET, world.user),
+    "MarketDataClient.get_user_orders": lambda world: world.md.get_user_orders(world.user),
+    "MarketDataClient.get_user_orders_for_asset": lambda world: world.md.get_user_orders_for_asset(ASSET, world.user),
+    "MarketDataClient.get_user_position_basis": lambda world: world.md.get_user_position_basis(world.user),
+    "MarketDataClient.get_user_position_basis_for_asset": (
+        lambda world: world.md.get_user_position_basis_for_asset(ASSET, world.user)
+    ),
+    "MarketDataClient.get_sub_account_names": answered(
+        "/sub-accounts/user/{}", {"names": []}, lambda world: world.md.get_sub_account_names(world.user)
+    ),
+    "PageIterator.__anext__": iterate,
+    "OrderBookClient.get_user_orders_for_book": lambda world: world.oms.get_user_orders_for_book(ASSET),
+    "OrderBookClient.get_open_orders_for_book": lambda world: world.oms.get_open_orders_for_book(ASSET),
+    "OrderBookClient.get_user_positions": lambda world: world.oms.get_user_positions(),
+    "OrderBookClient.get_user_positions_page": lambda world: world.oms.get_user_positions_page(),
+    "OrderBookClient.get_user_position_for_asset": lambda world: world.oms.get_user_position_for_asset(ASSET),
+    "OrderBookClient.get_user_inventory": answered(
+        "/inventory/user/{}", {"accounts": {}, "is_mm": False}, lambda world: world.oms.get_user_inventory()
+    ),
+    "OrderBookClient.get_user_solvency": answered(
+        "/solvency/user/{}", {"accounts": {}}, lambda world: world.oms.get_user_solvency()
+    ),
+    "OrderBookClient.get_user_margin_info": answered(
+        "/margin/user/{}", {"accounts": {}}, lambda world: world.oms.get_user_margin_info()
+    ),
+    "OrderBookClient.get_multisig_config": answered(
+        "/multisig/config/{}", {}, lambda world: world.oms.get_multisig_config()
+    ),
+    "OrderBookClient.get_close_all_positions_preview": answered(
+        "/positions/close-all/{}/1", {}, lambda world: world.oms.get_close_all_positions_preview(1)
+    ),
+    "OrderBookClient.init_margin_simulate": answered(
+        "/account/simulate/{}",
+        {
+            **dict.fromkeys(("account_equity", "available_margin", "mm_surplus", "utilized_margin"), 1),
+            **dict.fromkeys(("margin_required", "margin_impact"), 1),
+            "is_solvent": True,
+            "trade_accepted": True,
+        },
+        lambda world: world.oms.init_margin_simulate(1, ASSET, True, 1, 1),
+    ),
+    "OrderBookClient.request_close_position": answered(
+        "/account/transfer/close-position", {}, lambda world: world.oms.request_close_position(1, ASSET)
+    ),
+    "OrderBookClient.request_transfer_to_subaccount": answered(
+        "/account/transfer/sub-account", {}, lambda world: world.oms.request_transfer_to_subaccount(0, 1, ASSET, 1)
+    ),
     "OrderBookClient.get_market": lambda world: world.oms.get_market(ASSET),
     "OrderBookClient.get_user_orders": lambda world: world.oms.get_user_orders(),
     "OrderBookClient.create_limit_order": lambda world: world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET),
@@ -83,7 +151,7 @@ async def test_call_over_a_slow_network_with_a_token_that_expires(tally: Tally, 
 
 
 async def test_a_sign_in_that_others_wait_for(tally: Tally, autojump_clock: MockClock) -> None:
-    """Whoever signs in is cancelled; those who wait for the same sign-in are not."""
+    """The task that signs in is cancelled; those that wait for the same sign-in are not."""
     answers: list[object] = []
 
     async def neighbour(world: World) -> None:
@@ -111,12 +179,12 @@ async def test_a_sign_in_that_others_wait_for(tally: Tally, autojump_clock: Mock
     await sweep(tally, "a shared sign-in", operation, open_world, prepare=prepare, after=after, look=look, again=False)
 
 
-# A stream or a book that somebody else has entered.
+# A stream or a book that another task has entered.
 
 
 @attrs.frozen
 class Holding(World):
-    """A world with a stream, or a book, that lives as long as it does."""
+    """A world with a stream or a book that lives as long as the world."""
 
     held: Any
     got: list[int] = attrs.field(factory=list[int])
@@ -132,7 +200,7 @@ def holding(what: Callable[[World], Any], **options: Any) -> MakeWorld[Holding]:
 
 
 async def nothing(_: World) -> None:
-    """There is nothing to look for: what is held still runs."""
+    """Check nothing: the entered stream still runs."""
 
 
 def trades(world: World) -> Any:
@@ -148,13 +216,15 @@ def book(world: World) -> Any:
 
 
 def in_background(world: World, act: Callable[[], Awaitable[object]]) -> None:
-    """Run beside the operation, as the exchange's own doing."""
+    """Run a task beside the operation, in the exchange's nursery."""
     assert world.network._nursery is not None
     world.network._nursery.start_soon(act)
 
 
 @pytest.mark.parametrize("way", ["receive", "__anext__"])
-async def test_no_item_is_lost_by_cancelling_who_waits(way: str, tally: Tally, autojump_clock: MockClock) -> None:
+async def test_no_item_is_lost_by_cancelling_a_waiting_consumer(
+    way: str, tally: Tally, autojump_clock: MockClock
+) -> None:
     async def operation(world: Holding) -> None:
         while len(world.got) < 30:
             item = await getattr(world.held, way)()
@@ -180,7 +250,7 @@ async def test_no_item_is_lost_by_cancelling_who_waits(way: str, tally: Tally, a
     await sweep(tally, f"Stream.{way}", operation, make, prepare=prepare, after=after, look=nothing, again=False)
 
 
-async def test_no_change_is_lost_by_cancelling_who_waits(tally: Tally, autojump_clock: MockClock) -> None:
+async def test_no_change_is_lost_by_cancelling_a_waiting_reader(tally: Tally, autojump_clock: MockClock) -> None:
     changes: Any = None
 
     async def prepare(world: Holding) -> None:
@@ -216,7 +286,7 @@ async def lose_and_wait(world: Holding) -> None:
 
 
 async def use_block(block: WhileLive[Any], world: Holding) -> None:
-    """Run a block whose body ends with the loss of what it depends on."""
+    """Run a block whose body ends with the loss of its stream or book."""
     try:
         async with block:
             assert world.held.state is StreamState.LIVE
@@ -270,7 +340,7 @@ async def test_closing(latency: float, tally: Tally, autojump_clock: MockClock) 
     await sweep(tally, name, lambda world: world.held.aclose(), make, prepare=prepare, after=after)
 
 
-# All of it.
+# Completeness.
 
 
 def public_coroutines() -> set[str]:
@@ -293,7 +363,7 @@ def test_nothing_was_forgotten(tally: Tally) -> None:
 
 async def test_every_one_of_them_is_a_checkpoint(autojump_clock: MockClock) -> None:
     async with open_world() as world, trades(world) as stream, book(world) as live_book:
-        await place_and_cancel(world)  # what can be answered from memory from now on is
+        await place_and_cancel(world)  # these are answered from memory from now on
         for call in CALLS.values():
             with assert_checkpoints():
                 await call(world)

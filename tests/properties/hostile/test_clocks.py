@@ -1,4 +1,4 @@
-"""Clocks that jump, tokens that have expired before they came, and servers that ask for patience without end."""
+"""Clocks that jump, tokens that are expired on arrival, and servers that ask for endless patience."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def backfilled_gap(clock: Clock, jumps: tuple[float, float, float], told_ns: int
 
 @pytest.mark.parametrize("gap_after", [marked_gap, backfilled_gap])
 def test_no_gap_ends_before_it_begins(gap_after: Callable[[Clock, tuple[float, float, float], int], Gap]) -> None:
-    """However the client's clock and the exchange's jump, and in what order."""
+    """However the client's clock and the exchange's jump, and in any order."""
     for told_ns in (-(10**30), 0, 1_700_000_000 * SECOND, 10**30):
         for first in JUMPS:
             for second in JUMPS:
@@ -116,7 +116,7 @@ async def test_a_stream_over_a_jump_of_the_clock(jump: float, autojump_clock: Mo
 
 @attrs.define
 class SigningIn:
-    """A service that issues tokens with an expiry of its own, and refuses what carries them, if asked to."""
+    """A service that issues tokens with any expiry, and can refuse the requests that carry them."""
 
     expiry_ns: int
     refuse: bool = False
@@ -145,7 +145,7 @@ EXPIRIES = [-(10**30), -1, 0, 1, 1_700_000_000 * SECOND - 1, 1_700_000_000 * SEC
 async def test_a_token_that_has_expired_when_it_comes_is_used_until_refused(
     expiry_ns: int, autojump_clock: MockClock
 ) -> None:
-    """Limit: one sign-in, for any number of requests, at once or in a row: the clocks disagree, and that is all."""
+    """Limit: one sign-in for any number of requests, concurrent or consecutive, because only the clocks disagree."""
     service = SigningIn(expiry_ns)
     async with (
         MemoryNetwork(handler=service, latency=0.01) as network,
@@ -162,7 +162,7 @@ async def test_a_token_that_has_expired_when_it_comes_is_used_until_refused(
 
 @pytest.mark.parametrize("left_ns", [-YEAR * SECOND, 0, 1, 10 * SECOND, YEAR * SECOND])
 async def test_a_service_that_refuses_its_own_tokens(left_ns: int, autojump_clock: MockClock) -> None:
-    """Limit: two requests and two sign-ins for each call, however the token is dated."""
+    """Limit: two requests and two sign-ins for each call, whatever the token's expiry."""
     clock = Clock()
     service = SigningIn(clock.now_ns + left_ns, refuse=True)
     async with (
@@ -207,8 +207,8 @@ NONCES = {
 
 
 @pytest.mark.parametrize("how", NONCES)
-async def test_what_is_no_nonce_is_not_signed(how: str, autojump_clock: MockClock) -> None:
-    """Limit: 1,024 characters, and nothing that could be an order: the same key signs those."""
+async def test_an_illegal_nonce_is_not_signed(how: str, autojump_clock: MockClock) -> None:
+    """Limit: 1,024 characters, and nothing that could be an order, because the same key signs orders."""
     service = SigningIn(0, nonce=NONCES[how])
     async with (
         MemoryNetwork(handler=service) as network,
@@ -252,7 +252,7 @@ PATIENCE = {
 @pytest.mark.parametrize("value", PATIENCE)
 @pytest.mark.parametrize("where", ["handshake", "snapshot"])
 async def test_a_stream_is_not_put_to_sleep_for_years(value: str, where: str, autojump_clock: MockClock) -> None:
-    """A later attempt costs one request; a stream that is silent for thirty years costs more."""
+    """A later attempt costs one request. A stream that is silent for thirty years costs more."""
     asked = 0
 
     async def handler(stream: trio.abc.Stream) -> None:
@@ -280,8 +280,8 @@ async def test_a_stream_is_not_put_to_sleep_for_years(value: str, where: str, au
             assert before == 1
 
 
-async def test_an_error_says_what_the_server_asked_for(autojump_clock: MockClock) -> None:
-    """Nobody waits in a request; whoever asked decides."""
+async def test_an_error_carries_the_wait_that_the_server_requested(autojump_clock: MockClock) -> None:
+    """A request does not wait. Its caller decides."""
     async with (
         MemoryNetwork(handler=answers(answer(429, b"wait", "Retry-After: 1000000000"))) as network,
         MarketDataClient(URL, connector=network) as md,
@@ -294,7 +294,7 @@ async def test_an_error_says_what_the_server_asked_for(autojump_clock: MockClock
 
 def test_the_longest_wait_is_an_hour() -> None:
     machine = Restarts(RestartPolicy(max_delay=7200.0, initial_delay=7200.0), lambda: 1.0)
-    assert machine.failed(HandshakeRejected(503, "", 1e300), 0.0) == 7200.0  # the policy's own delay is the user's
+    assert machine.failed(HandshakeRejected(503, "", 1e300), 0.0) == 7200.0  # the user chose the policy's delay
     machine = Restarts(RestartPolicy(), lambda: 1.0)
     assert machine.failed(HandshakeRejected(503, "", 1e300), 0.0) == 3600.0
     assert machine.failed(RateLimitError("RATE_LIMITED", "", 429, retry_after=math.inf), 0.0) == 3600.0

@@ -1,4 +1,4 @@
-"""Floods of frames let other tasks run, and their answers do not pile up."""
+"""Floods of frames let other tasks run, and their answers do not accumulate."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FLOODS = {
 
 @pytest.mark.parametrize("how", FLOODS)
 async def test_tiny_frames_by_the_thousand(how: str, autojump_clock: MockClock) -> None:
-    """Limit: a neighbour runs at each batch, of 128 messages at most, and 2 MiB are enough for any number of them."""
+    """Limit: another task runs at each batch of at most 128 messages, and 2 MiB suffice for any number of messages."""
     wire, bad = FLOODS[how]
     many = bad or MANY
     counted = [0]
@@ -59,7 +59,7 @@ CONTROL = {"pings": PING, "pongs": PONG}
 
 @pytest.mark.parametrize("how", CONTROL)
 async def test_control_frames_by_the_thousand(how: str, autojump_clock: MockClock) -> None:
-    """Limit: as above; a ping is answered before the next is looked at, and answers are not kept."""
+    """Limit: as above. A ping is answered before the next is read, and answers are not kept."""
     counted = [0]
     wire = bytes(frame(CONTROL[how], b"x" * 125)) * 500
     server = Flood(itertools.chain([wire], [text_frame(ticker(2))]))
@@ -79,7 +79,7 @@ async def test_control_frames_by_the_thousand(how: str, autojump_clock: MockCloc
 
 
 async def test_pings_of_a_peer_that_reads_nothing_end_the_connection(autojump_clock: MockClock) -> None:
-    """Limit: 20 s. Our pongs fill the network, no ping of ours gets through, and nothing more is read meanwhile."""
+    """Limit: 20 s. Our pongs fill the network, no ping of ours is sent, and nothing more is read meanwhile."""
     server = Flood(itertools.repeat(bytes(frame(PING, b"x" * 100)) * 10), reads=False)
     async with flooded(server, capacity=1000) as stream:
         with pytest.raises(ConnectionFailed, match="no pong within 10 s"):
@@ -100,8 +100,8 @@ async def test_a_stream_that_is_stuck_in_pongs_can_be_left_and_cancelled(autojum
     assert trio.current_time() <= 4.001
 
 
-async def test_a_slow_consumer_is_not_taken_for_a_peer_that_takes_nothing(autojump_clock: MockClock) -> None:
-    """The reader that a full buffer holds up is nobody's fault but ours."""
+async def test_a_slow_consumer_does_not_count_as_a_silent_peer(autojump_clock: MockClock) -> None:
+    """A full buffer holds up the reader, which proves nothing about the peer."""
 
     async def script(peer: Peer) -> None:
         async with trio.open_nursery() as nursery:
@@ -122,7 +122,7 @@ async def test_a_slow_consumer_is_not_taken_for_a_peer_that_takes_nothing(autoju
         assert stream.stats.connects == 1
 
 
-async def test_pongs_that_nobody_asked_for_are_life_but_no_data(autojump_clock: MockClock) -> None:
+async def test_unrequested_pongs_prove_liveness_but_are_no_data(autojump_clock: MockClock) -> None:
     """Limit: `idle_timeout` where it is given."""
 
     async def script(peer: Peer) -> None:

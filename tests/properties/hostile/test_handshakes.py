@@ -1,4 +1,4 @@
-"""WebSocket handshakes with servers that mean harm: each ends typed, within `timeout`, and within 64 KiB."""
+"""WebSocket handshakes with hostile servers: each ends with a typed error, within `timeout`, and within 64 KiB."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tplus_trio.testing.wire_frames import text_frame
 
 
 class Accepting:
-    """A server that accepts the handshake in its own way, and then sends a ticker and waits."""
+    """A server that accepts the handshake in its own way, sends a ticker and waits."""
 
     def __init__(self, *more: bytes, status: bytes = SWITCHING, line: bytes = b"\r\n", cut: int = 0) -> None:
         self.more = more
@@ -35,7 +35,7 @@ class Accepting:
             pass
 
 
-# Time: `timeout` (12 s here) is for the whole handshake.
+# Time: `timeout` (12 s here) covers the whole handshake.
 
 SLOW = {
     "one byte": (b"", b"H", ConnectionFailed),
@@ -100,7 +100,7 @@ async def test_a_handshake_without_end_is_cut_off(how: str, autojump_clock: Mock
     assert failed.seconds < 1
 
 
-# What was not asked for.
+# Unrequested extensions and protocols.
 
 UNASKED = {
     "permessage-deflate": [b"Sec-WebSocket-Extensions: permessage-deflate"],
@@ -116,8 +116,8 @@ UNASKED = {
 
 
 @pytest.mark.parametrize("how", UNASKED)
-async def test_what_was_not_offered_is_not_accepted(how: str, autojump_clock: MockClock) -> None:
-    """A compressed message could unpack to any size: a server that would send some is refused at once."""
+async def test_an_extension_that_was_not_offered_is_refused(how: str, autojump_clock: MockClock) -> None:
+    """A compressed message could unpack to any size, so a server that accepts compression is refused at once."""
     failed = await failure_of(Accepting(*UNASKED[how]), "handshake")
     assert isinstance(failed.error, ConnectionFailed)
     assert failed.seconds < 0.1
@@ -145,7 +145,7 @@ UNUSUAL = {
 @pytest.mark.parametrize("cut", [0, 1, 7])
 @pytest.mark.parametrize("how", UNUSUAL)
 async def test_an_unusual_acceptance_is_one_or_is_refused(how: str, cut: int, autojump_clock: MockClock) -> None:
-    """Whoever finds the end of the handshake, what is behind it is read once, by one reader."""
+    """One reader reads the bytes after the handshake, once, whichever parser finds its end."""
     handler = Accepting(**UNUSUAL[how], cut=cut)
     async with (
         MemoryNetwork(handler=handler) as network,
@@ -191,8 +191,8 @@ async def test_odd_answers_to_a_handshake_end_it_at_once(status: int, autojump_c
     assert failed.seconds < 1
 
 
-# A server that ends each connection at once is not asked again at once: with the longest delays drawn, the defaults
-# come to 0.25, 0.5, 1, … 30 s.
+# After connections that end at once, the next attempt is delayed. With the longest delays drawn, the default delays
+# are 0.25, 0.5, 1, … 30 s.
 
 
 @pytest.mark.parametrize("how", ["before", "refused", "after", "after a message", "after nonsense"])

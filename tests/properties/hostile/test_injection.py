@@ -1,4 +1,4 @@
-"""Names, keys, ids and headers that would be something else on the wire: refused, or quoted."""
+"""Names, keys, ids and headers that would change meaning on the wire are refused or quoted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tplus_trio.models import CancelOrder
 from tplus_trio.testing import Exchange, MemoryNetwork
 from tplus_trio.transport.connector import Endpoint
 
-#: Parts of a request line, a path or a header that something could be smuggled in with.
+#: Parts of a request line, a path or a header that could smuggle something in.
 NASTY: Final = ("\r\n", "\n", "\0", "/..", "\\", "?x=1", "#x", "%2e%2e", "%0d%0a", " ", "é", "\u2028", "\ud800")
 
 
@@ -62,7 +62,7 @@ NASTY: Final = ("\r\n", "\n", "\0", "/..", "\\", "?x=1", "#x", "%2e%2e", "%0d%0a
         "http://host/a%zz",
     ],
 )
-def test_a_url_that_says_one_thing_and_means_another(url: str) -> None:
+def test_an_ambiguous_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"legal is http\(s\)") as caught:
         MarketDataClient(url)
     assert url not in str(caught.value)
@@ -78,7 +78,7 @@ def test_a_url_that_says_one_thing_and_means_another(url: str) -> None:
         ("http://xn--bcher-kva.example", "xn--bcher-kva.example"),
     ],
 )
-def test_a_url_that_means_what_it_says(url: str, host: str) -> None:
+def test_an_unambiguous_url_is_accepted(url: str, host: str) -> None:
     assert Endpoint.from_url(url).host == host
 
 
@@ -98,7 +98,7 @@ def test_no_header_holds_more_than_a_header(nasty: str) -> None:
 
 
 @pytest.mark.parametrize("nasty", NASTY)
-async def test_nothing_is_sent_of_what_is_no_name(nasty: str, autojump_clock: MockClock) -> None:
+async def test_an_illegal_name_sends_no_request(nasty: str, autojump_clock: MockClock) -> None:
     key = User().public_key
     async with MemoryNetwork() as network:
         md = MarketDataClient("http://host", connector=network)
@@ -126,7 +126,7 @@ async def test_nothing_is_sent_of_what_is_no_name(nasty: str, autojump_clock: Mo
 
 @pytest.mark.parametrize("nasty", [text for text in NASTY if text != "\ud800"])
 async def test_an_order_id_stays_in_its_body(nasty: str, autojump_clock: MockClock) -> None:
-    """An order's id is the user's to choose. It goes out in JSON alone, and signed as it stands there."""
+    """The user chooses an order's id. It is sent in JSON only, and signed as it stands there."""
     exchange = Exchange()
     exchange.add_market(200)
     name = f'a{nasty}"b'
@@ -145,8 +145,8 @@ def test_an_order_id_that_is_no_text_is_refused() -> None:
 
 
 @pytest.mark.parametrize("nasty", NASTY)
-async def test_a_token_is_a_header_or_none(nasty: str, autojump_clock: MockClock) -> None:
-    """A service can put nothing but its token into what is sent to it."""
+async def test_a_token_that_is_no_header_value_is_refused(nasty: str, autojump_clock: MockClock) -> None:
+    """A service can put only its token into later requests."""
     heads: list[bytes] = []
     token = f"a{nasty}b".encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 

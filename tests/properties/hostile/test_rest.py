@@ -1,4 +1,4 @@
-"""REST, and signing in, with servers that mean harm: each is a typed failure within the limits that each test names."""
+"""REST and sign-ins with hostile servers: each is a typed failure within the limits that its test names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 LIMIT = 300_000
 
 
-# Time: `timeout` (12 s here) is for the whole answer, however little of it comes how often.
+# Time: `timeout` (12 s here) covers the whole answer, however slowly it arrives.
 
 SLOW = {
     "one byte": (b"", b"H"),
@@ -69,7 +69,7 @@ async def test_an_answer_without_end_is_cut_off(how: str, call: str, autojump_cl
 
 
 async def test_an_answer_in_a_chunk_for_each_byte_lets_neighbours_run(autojump_clock: MockClock) -> None:
-    """All of these come out of one read; a neighbour gets its turn between any two of them."""
+    """All chunks come from one read; another task runs between any two of them."""
     counted = [0]
     chunks = 10_000
     async with (
@@ -84,7 +84,7 @@ async def test_an_answer_in_a_chunk_for_each_byte_lets_neighbours_run(autojump_c
     assert counted[0] >= chunks
 
 
-# Redirects: nothing is sent to anybody else, credentials least of all.
+# Redirects: nothing is sent to another server, least of all credentials.
 
 TARGETS = [
     "http://elsewhere/",
@@ -142,7 +142,7 @@ async def test_a_redirected_order_is_sent_once_and_nowhere_else(status: int, aut
     assert sum(b"/orders/create" in request for request in requests) == 1
 
 
-# Answers that are none, or more than one.
+# Malformed answers, and more than one answer.
 
 NONSENSE = {
     "HTTP/0.9": BOOK,
@@ -176,7 +176,7 @@ async def test_nonsense_is_a_typed_failure_at_once(data: bytes, call: str, autoj
 
 
 async def second_answer(first: bytes) -> int:
-    """The number of the book that the second request gets, over a server whose first answer has something behind it."""
+    """Return the number of the second request's book, from a server whose first answer has bytes after it."""
     connections = 0
 
     async def handler(stream: trio.abc.Stream) -> None:
@@ -194,7 +194,7 @@ async def second_answer(first: bytes) -> int:
             await md.get_orderbook_snapshot(201)
         with suppress(ConnectionFailed):
             return (await md.get_orderbook_snapshot(200)).sequence_number
-        # The connection is done with: the next request has one of its own.
+        # The connection is closed: the next request gets a new one.
         number = (await md.get_orderbook_snapshot(200)).sequence_number
         assert connections == 2
         return number
@@ -210,13 +210,13 @@ async def second_answer(first: bytes) -> int:
         answer(404, b"no") + b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n" + OTHER[:20],
     ],
 )
-async def test_what_comes_behind_an_answer_is_not_the_next(first: bytes, autojump_clock: MockClock) -> None:
-    """One server's second answer to one request must not become a book of another market."""
+async def test_bytes_after_an_answer_are_not_the_next_answer(first: bytes, autojump_clock: MockClock) -> None:
+    """A second answer to one request must not become a book of another market."""
     assert await second_answer(first) == 7
 
 
 async def test_cookies_are_neither_kept_nor_sent(autojump_clock: MockClock) -> None:
-    """A jar would grow with every answer, and travel with every request."""
+    """A cookie jar would grow with every answer, and would be sent with every request."""
     heads: list[bytes] = []
 
     async def handler(stream: trio.abc.Stream) -> None:

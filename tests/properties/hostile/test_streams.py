@@ -1,4 +1,4 @@
-"""Open streams whose servers mean harm: floods, endless messages, peers that take nothing, each within its limit."""
+"""Open streams of hostile servers: floods, endless messages, peers that read nothing, each within its limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMIT = 1_000_000
 
 
 async def failure_of(server: Flood, *, capacity: int = 65536, **options: float) -> ConnectionFailed:
-    """What ends the stream, which must be soon."""
+    """Return the error that ends the stream, which must come soon."""
     async with flooded(server, capacity=capacity, **options) as stream:
         with pytest.raises(ConnectionFailed) as caught:
             await stream.receive()
@@ -39,7 +39,7 @@ def in_fragments(payload: bytes, *, opcode: int = TEXT) -> Iterator[bytes]:
 
 
 async def test_a_gigabyte_in_fragments_ends_at_the_limit(autojump_clock: MockClock) -> None:
-    """Limit: 16 MiB, the default, of what is taken; twice that and a little of memory."""
+    """Limit: 16 MiB of received bytes, the default; a little more than twice that in memory."""
     server = Flood(itertools.islice(in_fragments(b"x" * 262_144), 4096))
     async with flooded(server) as stream:
         tracemalloc.start()
@@ -56,7 +56,7 @@ async def test_a_gigabyte_in_fragments_ends_at_the_limit(autojump_clock: MockClo
 @pytest.mark.parametrize("size", [1 << 62, (1 << 63) - 1, 1 << 63, LIMIT + 1])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 async def test_a_length_is_not_believed_in_advance(opcode: int, size: int, autojump_clock: MockClock) -> None:
-    """Limit: what was taken is at most `max_message_size`, and what the network holds."""
+    """Limit: at most `max_message_size` is received, plus what the network holds."""
     head = bytes([0x80 | opcode, 127]) + size.to_bytes(8, "big")
     server = Flood(itertools.chain([head], itertools.repeat(b"x" * 50_000)))
     await failure_of(server, max_message_size=LIMIT)
@@ -65,7 +65,7 @@ async def test_a_length_is_not_believed_in_advance(opcode: int, size: int, autoj
 
 @pytest.mark.parametrize("shape", ["one frame", "fragments"])
 async def test_the_limit_is_in_bytes_whatever_the_alphabet(shape: str, autojump_clock: MockClock) -> None:
-    """A million characters that are three bytes each are three megabytes."""
+    """A million characters of three bytes each are three megabytes."""
     payload = b'"' + "€".encode() * (LIMIT // 2) + b'"'
     if shape == "one frame":
         wire = [bytes(text_frame(payload))]
@@ -93,7 +93,7 @@ PIECES: dict[str, Callable[[], Iterator[bytes]]] = {
 async def test_a_message_in_pieces_without_end_is_cut_off(
     how: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pieces take memory, however little is in them. Limit: 65,536 of them; 500 here."""
+    """Fragments use memory, however small they are. Limit: 65,536 of them; 500 here."""
     assert text_frame_parser._MOST_FRAMES == 65536
     monkeypatch.setattr(text_frame_parser, "_MOST_FRAMES", 500)
     server = Flood(PIECES[how]())
@@ -105,7 +105,7 @@ async def test_a_message_in_pieces_without_end_is_cut_off(
 async def test_a_frame_that_reads_split_is_one_frame(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit is for frames: a read that split one does not count, and the pieces that are kept are not tiny."""
+    """The limit counts frames: a read that splits a frame adds none, and the kept pieces are not tiny."""
     monkeypatch.setattr(text_frame_parser, "_MOST_FRAMES", 2)
     payload = ticker(7) + b" " * 10_000
     wire = bytes(frame(TEXT, payload[:-1], final=False)) + bytes(frame(CONTINUATION, payload[-1:]))
@@ -114,7 +114,7 @@ async def test_a_frame_that_reads_split_is_one_frame(
 
 
 async def test_one_message_may_come_in_many_pieces(autojump_clock: MockClock) -> None:
-    """The pieces of one message are counted, not those of a connection."""
+    """The fragments of one message are counted, not those of a connection."""
     payload = ticker(7)
     wire = b"".join(
         bytes(frame(CONTINUATION if n else TEXT, payload[n : n + 1], final=n == len(payload) - 1))
@@ -127,8 +127,8 @@ async def test_one_message_may_come_in_many_pieces(autojump_clock: MockClock) ->
                 assert (await stream.receive()).last_price == 7
 
 
-async def test_a_byte_now_and_then_is_life_but_no_data(autojump_clock: MockClock) -> None:
-    """Limit: `idle_timeout` where it is given. A slow link looks the same as a peer that dribbles."""
+async def test_single_bytes_prove_liveness_but_are_no_data(autojump_clock: MockClock) -> None:
+    """Limit: `idle_timeout` if given. A slow link looks the same as a peer that sends slowly."""
 
     async def script(peer: Peer) -> None:
         await peer.text(ticker(1))
@@ -149,7 +149,7 @@ async def test_a_byte_now_and_then_is_life_but_no_data(autojump_clock: MockClock
         assert trio.current_time() == pytest.approx(60.0)
 
 
-async def test_what_waits_for_rest_is_bounded_in_bytes(
+async def test_items_that_wait_for_rest_are_bounded_in_bytes(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Limits: 16 MiB (1 MB here) of frames, or 50,000 items, wait for an answer that does not come."""
@@ -193,7 +193,7 @@ async def test_what_waits_for_rest_is_bounded_in_bytes(
 
 @pytest.mark.parametrize("how", ["bad frames", "jumps", "old snapshots"])
 async def test_a_feed_that_does_not_fit_is_asked_about_ever_more_seldom(how: str, autojump_clock: MockClock) -> None:
-    """Limit: where no snapshot is of use, two requests come at once, the next after delays that double to 30 s."""
+    """Limit: if no snapshot fits, two requests are sent at once, the next after delays that double to 30 s."""
     requests = 0
 
     async def handler(stream: trio.abc.Stream) -> None:

@@ -1,4 +1,4 @@
-"""Numbers, keys and nesting that mean harm: each is a counted bad frame, or a value that is the same on every way."""
+"""Hostile numbers, keys and nesting: each is a counted bad frame, or the same value in every decoder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tplus_trio.testing.wire_frames import text_frame
 
 LONG = 1_000_000
 
-#: What no price and no quantity is. Limits: 100 digits, and an exponent within ±99.
+#: Values that no price and no quantity may have. Limits: 100 digits, and an exponent within ±99.
 NO_DECIMALS = [
     "1e999999999",
     '"1e999999999"',
@@ -58,7 +58,7 @@ NO_DECIMALS = [
     '""',
     '"0x10"',
 ]
-#: What no count and no time is. Limit: what the interpreter reads, 4,300 digits; 100 in a sequence number.
+#: Values that no count and no time may have. Limit: what the interpreter reads, 4,300 digits; 100 in a sequence number.
 NO_INTEGERS = [
     "1e999999999",
     "1.5",
@@ -73,7 +73,7 @@ NO_INTEGERS = [
 
 DIFF = '{"asks":[["2","1"]],"bids":[["1","1"]],"sequence_number":7}'
 TICKER = '{"asset_id":"200","last_price":"1","best_bid":{"price":"1","size":"1"},"volume_24h":"0","timestamp_ns":5}'
-#: A feed: its path, a good frame, the places of its numbers, and what stands there.
+#: A feed: its path, a good frame, the places of its numbers, and the numbers there.
 FEEDS: dict[str, tuple[str, str, dict[str, list[str]]]] = {
     "depth": (
         DEPTH,
@@ -99,7 +99,7 @@ FEEDS: dict[str, tuple[str, str, dict[str, list[str]]]] = {
 
 
 def spoiled(good: str, place: str, value: str) -> str:
-    """The frame with another value in one place."""
+    """Return the frame with another value in one place."""
     if place.startswith('["@"'):
         return good.replace('"2"', value, 1)
     if place.startswith('"asks"'):
@@ -125,7 +125,7 @@ def stream_of(md: MarketDataClient, feed: str) -> Stream[Any]:
 
 @pytest.mark.parametrize("feed", FEEDS)
 async def test_numbers_beyond_every_limit_are_bad_frames(feed: str, autojump_clock: MockClock) -> None:
-    """Each is counted, none ends the stream or comes out of it, in the usual frames and in odd ones."""
+    """Each is counted, and none ends the stream or is delivered, in usual frames and in unusual ones."""
     path, good, places = FEEDS[feed]
     async with open_world() as world, stream_of(world.md, feed) as stream:
         await stream.wait_live()
@@ -163,7 +163,7 @@ async def test_such_numbers_in_answers_are_typed_failures(value: str, autojump_c
 
 @pytest.mark.parametrize("zero", ["0", "-0", "0.0", "-0.00", '"-0"', "0e99", "-0E-99"])
 def test_zeros_are_zero(zero: str) -> None:
-    """A level of such a quantity is removed, whichever way it was read."""
+    """A level of such a quantity is removed, whichever decoder reads it."""
     frame = DIFF.replace('["2","1"]', f'["2",{zero}]').encode()
     for diff in (*codec.decode_depth_frame(frame), *(codec.decode_depth_batch([frame]) or ())):
         assert diff.asks[0].quantity == 0
@@ -174,7 +174,7 @@ def test_zeros_are_zero(zero: str) -> None:
 
 
 async def book_over(numbers: Sequence[str], first: str) -> list[tuple[str, int]]:
-    """What a depth stream says whose snapshot has the number ``first``, and whose changes have these."""
+    """Return the items of a depth stream whose snapshot has the number ``first``, and whose changes have these."""
     seen: list[tuple[str, int]] = []
 
     async def handler(stream: trio.abc.Stream) -> None:
@@ -213,16 +213,16 @@ async def test_whole_numbers_may_be_written_as_fractions(autojump_clock: MockClo
 
 
 @pytest.mark.parametrize("number", ["8.5", "-8", "9" * 101, "true", "null", '"eight"', "1e999999999", "1e400"])
-async def test_what_is_no_number_begins_anew(number: str, autojump_clock: MockClock) -> None:
-    """A bad frame is a hole: a snapshot comes, and nothing is taken for the change that was not understood."""
+async def test_an_illegal_sequence_number_leads_to_a_snapshot(number: str, autojump_clock: MockClock) -> None:
+    """A bad frame is a hole: a snapshot follows, and the unreadable change is not guessed."""
     assert await book_over([number], "7") == [("", 7), ("", 7)]
 
 
-# Keys that come twice. The last one counts, on every way.
+# Repeated keys: the last value wins in every decoder.
 
 
 def twice(text: str, *, first: bool) -> list[tuple[str, str]]:
-    """The frame with one key twice, another value before or after its own, and what it comes to, for each key."""
+    """Return the frame with one key repeated, another value before or after its own, and the result, for each key."""
     data = json.loads(text)
     record = data
     if isinstance(record, list):
@@ -255,7 +255,7 @@ def twice(text: str, *, first: bool) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("feed", BATCHES)
 def test_of_a_key_that_comes_twice_the_last_counts(feed: str, first: bool) -> None:
-    """In a frame alone or in a batch, as bytes or text, usual or not."""
+    """In a single frame or in a batch, as bytes or text, in usual frames and in unusual ones."""
     decode_batch, decode, frames = BATCHES[feed]
     good = CREATED if feed == "orders" else frames[0]
     pairs = twice(good, first=first)
@@ -270,7 +270,7 @@ def test_of_a_key_that_comes_twice_the_last_counts(feed: str, first: bool) -> No
 
 
 def test_of_a_type_that_comes_twice_the_last_counts() -> None:
-    """So a control message is one on every way, and data is data."""
+    """So a control message is one in every decoder, and data is data."""
     for control in ('"type":"x","type":"ping"', '"type":"ping","type":"pong"'):
         for frame in (f"{{{control}}}", DIFF.replace("{", "{" + control + ",")):
             assert codec.decode_depth_frame(frame) == ()
@@ -327,13 +327,13 @@ async def test_deep_nesting_is_a_bad_frame(how: str, autojump_clock: MockClock) 
                 await stream.wait_live()
                 world.exchange.faults.send_text(path, DEEP[how])
                 await trio.sleep(1)
-                # What nobody reads may be as deep as the JSON engine can skip, which depends on the interpreter.
+                # Ignored values may be nested as deeply as the JSON engine can skip, which depends on the interpreter.
                 assert stream.stats.malformed <= 1 if how in SKIPPED else stream.stats.malformed == 1
                 assert stream.stats.connects == 1
 
 
-async def test_what_cannot_be_read_does_not_become_an_order(autojump_clock: MockClock) -> None:
-    """An answer of the service about its markets is held to the same limits."""
+async def test_an_unreadable_market_leads_to_no_order(autojump_clock: MockClock) -> None:
+    """The service's answers about its markets are held to the same limits."""
     async with open_world() as world:
         oms: OrderBookClient = world.oms
         for decimals in ("1e999999999", "9" * LONG, "1.5", "null"):

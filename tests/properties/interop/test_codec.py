@@ -1,4 +1,4 @@
-"""The same bytes, decoded here and by the official client, and the same requests, signed by both."""
+"""This package and the official client decode the same bytes, and sign the same requests."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ statuses = st.sampled_from(["Pending", "Confirmed", "Rollbacked"])
 
 
 class Number(str):
-    """The text of a number, to be written into JSON without quotation marks."""
+    """The text of a number, which is written into JSON without quotation marks."""
 
     __slots__ = ()
 
 
 def write(value: Any) -> str:
-    """JSON in which every :class:`Number` stands as it is spelled."""
+    """Write JSON in which every :class:`Number` stands as it is spelled."""
     match value:
         case Number():
             return str(value)
@@ -103,12 +103,12 @@ def optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, An
 def records(
     required: dict[str, st.SearchStrategy[Any]], **others: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[dict[str, Any]]:
-    """Wire objects: the required keys, some of the others, and now and then one that nobody knows."""
+    """Draw wire objects: the required keys, some of the others, and sometimes an unknown one."""
     return st.builds(lambda a, b, c: a | b | c, st.fixed_dictionaries(required), optional(**others), extras)
 
 
 def assert_same(ours: Any, theirs: Any, wire: dict[str, Any]) -> None:
-    """Field by field; where the official client went through a float, so do we, afterwards."""
+    """Compare field by field; if the official client used a float, ours is converted to one as well."""
     for field in attrs.fields(type(ours)):
         mine, other = getattr(ours, field.name), getattr(theirs, field.name)
         if isinstance(mine, AssetIdentifier):
@@ -212,7 +212,7 @@ def test_klines(wire: list[dict[str, Any]]) -> None:
 
 
 class _WithAsset:
-    """A candle of theirs, asked for its asset, which only ours know."""
+    """A candle of theirs that also has an asset, which only ours has."""
 
     def __init__(self, bar: Any, asset: AssetIdentifier) -> None:
         self.bar, self.asset_id = bar, asset

@@ -1,4 +1,4 @@
-"""The official client and ours, side by side at the embedded exchange: both see the same."""
+"""The official client and ours, side by side at the embedded exchange, receive the same."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tplus_trio.testing import Exchange, Request, Response, serve
 
 KEY = bytes(range(32))
 PEER = Path(__file__).parents[2] / "helpers/tpluspy_peer.py"
-#: Fields that the official client has not: a candle of ours names its asset.
+#: Fields that the official client lacks: a candle of ours names its asset.
 OURS_ALONE = {"klines": {"asset_id"}}
 
 
 def plain(value: Any) -> Any:
-    """What the peer makes of its models, made of ours."""
+    """Convert our models as the peer converts its own."""
     if isinstance(value, AssetIdentifier):
         return str(value)
     if attrs.has(type(value)):
@@ -45,7 +45,7 @@ def plain(value: Any) -> Any:
 
 
 class Recording(Exchange):
-    """Keeps the orders that were sent, as they were signed."""
+    """Records the orders that were sent, as they were signed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Peer:
         await self._process.stdin.send_all(json.dumps({"do": do, **more}).encode() + b"\n")
 
     async def ask(self, do: str, answer: str, **more: Any) -> Any:
-        """Order something and wait for what it says."""
+        """Send a command, and return the answer."""
         count = len(self.seen[answer])
         await self.order(do, **more)
         await self.wait_for(answer, count + 1)
@@ -111,13 +111,13 @@ async def official_client(url: str) -> AsyncIterator[Peer]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another process brings about."""
+    """Wait for an effect of another process."""
     while not condition():  # noqa: ASYNC110 - there is no event to wait for
         await trio.sleep(0.01)
 
 
 def same(name: str, ours: list[Any], theirs: list[tuple[str, Any]]) -> None:
-    """Item by item, field by field: every field that the official client has, ours has with an equal value."""
+    """Compare item by item, field by field: every field of the official client's has an equal value in ours."""
     assert len(ours) == len(theirs), name
     for mine, (kind, other) in zip(ours, theirs, strict=True):
         if name == "orders":
@@ -210,7 +210,7 @@ async def test_both_clients_see_the_same() -> None:
 
 
 def same_bytes(sent: list[dict[str, Any]]) -> None:
-    """What was signed has the same keys in the same order, and values of the same types."""
+    """Check that signed texts have the same keys in the same order, and values of the same types."""
     theirs, ours, our_cancel, their_cancel = sent
     for key, (one, other) in {"order": (theirs, ours), "cancel": (their_cancel, our_cancel)}.items():
         assert list(one) == list(other)
@@ -218,7 +218,7 @@ def same_bytes(sent: list[dict[str, Any]]) -> None:
 
 
 def shape(value: Any) -> Any:
-    """What stays of signed JSON without ids and times: its keys, their order, the types."""
+    """Return signed JSON without ids and times: its keys, their order, the types."""
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}
     return type(value).__name__ if isinstance(value, str) or (isinstance(value, int) and value > 10**9) else value

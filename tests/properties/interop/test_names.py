@@ -1,4 +1,4 @@
-"""Names are tpluspy's where the thing is the same: methods, arguments, models, fields, members of enums."""
+"""Names equal tpluspy's where the thing is the same: methods, arguments, models, fields, members of enums."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ THEIRS: dict[str, Any] = {
     for name, thing in vars(importlib.import_module(module.name)).items()
     if isinstance(thing, type) and thing.__module__ == module.name
 }
-#: Other things that happen to be called the same, or that have another name here for a reason.
+#: Things that share a name by accident, or have another name here for a reason.
 OTHERWISE = {
     # a class there whose members are those of a margin report; here the type of a field of Position
     "PositionSide": None,
-    # read from the frame there, and told by the class here; it is there to read on both
+    # the frame holds it there, the class says it here; both can be read
     "event_type": None,
-    # as it is called where it is sent
+    # named as where it is sent
     ("ReplaceOrderRequestPayload", "user_id"): "signer",
     # a str
     ("AssetIdentifier", "root"): None,

@@ -1,4 +1,4 @@
-"""Users, keyfiles and signatures, ours against the official client's."""
+"""Users, keyfiles and signatures of this package compared with the official client's."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tplus_trio import MarketDataClient, OrderBookClient, RestartPolicy, User
 from tplus_trio.testing import MemoryNetwork
 from tplus_trio.testing.wire_frames import CLOSE, PING, TEXT, frame
 
-#: What it says once hands are shaken.
+#: What the service sends after the handshake.
 FRAMES: Final[dict[str, Callable[[Asked], bytes]]] = {
     "close": lambda asked: frame(CLOSE, b"\x0f\xa1" + b"told " + asked.token),
     "close, cut short": lambda asked: frame(CLOSE, b"\x0f\xa1" + (b"x" * 90 + asked.token)[:120]),
@@ -35,7 +35,7 @@ FRAMES: Final[dict[str, Callable[[Asked], bytes]]] = {
 }
 
 
-#: And what it does without a word of what it was told.
+#: How the service fails without repeating a secret.
 SILENT: Final[dict[str, Answer | None]] = {
     "closes": lambda asked: b"",
     "breaks off": lambda asked: answer(200, b"{}")[:-1],
@@ -46,7 +46,7 @@ SILENT: Final[dict[str, Answer | None]] = {
 
 
 class Audit:
-    """Whatever was raised, logged or shown."""
+    """Everything that was raised, logged or shown."""
 
     def __init__(self) -> None:
         self.told: set[str] = set()
@@ -100,7 +100,7 @@ def records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
 
 def ours(records: list[logging.LogRecord]) -> list[logging.LogRecord]:
-    """Without what other packages' debugging says of what a service sent."""
+    """Return the log records without other packages' debugging of received bytes."""
     return [record for record in records if record.name.startswith("tplus_trio") or record.levelno > logging.DEBUG]
 
 
@@ -111,7 +111,7 @@ CASES += [("sign-in", name) for kind, name in CASES if kind != "frame"]
 
 
 @pytest.mark.parametrize(("kind", "name", "token"), [(*case, TOKENS[n % 2]) for n, case in enumerate(CASES)])
-async def test_nothing_secret_is_told(
+async def test_no_secret_is_raised_logged_or_shown(
     kind: str, name: str, token: str, autojump_clock: MockClock, records: list[logging.LogRecord]
 ) -> None:
     where = "/auth" if kind == "sign-in" else "-"

@@ -1,4 +1,4 @@
-"""Whatever a service says is printable, and on one line, wherever it leaves: errors, logs, reprs, standard output."""
+"""Text of a service is printable and on one line wherever it leaves: errors, logs, reprs, standard output."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_errors_logs_and_reprs(
         assert _is_safe(str(link)), link
         assert _is_safe(repr(link)), link
         assert all(_is_safe(str(arg)) for arg in link.args if isinstance(arg, str)), link.args
-    for error in audit.errors:  # the causes of ours, too: a traceback shows them
+    for error in audit.errors:  # the causes too, because a traceback shows them
         for cause in chain(error):
             assert not any(line.startswith("FORGED") for line in str(cause).splitlines()), cause
             assert all(line.isprintable() for line in str(cause).split("\n")), cause
@@ -100,7 +100,7 @@ async def test_errors_logs_and_reprs(
 
 
 def test_every_error_of_ours() -> None:
-    """Also one that is made past the places that escape what they are given."""
+    """Also an error that is made without the functions that escape their arguments."""
     for name in errors.__all__:
         kind: Any = getattr(errors, name)
         if isinstance(kind, type) and issubclass(kind, errors.ApiError):

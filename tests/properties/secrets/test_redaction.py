@@ -1,4 +1,4 @@
-"""What a redactor finds, and that the cost of finding it does not depend on how much it was told."""
+"""What a redactor finds, and that its cost does not depend on the number of secrets."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ words = st.text(alphabet="ghijklmnop ", max_size=20)
 
 
 def token(number: int) -> str:
-    """Tokens of one service are alike: all begin with the same header."""
+    """Make a token. All tokens of one service begin with the same header."""
     body = random.Random(number).randbytes(60)
     return "eyJhbGciOiJIUzI1NiJ9." + base64.urlsafe_b64encode(body).decode()
 
 
 def work(call: Callable[[], object]) -> int:
-    """How many functions a call calls: its cost, whatever else the machine does."""
+    """Count the function calls of a call: its cost, whatever else the machine does."""
     count = 0
 
     def note(frame: FrameType, event: str, arg: Any) -> None:
@@ -108,7 +108,7 @@ def test_a_short_token_goes_out_whole() -> None:
     assert redactor.text("x a.b(c y a-b(c") == f"x {MASK} y a-b(c"
 
 
-def test_a_signature_that_was_told_after_something_was_searched() -> None:
+def test_a_signature_is_removed_also_after_an_earlier_search() -> None:
     redactor, signature = Redactor(), bytes(range(100, 164))
     assert redactor.text(signature.hex()) == signature.hex()
     redactor.tell_signature(signature)
@@ -122,11 +122,11 @@ def test_expired_tokens_are_forgotten() -> None:
     for hour in range(65):
         redactor.tell_token(token(hour), (hour + 1) * HOUR_NS, hour * HOUR_NS)
     assert redactor.text(token(0)) != MASK
-    assert [redactor.text(token(hour)) for hour in (63, 64)] == [MASK, MASK]  # the last one may be under way still
+    assert [redactor.text(token(hour)) for hour in (63, 64)] == [MASK, MASK]  # the last token may still be in a request
     assert len(redactor._tokens) == 2
 
 
-def test_a_token_that_is_told_as_expired_is_remembered() -> None:
+def test_a_token_that_has_already_expired_is_remembered() -> None:
     """The clocks disagree then, and the token is used until it is refused."""
     redactor = Redactor()
     redactor.tell_token(token(0), 5, 10 * HOUR_NS)
@@ -134,7 +134,7 @@ def test_a_token_that_is_told_as_expired_is_remembered() -> None:
     assert redactor.text(token(0)) == MASK
 
 
-def test_the_cost_of_a_text_does_not_depend_on_what_was_told() -> None:
+def test_the_cost_of_a_text_does_not_depend_on_the_number_of_secrets() -> None:
     few, many = Redactor(), Redactor()
     few.tell_token(token(0))
     for number in range(64):
@@ -148,7 +148,7 @@ def test_the_cost_of_a_text_does_not_depend_on_what_was_told() -> None:
     assert costs.pop() < 3 * len(text)
 
 
-def test_many_texts_are_searched_with_what_was_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_tables_are_made_once_for_many_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
 
     class Counted(module._Pieces):

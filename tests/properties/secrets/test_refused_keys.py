@@ -1,4 +1,4 @@
-"""No key and no password shows in an error, whatever refuses it."""
+"""No error shows a key or a password, whatever function refuses it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tplus_trio.users.keyfile import encrypt_keyfile
 PASSWORD: Final = "pw-MARKED-geheim-1234567890-MARKED"
 
 
-#: What is no key, though it holds one.
+#: Illegal keys that contain a key.
 NO_KEYS: Final[list[Any]] = [
     KEY.hex() + "0",
     KEY.hex()[:-1] + "x",

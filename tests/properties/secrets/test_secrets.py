@@ -1,4 +1,4 @@
-"""No key, token, password or signature comes out: in no log, no repr, no error, whatever a server says."""
+"""No key, token, password or signature is in a log, a repr or an error, whatever a server sends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ URL = "http://exchange"
 
 
 class Nosy(Exchange):
-    """An exchange that knows all the secrets that it was ever told, and tells them to everyone if asked to."""
+    """An exchange that knows all secrets that it received, and repeats them if a test says so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Nosy(Exchange):
 
 
 async def shown(call: Callable[[], Awaitable[object]]) -> str:
-    """All that an error would show, where there is one."""
+    """Return everything that an error shows, if there is one."""
     try:
         await call()
     except TplusError as exc:
@@ -95,14 +95,14 @@ async def test_nothing_secret_comes_out(
             out.append(repr(vars(session)))
     assert len(exchange.secrets) > 6
     if chatty_on != "nowhere":
-        assert any("418" in text for text in [*out, caplog.text])  # it did get to say something
+        assert any("418" in text for text in [*out, caplog.text])  # the server did send something
     everything = "\n".join([*out, caplog.text, *(repr(record.__dict__) for record in caplog.records)])
     for secret in (*exchange.secrets, key.hex(), repr(key), repr(list(key))):
         assert secret not in everything
 
 
 async def test_a_close_frame_may_say_what_it_likes(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "tplus_trio")  # trio-websocket's own log at DEBUG quotes a close frame whole
+    caplog.set_level(logging.DEBUG, "tplus_trio")  # trio-websocket's own log at DEBUG quotes a close frame completely
     exchange = Nosy()
     async with (
         MemoryNetwork(exchange) as network,
@@ -137,7 +137,7 @@ async def test_a_stored_key_is_decrypted_in_a_thread(autojump_clock: MockClock) 
     assert threads == [True]
 
 
-async def test_a_key_that_cannot_be_had_is_said_plainly(autojump_clock: MockClock) -> None:
+async def test_the_error_for_a_key_that_cannot_be_decrypted_is_plain(autojump_clock: MockClock) -> None:
     def unlock() -> bytes:
         raise ValueError("no password")
 
@@ -151,11 +151,11 @@ async def test_a_key_that_cannot_be_had_is_said_plainly(autojump_clock: MockCloc
 
 
 class Held:
-    """Something that lives in a frame."""
+    """Something that a frame refers to."""
 
 
 async def test_a_failed_sign_in_keeps_nothing_of_its_caller(autojump_clock: MockClock) -> None:
-    """An error holds the frames that it went through; a session must not hold the error for ever."""
+    """An error holds the frames that it went through, so a session must not hold the error forever."""
     gone: list[weakref.ref[Held]] = []
 
     async def caller() -> None:

@@ -23,7 +23,7 @@ async def test_block_waits_for_room_and_loses_nothing() -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(produce)
         await wait_all_tasks_blocked()
-        assert (sent, len(buffer)) == (1, 6)  # the second batch is in whole, and its producer waits
+        assert (sent, len(buffer)) == (1, 6)  # the second batch is in the buffer completely, and its producer waits
         got = await take(buffer, 2)
         await wait_all_tasks_blocked()
         got += await take(buffer, 28)

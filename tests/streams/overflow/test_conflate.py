@@ -1,4 +1,4 @@
-"""``"conflate"``: merging keeps the newest state, costs the same however long nobody reads, and is counted."""
+"""``"conflate"``: merging keeps the newest state, has a constant cost without a consumer, and is counted."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_conflating_keeps_every_merged_item(steps: Sequence[int | str]) -> None:
 
 
 def test_keys_that_are_numbers_are_safe_against_equal_hashes() -> None:
-    # Numbers of one hash: each would be compared with all before it.
+    # Numbers of one hash: a dict would compare each with all before it.
     class Counted(int):
         compared = 0
         __hash__ = int.__hash__

@@ -1,4 +1,4 @@
-"""``"drop_oldest"``: what is dropped or merged is marked in its place, and counted."""
+"""``"drop_oldest"``: a gap marks dropped or merged items in their place and counts them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def dropping(size: int, *, begin: int | None = None) -> tuple[Buffer[Event | Gap
         size,
         "drop_oldest",
         mark_drops=marker.mark,
-        # What a time that can be divided by ``begin`` says needs nothing before it.
+        # A number that ``begin`` divides is a snapshot: it needs no item before it.
         is_snapshot=None if begin is None else lambda item: isinstance(item, Event) and item.timestamp_ns % begin == 0,
         conflate=first_and_last,
     )
@@ -77,7 +77,7 @@ async def test_a_gap_grows_until_it_is_delivered() -> None:
     assert (gap.since_ns, gap.until_ns, rest) == (1, 5, events(6, 7))
     assert "5 items" in gap.reason
     assert lost(buffer) == 5
-    # One that was seen does not.
+    # A gap that was delivered does not grow.
     await buffer.put(events(8, 9, 10))
     gap, *rest = await drain(buffer)
     assert isinstance(gap, Gap)
@@ -108,7 +108,7 @@ async def test_a_snapshot_in_the_buffer_is_kept_however_slow_the_consumer_is() -
     merged_gap, first, *_ = [*buffer._items]
     assert isinstance(merged_gap, Gap)
     assert (merged_gap.since_ns, first) == (98, Event(100))
-    assert merged_gap.until_ns >= 187, "what was merged is told of too"
+    assert merged_gap.until_ns >= 187, "the gap covers merged items too"
     await buffer.put(events(*range(190, 300)))
     kept_gap, *rest = await drain(buffer)
     assert isinstance(kept_gap, Gap)
@@ -138,7 +138,7 @@ async def test_a_slow_consumer_gets_items_between_gaps() -> None:
     await buffer.put(events(100, 101, 102))
     assert isinstance(await anext(buffer), Gap)
     await buffer.put(events(103, 104, 105))
-    # What is merged between the gap and the beginning after it makes no new gap.
+    # Items that are merged between the gap and the snapshot after it make no new gap.
     assert await drain(buffer) == events(100, 105)
     assert lost(buffer) == 4
     await buffer.put(events(200, 201, 202))

@@ -1,4 +1,4 @@
-"""``"error"``: items without room raise, but for what comes at once to a consumer that waits."""
+"""``"error"``: items without room raise, except those for a consumer that waits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def test_error_raises_when_the_buffer_is_full() -> None:
     with pytest.raises(SlowConsumer) as caught:
         await buffer.put([4])
     assert caught.value.buffer == 3
-    assert await take(buffer, 3) == [1, 2, 3]  # and what waited is still there
+    assert await take(buffer, 3) == [1, 2, 3]  # and the items that waited are still in the buffer
     await buffer.put([4])
     assert await take(buffer, 1) == [4]
 
@@ -36,12 +36,12 @@ async def test_error_accepts_a_whole_batch_for_a_waiting_consumer() -> None:
         nursery.start_soon(take, buffer, 2)
         await wait_all_tasks_blocked()
         buffer.put_nowait([1, 2, 3, 4, 5, 6])
-        buffer.put_nowait([7, 8, 9])  # there is room for three more, before it has taken any
+        buffer.put_nowait([7, 8, 9])  # three more have room, before the consumer has taken any
         with pytest.raises(SlowConsumer):
             buffer.put_nowait([10])
-    assert await take(buffer, 4) == [3, 4, 5, 6]  # what came at once is taken
+    assert await take(buffer, 4) == [3, 4, 5, 6]  # the items for the waiting consumer are taken
     with pytest.raises(SlowConsumer):
         buffer.put_nowait([10])
     assert await take(buffer, 3) == [7, 8, 9]
     with pytest.raises(SlowConsumer):
-        buffer.put_nowait([1, 2, 3, 4])  # nobody waits
+        buffer.put_nowait([1, 2, 3, 4])  # no consumer waits

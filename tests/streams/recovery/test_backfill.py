@@ -38,7 +38,7 @@ class Clock:
 
 
 def missing(recovery: Backfill[Any], clock: Clock, since: int = 1000, until: int = 2000) -> None:
-    """An item came at ``since``; then the connection was lost until ``until``."""
+    """Receive an item at ``since``, then lose the connection until ``until``."""
     clock.now = since
     recovery.receive([])
     clock.now = until
@@ -66,7 +66,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def recovery(clock: Clock) -> TradesBackfill:
-    """Trades 1 and 2 came; then the connection was lost."""
+    """Trades 1 and 2 were delivered; then the connection was lost."""
     made = TradesBackfill(clock, ConnectionCounts(), max_pages=3)
     made.lost("refused")
     assert made.subscribed() == ()
@@ -89,7 +89,7 @@ def test_missed_trades_arrive_first_and_in_order(recovery: TradesBackfill) -> No
 
 @pytest.fixture
 def fresh(clock: Clock) -> TradesBackfill:
-    """Nothing came since the subscription at 1000; then the connection was lost."""
+    """No trade came since the subscription at 1000; then the connection was lost."""
     made = TradesBackfill(clock, ConnectionCounts(), max_pages=3)
     assert made.subscribed() == ()
     missing(made, clock)
@@ -97,7 +97,7 @@ def fresh(clock: Clock) -> TradesBackfill:
 
 
 @pytest.mark.parametrize(
-    ("pages", "told"),
+    ("pages", "delivered"),
     [
         ([trades(1003, 1002), trades(1001, 1000, 999)], [1000, 1001, 1002, 1003]),
         ([trades(1003, 1002), trades(1001), []], [1001, 1002, 1003]),
@@ -105,13 +105,13 @@ def fresh(clock: Clock) -> TradesBackfill:
     ids=["to the subscription", "to the beginning of history"],
 )
 def test_trades_missed_before_the_first_delivery_arrive(
-    fresh: TradesBackfill, pages: list[list[Trade]], told: list[int]
+    fresh: TradesBackfill, pages: list[list[Trade]], delivered: list[int]
 ) -> None:
     fresh.receive(trades(1003, 1004))
     for number, page in enumerate(pages[:-1]):
         assert fresh.answer(number, page, early=False) == ()
         assert fresh.pending_request == number + 1
-    assert ids(fresh.answer(len(pages) - 1, pages[-1], early=False)) == [*told, 1004]
+    assert ids(fresh.answer(len(pages) - 1, pages[-1], early=False)) == [*delivered, 1004]
     assert fresh.synced
 
 
@@ -160,7 +160,7 @@ def test_a_page_that_ends_where_the_loss_begins_needs_the_next_page(recovery: Tr
 
 
 def test_a_history_that_ends_within_the_loss_leaves_a_gap(recovery: TradesBackfill, clock: Clock) -> None:
-    # Trade 2 was delivered and is not listed: the service has forgotten or started over, and more may be missing.
+    # Trade 2 was delivered and is not listed: the service has forgotten it or started over, and more may be missing.
     recovery.receive(trades(10))
     clock.now = 3000
     gap, *rest = read_in_vain(recovery, trades(9, 8), [])
@@ -195,7 +195,7 @@ def test_a_loss_beyond_the_page_limit_is_one_gap(recovery: TradesBackfill, clock
 def test_a_gap_does_not_end_before_it_begins(recovery: TradesBackfill, clock: Clock) -> None:
     for page in range(2):
         recovery.answer(page, trades(9 - page), early=False)
-    clock.now = 10  # the clock was set right meanwhile
+    clock.now = 10  # the clock was corrected meanwhile
     assert recovery.answer(2, trades(7), early=False) == (Gap(10, 1000, "reset"),)
 
 

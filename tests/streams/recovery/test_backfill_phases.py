@@ -1,4 +1,4 @@
-"""The phases of a backfill: their table, whole."""
+"""The phases of a backfill: every row of their table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import product
 
 from tplus_trio.streams.recovery.backfill_phases import TRANSITIONS, BackfillEvent, BackfillPhase
 
-#: Every change of phase that there is.
+#: Every legal change of phase.
 CHANGES = {
     (BackfillPhase.LIVE, BackfillEvent.LOSS): BackfillPhase.RECOVERING,
     (BackfillPhase.RECOVERING, BackfillEvent.PROVING_ITEM): BackfillPhase.CHECKING,

@@ -1,4 +1,4 @@
-"""Bad rows as a stream and a REST call deliver what is around them."""
+"""A stream and a REST call deliver the good rows around bad ones."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_a_page_with_a_bad_row_is_a_page(autojump_clock: MockClock, caplog
 
 
 @pytest.mark.parametrize(
-    ("quantity", "price", "said"), [(1, -1, "price is at least 0"), (-1, 1, "quantity is at least")]
+    ("quantity", "price", "said"), [(1, -1, "price is more than 0"), (-1, 1, "quantity is more than 0")]
 )
 async def test_terms_are_named_as_the_caller_names_them(
     quantity: int, price: int, said: str, autojump_clock: MockClock

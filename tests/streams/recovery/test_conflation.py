@@ -17,7 +17,7 @@ from tplus_trio.streams.recovery import conflate_depth
 
 
 def chain(draws: Sequence[tuple[int, int]], books: Sequence[int]) -> list[Depth]:
-    """A snapshot and changes that chain, with snapshots in between at some places."""
+    """Make a snapshot and changes that chain, with snapshots in between at some places."""
     local, items = LocalBook(book(0)), list[Depth]()
     for at, (price, quantity) in enumerate(draws):
         if at in books:

@@ -1,4 +1,4 @@
-"""The continuity of depth: its table, whole."""
+"""The continuity of depth: every row of its table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_only_a_snapshot_ends_the_wait() -> None:
 def test_the_next_change_chains_and_old_ones_are_noticed_after_it() -> None:
     for state in (Continuity.FRESH, Continuity.CHAINED, Continuity.REPEATING):
         assert TRANSITIONS[state, ContinuityEvent.NEXT] is Continuity.CHAINED
-    # What a snapshot contains already does not make it less fresh: a jump after it still counts.
+    # Changes that the snapshot contains leave it fresh: a jump after them still counts.
     assert TRANSITIONS[Continuity.FRESH, ContinuityEvent.OLD] is Continuity.FRESH
     assert TRANSITIONS[Continuity.CHAINED, ContinuityEvent.OLD] is Continuity.REPEATING
     assert TRANSITIONS[Continuity.REPEATING, ContinuityEvent.OLD] is Continuity.REPEATING

@@ -31,7 +31,9 @@ def test_every_delivered_book_is_right_after_any_steps(steps: list[tuple[str, in
     ),
     sequence=st.sampled_from(list[Sequencing](["increasing", "auto"])),
 )
-def test_numbers_by_tens(steps: list[tuple[str, int]], sequence: Sequencing) -> None:
+def test_every_delivered_book_is_right_if_numbers_rise_by_ten(
+    steps: list[tuple[str, int]], sequence: Sequencing
+) -> None:
     # With increasing numbers, a stale snapshot or a lost message cannot be noticed, so those steps are left out.
     model = DepthModel(sequence=sequence)
     model.step = 10

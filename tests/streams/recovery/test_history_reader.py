@@ -1,4 +1,4 @@
-"""Reading the pages of a history: how far, how often, and what is kept."""
+"""Reads of a history's pages: how many pages, how often, and which rows are kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tplus_trio.streams.recovery.row_kind import RowKind
 
 
 class Numbers(RowKind):
-    """Rows that are numbers, which are their times, too."""
+    """Rows that are numbers. A row's time is the number itself."""
 
     def rows(self, answer: Sequence[int]) -> Sequence[int]:
         return answer
@@ -56,7 +56,9 @@ def test_a_history_that_ends_does_not_meet(reader: HistoryReader) -> None:
     assert take(reader, 1) is ReadState.NOT_MET
 
 
-def test_a_page_that_does_not_join_is_read_again_and_keeps_what_only_one_reading_has(reader: HistoryReader) -> None:
+def test_a_page_that_does_not_join_is_read_again_and_keeps_rows_that_only_one_reading_has(
+    reader: HistoryReader,
+) -> None:
     take(reader, 0, 9, 8)
     assert take(reader, 1, 6, 5, met=True) is ReadState.UNFINISHED
     assert reader.next_page == 0
@@ -71,7 +73,7 @@ def test_pages_that_never_join_do_not_meet(reader: HistoryReader) -> None:
     assert states == [ReadState.UNFINISHED] * 4 + [ReadState.NOT_MET]
 
 
-def test_useless_reads_are_counted_and_delayed(reader: HistoryReader) -> None:
+def test_useless_reads_are_counted_and_delay_the_next(reader: HistoryReader) -> None:
     delays: list[float] = []
     while not reader.is_exhausted:
         take(reader, 0, 9, 8)
@@ -83,7 +85,7 @@ def test_useless_reads_are_counted_and_delayed(reader: HistoryReader) -> None:
     assert reader.retry_after == 1.5
 
 
-def test_another_read_forgets_and_counts_on(reader: HistoryReader) -> None:
+def test_a_new_read_forgets_the_rows_and_keeps_the_count(reader: HistoryReader) -> None:
     take(reader, 0, 9, 8)
     reader.read_again([7])
     reader.reset()

@@ -25,7 +25,7 @@ def candle(minute: int, volume: int) -> KlineUpdate:
 
 
 def bars(*candles: tuple[int, int]) -> KlinesPage:
-    """A page of candles, newest first."""
+    """Make a page of candles, newest first."""
     return KlinesPage([Timebar(*attrs.astuple(candle(*each))[:-1]) for each in reversed(candles)])
 
 
@@ -40,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def candles(clock: Clock) -> KlinesBackfill:
-    """The candle of minute 1 came, in two states; then the connection was lost."""
+    """The candle of minute 1 was delivered in two states; then the connection was lost."""
     made = KlinesBackfill(clock, ConnectionCounts(), max_pages=3, asset_id=ASSET)
     assert made.subscribed() == ()
     assert states(made.receive([candle(1, 1), candle(1, 2)])) == [(1, 1), (1, 2)]
@@ -68,7 +68,7 @@ def test_an_unchanged_candle_is_not_delivered_again(candles: KlinesBackfill) -> 
 
 
 def test_an_older_state_from_rest_does_not_replace_a_candle(candles: KlinesBackfill) -> None:
-    # The request was between the two.
+    # The request was made between the two.
     candles.receive([candle(2, 3), candle(2, 5)])
     assert states(candles.answer(0, bars((1, 2), (2, 4)), early=False)) == [(2, 3), (2, 5)]
 
@@ -168,14 +168,14 @@ def test_pages_that_are_oldest_first_or_shift_lose_no_candle(candles: KlinesBack
     missing(candles, candles._now_ns)  # type: ignore[arg-type]  # the clock of the fixture
     candles.receive([candle(8, 1)])
     assert candles.answer(0, bars((6, 1), (7, 1), (8, 1)), early=False) == ()
-    # A candle opened meanwhile, so 6 is on this page too, which was requested later.
+    # A candle opened meanwhile, so 6 is also on this page, which was requested later.
     assert states(candles.answer(1, bars((4, 1), (5, 1), (6, 2)), early=False)) == [(5, 1), (6, 2), (7, 1), (8, 1)]
 
 
 def test_a_candle_that_moves_to_the_page_before_is_not_lost(candles: KlinesBackfill) -> None:
     candles.receive([candle(9, 1)])
     assert candles.answer(0, bars((7, 1), (8, 1), (9, 1)), early=False) == ()
-    # 8 was taken off meanwhile, so 6 moved to the page above.
+    # 8 was removed meanwhile, so 6 moved to the page above.
     assert candles.answer(1, bars((3, 1), (4, 1), (5, 1)), early=False) == ()
     assert (candles.pending_request, candles.retry_after) == (0, 0.0)
     assert candles.answer(0, bars((6, 2), (7, 2), (9, 1)), early=False) == ()

@@ -91,7 +91,7 @@ def test_events_between_two_losses_are_not_lost() -> None:
     for number in (1, 2):
         before = recovery.generation
         recovery.lost("again")
-        assert recovery.generation != before  # the answer under way is older than this hole
+        assert recovery.generation != before  # the answer on its way is older than this hole
         recovery.subscribed()
         recovery.receive([event(number)])
     recovery.lost("a third time")
@@ -104,12 +104,12 @@ def test_events_between_two_losses_are_not_lost() -> None:
 
 @given(st.lists(st.sampled_from(["event", "lost", "answer"]), max_size=40))
 def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str]) -> None:
-    recovery, out, told, holes = orders_recovery(), list[OrdersUpdate](), 0, 0
+    recovery, out, sent, holes = orders_recovery(), list[OrdersUpdate](), 0, 0
     recovery.subscribed()
     for step in steps:
         if step == "event":
-            told += 1
-            out += recovery.receive([event(told)])
+            sent += 1
+            out += recovery.receive([event(sent)])
         elif step == "lost":
             holes += 1
             recovery.lost("a hole")
@@ -120,7 +120,7 @@ def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str])
     if recovery.pending_request is not None:
         out += recovery.answer(recovery.pending_request, NONE, early=False)
     assert [item.order_id for item in out if isinstance(item, OrderReplaceFailedEvent)] == [
-        str(n + 1) for n in range(told)
+        str(n + 1) for n in range(sent)
     ]
     # The snapshot of the last hole comes before the event that followed that hole.
     if holes:
@@ -129,7 +129,7 @@ def test_each_event_comes_once_and_each_hole_before_a_snapshot(steps: list[str])
         assert recovery._stats.gaps == holes
 
 
-def test_a_gap_begins_where_something_came_last() -> None:
+def test_a_gap_begins_at_the_last_received_event() -> None:
     clock = [10]
     recovery: GapMarking[str] = GapMarking(lambda: clock[0], ConnectionCounts())
     recovery.lost("refused")
@@ -151,7 +151,7 @@ def test_a_gap_begins_where_something_came_last() -> None:
     clock[0] = 60
     recovery.lost("and again")
     assert recovery.subscribed() == (Gap(60, 90, "and again"),)
-    assert recovery._stats.gaps == 3  # one an outage, however often connecting failed
+    assert recovery._stats.gaps == 3  # one snapshot for each outage, however many attempts failed
 
 
 def test_a_feed_of_whole_messages_needs_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Repeats of changes, and changes that only look like repeats."""
+"""Repeats of changes, and changes with the number of a repeat and other content."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_number_far_back_is_a_restart(number: int, has_restarted: bool) -> Non
 
 
 def run_of(detector: RepeatDetector) -> int:
-    """How many repeats in a row are taken for a restart."""
+    """Return how many repeats in a row count as a restart."""
     for count in range(1, 1000):
         if (found := detector.examine(diff(1))) is not None:
             assert found.has_restarted
@@ -80,7 +80,7 @@ def test_changes_that_are_taken_back_are_forgotten(numbers: Sequence[int], taken
     assert (detector.highest, len(detector.recent)) == (highest, len(numbers) - taken_back)
 
 
-def test_after_forgetting_nothing_is_known() -> None:
+def test_a_forgotten_change_is_no_repeat() -> None:
     detector = remembering(1, 2)
     detector.forget()
     assert (detector.highest, len(detector.recent)) == (-1, 0)

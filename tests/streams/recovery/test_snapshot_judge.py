@@ -7,7 +7,7 @@ import pytest
 from tplus_trio.streams.recovery.snapshot_judge import SnapshotJudge
 
 
-def test_a_snapshot_has_to_contain_what_came_before_the_loss() -> None:
+def test_a_snapshot_has_to_contain_every_change_before_the_loss() -> None:
     judge = SnapshotJudge()
     judge.note_gap(100)
     judge.note_gap(90)
@@ -16,7 +16,7 @@ def test_a_snapshot_has_to_contain_what_came_before_the_loss() -> None:
     assert judge.accepts(100, None)
 
 
-def test_changes_that_follow_a_snapshot_prove_it() -> None:
+def test_a_snapshot_that_the_held_changes_follow_is_accepted() -> None:
     judge = SnapshotJudge()
     judge.note_gap(100)
     assert not judge.accepts(50, 52)
@@ -24,24 +24,24 @@ def test_changes_that_follow_a_snapshot_prove_it() -> None:
 
 
 @pytest.mark.parametrize("number", [98999, 0])
-def test_a_snapshot_far_below_is_of_a_service_that_started_over(number: int) -> None:
+def test_a_snapshot_far_below_is_accepted_as_of_a_restarted_service(number: int) -> None:
     judge = SnapshotJudge()
     judge.note_gap(100_000)
     assert not judge.accepts(99_000, None)
     assert judge.accepts(number, None)
 
 
-def test_a_snapshot_far_above_all_that_the_connection_brought_is_of_the_book_before_a_restart() -> None:
+def test_a_snapshot_far_above_every_change_of_the_connection_is_rejected_four_times() -> None:
     judge = SnapshotJudge()
     judge.note_gap(1113)
     assert not judge.accepts(1107, 1, 25)
     assert not judge.accepts(1113, 1, 25)
     assert judge.accepts(60, 1, 63)
-    # Or the connection is far behind: the fifth is accepted.
+    # If the connection is far behind instead, the fifth is accepted.
     judge.delivered(60)
     assert [judge.accepts(5000, 1, 25) for _ in range(5)] == [False] * 4 + [True]
     judge.delivered(5000)
-    assert judge.accepts(6000, 1, 26)  # not doubted again over this connection
+    assert judge.accepts(6000, 1, 26)  # this connection has shown that it may be so far behind
     judge.begin_connection()
     assert not judge.accepts(6000, 1, 26)
 
@@ -55,17 +55,17 @@ def test_the_fifth_old_snapshot_in_a_row_is_accepted() -> None:
         assert judge.rejected_snapshots == 0
 
 
-def test_after_a_snapshot_that_went_back_a_jump_above_the_old_numbers_is_suspect() -> None:
+def test_after_a_restart_a_jump_above_the_old_numbers_is_of_the_old_epoch() -> None:
     judge = SnapshotJudge()
     judge.note_gap(100)
     judge.delivered(60)
     assert judge.is_of_old_epoch(101)
     assert judge.is_of_old_epoch(101)
-    assert not judge.is_of_old_epoch(100)  # the new book has reached these numbers
+    assert not judge.is_of_old_epoch(100)  # the new book counts up to these numbers
     assert not judge.is_of_old_epoch(101)
 
 
-def test_a_snapshot_above_the_old_numbers_ends_the_suspicion() -> None:
+def test_a_snapshot_above_the_old_numbers_ends_the_old_epoch() -> None:
     judge = SnapshotJudge()
     judge.note_gap(100)
     judge.delivered(60)
@@ -75,7 +75,7 @@ def test_a_snapshot_above_the_old_numbers_ends_the_suspicion() -> None:
     assert not judge.is_of_old_epoch(101)
 
 
-def test_changes_behind_a_snapshot_are_catching_up_up_to_a_limit_that_doubles() -> None:
+def test_changes_below_a_snapshot_count_as_catching_up_to_a_limit_that_doubles() -> None:
     judge = SnapshotJudge()
 
     def limit() -> int:
@@ -90,5 +90,7 @@ def test_changes_behind_a_snapshot_are_catching_up_up_to_a_limit_that_doubles() 
 @pytest.mark.parametrize(
     ("distance", "is_first", "is_catching_up"), [(1001, True, False), (1000, True, True), (1001, False, True)]
 )
-def test_a_connection_that_begins_far_behind_a_snapshot(distance: int, is_first: bool, is_catching_up: bool) -> None:
+def test_a_first_change_more_than_1000_behind_is_not_catching_up(
+    distance: int, is_first: bool, is_catching_up: bool
+) -> None:
     assert SnapshotJudge().is_catching_up(distance, is_first=is_first) is is_catching_up

@@ -25,7 +25,7 @@ class Model:
         self.page_size = page_size
         self.made = 0
         self.history: list[Trade] = []
-        #: The trades of it that REST lists.
+        #: The trades that REST lists.
         self.listed: list[Trade] = []
         self.removed: set[int] = set()
         self.undone: set[int] = set()
@@ -47,7 +47,7 @@ class Model:
         self._wire.clear()
 
     def lost(self, n: int) -> None:
-        """The connection is lost, with what was under way, and some more is missed."""
+        """Lose the connection with its messages, and miss some more."""
         for _ in range(n):
             self.make(0)
         self._wire.clear()
@@ -56,23 +56,23 @@ class Model:
         self.out += self.recovery.subscribed()
 
     def replay(self, n: int) -> None:
-        """Another connection, which begins with the trades before."""
+        """Open another connection, which begins with the trades before."""
         self.lost(n)
         self._wire += self.history[-1 - n :]
 
     def hole(self, n: int) -> None:
-        """A frame cannot be decoded."""
+        """Let a frame arrive that cannot be decoded."""
         if self._wire:
             self.out += self.recovery.receive(self._wire[:-1])
             self._wire.clear()
             self.out += self.recovery.hole("hole")
 
     def lag(self, n: int) -> None:
-        """From the next read on, REST is behind by ``n`` trades."""
+        """From the next read on, let REST be behind by ``n`` trades."""
         self._next_lag = n
 
     def late(self, n: int) -> None:
-        """A trade is confirmed late, and the feed does not send it."""
+        """Confirm a trade late; the feed does not send it."""
         at = len(self.history) - n
         if at > 0:
             number = 1_000_000 + len(self.history)
@@ -83,27 +83,27 @@ class Model:
                 self.listed.insert(self.listed.index(before) + 1, self.history[at])
 
     def undo(self, n: int) -> None:
-        """A trade is rolled back, and the feed sends it."""
+        """Roll a trade back; the feed sends it."""
         # Only once: a feed that begins with a delivered item proves that nothing is missing before it.
         if len(self.history) > n and (undone := self.history[-1 - n]).trade_id not in self.undone:
             self.undone.add(undone.trade_id)
             self._wire.append(attrs.evolve(undone, status="Rollbacked"))
 
     def remove(self, n: int) -> None:
-        """One of the newest trades is taken off the list that REST has."""
+        """Remove one of the newest trades from REST's list."""
         is_first_seam = self.recovery._reader._joiner.page <= 1 and self.recovery.pending_request in {None, 0, 1}
         if len(self.listed) > n and is_first_seam:
             self.removed.add(self.listed.pop(-1 - n).trade_id)
 
     def shift(self, n: int) -> None:
-        """A trade is taken off after the first page of a read was answered."""
+        """Remove a trade after the first page of a read was answered."""
         self.lost(self.page_size)
         for step in (self.make, self.receive, self.ask, self.answer):
             step(0)
         self.remove(n)
 
     def shuffle(self, n: int) -> None:
-        """The rows of the next pages are oldest first."""
+        """List the rows of the next pages oldest first."""
         self.is_shuffled = not self.is_shuffled
 
     def expire(self, n: int) -> None:
@@ -126,7 +126,7 @@ class Model:
                 self.out += self.recovery.answer(page, found, early=False)
 
     def settle(self) -> None:
-        """The connection lasts, and REST is up to date."""
+        """Let the connection last, and REST be up to date."""
         self._next_lag = 0
         for _ in range(2):
             for _ in range(40):
@@ -135,7 +135,7 @@ class Model:
                 self.answer(0)
             self.make(0)
         self.receive(0)
-        # If all known trades were taken off, no read meets one until the time is over.
+        # If all known trades were removed, no read meets one before the hold times out.
         self.expire(0)
         assert self.recovery.synced
         assert self.recovery.held == 0

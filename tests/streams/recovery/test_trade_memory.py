@@ -22,13 +22,13 @@ def recovery() -> Recovery:
 def test_the_same_id_with_another_content_is_another_trade(other: dict[str, Any], recovery: Recovery) -> None:
     again = trade(2, **other)
     recovery = Recovery()
-    recovery.come(1, 2, 3)
+    recovery.receive_ids(1, 2, 3)
     assert recovery.receive([again, again, trade(2)]) == [again]
 
 
 def test_trades_after_ids_started_over_are_all_delivered() -> None:
     recovery = Recovery()
-    recovery.come(*range(1, 60))
+    recovery.receive_ids(*range(1, 60))
     fresh = [trade(n, timestamp_ns=10_000 + n) for n in range(1, 30)]
     assert recovery.receive(fresh[:10]) == fresh[:10]
     lost(recovery)
@@ -53,9 +53,9 @@ def test_a_missed_status_from_rest_is_delivered_and_an_older_one_is_not() -> Non
 
 
 def test_a_replay_yields_each_trade_once(recovery: Recovery) -> None:
-    assert recovery.come(1, 2, 3, 4) == [4]
+    assert recovery.receive_ids(1, 2, 3, 4) == [4]
     lost(recovery)
-    assert recovery.come(1, 2, 3, 4, 5, 6) == [5, 6]
+    assert recovery.receive_ids(1, 2, 3, 4, 5, 6) == [5, 6]
 
 
 def test_digits_of_a_price_do_not_make_another_trade(recovery: Recovery) -> None:

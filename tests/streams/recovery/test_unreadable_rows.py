@@ -1,4 +1,4 @@
-"""For which undecodable rows a gap was delivered."""
+"""A gap was delivered once for each undecodable row."""
 
 from __future__ import annotations
 

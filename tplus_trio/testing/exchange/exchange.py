@@ -31,10 +31,12 @@ from tplus_trio.testing.exchange.crash_log import CrashLog
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.endpoints.order_gate import OrderGate
 from tplus_trio.testing.exchange.endpoints.rest import MarketData, Router
+from tplus_trio.testing.exchange.endpoints.rest_account import AccountEndpoints
 from tplus_trio.testing.exchange.endpoints.rest_order_entry import log_refusal, order_entry_routes
 from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests, order_routes
 from tplus_trio.testing.exchange.endpoints.subscription_router import SubscriptionRouter
-from tplus_trio.testing.exchange.exchange_records import ExchangeRecords, public_key_of
+from tplus_trio.testing.exchange.exchange_accounts import ExchangeAccounts
+from tplus_trio.testing.exchange.exchange_records import public_key_of
 from tplus_trio.testing.exchange.feeds import Subscription
 from tplus_trio.testing.exchange.http_messages import Rejection, Request, Response
 from tplus_trio.testing.exchange.market_state import dumps
@@ -48,7 +50,7 @@ __all__ = ["Exchange"]
 DEFAULT_TOKEN_TTL: Final = 3600.0
 
 
-class Exchange(ExchangeRecords):
+class Exchange(ExchangeAccounts):
     """A T+ exchange in memory: market data and orders side by side on one origin.
 
     It holds state and does no I/O. :func:`~tplus_trio.testing.serve` serves it over TCP,
@@ -83,9 +85,17 @@ class Exchange(ExchangeRecords):
         gate = OrderGate(self._market_state, requests)
         self.faults.on_change_decimals = self.change_decimals
         self._subscription_router = SubscriptionRouter(self._market_state, gate, self._order_manager.trades)
+        account_endpoints = AccountEndpoints(
+            self._market_state,
+            self._order_manager,
+            self._balances,
+            self._margin,
+            self._subscription_router.market_makers,
+        )
         self._router = Router(
             self._market_state,
             [
+                *account_endpoints.routes(),
                 *MarketData(self._market_state).routes(),
                 *order_entry_routes(gate),
                 *order_routes(self._market_state, self._order_manager),
@@ -225,25 +235,30 @@ class Exchange(ExchangeRecords):
             return OrderOperationResponse(**self._order_manager.cancel(key, order_id))
 
     def expire_orders(self) -> None:
-        """Remove the orders that have expired by now.
+        """Remove the orders that have expired by now, and settle the trades whose time has come.
 
-        Everything that shows or changes orders does this first. A server or network of the exchange does it when an
-        order's time comes. Requests that a fault holds are carried out when their time has come.
+        Everything that shows or changes orders does this first. A server or network of the exchange does it when the
+        time comes. Requests that a fault holds are carried out when their time has come.
         """
         self._order_manager.expire()
         self._market_state.schedule.run_due()
 
     @property
     def next_expiry_ns(self) -> int | None:
-        """The time of the next expiry, of an order or a session, or of the next held request; None without one.
+        """The time at which the next order expires or the next trade settles, in ns since the Unix epoch, or None."""
+        return self._order_manager.next_expiry_ns
 
-        In nanoseconds since the Unix epoch.
+    @property
+    def next_due_ns(self) -> int | None:
+        """The time at which :meth:`expire_orders` has something to do next, in ns since the Unix epoch, or None.
+
+        That is :attr:`next_expiry_ns`, the end of a session whose feed is open, or the time of a held request.
         """
         times = (self._order_manager.next_expiry_ns, self._market_state.schedule.next_ns)
         return min((time for time in times if time is not None), default=None)
 
     def watch_expiries(self, watcher: Callable[[], None]) -> None:
-        """Call ``watcher`` each time that :attr:`next_expiry_ns` changes."""
+        """Call ``watcher`` each time that :attr:`next_due_ns` changes."""
         self._order_manager.expiry_watchers.append(watcher)
         self._market_state.schedule.watchers.append(watcher)
 
@@ -326,10 +341,7 @@ class Exchange(ExchangeRecords):
             ValueError: The exchange has no trade like ``trade``, or not any more.
         """
         check_instance("status", status, str)
-        changed = self._market_state.change_trade(trade, status)
-        self._order_manager.trades.change(trade, status)
-        self._order_manager.enforce_reduce_only(self._market_state.listing(trade.asset_id))
-        return changed
+        return self._order_manager.change_trade(trade, status)
 
     def publish(self, path: str, message: Mapping[str, Any] | list[Any] | str) -> None:
         """Send a message to all subscribers of a feed: a string unchanged, anything else as JSON."""

@@ -29,6 +29,7 @@ class OrderEvents:
             "signature": record.new.signature,
             "book_timestamp_ns": self._market_state.now_ns(),
             "trigger_touched": record.triggered,
+            "is_liquidation": record.is_liquidation,
         }
         self._send(record, "Created", fields, named=False)
 
@@ -61,14 +62,14 @@ class OrderEvents:
         """Report the end of an order."""
         if reason == "Canceled":
             self._send(record, "Canceled", {**self._common_fields(record), "reason": None})
-        state = record.state
+        state, confirmed = record.state, record.fills.confirmed
         fields = {
             **self._common_fields(record),
             "reason": reason,
             "filled_quantity": state.filled,
-            "confirmed_quantity": state.filled,
+            "confirmed_quantity": record.listing.quantity_units(confirmed.quantity),
             "filled_amount": state.amount,
-            "confirmed_amount": state.amount,
+            "confirmed_amount": record.listing.amount_units(confirmed.amount),
             "book_quantity_decimals": record.listing.market.book_quantity_decimals,
         }
         self._send(record, "Removed", fields)

@@ -276,12 +276,12 @@ class MarketData:
 
     def _trades(self, call: Call) -> Response:
         trades = self._market_state.trades_as_of(self._market_state.trades, call.behind)
-        chosen, _ = page_of(call, trades, newest_first=True)
+        chosen, _ = page_of(call, self._market_state.public_trades(trades), newest_first=True)
         return json_response([trade_json(trade) for trade in chosen])
 
     def _trades_of(self, call: Call) -> Response:
         trades = self._market_state.trades_as_of(self._market_state.find(call.arguments[0]).trades, call.behind)
-        chosen, _ = page_of(call, trades, newest_first=True)
+        chosen, _ = page_of(call, self._market_state.public_trades(trades), newest_first=True)
         return json_response([trade_json(trade) for trade in chosen])
 
     def _market(self, call: Call) -> Response:

@@ -62,7 +62,7 @@ class SubscriptionRouter:
         if self.greets:
             subscription.push(dumps({"type": "subscriptions", "channel": path}))
         if count := self._market_state.faults.take_replay(path):
-            for trade in self._market_state.trades[-count:]:
+            for trade in self._market_state.public_trades(self._market_state.trades)[-count:]:
                 subscription.push(dumps(trade_json(trade)))
         if path == "/control":
             assert user is not None

@@ -14,6 +14,7 @@ from tplus_trio.testing.exchange.faults.order_faults import OrderFaults
 from tplus_trio.testing.exchange.faults.refusal_faults import RefusalFaults
 from tplus_trio.testing.exchange.faults.sequence_faults import SequenceFaults
 from tplus_trio.testing.exchange.faults.session_faults import SessionFaults
+from tplus_trio.testing.exchange.faults.settlement_faults import SettlementFaults
 from tplus_trio.testing.exchange.faults.trade_faults import TradeFaults
 from tplus_trio.testing.exchange.faults.user_event_faults import UserEventFaults
 from tplus_trio.testing.exchange.feeds import Hub
@@ -32,6 +33,7 @@ class Faults(
     OrderFaults,
     UserEventFaults,
     ListingFaults,
+    SettlementFaults,
 ):
     """The faults of one exchange: ``exchange.faults``.
 

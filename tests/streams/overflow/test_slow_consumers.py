@@ -1,4 +1,4 @@
-"""A consumer that takes 10 ms an item, and 5,000 changes a second: each overflow rule keeps its promise."""
+"""A consumer that needs 10 ms an item, and 5,000 changes a second: each overflow rule keeps its promise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHANGES = 5000 * SECONDS
 
 
 class Slow:
-    """The consumer, and the exchange's history."""
+    """The consumer, and the history of the exchange."""
 
     def __init__(self, world: World, stream: Stream[Depth]) -> None:
         self.world = world
@@ -91,7 +91,7 @@ async def test_block_delivers_every_change(autojump_clock: MockClock) -> None:
         assert len(consumer.items) == 1 + CHANGES
         assert consumer.stream.stats.dropped == consumer.stream.stats.gaps == 0
         assert consumer.stream.stats.connects == 1, "a slow consumer is no dead connection"
-        # What does not fit waits in the network, and at the exchange.
+        # Messages without room wait in the network and at the exchange.
         assert consumer.most <= 1024 + 512
 
 
@@ -127,7 +127,7 @@ async def test_drop_oldest_puts_a_gap_where_it_dropped_items(buffer: int, autoju
                 assert gaps_in_a_row <= 2, "a consumer that sees nothing but gaps"
                 after_gap = True
                 continue
-            # What follows a gap can only be a new beginning, and nothing else is one.
+            # A snapshot follows a gap, and stands nowhere else.
             assert isinstance(item, OrderBook) == (after_gap or checker.number is None)
             after_gap = False
             checker.take([item])
@@ -171,7 +171,7 @@ async def test_error_raises_slow_consumer_after_the_buffered_items(autojump_cloc
         with suppress(SlowConsumer):
             while True:
                 checker.take([await consumer.take()])
-        # What was there before is delivered before.
+        # The items that waited are delivered before the error.
         assert checker.number is not None
         assert checker.number >= 1005 + 95
         assert trio.current_time() < 3

@@ -1,4 +1,4 @@
-"""An hour of a bad network, with five books: none is ever wrong unsaid, and all are right in the end."""
+"""An hour of partitions with five books: a book in sync is always one that the exchange had."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ EVERY = 20.0
 
 
 class History:
-    """All the books that the exchange ever had."""
+    """Every state of the exchange's books."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.known: dict[tuple[str, int], State] = {}
         for market in MARKETS:
-            self.note(market)
+            self.record(market)
 
-    def note(self, market: int) -> None:
+    def record(self, market: int) -> None:
         book = self.exchange.book(market)
         self.known[str(market), book.sequence_number] = books_of(book)
 
-    async def go_on(self) -> None:
-        """A change every two seconds in each market."""
+    async def change_books(self) -> None:
+        """Change a level of each market every two seconds."""
         rng = random.Random(1)
         while True:
             await trio.sleep(2.0)
@@ -39,10 +39,10 @@ class History:
                 buys = rng.random() < 0.5
                 level = [(rng.randrange(80, 100) if buys else rng.randrange(101, 120), rng.randrange(4))]
                 self.exchange.publish_diff(market, level if buys else (), () if buys else level)
-                self.note(market)
+                self.record(market)
 
-    async def look(self, books: list[LiveBook], seen: dict[str, int]) -> None:
-        """A book that is in sync is one that the exchange had."""
+    async def check(self, books: list[LiveBook], seen: dict[str, int]) -> None:
+        """Check every two seconds that a book in sync is one that the exchange had."""
         while True:
             for book in books:
                 try:
@@ -81,8 +81,8 @@ async def test_a_book_survives_an_hour_of_partitions(
         for book in books:
             nursery.start_soon(keep_open, book)
         history = History(exchange)
-        nursery.start_soon(history.go_on)
-        nursery.start_soon(history.look, books, seen)
+        nursery.start_soon(history.change_books)
+        nursery.start_soon(history.check, books, seen)
         times = await cut(network)
         for book in books:
             await book.wait_synced()

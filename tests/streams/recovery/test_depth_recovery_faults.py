@@ -1,4 +1,4 @@
-"""Depth and live books over a bad network and with a bad exchange: right in the end, and never wrong unsaid."""
+"""Depth streams and live books under each fault: a book in sync is always one that the exchange had."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tplus_trio.testing.wire_frames import BINARY, PING, TEXT, frame, text_frame
 
 
 class Watch:
-    """A depth stream, a live book and its changes; what they show is held against all that the exchange ever had."""
+    """Reads a depth stream and a live book, and compares them with every state that the exchange had."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -25,9 +25,9 @@ class Watch:
         self.depth = Checker()
         self.shown: list[BookChange] = []
         self._known: set[BookChange] = set()
-        self._note()
+        self._record()
 
-    def _note(self) -> None:
+    def _record(self) -> None:
         book = self.world.exchange.book(ASSET)
         best_bid, best_ask = (side[0] if side else None for side in (book.bids, book.asks))
         self._known.add(BookChange(book.sequence_number, best_bid, best_ask))
@@ -35,7 +35,7 @@ class Watch:
     def change(self, n: int = 1) -> None:
         for _ in range(n):
             self.world.change()
-            self._note()
+            self._record()
 
     async def trade(self, n: int, pause: float = 0.01) -> None:
         for _ in range(n):
@@ -53,14 +53,14 @@ class Watch:
             assert change in self._known, "a state that the exchange never had"
             self.shown.append(change)
 
-    async def come_through(self, book: LiveBook) -> None:
-        """With an exchange and a network that work, all is right before long."""
-        await self.trade(60, 0.2)  # what is broken has its chance to be noticed
+    async def recover(self, book: LiveBook) -> None:
+        """Let exchange and network work, and check that the book becomes right."""
+        await self.trade(60, 0.2)  # time to notice the fault
         await trio.sleep(60)
-        truth = self.world.exchange.book(ASSET)
-        assert self.depth.state == books_of(truth)
-        assert book.snapshot() == truth
-        assert self.shown[-1].sequence_number == truth.sequence_number
+        expected = self.world.exchange.book(ASSET)
+        assert self.depth.state == books_of(expected)
+        assert book.snapshot() == expected
+        assert self.shown[-1].sequence_number == expected.sequence_number
 
 
 async def late_snapshot(watch: Watch) -> None:
@@ -142,25 +142,25 @@ async def partition(watch: Watch) -> None:
     await watch.trade(50, 1.0)
 
 
-async def new_numbers(watch: Watch) -> None:
+async def restarted_numbers(watch: Watch) -> None:
     await watch.trade(10)
     watch.faults.restart_sequence(ASSET)
     await watch.trade(10)
 
 
-async def new_numbers_in_a_quiet_market(watch: Watch) -> None:
+async def restarted_numbers_in_a_quiet_market(watch: Watch) -> None:
     await trio.sleep(5)
     watch.faults.restart_sequence(ASSET)
     await watch.trade(10)
 
 
-async def new_numbers_and_snapshots_from_before(watch: Watch) -> None:
+async def restarted_numbers_and_old_snapshots(watch: Watch) -> None:
     watch.faults.stale_snapshots(4, behind=30)
     watch.faults.restart_sequence(ASSET)
     await watch.trade(10)
 
 
-async def new_numbers_behind_a_new_connection(watch: Watch) -> None:
+async def restarted_numbers_behind_a_new_connection(watch: Watch) -> None:
     watch.faults.stale_snapshots(4, behind=30)
     watch.faults.restart_sequence(ASSET)
     watch.world.network.reset_connections()
@@ -201,8 +201,8 @@ async def garbage_that_is_no_websocket(watch: Watch) -> None:
     await watch.trade(5, 0.5)
 
 
-#: Each trouble, and how many snapshots it may cost two consumers.
-TROUBLES: dict[Callable[[Watch], Awaitable[None]], int] = {
+#: Each fault, and the most snapshot requests that two consumers may send for it.
+FAULTS: dict[Callable[[Watch], Awaitable[None]], int] = {
     late_snapshot: 8,
     stale_snapshots: 12,
     failing_snapshots: 12,
@@ -215,10 +215,10 @@ TROUBLES: dict[Callable[[Watch], Awaitable[None]], int] = {
     refused_connections: 10,
     silence: 10,
     partition: 10,
-    new_numbers: 8,
-    new_numbers_in_a_quiet_market: 8,
-    new_numbers_and_snapshots_from_before: 16,
-    new_numbers_behind_a_new_connection: 16,
+    restarted_numbers: 8,
+    restarted_numbers_in_a_quiet_market: 8,
+    restarted_numbers_and_old_snapshots: 16,
+    restarted_numbers_behind_a_new_connection: 16,
     numbers_by_tens: 30,
     fragments: 4,
     garbage: 24,
@@ -228,9 +228,9 @@ TROUBLES: dict[Callable[[Watch], Awaitable[None]], int] = {
 
 @pytest.mark.parametrize("first", [True, False], ids=["from the beginning", "in sync"])
 @pytest.mark.parametrize("latency", [0.0, (0.005, 0.08)], ids=["at once", "slow"])
-@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)
-async def test_a_book_is_right_after_each_kind_of_trouble(
-    trouble: Callable[[Watch], Awaitable[None]],
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+async def test_a_book_is_right_after_each_fault(
+    fault: Callable[[Watch], Awaitable[None]],
     latency: float | tuple[float, float],
     first: bool,
     autojump_clock: MockClock,
@@ -241,26 +241,26 @@ async def test_a_book_is_right_after_each_kind_of_trouble(
         watch, over = Watch(world), trio.Event()
         watch.change(50)
 
-        async def be_in_trouble() -> None:
-            await trouble(watch)
+        async def cause_fault() -> None:
+            await fault(watch)
             over.set()
 
         if first:
-            nursery.start_soon(be_in_trouble)
+            nursery.start_soon(cause_fault)
             await wait_all_tasks_blocked()
         book = await stack.enter_async_context(world.md.open_book(ASSET))
         nursery.start_soon(watch.watch_depth, world.md)
         nursery.start_soon(watch.watch_changes, book)
         before = 0
         if not first:
-            await watch.come_through(book)
+            await watch.recover(book)
             before = world.exchange.snapshot_requests
-            nursery.start_soon(be_in_trouble)
+            nursery.start_soon(cause_fault)
         await over.wait()
-        await watch.come_through(book)
+        await watch.recover(book)
         asked = world.exchange.snapshot_requests - before
-        print(f"{trouble.__name__}: {asked} snapshots")
-        assert asked <= TROUBLES[trouble], "an endless resynchronisation"
+        print(f"{fault.__name__}: {asked} snapshots")
+        assert asked <= FAULTS[fault], "an endless resynchronisation"
         nursery.cancel_scope.cancel()
 
 
@@ -293,7 +293,7 @@ async def test_a_book_is_right_if_bytes_arrive_one_by_one(autojump_clock: MockCl
         nursery.start_soon(watch.watch_changes, book)
         await book.wait_synced()
         await fragments(watch)
-        await watch.come_through(book)
+        await watch.recover(book)
         assert world.exchange.snapshot_requests <= 4
         nursery.cancel_scope.cancel()
 
@@ -303,14 +303,14 @@ async def test_a_book_never_shows_a_snapshot_older_than_the_loss(autojump_clock:
         await book.wait_synced()
         world.change(20)
         await trio.sleep(1)
-        truth = world.exchange.book(ASSET)
-        # From here on nothing changes, so no number would tell that a snapshot is old.
+        expected = world.exchange.book(ASSET)
+        # The book changes no more, so no later number shows that a snapshot is old.
         world.exchange.faults.stale_snapshots(4, behind=10)
         world.network.reset_connections()
         await trio.sleep(0.01)
         assert not book.is_synced
         await book.wait_synced()
-        assert book.snapshot() == truth
+        assert book.snapshot() == expected
 
 
 async def test_a_book_syncs_again_after_changes_that_fit_no_snapshot(autojump_clock: MockClock) -> None:
@@ -323,7 +323,7 @@ async def test_a_book_syncs_again_after_changes_that_fit_no_snapshot(autojump_cl
         world.change(2)
         await trio.sleep(0.5)
         assert not book.is_synced
-        # A change of before is held for a snapshot that will not come, in a market that says no more.
+        # A change from before the restart waits for a snapshot that cannot come, and the market sends no more changes.
         faults.restart_sequence(ASSET)
         await book.wait_synced()
         assert book.snapshot() == world.exchange.book(ASSET)

@@ -1,0 +1,123 @@
+"""What holds an order and what does not, as a client meets it: a 429 elsewhere, and snapshots that hang."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.helpers.world import ASSET, SNAPSHOT, World, open_world
+from tplus_trio import RateLimitError
+from tplus_trio.orders.sending import ORDER
+
+#: Seconds for which the service asks for no requests.
+PAUSE = 60.0
+
+
+def calls_elsewhere(world: World) -> dict[str, Callable[[], Awaitable[object]]]:
+    """A read for each kind of path, over the connections and the pauses of the client that trades."""
+    read = partial(world.oms._service.request, "GET")
+    return {
+        "/klines": lambda: read(f"/klines/{ASSET}"),
+        SNAPSHOT: lambda: read(SNAPSHOT),
+        "/orders/user": world.oms.get_user_orders,
+        "/market": lambda: read(f"/market/{ASSET}", dispatch=ORDER),
+    }
+
+
+@pytest.mark.parametrize("path", ["/klines", SNAPSHOT, "/orders/user", "/market"])
+async def test_a_429_elsewhere_holds_no_order(path: str, autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        order = await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+        world.exchange.faults.fail_requests(path, 429, retry_after=PAUSE)
+        with pytest.raises(RateLimitError) as caught:
+            await calls_elsewhere(world)[path]()
+        assert caught.value.retry_after == PAUSE
+        await world.oms.cancel_order(order.order_id, ASSET)
+        await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+        assert trio.current_time() == 0.0
+
+
+@pytest.mark.parametrize("path", ["/orders/create", "/orders/cancel"])
+async def test_a_429_on_an_order_path_holds_orders_and_other_requests(path: str, autojump_clock: MockClock) -> None:
+    async with open_world(timeout=10.0) as world:
+        order = await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+        calls: list[Callable[[], Awaitable[object]]] = [
+            partial(world.oms.create_limit_order, 5, 900, "Buy", asset_id=ASSET),
+            partial(world.oms.cancel_order, order.order_id, ASSET),
+        ]
+        world.exchange.faults.fail_requests(path, 429, retry_after=PAUSE)
+        with pytest.raises(RateLimitError) as caught:
+            await calls[path == "/orders/cancel"]()
+        assert caught.value.retry_after == PAUSE
+        requests = sum(world.exchange.requests.values())
+        for call in (*calls, world.oms.get_user_orders):
+            await trio.sleep(1.0)
+            with pytest.raises(RateLimitError) as caught:
+                await call()
+            assert caught.value.retry_after == pytest.approx(PAUSE - trio.current_time())
+        assert sum(world.exchange.requests.values()) == requests, "they were refused unsent"
+        await trio.sleep(PAUSE - 5.0 - trio.current_time())
+        await calls[1]()
+        assert trio.current_time() == pytest.approx(PAUSE)
+
+
+async def test_an_order_goes_at_once_while_a_hundred_snapshots_hang(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+        world.exchange.faults.delay_requests(SNAPSHOT, 20.0, 200)
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(world.oms._service.request, "GET", SNAPSHOT)
+            await trio.sleep(0.5)
+            before = trio.current_time()
+            order = await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+            await world.oms.cancel_order(order.order_id, ASSET)
+            assert trio.current_time() == before
+            nursery.cancel_scope.cancel()
+
+
+async def test_waiting_cancels_are_sent_before_waiting_creates(autojump_clock: MockClock) -> None:
+    async with open_world(timeout=10.0) as world:
+        order = await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+        world.exchange.faults.fail_requests("/orders/create", 429, retry_after=2.0)
+        done: list[str] = []
+
+        async def call(name: str, call: Callable[[], Awaitable[object]]) -> None:
+            await call()
+            done.append(name)
+
+        create = partial(world.oms.create_limit_order, 5, 900, "Buy", asset_id=ASSET)
+        with pytest.raises(RateLimitError):
+            await create()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call, "create", create)
+            await trio.sleep(1.0)
+            nursery.start_soon(call, "cancel", partial(world.oms.cancel_order, order.order_id, ASSET))
+        assert done == ["cancel", "create"]
+
+
+async def test_orders_do_not_wait_for_a_pause_that_snapshots_caused(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.faults.fail_requests("/orders/user", 429, retry_after=60.0)
+        with pytest.raises(RateLimitError):
+            await world.oms.get_user_orders()
+        await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+        assert trio.current_time() < 1.0
+
+
+async def test_orders_do_not_wait_behind_a_thousand_snapshots(autojump_clock: MockClock) -> None:
+    async with open_world(latency=0.01) as world:
+        await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+        world.exchange.faults.delay_requests("/orders/user", 5.0, 2000)
+        async with trio.open_nursery() as nursery:
+            for _ in range(1000):
+                nursery.start_soon(world.oms.get_user_orders)
+            await trio.sleep(0.5)
+            before = trio.current_time()
+            await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+            assert trio.current_time() - before < 0.1
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,40 @@
+"""Which users a service knows: for them, "not found" is no answer to a listing."""
+
+from __future__ import annotations
+
+from tplus_trio.errors import NotFoundError
+
+__all__ = ["KnownUsers", "is_of_the_service"]
+
+#: What the service says where a listing names a market that does not exist.
+_NO_MARKET = ("ASSET_", "MARKET_")
+
+
+class KnownUsers:
+    """The public keys of the users of whom a service sent or accepted something.
+
+    A service answers 404 to a listing of a user that it has not seen yet. For a user that it knows, a 404 is an error.
+    """
+
+    def __init__(self) -> None:
+        #: Those that are known because of their orders or trades.
+        self._keys: set[str] = set()
+        #: Those for whom a listing had an answer, with the name of that listing. Another listing may still be missing.
+        self._listed: set[tuple[str, str]] = set()
+
+    def add(self, key: str, listing: str | None = None) -> None:
+        """Remember a user; with a listing, only that this listing has an answer for the user."""
+        if listing is None:
+            self._keys.add(key)
+        else:
+            self._listed.add((listing, key))
+
+    def has_none_yet(self, refusal: NotFoundError, key: str, listing: str | None = None) -> bool:
+        """Return whether a refusal of a listing means that the user has nothing there yet."""
+        is_known = key in self._keys or (listing, key) in self._listed
+        return not is_known and is_of_the_service(refusal) and not refusal.code.startswith(_NO_MARKET)
+
+
+def is_of_the_service(refusal: NotFoundError) -> bool:
+    """Return whether the service itself sent a 404, not a proxy: its codes end in ``_NOT_FOUND``."""
+    return refusal.status == 404 and refusal.code.endswith("_NOT_FOUND")

@@ -1,0 +1,394 @@
+"""The control channel: order requests over one WebSocket for each user, which stays open between them.
+
+The channel is a protocol over the session machinery of streams: the session connects, waits between attempts and
+connects again. `ControlRequests` decides which request is written next, and to which one an answer belongs.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Final
+
+import attrs
+import trio
+
+from tplus_trio.arguments import check_count
+from tplus_trio.errors import ConnectionFailed, DecodeError, HandshakeRejected, RateLimitError, TplusError
+from tplus_trio.log_events import LogEvent, log_event
+from tplus_trio.orders.control_frames import (
+    PATH,
+    SUBPROTOCOL,
+    Refusal,
+    decode_control_frame,
+    encode_control_request,
+)
+from tplus_trio.orders.control_requests import ControlRequest, ControlRequests
+from tplus_trio.orders.control_statistics import ControlStatistics
+from tplus_trio.orders.sending import OrderAnswers, OrderRequest
+from tplus_trio.scopes import open_plain_nursery
+from tplus_trio.service import Service
+from tplus_trio.streams.lifecycle import Phase
+from tplus_trio.streams.outage import without_traceback
+from tplus_trio.streams.policy import RestartPolicy
+from tplus_trio.streams.session import Session, SessionProtocol
+from tplus_trio.streams.stream import ClientScope
+from tplus_trio.transport.pacing import Priority
+from tplus_trio.transport.silence import SilenceBound
+from tplus_trio.transport.websocket import BadMessage, WebSocket, WebSocketLimits
+from tplus_trio.users import User
+
+__all__ = ["ControlSender"]
+
+_log = logging.getLogger("tplus_trio.orders")
+
+#: Requests in flight on one channel, unless the caller says otherwise.
+_MAX_IN_FLIGHT: Final = 512
+#: Characters of a frame in a log line.
+_EXCERPT: Final = 200
+
+
+class _TokenRefused(ConnectionFailed):
+    """The service refused the token of a connection in an answer.
+
+    The code is that of services that close the connection over it: whoever opened the connection signs in afresh.
+    """
+
+    close_code = 4401
+
+
+class ControlChannel(SessionProtocol):
+    """One user's control channel, from its first request to its end.
+
+    Args:
+        service: The order book service.
+        user: Whom to sign in as.
+        session: Keeps the connection.
+        limits: Of the connection.
+        timeout: Seconds for each request, from its call to its last answer.
+        max_in_flight: How many requests may be in flight.
+    """
+
+    # Twelve attributes: six are given, and six are what the channel has to remember.
+    def __init__(
+        self,
+        service: Service,
+        user: User,
+        session: Session,
+        *,
+        limits: WebSocketLimits,
+        timeout: float,
+        max_in_flight: int,
+    ) -> None:
+        self.session: Session = session
+        self._service = service
+        self._user = user
+        # A channel without requests is silent. Pings tell whether its peer is there.
+        self._limits = attrs.evolve(limits, idle_timeout=None, silence=SilenceBound())
+        self._timeout = timeout
+        self._requests = ControlRequests(max_in_flight)
+        #: Where the task that writes requests waits for one.
+        self._writer = trio.lowlevel.ParkingLot()
+        self._connects = 0
+        self._malformed = 0
+        self._logged_kinds: set[str] = set()
+        #: Whether the service refused the token of this connection. Then no other request is written to it.
+        self._is_refused = False
+        #: The failure of the latest attempt to connect; None if it succeeded.
+        self._refusal: TplusError | None = None
+
+    def statistics(self) -> ControlStatistics:
+        """Return the counts as they are now."""
+        requests = self._requests
+        return ControlStatistics(
+            user=self._user.public_key,
+            state=self.session.state,
+            connects=self._connects,
+            waiting=requests.waiting,
+            in_flight=requests.in_flight,
+            peak_in_flight=requests.peak_in_flight,
+            answered=requests.answered,
+            repeats=requests.repeats,
+            strays=requests.strays,
+            malformed=self._malformed,
+        )
+
+    # The senders' side.
+
+    async def send(self, order_request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
+        """Send a request and wait for its answers; see `ControlSender.send`."""
+        request = ControlRequest(order_request, on_sent)
+        self._requests.add(request)
+        self._writer.unpark()
+        if self.session.phase is Phase.BACKOFF and not _asks_to_wait(self._refusal):
+            # A backoff delays no call of an application: it is tried at once, as over REST.
+            self.session.reconnect()
+        try:
+            with trio.move_on_after(self._timeout) as scope:
+                await request.done.wait()
+        finally:
+            if not request.done.is_set():
+                self._requests.leave(request)
+                self._writer.unpark()
+        if scope.cancelled_caught and not request.done.is_set():
+            request.failure = request.failure or self._too_late(request)
+        return request.result()
+
+    def _too_late(self, request: ControlRequest) -> TplusError:
+        """Make the error for a request that timed out."""
+        seconds = f"{self._timeout:g} s"
+        if request.was_sent:
+            return ConnectionFailed(f"no answer over {PATH} within {seconds}")
+        if self.session.is_open:
+            why = f"the request was not sent over {PATH} within {seconds}: {self._requests.in_flight} are in flight"
+        else:
+            why = f"no connection to {PATH} within {seconds}"
+        refusal = self._refusal
+        if isinstance(refusal, HandshakeRejected) and refusal.status == 429:
+            failure: TplusError = RateLimitError("RATE_LIMITED", why, 429, retry_after=refusal.retry_after)
+        else:
+            failure = ConnectionFailed(why if refusal is None else f"{why}: {refusal}")
+            failure.nothing_sent = True
+        failure.__cause__ = refusal
+        return failure
+
+    # The session's side.
+
+    async def run(self) -> None:
+        """Run until the client is left, or until the channel failed for good. The waiting senders get the failure."""
+        try:
+            await self.session.run(self)
+        finally:
+            self._requests.end(self._ended)
+
+    def _ended(self) -> Exception:
+        known = self.session.failure or ConnectionFailed("the control channel was closed: the client has been left")
+        failure = without_traceback(known)
+        if isinstance(failure, ConnectionFailed):
+            failure.nothing_sent = True
+        return failure
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncGenerator[WebSocket]:
+        try:
+            async with self._service.websocket(
+                PATH,
+                user=self._user,
+                required=True,
+                limits=self._limits,
+                subprotocols=(SUBPROTOCOL,),
+                priority=Priority.ORDER,
+            ) as websocket:
+                yield websocket
+        except TplusError as exc:
+            failure = without_traceback(exc)
+            self._refusal = failure if isinstance(failure, TplusError) else None
+            raise
+
+    def connect(self) -> AbstractAsyncContextManager[WebSocket]:
+        """Sign in and open the channel's WebSocket."""
+        return self._open()
+
+    async def wait_until_back(self) -> None:
+        """Wait until another connection to the service could be made."""
+        await self._service.wait_until_back()
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Write requests and receive answers, for as long as the connection lasts."""
+        self._connects += 1
+        self._is_refused, self._refusal = False, None
+        self.session.report_caught_up()
+        reason, close_code = "the control channel was closed", None
+        try:
+            async with open_plain_nursery() as tasks:
+                with trio.CancelScope() as reading:
+                    tasks.start_soon(self._write, websocket, reading)
+                    await self._read(websocket)
+            msg = "the service refused the token of the control channel"
+            raise _TokenRefused(msg)
+        except ConnectionFailed as exc:
+            reason, close_code = str(exc), exc.close_code
+            raise
+        finally:
+            self._requests.lose_connection(partial(_lost, reason, close_code))
+
+    async def _write(self, websocket: WebSocket, reading: trio.CancelScope) -> None:
+        """Write requests until the connection ends, or until no other may be written to it."""
+        requests = self._requests
+        while not websocket.is_over:
+            if self._is_refused:
+                if not requests.in_flight:
+                    reading.cancel()
+                    return
+            elif (request := requests.take()) is not None:
+                request.on_sent()
+                try:
+                    await websocket.send(encode_control_request(request.request_id, request.request))
+                except ConnectionFailed as exc:
+                    if exc.nothing_sent:
+                        requests.put_back(request)
+                    return  # `_read` raises why the connection ended
+                continue
+            await self._writer.park()
+
+    async def _read(self, websocket: WebSocket) -> None:
+        named = websocket.subprotocol == SUBPROTOCOL
+        while True:
+            self._receive(await websocket.receive_answers(), named)
+            self._writer.unpark()
+            if self._requests.has_too_many_unanswered:
+                msg = "the service left too many requests unanswered"
+                raise ConnectionFailed(msg)
+
+    def _receive(self, messages: Sequence[bytes], named: bool) -> None:
+        """Give the messages of the service to the requests that they belong to."""
+        for message in messages:
+            try:
+                if isinstance(message, BadMessage):
+                    raise DecodeError(message.why)  # noqa: TRY301 - counted as every bad frame is
+                frame = decode_control_frame(message, self._service.redactor.tree)
+            except DecodeError as exc:
+                self._malformed += 1
+                self._log_once(str(exc))
+                continue
+            if frame is None:
+                continue
+            if isinstance(frame, Refusal) and frame.error.status == 401:
+                self._is_refused = True
+            if not self._requests.receive(frame, named=named):
+                self._log_once(f"an answer to no request: {repr(frame)[:_EXCERPT]}")
+
+    def _log_once(self, text: str) -> None:
+        """Log a bad frame, if it is the first of its kind."""
+        kind = text.split(":", 1)[0]
+        if kind not in self._logged_kinds:
+            self._logged_kinds.add(kind)
+            text = self._service.redactor.text(text)
+            log_event(
+                _log,
+                logging.WARNING,
+                LogEvent.FRAME_MALFORMED,
+                "%s: a frame is %s (counted; logged once)",
+                PATH,
+                text,
+                path=PATH,
+                error=text,
+            )
+
+
+class ControlSender:
+    """Sends order requests over ``/control``: one channel for each user, opened at the user's first request.
+
+    The channels are tasks of the client's scope: they end when the client is left, with a close frame if it is left in
+    order. A channel that lost its connection connects again, also while no request waits. A channel that failed for
+    good fails the requests that wait; the next request opens another one.
+
+    Args:
+        service: The order book service.
+        client_scope: The scope of the client.
+        limits: Of each connection. ``connect_timeout`` is also the time for each request; ``idle_timeout`` is ignored.
+        restart: When a channel connects again after a failure; None means never.
+        draw: Draws from [0, 1) for delays.
+        max_in_flight: How many requests may be in flight on one channel, at least 1. Others wait for their turn.
+
+    Raises:
+        TypeError, ValueError: ``max_in_flight`` is not a whole number of at least 1.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        client_scope: ClientScope,
+        *,
+        limits: WebSocketLimits,
+        restart: RestartPolicy | None,
+        draw: Callable[[], float] = random.random,
+        max_in_flight: int = _MAX_IN_FLIGHT,
+    ) -> None:
+        self._service = service
+        self._client_scope = client_scope
+        self._max_in_flight = check_count("max_in_flight", max_in_flight)
+        self._limits = limits
+        self._restart = restart
+        self._draw = draw
+        self._channels: dict[str, ControlChannel] = {}
+
+    def statistics(self) -> tuple[ControlStatistics, ...]:
+        """Return the counts of each open channel, in the order of the users' public keys."""
+        return tuple(self._channels[key].statistics() for key in sorted(self._channels))
+
+    async def prepare(self, owner: User) -> None:
+        """Open the channel of a user and sign in; see `OrderSender`. It does not wait for the channel."""
+        self._channel(owner)
+        await self._service.sign_in(owner)
+
+    async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
+        """Send a request, and wait for the answers; see `OrderSender`.
+
+        Requests of one user are sent in the order of their calls. Cancel requests are sent before others that wait,
+        but not before one about the same order.
+
+        Args:
+            request: The request.
+            on_sent: Called in the step before the request's first byte may leave; again if no byte left, and the
+                request is sent over the next connection.
+
+        Returns:
+            The answers. If a batch got some answers and no others, ``failure`` says why.
+
+        Raises:
+            RuntimeError: the client was not entered, or has been left. Nothing was sent.
+            ConnectionFailed: the connection was lost, or there was no answer within the timeout. ``nothing_sent`` says
+                whether no byte of the request has left.
+            HandshakeRejected: the service refused the channel, for a reason that will not pass. Nothing was sent.
+            RestartLimitExceeded: the channel failed more often than the restart policy allows. Nothing was sent.
+            RateLimitError: the service refused the request, or asks for a pause before the channel may connect.
+            DecodeError: the answer cannot be decoded.
+            ApiError: the service refused the sign-in or the request, or failed.
+
+        A request that is cancelled before its turn is never sent. One that is cancelled later may have been carried
+        out; its answer is recognised and dropped.
+        """
+        return await self._channel(request.owner).send(request, on_sent)
+
+    def _channel(self, user: User) -> ControlChannel:
+        key = user.public_key
+        if key not in self._channels:
+            session = Session(
+                PATH,
+                restart=self._restart,
+                now_ns=self._service.now_ns,
+                draw=self._draw,
+                observer=self._service.observer,
+            )
+            channel = ControlChannel(
+                self._service,
+                user,
+                session,
+                limits=self._limits,
+                timeout=self._limits.connect_timeout,
+                max_in_flight=self._max_in_flight,
+            )
+            self._client_scope.start_session(session, partial(self._run, channel))
+            self._channels[key] = channel
+        return self._channels[key]
+
+    async def _run(self, channel: ControlChannel) -> None:
+        try:
+            await channel.run()
+        finally:
+            self._channels = {key: other for key, other in self._channels.items() if other is not channel}
+
+
+def _lost(reason: str, close_code: int | None) -> ConnectionFailed:
+    failure = ConnectionFailed(f"{reason}, before the request was answered")
+    failure.close_code = close_code
+    return failure
+
+
+def _asks_to_wait(failure: TplusError | None) -> bool:
+    """Return whether the service named a time to wait before the next attempt."""
+    return bool(getattr(failure, "retry_after", None))
