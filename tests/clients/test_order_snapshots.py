@@ -42,8 +42,8 @@ async def test_thousands_of_old_orders_cost_one_request(autojump_clock: MockCloc
     async with open_world() as world:
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="mine")
         for _ in range(2_500):
-            order_id = world.exchange.place(world.user, ASSET, "Buy", 800, 1)
-            world.exchange.cancel(world.user, order_id)
+            placed = world.exchange.place(world.user, ASSET, "Buy", 800, 1)
+            world.exchange.cancel(world.user, placed.order_id)
         before = listings(world)
         async with world.oms.stream_orders(snapshot=True) as orders:
             snapshot = await snapshot_of(orders)
@@ -92,7 +92,8 @@ async def test_a_full_page_that_says_nothing_of_the_next_is_not_the_last(autojum
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET)
         one = await row(world, "x")
         full = [{**one, "order_id": str(number)} for number in range(1000)]
-        for body in ({"orders": full}, {"orders": full}, {"orders": [{**one, "order_id": "last"}]}, []):
+        bodies: list[object] = [{"orders": full}, {"orders": full}, {"orders": [{**one, "order_id": "last"}]}, []]
+        for body in bodies:
             answer(world, body)
         async with world.oms.stream_orders(snapshot=True) as orders:
             snapshot = await snapshot_of(orders)

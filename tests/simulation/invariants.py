@@ -333,15 +333,15 @@ class OrdersChecker(Checker):
         self._exchange_orders = orders
         self._late = late
         self._orders: dict[str, _Terms | None] = {}
+        #: When the last snapshot of open orders was made. Orders that were made and ended before it may be untold.
+        self._listed_at_ns = 0
 
     def take(self, item: Any) -> str:
         if isinstance(item, OrdersSnapshot):
-            if item.open_only:
-                # What it leaves out has ended.
-                known = self._orders.items()
-                ended = {name: terms and attrs.evolve(terms, is_open=False) for name, terms in known}
-            else:
-                ended = {}
+            # A snapshot of open orders leaves out those that have ended.
+            before = self._orders.items() if item.open_only else ()
+            ended = {name: order and attrs.evolve(order, is_open=False) for name, order in before}
+            self._listed_at_ns = item.timestamp_ns if item.open_only else 0
             self._orders = {**ended, **{order.order_id: _terms(order) for order in item.orders}}
             if self._late is not None and item.is_complete:
                 self._check_complete(item, self._late)
@@ -372,8 +372,9 @@ class OrdersChecker(Checker):
         for order_id, order in expected.items():
             known = self._orders.get(order_id)
             if known is None:
-                # Created before the stream was opened.
-                if order.timestamp_ns > self.live_at_ns:
+                # Created before the stream was opened, or created and ended between two snapshots.
+                is_listed = order.timestamp_ns < self._listed_at_ns and order.is_done
+                if order.timestamp_ns > self.live_at_ns and not is_listed:
                     return f"{order_id} was not told: {order}"
             elif known.is_open is not None and known != _terms(order):
                 return f"{order_id} is {known}, the exchange has {_terms(order)}"

@@ -78,8 +78,7 @@ class OrderManager:
 
     def is_open(self, user: str, order_id: str) -> bool:
         """Return whether an order is open."""
-        record = self._by_key.get(order_key(user, order_id))
-        return record is not None and record.is_open
+        return (record := self.get(user, order_id)) is not None and record.is_open
 
     def get(self, user: str, order_id: str) -> OrderRecord | None:
         """Return an order, open or not; None if the exchange does not know it or has forgotten it."""
@@ -92,8 +91,7 @@ class OrderManager:
             Rejection: (404) The user has no open order of this id.
         """
         self.expire()
-        record = self._by_key.get(order_key(user, order_id))
-        if record is None or not record.is_open:
+        if (record := self.get(user, order_id)) is None or not record.is_open:
             raise error(404, "ORDER_NOT_FOUND", f"no open order {order_id!r}", details={"order_id": order_id})
         return record
 
@@ -240,21 +238,17 @@ class OrderManager:
     @property
     def next_expiry_ns(self) -> int | None:
         """The time at which the next order expires or the next trade settles, in nanoseconds; None if nothing will."""
-        times = [listing.engine.next_expiry_ns for listing in self._market_state.listings.values()]
-        times.append(self._waiting.next_expiry_ns)
-        skew_ns = self._market_state.faults.expiry_skew_ns
-        due = [time - skew_ns for time in times if time is not None]
-        return min([*due, *([] if self.settlement.next_ns is None else [self.settlement.next_ns])], default=None)
+        skew_ns, settles_ns = self._market_state.faults.expiry_skew_ns, self.settlement.next_ns
+        expiries = (listing.engine.next_expiry_ns for listing in self._market_state.listings.values())
+        due = [time - skew_ns for time in (*expiries, self._waiting.next_expiry_ns) if time is not None]
+        return min(due if settles_ns is None else [*due, settles_ns], default=None)
 
     def expire(self) -> None:
-        """Remove the orders that have expired by now, in all markets, and settle the trades whose time has come.
-
-        Orders that wait for a trigger expire too.
-        """
+        """Remove the orders that have expired by now, waiting ones too, and settle the trades whose time has come."""
         if self._next_expiry_ns is None or self._next_expiry_ns > self._market_state.now_ns():
             return
-        now_ns = self._expiry_now_ns()
         self._settle()
+        now_ns = self._expiry_now_ns()
         for record in self._waiting.expired(now_ns):
             self._waiting.remove(record)
             self._publish_events(record.listing, [Done(record.state, "Expired")])
@@ -262,6 +256,11 @@ class OrderManager:
             if (expiry_ns := listing.engine.next_expiry_ns) is not None and expiry_ns <= now_ns:
                 self._publish_events(listing, listing.engine.expire(now_ns))
         self._notify_expiry_watchers()
+
+    def _settle(self) -> None:
+        """Settle the trades whose time has come, and hold reduce-only orders to the positions that are left."""
+        for asset in self.settlement.settle_due():
+            self._enforce_reduce_only(self._market_state.listing(asset))
 
     def change_trade(self, trade: Trade, status: TradeStatus) -> Trade:
         """Change the status of a trade, and hold reduce-only orders to the positions that are left.
@@ -272,11 +271,6 @@ class OrderManager:
         changed = self.settlement.change(trade, status)
         self._enforce_reduce_only(self._market_state.listing(trade.asset_id))
         return changed
-
-    def _settle(self) -> None:
-        """Settle the trades whose time has come, and hold reduce-only orders to the positions that are left."""
-        for asset in self.settlement.settle_due():
-            self._enforce_reduce_only(self._market_state.listing(asset))
 
     def change_decimals(self, listing: Listing, price_decimals: int, quantity_decimals: int) -> None:
         """Change a market's decimals; its open orders keep their prices and quantities, in other units.

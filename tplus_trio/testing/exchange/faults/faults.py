@@ -30,10 +30,10 @@ class Faults(
     SequenceFaults,
     MessageFaults,
     TradeFaults,
+    SettlementFaults,
     OrderFaults,
     UserEventFaults,
     ListingFaults,
-    SettlementFaults,
 ):
     """The faults of one exchange: ``exchange.faults``.
 
