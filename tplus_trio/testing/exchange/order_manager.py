@@ -299,11 +299,8 @@ class OrderManager:
     # Events
 
     def _answer(self, order_id: str, reason: str | None = None) -> dict[str, Any]:
-        answer: dict[str, Any] = {
-            "order_id": order_id,
-            "status": _RECEIVED if reason is None else _REJECTED,
-            "processed_at_ns": self._market_state.now_ns(),
-        }
+        answer: dict[str, Any] = {"order_id": order_id, "status": _RECEIVED if reason is None else _REJECTED}
+        answer["processed_at_ns"] = self._market_state.now_ns()
         return answer if reason is None else {**answer, "reason": reason}
 
     def _publish_events(
@@ -326,8 +323,7 @@ class OrderManager:
         changes: dict[Side, list[Level]] = {Side.BUY: [], Side.SELL: []}
         for event in events:
             if isinstance(event, LevelChanged):
-                level = (listing.price(event.price), listing.quantity(event.quantity))
-                changes[event.side].append(level)
+                changes[event.side].append((listing.price(event.price), listing.quantity(event.quantity)))
             elif isinstance(event, Rejected):
                 if event.order_id == key:
                     reason = event.reason
