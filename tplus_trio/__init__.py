@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # type checkers read the same names from the same modules
     from tplus_trio.observer import *
     from tplus_trio.orders.batch_results import *
     from tplus_trio.orders.control_statistics import *
+    from tplus_trio.orders.exposure import *
     from tplus_trio.orders.limiter import *
     from tplus_trio.orders.limits import *
     from tplus_trio.streams.overflow.base import *
@@ -60,6 +61,7 @@ _MODULES = (
     "orders.batch_results",
     "orders.limits",
     "orders.limiter",
+    "orders.exposure",
     "orders.control_statistics",
     "clients.statistics",
     "clients.base",

@@ -318,7 +318,7 @@ class Service:
         """Open a WebSocket with one set of credentials, once the pacer lets the handshake through."""
         headers = {**self._headers, **({} if credentials is None else credentials.headers())}
         run = self._run.get()
-        pacer, queue = run.pacer, run.pacer.handshakes
+        pacer, queue = run.pacer, run.pacer.handshake_queue(priority)
         async with PlainExitStack() as stack:
             slot = await queue.acquire(priority)
             sent_at = trio.current_time()

@@ -16,7 +16,18 @@ PAGE = (Path(__file__).parent.parent.parent / "docs/testing.md").read_text(encod
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 #: What the exchange calls, and what only the machinery needs.
 INTERNAL = {"on_handshake", "on_request", "on_diff", "take_delay", "take_staleness", "next_number", "apply_faults"}
+INTERNAL |= {"connect_settlement", "rolls_back", "take_rollback"}
 INTERNAL |= {"on_answer", "on_message", "on_trade", "take_lag", "take_replay", "take_shift"}
+INTERNAL |= {"take_hold", "take_instead", "take_later_refusal", "take_ack_style", "take_answer_form", "on_batch"}
+INTERNAL |= {
+    "on_user_event",
+    "take_behind",
+    "take_cut",
+    "forgets",
+    "expiry_skew_ns",
+    "on_expiry_skew",
+    "on_change_decimals",
+}
 SERVING = {"handle", "subscribe", "serve", "connect", "has_tape", "play_entry", "now_ns", "markets", "faults"}
 PARTS = {
     "EffectKind",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -206,7 +206,7 @@ async def test_who_was_cancelled_leaves_no_unit_used(operation: Operation, autoj
         await limit.acquire(request("cancel", "1"))
         assert trio.current_time() == pytest.approx(before + 1.0)
         run = limit._run.get()
-        assert (run.line.waiting, run.orders) == (0, {})
+        assert (run.line.waiting, len(run.unsent)) == (0, 0)
         await trio.sleep(10)
 
 
@@ -227,6 +227,9 @@ class Sender:
         self.is_stuck = False
         self.script: Callable[[Callable[[], object]], object] = lambda on_sent: on_sent()
 
+    async def prepare(self, owner: User) -> None:
+        await trio.lowlevel.checkpoint()
+
     async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
         def sent() -> None:
             self.sent.append(round(trio.current_time(), 6))
@@ -240,7 +243,7 @@ class Sender:
 
 
 @asynccontextmanager
-async def sending(rate: float, burst: int = 1) -> AsyncIterator[tuple[Sender, LimitedSender]]:
+async def sending(rate: float, burst: int = 1) -> AsyncGenerator[tuple[Sender, LimitedSender]]:
     sender = Sender()
     yield sender, LimitedSender(sender, limiter(rate, burst))
 

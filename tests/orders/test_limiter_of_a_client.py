@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -17,7 +17,7 @@ from tplus_trio.orders.sending import RestSender
 
 
 @asynccontextmanager
-async def limited_world(rate: float, burst: int, timeout: float = 30.0) -> AsyncIterator[World]:
+async def limited_world(rate: float, burst: int, timeout: float = 30.0) -> AsyncGenerator[World]:
     """Clients whose orders are limited, and an exchange that refuses what exceeds the same rate.
 
     Its burst is larger by one: it counts in whole nanoseconds, and would refuse what comes at the very moment.

@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from tests.helpers.world import ASSET, SNAPSHOT, World, open_world
 from tplus_trio import RateLimitError
 from tplus_trio.orders.sending import ORDER
+from tplus_trio.transport.pacing import Pacer, Priority
 
 #: Seconds for which the service asks for no requests.
 PAUSE = 60.0
@@ -121,3 +122,67 @@ async def test_orders_do_not_wait_behind_a_thousand_snapshots(autojump_clock: Mo
             await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
             assert trio.current_time() - before < 0.1
             nursery.cancel_scope.cancel()
+
+
+async def test_a_cancel_is_not_sent_before_the_create_of_its_order(autojump_clock: MockClock) -> None:
+    async with open_world(timeout=10.0) as world:
+        create = partial(world.oms.create_limit_order, 5, 900, "Buy", asset_id=ASSET)
+        await create()
+        world.exchange.faults.fail_requests("/orders/create", 429, retry_after=2.0)
+        with pytest.raises(RateLimitError):
+            await create()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(create, order_id="mine"))
+            await trio.sleep(1.0)
+            await world.oms.cancel_order("mine", ASSET)  # the exchange knows it: the create came first
+
+
+async def test_a_cancel_goes_first_after_a_create_of_its_order_that_was_given_up(autojump_clock: MockClock) -> None:
+    async with open_world(timeout=10.0) as world:
+        create = partial(world.oms.create_limit_order, 5, 900, "Buy", asset_id=ASSET)
+        await create(order_id="mine")
+        world.exchange.faults.fail_requests("/orders/create", 429, retry_after=2.0)
+        with pytest.raises(RateLimitError):
+            await create()
+        with trio.move_on_after(0.5):
+            await create(order_id="mine")
+        async with trio.open_nursery() as nursery:
+            other = partial(create, order_id="other")
+            nursery.start_soon(other)
+            await trio.sleep(0.5)
+            await world.oms.cancel_order("mine", ASSET)
+            assert world.exchange.requests["POST", "/orders/create"] == 2, "the other one still waits"
+
+
+@pytest.mark.parametrize("path", ["/klines", "/trades"])
+async def test_a_429_elsewhere_does_not_hold_the_handshake_of_a_control_channel(
+    path: str, autojump_clock: MockClock
+) -> None:
+    async with open_world() as world:
+        service = world.oms._service
+        world.exchange.faults.fail_requests(path, 429, retry_after=PAUSE)
+        world.exchange.faults.reject_handshakes(1, 429, retry_after=PAUSE)
+        with pytest.raises(RateLimitError):
+            await service.request("GET", f"{path}/{ASSET}")
+        before = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            # The other stream meets the refusal of a handshake.
+            nursery.start_soon(world.md.stream_ticker(ASSET).receive)
+            await trio.sleep(0.1)
+            async with service.websocket("/control", user=world.user, required=True, priority=Priority.ORDER):
+                assert trio.current_time() == before + 0.1
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_429_for_the_handshake_of_a_control_channel_holds_it_and_other_requests(
+    autojump_clock: MockClock,
+) -> None:
+    pacer = Pacer(lambda: 0.0)
+    queue = pacer.handshake_queue(Priority.ORDER)
+    assert queue is not pacer.handshake_queue(Priority.RECOVERY)
+    pacer.answered(queue, 429, 0.0, 5.0)
+    await pacer.queue(Priority.ORDER).acquire(Priority.ORDER)
+    assert trio.current_time() == 0.0
+    for other, priority in ((queue, Priority.ORDER), (pacer.queue(Priority.CALL), Priority.CALL)):
+        await other.acquire(priority)
+        assert trio.current_time() == pytest.approx(5.0)

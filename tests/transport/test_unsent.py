@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -83,7 +83,7 @@ async def serve(stream: trio.abc.Stream) -> None:
 
 
 @asynccontextmanager
-async def lines() -> AsyncIterator[tuple[Lines, Service]]:
+async def lines() -> AsyncGenerator[tuple[Lines, Service]]:
     async with MemoryNetwork(handler=serve) as network:
         opened = Lines(network)
         async with MarketDataClient(URL, connector=opened, timeout=5.0) as md:

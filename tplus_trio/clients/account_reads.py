@@ -11,9 +11,8 @@ from tplus_trio.arguments import check_count, check_instance
 from tplus_trio.clients.account_actions import AccountActions
 from tplus_trio.clients.base import asset
 from tplus_trio.clients.decoding import decode_at
+from tplus_trio.clients.exposure_reads import ExposureReads
 from tplus_trio.clients.known_users import is_of_the_service
-from tplus_trio.clients.position_reads import PositionReads
-from tplus_trio.clients.user_order_reads import UserOrderReads
 from tplus_trio.errors import NotFoundError
 from tplus_trio.models import (
     AssetIdentifier,
@@ -31,7 +30,7 @@ __all__ = ["AccountReads"]
 T = TypeVar("T")
 
 
-class AccountReads(UserOrderReads, PositionReads, AccountActions):
+class AccountReads(ExposureReads, AccountActions):
     """The reads of a user's account in `OrderBookClient`, and the requests that move what it holds."""
 
     async def get_user_inventory(self, user: User | None = None) -> UserInventory:

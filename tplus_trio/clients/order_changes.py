@@ -218,6 +218,8 @@ class OrderChanges(OrderServiceClient):
         )
         orders = [request.order for request in requests]
         await self._admit(owner, [Terms.of_order(_market_of(order), order) for order in orders])
+        for order in orders:
+            self._doubts.sending(owner.public_key, order)
         results = await self._operations.send_batch(self._builder.batch_create(requests, owner))
         self._orders.add_known(owner)
         return BatchCreateOrderRequestResponse(results)

@@ -311,7 +311,9 @@ class OrderEntry(OrderServiceClient):
             terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
         )
         await self._admit(owner, [Terms.of_order(market, order)])
-        return await self._operate(await self._builder.create(order, owner, signers), market)
+        request = await self._builder.create(order, owner, signers)
+        self._doubts.sending(owner.public_key, order)
+        return await self._operate(request, market)
 
 
 def _required(asset_id: AssetIdentifier | str | int | None) -> AssetIdentifier:

@@ -18,9 +18,10 @@ from tplus_trio.errors import OrderRejected
 from tplus_trio.models import AssetIdentifier, Market, OrderOperationResponse, new_order_id, validate_order_id
 from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.control_channel import ControlSender
+from tplus_trio.orders.exposure import Doubts
 from tplus_trio.orders.limiter import LimitedSender, OrderLimiter, OrderRateLimit
 from tplus_trio.orders.limits import LimitGuard, OrderLimits, Terms
-from tplus_trio.orders.operations import OrderOperations
+from tplus_trio.orders.operations import Fate, OrderOperations
 from tplus_trio.orders.sending import ORDER, OrderRequest, OrderSender, RestSender
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
@@ -76,7 +77,8 @@ class OrderServiceClient(Client):
         if order_rate_limit is not None:
             limit = check_instance("order_rate_limit", order_rate_limit, OrderRateLimit)
             sender = LimitedSender(sender, OrderLimiter(limit, self._service.limits.connect_timeout))
-        self._operations = OrderOperations(self._service, sender, None if self._guard is None else self._guard.ended)
+        self._doubts = Doubts()
+        self._operations = OrderOperations(self._service, sender, self._ended)
         self._last_timestamp_ns = 0
         self._nonces = ActionNonces(self._service.now_ns)
 
@@ -120,6 +122,13 @@ class OrderServiceClient(Client):
 
     def _new_guard(self, limits: OrderLimits) -> LimitGuard:
         return LimitGuard(limits, ReferencePrices(self._service).read, self._orders.read_newest)
+
+    def _ended(self, request: OrderRequest, order_id: str, fate: Fate) -> None:
+        """Note the fate of an order's request."""
+        if request.operation in {"create", "batch-create"}:
+            self._doubts.ended(request.owner.public_key, order_id, fate)
+            if self._guard is not None:
+                self._guard.ended(request.owner, order_id, fate)
 
     async def _admit(self, owner: User, orders: Sequence[Terms]) -> None:
         """Refuse orders beyond the client's limits.

@@ -11,7 +11,7 @@ import trio
 
 from tplus_trio.arguments import check_count, check_number
 from tplus_trio.errors import RateLimitError
-from tplus_trio.orders.sending import OrderAnswers, OrderRequest, OrderSender, OrderTarget
+from tplus_trio.orders.sending import OrderAnswers, OrderRequest, OrderSender, UnsentOrders
 from tplus_trio.runs import RunLocal
 from tplus_trio.transport.waiting_line import WaitingLine
 from tplus_trio.users import User
@@ -95,8 +95,7 @@ class _Run:
     def __init__(self, limit: OrderRateLimit) -> None:
         self.bucket: TokenBucket = TokenBucket(limit, trio.current_time())
         self.line: WaitingLine = WaitingLine()
-        #: The orders of waiting requests that are no cancels, with the number of such requests.
-        self.orders: dict[OrderTarget, int] = {}
+        self.unsent: UnsentOrders = UnsentOrders()
 
 
 class OrderLimiter:
@@ -126,8 +125,7 @@ class OrderLimiter:
         """
         run, count = self._run.get(), len(request.orders)
         deadline = trio.current_time() + self._timeout
-        is_first = request.operation == "cancel" and not any(order in run.orders for order in request.orders)
-        turn = _Turn.CANCEL if is_first else _Turn.OTHER
+        turn = _Turn.CANCEL if run.unsent.goes_first(request) else _Turn.OTHER
 
         def on_wait(number: int) -> float:
             now = trio.current_time()
@@ -136,14 +134,12 @@ class OrderLimiter:
                 raise _refusal(ready_at - now)
             return deadline
 
-        if turn is _Turn.OTHER:
-            _count_orders(run.orders, request, 1)
+        run.unsent.add(request)
         try:
             await run.line.wait(turn, lambda: run.bucket.ready_at(count, trio.current_time()), on_wait, count)
             run.bucket.take(count, trio.current_time())
         finally:
-            if turn is _Turn.OTHER:
-                _count_orders(run.orders, request, -1)
+            run.unsent.remove(request)
 
     def repeat(self, request: OrderRequest) -> None:
         """Count a request again that is sent a second time. It does not wait: later requests wait longer."""
@@ -195,13 +191,6 @@ class LimitedSender:
         finally:
             if not was_sent:
                 self._limiter.give_back(request)
-
-
-def _count_orders(orders: dict[OrderTarget, int], request: OrderRequest, change: int) -> None:
-    for order in request.orders:
-        orders[order] = orders.get(order, 0) + change
-        if not orders[order]:
-            del orders[order]
 
 
 def _refusal(seconds: float) -> RateLimitError:

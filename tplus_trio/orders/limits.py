@@ -23,10 +23,9 @@ from tplus_trio.models import (
 )
 from tplus_trio.models.numbers import check_decimal, maybe_decimal
 from tplus_trio.orders.operations import Fate
-from tplus_trio.orders.sending import OrderRequest
 from tplus_trio.users import User
 
-__all__ = ["LimitGuard", "OpenOrders", "OrderLimits"]
+__all__ = ["OrderLimits"]
 
 ReferencePrice: TypeAlias = Callable[[AssetIdentifier], Decimal | None]
 
@@ -165,10 +164,9 @@ class LimitGuard:
             await self._check_size_and_price(terms)
         await self._count(owner, [terms.order_id for terms in orders if terms.may_rest])
 
-    def ended(self, request: OrderRequest, order_id: str, fate: Fate) -> None:
-        """Note the fate of an order's request."""
-        if request.operation in {"create", "batch-create"}:
-            self._open_of(request.owner).ended(order_id, fate)
+    def ended(self, owner: User, order_id: str, fate: Fate) -> None:
+        """Note the fate of a request that creates an order."""
+        self._open_of(owner).ended(order_id, fate)
 
     def _open_of(self, owner: User) -> OpenOrders:
         return self._open.setdefault(owner.public_key, OpenOrders())

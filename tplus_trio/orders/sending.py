@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -15,7 +16,16 @@ from tplus_trio.service import Service
 from tplus_trio.transport.pacing import Dispatch, Priority
 from tplus_trio.users import User
 
-__all__ = ["ORDER", "Operation", "OrderAnswers", "OrderRequest", "OrderSender", "OrderTarget", "RestSender"]
+__all__ = [
+    "ORDER",
+    "Operation",
+    "OrderAnswers",
+    "OrderRequest",
+    "OrderSender",
+    "OrderTarget",
+    "RestSender",
+    "UnsentOrders",
+]
 
 Operation: TypeAlias = Literal["create", "cancel", "replace", "amend", "batch-create", "batch-replace"]
 
@@ -56,6 +66,36 @@ class OrderRequest:
     def is_batch(self) -> bool:
         """Whether the service answers each order of the request for itself."""
         return self.operation.startswith("batch-")
+
+
+class UnsentOrders:
+    """The orders of waiting requests that are no cancels.
+
+    Cancels are sent before other requests, but a create that came after its cancel would leave the order resting.
+    """
+
+    def __init__(self) -> None:
+        self._orders: Counter[OrderTarget] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def goes_first(self, request: OrderRequest) -> bool:
+        """Whether a request is a cancel that may be sent before all that is waiting."""
+        return request.operation == "cancel" and self._orders.keys().isdisjoint(request.orders)
+
+    def add(self, request: OrderRequest) -> None:
+        """Note a request that waits."""
+        if request.operation != "cancel":
+            self._orders.update(request.orders)
+
+    def remove(self, request: OrderRequest) -> None:
+        """Note that a request of `add` waits no longer."""
+        if request.operation != "cancel":
+            self._orders.subtract(request.orders)
+            for order in request.orders:
+                if not self._orders[order]:
+                    del self._orders[order]
 
 
 @attrs.frozen
@@ -109,22 +149,43 @@ class RestSender:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._unsent = UnsentOrders()
 
     async def prepare(self, owner: User) -> None:
         """Sign in; see `OrderSender`."""
         await self._service.sign_in(owner)
 
     async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
-        """Send a request, and wait for the answers; see `OrderSender`."""
+        """Send a request, and wait for the answers; see `OrderSender`.
+
+        A cancel is sent before other requests that wait, but not before one about its own order.
+        """
+        priority = Priority.CANCEL if self._unsent.goes_first(request) else Priority.ORDER
+        was_sent = False
+
+        def sent() -> None:
+            nonlocal was_sent
+            if not was_sent:
+                was_sent = True
+                self._unsent.remove(request)
+            on_sent()
+
+        self._unsent.add(request)
+        try:
+            return await self._send(request, Dispatch(priority, sent))
+        finally:
+            if not was_sent:
+                self._unsent.remove(request)
+
+    async def _send(self, request: OrderRequest, dispatch: Dispatch) -> OrderAnswers:
         method, path = _ROUTES[request.operation]
-        priority = Priority.CANCEL if request.operation == "cancel" else Priority.ORDER
         body = await self._service.request(
             method,
             path,
             body=request.body,
             user=request.owner,
             required=True,
-            dispatch=Dispatch(priority, on_sent),
+            dispatch=dispatch,
         )
         if request.is_batch:
             return OrderAnswers({answer.order_id: answer for answer in codec.decode(body, BatchResults).results})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tplus_trio.lazy import get_name, list_names
 
 if TYPE_CHECKING:  # type checkers read the same names from the same modules
+    from tplus_trio.testing.exchange.answer_log import *
     from tplus_trio.testing.exchange.effects import *
     from tplus_trio.testing.exchange.exchange import *
     from tplus_trio.testing.exchange.faults.faults import *
@@ -31,6 +32,7 @@ _MODULES = (
     "network.memory_network",
     "exchange.feeds",
     "exchange.effects",
+    "exchange.answer_log",
     "exchange.faults.faults",
     "exchange.exchange",
     "traders",

@@ -270,7 +270,8 @@ class Pacer:
     """The queues of one service: sign-ins, orders, reads that orders wait for, other requests, and handshakes.
 
     A 429 holds its own queue, the queue of other requests, and handshakes. Orders are held only by a 429 for an order.
-    Sign-ins, and the reads that orders wait for, are held only by a 429 for one of their own kind.
+    Sign-ins, handshakes of control channels, and the reads that orders wait for are held only by a 429 for one of their
+    own kind.
 
     Args:
         draw: Draws from [0, 1).
@@ -285,8 +286,8 @@ class Pacer:
         order_reads = RequestQueue({Priority.ORDER_READ: 32}, draw)
         # Recoveries cannot take all slots of calls.
         requests = RequestQueue({Priority.CALL: 48, Priority.CONFIRMATION: 40, Priority.RECOVERY: 32}, draw)
-        # The streams' handshakes leave slots for those of control channels.
-        self.handshakes: RequestQueue = RequestQueue({Priority.ORDER: 160, Priority.RECOVERY: 128}, draw)
+        self.handshakes: RequestQueue = RequestQueue({Priority.RECOVERY: 128}, draw)
+        self._order_handshakes = RequestQueue({Priority.ORDER: 32}, draw, learns=False)
         self._queues: Final = {
             Priority.SIGN_IN: sign_ins,
             Priority.CANCEL: orders,
@@ -306,6 +307,10 @@ class Pacer:
     def queue(self, priority: Priority) -> RequestQueue:
         """The queue of requests with this priority."""
         return self._queues[priority]
+
+    def handshake_queue(self, priority: Priority) -> RequestQueue:
+        """The queue of handshakes with this priority: ``ORDER`` for a control channel, ``RECOVERY`` for a stream."""
+        return self._order_handshakes if priority is Priority.ORDER else self.handshakes
 
     def answered(self, queue: RequestQueue, status: int, sent_at: float, retry_after: float | None) -> None:
         """Update the limits after an answer.

@@ -35,11 +35,19 @@ def error(peer: ControlPeer, seen: Seen) -> dict[str, Any]:
     return {"code": f"INVALID_{peer.token}", "message": echo(peer, seen), "details": details}
 
 
+def escaped(text: str) -> str:
+    """A text in JSON of which each character is escaped."""
+    return "".join(f"\\u{ord(character):04x}" for character in text)
+
+
 FRAMES: Final[dict[str, Callable[[ControlPeer, Seen], object]]] = {
     "answer": lambda peer, seen: told(seen.request_id, result("a", KIND, reason=echo(peer, seen))),
     "another order": lambda peer, seen: told(seen.request_id, result(peer.token, KIND, status=echo(peer, seen))),
     "error": lambda peer, seen: {"request_id": seen.request_id, "error": error(peer, seen)},
     "error, flat": lambda peer, seen: {"request_id": seen.request_id, "error": echo(peer, seen)},
+    "error, escaped": lambda peer, seen: (
+        f'{{"request_id":"{seen.request_id}","error":{{"code":"X","message":"{escaped(peer.token)}"}}}}'
+    ),
     "bad answer": lambda peer, seen: told(seen.request_id, {KIND: {"response": seen.body, "x": peer.token}}),
     "bad kind": lambda peer, seen: told(seen.request_id, {peer.token: 1, "y": echo(peer, seen)}),
     "bad asset": lambda peer, seen: told(seen.request_id, result("a", KIND, asset=peer.token)),

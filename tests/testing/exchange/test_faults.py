@@ -86,7 +86,7 @@ def test_faults_are_withdrawn(exchange: Exchange) -> None:
 def test_every_method_that_takes_effect_later_can_be_withdrawn(exchange: Exchange) -> None:
     methods = {name: getattr(Faults, name) for name in dir(Faults) if not name.startswith("_") and name != "refused"}
     later = {name for name, method in methods.items() if {"n", "seconds"} & set(inspect.signature(method).parameters)}
-    assert set(exchange.faults._withdrawals) == later | {"limit_rate", "swap_diffs"}
+    assert set(exchange.faults._withdrawals) == later | {"limit_rate", "swap_diffs", "forget_ids"}
     for name in exchange.faults._withdrawals:
         exchange.faults.clear(name)
 

@@ -80,6 +80,15 @@ class Accounts:
             raise error(401, "UNAUTHORIZED", "the token has expired")
         return user
 
+    def expiry_of(self, headers: Mapping[str, str]) -> int | None:
+        """Return when the token that a request carries expires, in nanoseconds; None if it is not valid."""
+        found = self._tokens.get(headers.get("authorization", "").partition(" ")[2])
+        return None if found is None else found[1]
+
+    def end_sessions(self, user: str | None) -> None:
+        """Make the tokens of a user invalid, or those of all users."""
+        self._tokens = {token: found for token, found in self._tokens.items() if user not in (None, found[0])}
+
     def expire_all(self) -> None:
         """Make every issued token invalid."""
         self._tokens.clear()

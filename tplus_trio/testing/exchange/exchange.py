@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from tplus_trio.arguments import check_choice, check_instance
@@ -28,10 +29,14 @@ from tplus_trio.testing.clock import WallClock
 from tplus_trio.testing.exchange.accounts import Accounts
 from tplus_trio.testing.exchange.crash_log import CrashLog
 from tplus_trio.testing.exchange.depth_book import Level
+from tplus_trio.testing.exchange.endpoints.order_gate import OrderGate
 from tplus_trio.testing.exchange.endpoints.rest import MarketData, Router
+from tplus_trio.testing.exchange.endpoints.rest_account import AccountEndpoints
+from tplus_trio.testing.exchange.endpoints.rest_order_entry import log_refusal, order_entry_routes
 from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests, order_routes
 from tplus_trio.testing.exchange.endpoints.subscription_router import SubscriptionRouter
-from tplus_trio.testing.exchange.exchange_records import ExchangeRecords, public_key_of
+from tplus_trio.testing.exchange.exchange_accounts import ExchangeAccounts
+from tplus_trio.testing.exchange.exchange_records import public_key_of
 from tplus_trio.testing.exchange.feeds import Subscription
 from tplus_trio.testing.exchange.http_messages import Rejection, Request, Response
 from tplus_trio.testing.exchange.market_state import dumps
@@ -45,7 +50,7 @@ __all__ = ["Exchange"]
 DEFAULT_TOKEN_TTL: Final = 3600.0
 
 
-class Exchange(ExchangeRecords):
+class Exchange(ExchangeAccounts):
     """A T+ exchange in memory: market data and orders side by side on one origin.
 
     It holds state and does no I/O. :func:`~tplus_trio.testing.serve` serves it over TCP,
@@ -77,13 +82,25 @@ class Exchange(ExchangeRecords):
         super().__init__(accounts)
         self._replay_player = ReplayPlayer(self._market_state)
         requests = OrderRequests(self._market_state, self._order_manager)
-        self._subscription_router = SubscriptionRouter(self._market_state, requests, self._order_manager.trades)
+        gate = OrderGate(self._market_state, requests)
+        self.faults.on_change_decimals = self.change_decimals
+        self._subscription_router = SubscriptionRouter(self._market_state, gate, self._order_manager.trades)
+        account_endpoints = AccountEndpoints(
+            self._market_state,
+            self._order_manager,
+            self._balances,
+            self._margin,
+            self._subscription_router.market_makers,
+        )
         self._router = Router(
             self._market_state,
             [
+                *account_endpoints.routes(),
                 *MarketData(self._market_state).routes(),
-                *order_routes(self._market_state, self._order_manager, requests),
+                *order_entry_routes(gate),
+                *order_routes(self._market_state, self._order_manager),
             ],
+            partial(log_refusal, gate),
         )
 
     def add_market(
@@ -136,7 +153,7 @@ class Exchange(ExchangeRecords):
 
     def handle(self, request: Request) -> Response:
         """Carry out a REST request and return its answer; an error is an answer too, never an exception."""
-        self._order_manager.expire()
+        self.expire_orders()
         return self._router.handle(request)
 
     def subscribe(self, path: str, headers: Mapping[str, str] | None = None) -> Subscription:
@@ -218,25 +235,32 @@ class Exchange(ExchangeRecords):
             return OrderOperationResponse(**self._order_manager.cancel(key, order_id))
 
     def expire_orders(self) -> None:
-        """Remove the orders that have expired by now.
+        """Remove the orders that have expired by now, and settle the trades whose time has come.
 
-        Everything that shows or changes orders does this first. A server or network of the exchange does it when an
-        order's time comes.
+        Everything that shows or changes orders does this first. A server or network of the exchange does it when the
+        time comes. Requests that a fault holds are carried out when their time has come.
         """
         self._order_manager.expire()
+        self._market_state.schedule.run_due()
 
     @property
     def next_expiry_ns(self) -> int | None:
-        """The time at which the next order expires, in nanoseconds since the Unix epoch; None if no order will."""
-        return self._order_manager.next_expiry_ns
+        """The time of the next expiry, of an order or a session, of the next settlement or held request.
+
+        In nanoseconds since the Unix epoch; None if nothing is due.
+        """
+        times = (self._order_manager.next_expiry_ns, self._market_state.schedule.next_ns)
+        return min((time for time in times if time is not None), default=None)
 
     def watch_expiries(self, watcher: Callable[[], None]) -> None:
         """Call ``watcher`` each time that :attr:`next_expiry_ns` changes."""
         self._order_manager.expiry_watchers.append(watcher)
+        self._market_state.schedule.watchers.append(watcher)
 
     def unwatch_expiries(self, watcher: Callable[[], None]) -> None:
         """Stop calling ``watcher``."""
         self._order_manager.expiry_watchers.remove(watcher)
+        self._market_state.schedule.watchers.remove(watcher)
 
     def publish_diff(
         self,
@@ -312,10 +336,7 @@ class Exchange(ExchangeRecords):
             ValueError: The exchange has no trade like ``trade``, or not any more.
         """
         check_instance("status", status, str)
-        changed = self._market_state.change_trade(trade, status)
-        self._order_manager.trades.change(trade, status)
-        self._order_manager.enforce_reduce_only(self._market_state.listing(trade.asset_id))
-        return changed
+        return self._order_manager.change_trade(trade, status)
 
     def publish(self, path: str, message: Mapping[str, Any] | list[Any] | str) -> None:
         """Send a message to all subscribers of a feed: a string unchanged, anything else as JSON."""

@@ -6,6 +6,7 @@ from collections import Counter
 
 from tplus_trio.models import AssetIdentifier, Market, OrderBook, OrderResponse, Trade, UserTrade
 from tplus_trio.testing.exchange.accounts import Accounts
+from tplus_trio.testing.exchange.answer_log import SentAnswer
 from tplus_trio.testing.exchange.effects import Effect, RecordedOrder
 from tplus_trio.testing.exchange.faults.faults import Faults
 from tplus_trio.testing.exchange.market_state import MarketState
@@ -63,6 +64,11 @@ class ExchangeRecords:
         """
         self._order_manager.expire()
         return self._market_state.effects.all
+
+    @property
+    def answers(self) -> tuple[SentAnswer, ...]:
+        """What the exchange answered to requests about orders, oldest first: the newest 200,000 answers."""
+        return self._market_state.answers.all
 
     def effects_of(self, user: User | str, order_id: str) -> tuple[Effect, ...]:
         """Return the effects on one order of a user, and the refusals of requests that name it, oldest first."""

@@ -16,6 +16,8 @@ __all__ = ["Subscription"]
 MAX_BACKLOG: Final = 200_000
 TRY_AGAIN_LATER: Final = 1013
 GOING_AWAY: Final = 1001
+#: The close code of a connection that ends without a close frame.
+ABNORMAL: Final = 1006
 
 
 # Eleven attributes: what the exchange, the server, the client and a fault each set for one WebSocket.
@@ -83,7 +85,10 @@ class Subscription:
         return [self._messages.popleft() for _ in range(count)]
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the subscription; waiting messages can still be fetched. Closing twice does nothing."""
+        """Close the subscription; waiting messages can still be fetched. Closing twice does nothing.
+
+        With code 1006 the connection ends without a close frame.
+        """
         if self._closed:
             return
         self._closed = True

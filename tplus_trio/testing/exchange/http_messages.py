@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -73,12 +73,40 @@ class Response:
         body: The body.
         headers: Pairs of name and value; the server adds the length, and the ``Date`` unless there is one.
         delay: The seconds that the server waits before it sends the answer, 0 or more.
+        is_sent: Whether the server sends the answer; if not, the connection stays open without one.
+        drops: Whether the server then ends the connection.
+        later: Holds the answer once the exchange has made it, if that is later than the request; the other attributes
+            mean nothing then.
     """
 
     status: int
     body: bytes = attrs.field(default=b"", repr=False)
     headers: tuple[tuple[str, str], ...] = (JSON,)
     delay: float = 0.0
+    is_sent: bool = True
+    drops: bool = False
+    later: LateResponse | None = None
+
+
+@attrs.define(eq=False)
+class LateResponse:
+    """The place of an answer that the exchange makes later than the request arrives.
+
+    Attributes:
+        response: The answer; None until it is made.
+        on_ready: Called without arguments when the answer is made.
+        finish: Returns the answer to send in place of the exchange's own.
+    """
+
+    response: Response | None = None
+    on_ready: Callable[[], object] | None = None
+    finish: Callable[[Response], Response] | None = None
+
+    def set(self, response: Response) -> None:
+        """Put the answer in its place."""
+        self.response = response if self.finish is None else self.finish(response)
+        if self.on_ready is not None:
+            self.on_ready()
 
 
 class Rejection(Exception):
@@ -95,11 +123,16 @@ class Rejection(Exception):
     @property
     def error(self) -> dict[str, Any]:
         """The error in the answer: its code, message and other fields."""
-        try:
-            body = json.loads(self.response.body)
-        except ValueError:
-            body = None
-        return as_object(as_object(body).get("error")) or {"code": "UNKNOWN", "message": ""}
+        return error_of(self.response)
+
+
+def error_of(response: Response) -> dict[str, Any]:
+    """Return the error in an answer: its code, message and other fields."""
+    try:
+        body = json.loads(response.body)
+    except ValueError:
+        body = None
+    return as_object(as_object(body).get("error")) or {"code": "UNKNOWN", "message": ""}
 
 
 def json_response(value: Any, status: int = 200) -> Response:

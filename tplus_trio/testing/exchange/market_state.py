@@ -13,6 +13,7 @@ import attrs
 from tplus_trio.models import AssetIdentifier, Market, Trade
 from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.exchange.accounts import Accounts
+from tplus_trio.testing.exchange.answer_log import AnswerLog
 from tplus_trio.testing.exchange.candles import Candles, candle_json
 from tplus_trio.testing.exchange.depth_book import DepthBook, Level, encode_diff, encode_snapshot, number_text
 from tplus_trio.testing.exchange.effects import Effects
@@ -20,6 +21,7 @@ from tplus_trio.testing.exchange.faults.faults import Faults
 from tplus_trio.testing.exchange.feeds import Hub
 from tplus_trio.testing.exchange.http_messages import error
 from tplus_trio.testing.exchange.market_ticker import ticker_json
+from tplus_trio.testing.exchange.schedule import Schedule
 from tplus_trio.testing.exchange.trade_history import Revisions, TradeIds, append_bounded
 from tplus_trio.testing.matching.engine import Engine, EngineOrder
 
@@ -59,12 +61,29 @@ class Listing:
         """Return a quantity in base units; ``units`` are units of the book."""
         return Decimal(units).scaleb(-self.market.book_quantity_decimals)
 
+    def price_units(self, price: Decimal) -> int:
+        """Return a price in units of the book; ``price`` is in quote units."""
+        return int(price.scaleb(self.market.book_price_decimals))
+
+    def quantity_units(self, quantity: Decimal) -> int:
+        """Return a quantity in units of the book; ``quantity`` is in base units."""
+        return int(quantity.scaleb(self.market.book_quantity_decimals))
+
+    def amount_units(self, amount: Decimal) -> int:
+        """Return an amount in price units times quantity units of the book; ``amount`` is in quote units."""
+        return int(amount.scaleb(self.market.book_price_decimals + self.market.book_quantity_decimals))
+
+    @property
+    def last_price(self) -> Decimal:
+        """The price of the last trade that is not rolled back, in quote units; 0 without one."""
+        return next((trade.price for trade in reversed(self.trades) if trade.status != "Rollbacked"), Decimal(0))
+
 
 class MarketState:
     """The markets, the public feeds, and the history of all trades."""
 
     def __init__(self, accounts: Accounts) -> None:
-        # Thirteen attributes: the parts of the exchange that every request needs, at one place.
+        # Seventeen attributes: the parts of the exchange that every request needs, at one place.
         self.now_ns: Callable[[], int] = accounts.now_ns
         self.hub: Hub = Hub()
         self.accounts = accounts
@@ -79,10 +98,16 @@ class MarketState:
         self.taped_answers: dict[str, bytes] = {}
         #: Every state that each trade had.
         self.revisions: Revisions = Revisions()
+        #: Market and id of each match that ``/trades`` did not show at once: it shows the match once it is confirmed.
+        self._unannounced: set[tuple[str, int]] = set()
         #: Returns the position of an order's sub-account in a market, in units of the book; the order manager sets it.
         self.position_of: Callable[[AssetIdentifier, EngineOrder], int] = lambda _, __: 0
         #: What happened to each order.
         self.effects: Effects = Effects(self.now_ns)
+        #: Which answers were sent to requests about orders.
+        self.answers: AnswerLog = AnswerLog()
+        #: What the exchange does later.
+        self.schedule: Schedule = Schedule(self.now_ns)
 
     def add_market(self, asset: AssetIdentifier, price_decimals: int = 2, quantity_decimals: int = 3) -> Listing:
         """List a market; a market that is listed already stays as it is."""
@@ -135,7 +160,8 @@ class MarketState:
     def broadcast(self, path: str, message: bytes, *, user: str | None = None) -> None:
         """Publish a message on a feed, with its pending faults."""
         if self.hub.listens(path):
-            self.hub.publish(path, self.faults.apply_faults(path, message), user=user)
+            for event in self.faults.on_user_event(path, message, user):
+                self.hub.publish(path, self.faults.apply_faults(path, event), user=user)
 
     def send_json(self, path: str, value: Any, *, user: str | None = None) -> None:
         """Publish a JSON value on a feed; it is not encoded if nobody subscribes."""
@@ -162,8 +188,9 @@ class MarketState:
         timestamp_ns: int | None = None,
         trade_id: int | None = None,
         status: TradeStatus = "Confirmed",
+        is_final: bool = True,
     ) -> Trade:
-        """Record a trade, publish it, and return it."""
+        """Record a trade, publish it, and return it; ``/trades`` does not show it until it is final."""
         trade = Trade(
             asset_id=listing.asset,
             trade_id=next(self._trade_ids) if trade_id is None else trade_id,
@@ -173,8 +200,11 @@ class MarketState:
             buyer_is_maker=buyer_is_maker,
             status=status,
         )
+        if not is_final:
+            self._unannounced.add((trade.asset_id, trade.trade_id))
         self.record_trade(listing, trade)
-        self._send_trade(trade)
+        if is_final:
+            self._send_trade(trade)
         return trade
 
     def change_trade(self, trade: Trade, status: TradeStatus) -> Trade:
@@ -189,7 +219,10 @@ class MarketState:
         _replace(self.trades, trade, changed)
         self.revisions.add(self.now_ns(), before, changed)
         listing.candles.change(changed)
-        self._send_trade(changed)
+        if before.status == "Confirmed":
+            self._unannounced.discard((changed.asset_id, changed.trade_id))
+        if self._is_public(changed):
+            self._send_trade(changed)
         self._publish_candle_and_ticker(listing, changed)
         return changed
 
@@ -232,6 +265,17 @@ class MarketState:
     def trades_as_of(self, trades: Sequence[Trade], behind: float) -> Sequence[Trade]:
         """Return trades as they were ``behind`` seconds ago."""
         return self.revisions.as_of(trades, self.before(behind)) if behind else trades
+
+    def public_trades(self, trades: Sequence[Trade]) -> Sequence[Trade]:
+        """Return the trades that ``/trades`` shows: without matches that are pending or were rolled back."""
+        return [trade for trade in trades if self._is_public(trade)] if self._unannounced else trades
+
+    def next_trade_id(self) -> int:
+        """Return the id of a new trade."""
+        return next(self._trade_ids)
+
+    def _is_public(self, trade: Trade) -> bool:
+        return trade.status == "Confirmed" or (trade.asset_id, trade.trade_id) not in self._unannounced
 
     def ticker(self, listing: Listing) -> Mapping[str, Any]:
         """Return a market's ticker as JSON."""

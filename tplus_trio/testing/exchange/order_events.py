@@ -8,6 +8,7 @@ from typing import Any
 from tplus_trio.models import LimitOrderDetails
 from tplus_trio.testing.exchange.effects import Operation
 from tplus_trio.testing.exchange.market_state import MarketState
+from tplus_trio.testing.exchange.order_history import OrderHistory
 from tplus_trio.testing.exchange.order_records import OrderRecord
 
 __all__ = ["OrderEvents"]
@@ -18,6 +19,8 @@ class OrderEvents:
 
     def __init__(self, market_state: MarketState) -> None:
         self._market_state = market_state
+        #: The states that each order had in the last minutes.
+        self.history: OrderHistory = OrderHistory(market_state.now_ns)
 
     def send_created(self, record: OrderRecord) -> None:
         """Report that an order was accepted, or waits for its trigger."""
@@ -26,6 +29,7 @@ class OrderEvents:
             "signature": record.new.signature,
             "book_timestamp_ns": self._market_state.now_ns(),
             "trigger_touched": record.triggered,
+            "is_liquidation": record.is_liquidation,
         }
         self._send(record, "Created", fields, named=False)
 
@@ -58,14 +62,14 @@ class OrderEvents:
         """Report the end of an order."""
         if reason == "Canceled":
             self._send(record, "Canceled", {**self._common_fields(record), "reason": None})
-        state = record.state
+        state, confirmed = record.state, record.fills.confirmed
         fields = {
             **self._common_fields(record),
             "reason": reason,
             "filled_quantity": state.filled,
-            "confirmed_quantity": state.filled,
+            "confirmed_quantity": record.listing.quantity_units(confirmed.quantity),
             "filled_amount": state.amount,
-            "confirmed_amount": state.amount,
+            "confirmed_amount": record.listing.amount_units(confirmed.amount),
             "book_quantity_decimals": record.listing.market.book_quantity_decimals,
         }
         self._send(record, "Removed", fields)
@@ -75,6 +79,7 @@ class OrderEvents:
 
     def _send(self, record: OrderRecord, variant: str, fields: Mapping[str, Any], *, named: bool = True) -> None:
         name = {"order_id": record.order_id, "user_id": record.user} if named else {}
+        self.history.add(record)
         self._market_state.send_json("/orders", {variant: {**name, **fields}}, user=record.user)
 
 

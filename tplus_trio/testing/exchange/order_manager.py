@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
-from tplus_trio.models import AssetIdentifier, Market, Side, UserTrade
+from tplus_trio.models import Market, Side, Trade
+from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.effect_writer import EffectWriter
 from tplus_trio.testing.exchange.effects import Operation
@@ -15,7 +15,9 @@ from tplus_trio.testing.exchange.http_messages import as_object, error
 from tplus_trio.testing.exchange.market_state import Listing, MarketState
 from tplus_trio.testing.exchange.order_changes import check_newer, replace_waiting, rescale_orders
 from tplus_trio.testing.exchange.order_events import OrderEvents
-from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement
+from tplus_trio.testing.exchange.order_history import OrderHistory
+from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement, order_key
+from tplus_trio.testing.exchange.settlement import Settlement
 from tplus_trio.testing.exchange.user_trades import UserTrades
 from tplus_trio.testing.exchange.waiting_orders import WaitingOrders
 from tplus_trio.testing.matching.engine import (
@@ -39,6 +41,7 @@ _RECEIVED: Final = "Received"
 _REJECTED: Final = "Rejected"
 
 
+# More than ten attributes: the orders by each way to find them, and the parts that act on what the engines do.
 class OrderManager:
     """All orders by user and id. It stands between the requests and the matching engines."""
 
@@ -51,12 +54,17 @@ class OrderManager:
         self._waiting = WaitingOrders()
         self._order_events = OrderEvents(market_state)
         self._effect_writer = EffectWriter(market_state.effects, self._by_key)
-        self.trades: UserTrades = UserTrades(market_state)
+        self.history: OrderHistory = self._order_events.history
+        market_state.faults.on_expiry_skew = self._notify_expiry_watchers
+        self.trades: UserTrades = UserTrades(market_state, self.get)
+        self.settlement: Settlement = Settlement(market_state, self.trades)
+        #: Functions to call with a new order before it is accepted; each raises a rejection to refuse it.
+        self.admissions: list[Callable[[OrderRecord], None]] = []
         #: Functions to call when the next expiry changes.
         self.expiry_watchers: list[Callable[[], None]] = []
         self._next_expiry_ns: int | None = None
         market_state.hub.before_take = self.expire
-        market_state.position_of = self._position_of
+        market_state.position_of = self.trades.position_units
 
     # Reading
 
@@ -70,8 +78,11 @@ class OrderManager:
 
     def is_open(self, user: str, order_id: str) -> bool:
         """Return whether an order is open."""
-        record = self._by_key.get(_key(user, order_id))
-        return record is not None and record.is_open
+        return (record := self.get(user, order_id)) is not None and record.is_open
+
+    def get(self, user: str, order_id: str) -> OrderRecord | None:
+        """Return an order, open or not; None if the exchange does not know it or has forgotten it."""
+        return self._by_key.get(order_key(user, order_id))
 
     def find(self, user: str, order_id: str) -> OrderRecord:
         """Return an open order; what has expired is not open.
@@ -80,8 +91,7 @@ class OrderManager:
             Rejection: (404) The user has no open order of this id.
         """
         self.expire()
-        record = self._by_key.get(_key(user, order_id))
-        if record is None or not record.is_open:
+        if (record := self.get(user, order_id)) is None or not record.is_open:
             raise error(404, "ORDER_NOT_FOUND", f"no open order {order_id!r}", details={"order_id": order_id})
         return record
 
@@ -95,9 +105,12 @@ class OrderManager:
                 user.
         """
         self.expire()
-        key = _key(user, new.order_id)
-        if key in self._by_key:
-            raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
+        key = order_key(user, new.order_id)
+        if (known := self._by_key.get(key)) is not None:
+            if known.is_open or not self._market_state.faults.forgets(self._market_state.now_ns() - known.updated_ns):
+                raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
+            self._done.remove(known)
+            self._forget(known)
         self._check_parent(user, new)
         now_ns = self._market_state.now_ns()
         record = OrderRecord(
@@ -111,6 +124,8 @@ class OrderManager:
             pending_trigger=new.trigger,
             triggered=None if new.trigger is None else False,
         )
+        for admit in self.admissions:
+            admit(record)
         self._by_key[key] = record
         self._by_user.setdefault(user, {})[key] = record
         order = record.state.order
@@ -129,7 +144,7 @@ class OrderManager:
     def _check_parent(self, user: str, new: NewOrder) -> None:
         """Refuse an order whose trigger names a parent that the exchange does not know."""
         parent = as_object(new.text.get("trigger")).get("parent_order_id")
-        if parent is not None and _key(user, str(parent)) not in self._by_key:
+        if parent is not None and order_key(user, str(parent)) not in self._by_key:
             raise error(
                 400,
                 "INVALID_ORDER_PARENT",
@@ -213,24 +228,49 @@ class OrderManager:
             record.revision = before
         return self._answer(order_id, reason)
 
+    def adopt(self, listing: Listing, records: Sequence[OrderRecord], events: Sequence[Event]) -> None:
+        """Take over orders that were made and traded past the book, and send the events of that."""
+        for record in records:
+            self._by_key[record.key] = self._by_user.setdefault(record.user, {})[record.key] = record
+        self._publish_events(listing, events)
+        self._enforce_reduce_only(listing)
+
     @property
     def next_expiry_ns(self) -> int | None:
-        """The time at which the next order of any market expires, in nanoseconds; None if no order will."""
-        times = [listing.engine.next_expiry_ns for listing in self._market_state.listings.values()]
-        times.append(self._waiting.next_expiry_ns)
-        return min((time for time in times if time is not None), default=None)
+        """The time at which the next order expires or the next trade settles, in nanoseconds; None if nothing will."""
+        skew_ns, settles_ns = self._market_state.faults.expiry_skew_ns, self.settlement.next_ns
+        expiries = (listing.engine.next_expiry_ns for listing in self._market_state.listings.values())
+        due = [time - skew_ns for time in (*expiries, self._waiting.next_expiry_ns) if time is not None]
+        return min(due if settles_ns is None else [*due, settles_ns], default=None)
 
     def expire(self) -> None:
-        """Remove the orders that have expired by now, in all markets; orders that wait for a trigger expire too."""
-        now_ns = self._expiry_now_ns()
-        if self._next_expiry_ns is None or self._next_expiry_ns > now_ns:
+        """Remove the orders that have expired by now, waiting ones too, and settle the trades whose time has come."""
+        if self._next_expiry_ns is None or self._next_expiry_ns > self._market_state.now_ns():
             return
+        self._settle()
+        now_ns = self._expiry_now_ns()
         for record in self._waiting.expired(now_ns):
             self._waiting.remove(record)
             self._publish_events(record.listing, [Done(record.state, "Expired")])
         for listing in self._market_state.listings.values():
             if (expiry_ns := listing.engine.next_expiry_ns) is not None and expiry_ns <= now_ns:
                 self._publish_events(listing, listing.engine.expire(now_ns))
+        self._notify_expiry_watchers()
+
+    def _settle(self) -> None:
+        """Settle the trades whose time has come, and hold reduce-only orders to the positions that are left."""
+        for asset in self.settlement.settle_due():
+            self._enforce_reduce_only(self._market_state.listing(asset))
+
+    def change_trade(self, trade: Trade, status: TradeStatus) -> Trade:
+        """Change the status of a trade, and hold reduce-only orders to the positions that are left.
+
+        Raises:
+            ValueError: No recorded trade equals ``trade``.
+        """
+        changed = self.settlement.change(trade, status)
+        self._enforce_reduce_only(self._market_state.listing(trade.asset_id))
+        return changed
 
     def change_decimals(self, listing: Listing, price_decimals: int, quantity_decimals: int) -> None:
         """Change a market's decimals; its open orders keep their prices and quantities, in other units.
@@ -248,22 +288,13 @@ class OrderManager:
             record.state = state
             self._effect_writer.add("rescale", record, quantity=state.filled)
 
-    def enforce_reduce_only(self, listing: Listing) -> None:
-        """Reduce or remove a market's reduce-only orders that exceed the position; call it after a rollback."""
+    def _enforce_reduce_only(self, listing: Listing) -> None:
+        """Reduce or remove a market's reduce-only orders that exceed the position."""
         self._publish_events(listing, listing.engine.enforce_reduce_only())
-
-    def _position_of(self, asset: AssetIdentifier, order: EngineOrder) -> int:
-        """Return the position of an order's sub-account, in units of the book."""
-        decimals = self._market_state.listing(asset).market.book_quantity_decimals
-        return sum(
-            int(Decimal(position["size"]).scaleb(decimals)) * (1 if position["side"] == "long" else -1)
-            for position in self.trades.positions(order.user_id, asset)
-            if position["sub_account_index"] == order.account
-        )
 
     def _expiry_now_ns(self) -> int:
         """Return the time by which orders expire."""
-        return self._market_state.now_ns()
+        return self._market_state.now_ns() + self._market_state.faults.expiry_skew_ns
 
     # Events
 
@@ -303,10 +334,13 @@ class OrderManager:
                     self._order_events.send_failed(self._by_key[key], operation or "create", event.reason)
             else:
                 self._publish_event(listing, event)
+                for state in (event.maker, event.taker) if isinstance(event, Fill) else ():
+                    self.history.add(self._by_key[state.order_id])
         if changes[Side.BUY] or changes[Side.SELL]:
             self._market_state.publish_diff(listing, changes[Side.BUY], changes[Side.SELL])
         if any(isinstance(event, Fill) for event in events):
             self._check_triggers(listing)
+            self._settle()
         self._notify_expiry_watchers()
         return reason
 
@@ -332,32 +366,13 @@ class OrderManager:
                 self._order_events.send_changed(record, amended=isinstance(event, Amended))
 
     def _fill(self, listing: Listing, fill: Fill) -> None:
-        price, quantity = listing.price(fill.price), listing.quantity(fill.quantity)
-        now_ns = self._market_state.now_ns()
-        self._market_state.publish_trade(
-            listing,
-            price,
-            quantity,
-            buyer_is_maker=fill.buyer_is_maker,
-            timestamp_ns=now_ns,
-            trade_id=fill.trade_id,
-        )
-        for state, is_maker in ((fill.maker, True), (fill.taker, False)):
+        records: list[OrderRecord] = []
+        for state in (fill.maker, fill.taker):
             record = self._by_key[state.order_id]
-            record.state, record.updated_ns = state, now_ns
-            trade = UserTrade(
-                asset_id=listing.asset,
-                trade_id=fill.trade_id,
-                order_id=record.order_id,
-                price=price,
-                quantity=quantity,
-                timestamp_ns=now_ns,
-                is_maker=is_maker,
-                is_buyer=record.side is Side.BUY,
-                status="Confirmed",
-                sub_account=record.account,
-            )
-            self.trades.add(record.user, trade)
+            record.state, record.updated_ns = state, self._market_state.now_ns()
+            records.append(record)
+        price, quantity = listing.price(fill.price), listing.quantity(fill.quantity)
+        self.settlement.match(listing, fill.trade_id, price, quantity, *records)
 
     def _forget(self, record: OrderRecord) -> None:
         del self._by_key[record.key]
@@ -383,7 +398,3 @@ class OrderManager:
             if self._publish_events(listing, events, record.key) is not None:
                 self._effect_writer.add("remove", record, reason="Rejected")
                 self._remove(record, "Rejected")
-
-
-def _key(user: str, order_id: str) -> str:
-    return f"{user}/{order_id}"

@@ -25,8 +25,10 @@ from tplus_trio.models import (
     TriggerBelow,
     validate_order_id,
 )
+from tplus_trio.testing.exchange.depth_book import number_text
 from tplus_trio.testing.exchange.http_messages import as_object
 from tplus_trio.testing.exchange.market_state import Listing
+from tplus_trio.testing.exchange.order_fills import OrderFills
 from tplus_trio.testing.matching.engine import OrderState
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "Replacement",
     "Trigger",
     "order_json",
+    "order_key",
     "order_response",
     "read_condition",
     "read_details",
@@ -98,7 +101,7 @@ class Replacement:
     trigger: Trigger | None = None
 
 
-# Eleven attributes: one for each fact that REST and the order events report.
+# Thirteen attributes: one for each fact that REST and the order events report.
 @attrs.define(eq=False)
 class OrderRecord:
     """One order, from its arrival until after its end.
@@ -111,6 +114,8 @@ class OrderRecord:
         pending_trigger: The trigger that it waits for.
         triggered: Whether its trigger was touched; None if it has none.
         revision: The time of its last replacement or amendment.
+        is_liquidation: Whether the exchange made it to close its user's position.
+        fills: Its trades by their status.
     """
 
     key: str
@@ -124,6 +129,8 @@ class OrderRecord:
     triggered: bool | None
     done: str | None = None
     revision: int | None = None
+    is_liquidation: bool = False
+    fills: OrderFills = attrs.field(factory=OrderFills)
 
     @property
     def order_id(self) -> str:
@@ -155,9 +162,14 @@ class OrderRecord:
         """Its status, as REST reports it."""
         if self.done is None and self.pending_trigger is not None:
             return "Pending"
-        if self.done is None and self.state.filled:
+        if self.done is None and self.state.filled > self.listing.quantity_units(self.fills.rolled_back.quantity):
             return "Partial"
         return _STATUS[self.done]
+
+
+def order_key(user: str, order_id: str) -> str:
+    """Return the id of an order in the engine."""
+    return f"{user}/{order_id}"
 
 
 def order_json(record: OrderRecord) -> dict[str, Any]:
@@ -171,6 +183,7 @@ def order_json(record: OrderRecord) -> dict[str, Any]:
     quantity = limit.quantity if limit is not None else None if by_base is None else by_base.quantity
     target = as_object(record.new.text.get("target"))
     pending_trigger = record.pending_trigger
+    listing, pending, confirmed = record.listing, record.fills.pending, record.fills.confirmed
     return {
         "order_id": record.order_id,
         "base_asset": record.listing.asset,
@@ -182,12 +195,12 @@ def order_json(record: OrderRecord) -> dict[str, Any]:
         "amount": _text(None if by_amount is None else by_amount.quantity),
         "max_sellable_amount": _text(None if by_base is None else by_base.max_sellable_amount),
         "max_sellable_quantity": _text(None if by_amount is None else by_amount.max_sellable_quantity),
-        "confirmed_filled_quantity": str(record.state.filled),
-        "pending_filled_quantity": "0",
-        "confirmed_filled_amount": str(record.state.amount),
-        "pending_filled_amount": "0",
-        "confirmed_trading_fees_amount": "0",
-        "pending_trading_fees_amount": "0",
+        "confirmed_filled_quantity": str(listing.quantity_units(confirmed.quantity)),
+        "pending_filled_quantity": str(listing.quantity_units(pending.quantity)),
+        "confirmed_filled_amount": str(listing.amount_units(confirmed.amount)),
+        "pending_filled_amount": str(listing.amount_units(pending.amount)),
+        "confirmed_trading_fees_amount": number_text(confirmed.fees),
+        "pending_trading_fees_amount": number_text(pending.fees),
         "good_until_timestamp_ns": time_in_force.timestamp_ns if isinstance(time_in_force, GTD) else None,
         "timestamp_ns": record.timestamp_ns,
         "in_flight": False,
@@ -200,7 +213,7 @@ def order_json(record: OrderRecord) -> dict[str, Any]:
         "last_update_timestamp_ns": record.updated_ns,
         "is_immediate_or_cancel": isinstance(time_in_force, IOC),
         "is_fill_or_kill": record.state.order.fill_or_kill,
-        "is_liquidation": False,
+        "is_liquidation": record.is_liquidation,
         "is_auto_deleverage": False,
         "is_reduce_only": record.new.reduce_only,
         "trigger_enabled_quantity": None,

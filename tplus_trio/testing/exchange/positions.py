@@ -1,70 +1,125 @@
-"""Positions: the sums of a user's trades in each market."""
+"""Positions: the sums of a user's trades in each market and sub-account."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
-from tplus_trio.models import AssetIdentifier, UserTrade
+from tplus_trio.models import UserTrade
 from tplus_trio.testing.exchange.depth_book import number_text
 
-__all__ = ["basis_json", "positions_json"]
+__all__ = ["PositionSum", "basis_json", "position_json", "sum_trades"]
 
-_NOTHING = Decimal(0)
+_NOTHING: Final = Decimal(0)
 
 
 @attrs.define
-class _Sums:
-    """One market and sub-account: base bought and sold, quote paid and received, and the price entered at."""
+class PositionSum:
+    """One market and sub-account of a user: what was bought and sold, and the price entered at.
+
+    Trades count from their match on, pending ones too. Trades that were rolled back do not count.
+
+    Attributes:
+        bought: In base units.
+        sold: In base units.
+        paid: In quote units, fees included.
+        received: In quote units, rebates included.
+        entry_price: The average price of what is open, in quote units; None if nothing is.
+    """
 
     bought: Decimal = _NOTHING
     sold: Decimal = _NOTHING
     paid: Decimal = _NOTHING
     received: Decimal = _NOTHING
-    size: Decimal = _NOTHING
     entry_price: Decimal | None = None
-    last_price: Decimal = _NOTHING
+
+    @property
+    def size(self) -> Decimal:
+        """The open quantity in base units; negative if it is short."""
+        return self.bought - self.sold
+
+    @property
+    def cash(self) -> Decimal:
+        """What the trades received less what they paid, in quote units."""
+        return self.received - self.paid
 
     def add(self, trade: UserTrade) -> None:
-        """Add a trade. If it increases the position, the entry price moves; if it reduces it, it does not."""
-        amount = trade.price * trade.quantity
-        change = trade.quantity if trade.is_buyer else -trade.quantity
-        if trade.is_buyer:
-            self.bought += trade.quantity
-            self.paid += amount
-        else:
-            self.sold += trade.quantity
-            self.received += amount
-        before, self.size = self.size, self.size + change
+        """Add a trade. The entry price moves if the trade increases the position, not if it reduces it."""
+        before = self.size
+        self._add_flows(trade, 1)
+        change = self.size - before
         if not self.size:
             self.entry_price = None
-        elif before * change < 0:
-            if before * self.size < 0:  # the position changed sides
-                self.entry_price = trade.price
-        else:
+        elif before * self.size < 0:  # the position changed sides
+            self.entry_price = trade.price
+        elif before * change >= 0:
             held = (self.entry_price or _NOTHING) * abs(before)
-            self.entry_price = (held + amount) / abs(self.size)
-        self.last_price = trade.price
+            self.entry_price = (held + trade.price * trade.quantity) / abs(self.size)
+
+    def take_back(self, trade: UserTrade, kept: Iterable[UserTrade]) -> None:
+        """Take a trade back that was rolled back.
+
+        Args:
+            trade: The trade.
+            kept: The user's trades that still count, in this market and sub-account, oldest first.
+        """
+        self._add_flows(trade, -1)
+        again = sum_trades(kept)
+        if again.size == self.size:
+            self.entry_price = again.entry_price
+        elif not self.size:
+            self.entry_price = None
+
+    def unrealized_pnl(self, mark: Decimal) -> Decimal:
+        """Return the profit of what is open, in quote units, if it were closed at ``mark``."""
+        return _NOTHING if self.entry_price is None else (mark - self.entry_price) * self.size
+
+    def _add_flows(self, trade: UserTrade, sign: int) -> None:
+        quantity, amount = sign * trade.quantity, sign * trade.price * trade.quantity
+        if trade.is_buyer:
+            self.bought += quantity
+            self.paid += amount
+        else:
+            self.sold += quantity
+            self.received += amount
+        fee = sign * trade.trading_fee
+        if trade.trading_fee > 0:
+            self.paid += fee
+        else:
+            self.received -= fee
 
 
-def positions_json(trades: Iterable[UserTrade], asset: str | None = None) -> list[dict[str, Any]]:
-    """Return the open positions of a user's trades, one for each market and sub-account.
-
-    Credits and liabilities are the sums received and given, in base and in quote units. Trades that are rolled back do
-    not count. Margin is not modelled.
-
-    Args:
-        trades: A user's trades, oldest first.
-        asset: The market; None is all markets.
-    """
-    sums: dict[tuple[AssetIdentifier, int], _Sums] = {}
+def sum_trades(trades: Iterable[UserTrade]) -> PositionSum:
+    """Return the sum of trades of one market and sub-account, oldest first."""
+    found = PositionSum()
     for trade in trades:
-        if trade.status != "Rollbacked" and asset in (None, trade.asset_id):
-            sums.setdefault((trade.asset_id, trade.sub_account), _Sums()).add(trade)
-    return [_position_json(market, account, one) for (market, account), one in sums.items() if one.size]
+        found.add(trade)
+    return found
+
+
+def position_json(asset: str, account: int, name: str, found: PositionSum, mark: Decimal) -> dict[str, Any]:
+    """Return a position as JSON: quantities in base units, prices and amounts in quote units."""
+    entry = found.entry_price
+    return {
+        "asset_id": asset,
+        "sub_account_index": account,
+        "name": name,
+        "side": "long" if found.size > 0 else "short",
+        "size": number_text(abs(found.size)),
+        "entry_price": None if entry is None else number_text(entry),
+        "mark_price": number_text(mark),
+        "unrealized_pnl": None if entry is None else number_text(found.unrealized_pnl(mark)),
+        "margin": None,
+        "leverage": None,
+        "liquidation_price": None,
+        "base_credits": number_text(found.bought),
+        "base_liabilities": number_text(found.sold),
+        "quote_credits": number_text(found.received),
+        "quote_liabilities": number_text(found.paid),
+    }
 
 
 def basis_json(position: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,26 +133,4 @@ def basis_json(position: Mapping[str, Any]) -> dict[str, Any]:
         "quantity": position["size"],
         "cost": number_text(Decimal(position["size"]) * Decimal(entry)),
         **{name: position[name] for name in ("entry_price", "mark_price", "unrealized_pnl")},
-    }
-
-
-def _position_json(asset: AssetIdentifier, account: int, sums: _Sums) -> dict[str, Any]:
-    entry = sums.entry_price
-    profit = None if entry is None else (sums.last_price - entry) * sums.size
-    return {
-        "asset_id": asset,
-        "sub_account_index": account,
-        "name": f"account {account}",
-        "side": "long" if sums.size > 0 else "short",
-        "size": number_text(abs(sums.size)),
-        "entry_price": None if entry is None else number_text(entry),
-        "mark_price": number_text(sums.last_price),
-        "unrealized_pnl": None if profit is None else number_text(profit),
-        "margin": None,
-        "leverage": None,
-        "liquidation_price": None,
-        "base_credits": number_text(sums.bought),
-        "base_liabilities": number_text(sums.sold),
-        "quote_credits": number_text(sums.received),
-        "quote_liabilities": number_text(sums.paid),
     }

@@ -12,7 +12,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tplus_trio.testing.exchange.http_messages import as_list, as_object
 
-__all__ = ["cancel_text", "cosigner_fault", "is_public_key", "order_text", "replace_text", "signature_is_good"]
+__all__ = [
+    "cancel_text",
+    "close_text",
+    "cosigner_fault",
+    "is_public_key",
+    "order_text",
+    "replace_text",
+    "signature_is_good",
+    "transfer_text",
+]
 
 _PUBLIC_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _UNSIGNED: Final = str.maketrans("", "", " \r\n")
@@ -119,6 +128,16 @@ _CANCEL: Final[dict[str, Any]] = {
     "signer": None,
     "protocol_version": None,
 }
+_CLOSE: Final[dict[str, Any]] = {"user": None, "account": None, "asset_identifier": None, "nonce": None}
+_TRANSFER: Final[dict[str, Any]] = {
+    "user": None,
+    "source_index": None,
+    "target_index": None,
+    "transfer_asset": None,
+    "transfer_amount": None,
+    "target_account_type": None,
+    "nonce": None,
+}
 
 
 def _in_order(value: object, shape: dict[str, Any] | None) -> object:
@@ -147,3 +166,13 @@ def replace_text(request: Mapping[str, Any]) -> str:
 def cancel_text(cancel: Mapping[str, Any]) -> str:
     """Return the text that the signature of a cancellation covers."""
     return _signed_text(cancel, _CANCEL)
+
+
+def close_text(request: Mapping[str, Any]) -> str:
+    """Return the text that the signature of a request to clear a position covers."""
+    return _signed_text(request, _CLOSE)
+
+
+def transfer_text(request: Mapping[str, Any]) -> str:
+    """Return the text that the signature of a transfer between sub-accounts covers."""
+    return _signed_text(request, _TRANSFER)

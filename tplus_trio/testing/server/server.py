@@ -19,8 +19,8 @@ from wsproto.utilities import LocalProtocolError
 
 from tplus_trio.scopes import open_service_tasks
 from tplus_trio.testing.exchange.exchange import Exchange
-from tplus_trio.testing.exchange.feeds import Subscription
-from tplus_trio.testing.exchange.http_messages import JSON, Rejection, Request, Response
+from tplus_trio.testing.exchange.feeds import ABNORMAL, Subscription
+from tplus_trio.testing.exchange.http_messages import JSON, LateResponse, Rejection, Request, Response
 from tplus_trio.testing.server.expiry_timer import expiring_orders
 from tplus_trio.testing.wire_frames import on_the_wire
 
@@ -161,8 +161,8 @@ class _HttpConnection:
             if request.headers.get("upgrade", "").lower() == "websocket":
                 if await self._upgrade(request):
                     return
-            else:
-                await self._answer(request)
+            elif not await self._answer(request):
+                return
             if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                 return
             self._received = bytearray(self._http.trailing_data[0])
@@ -191,12 +191,21 @@ class _HttpConnection:
                 raise h11.RemoteProtocolError("body too large", error_status_hint=413)
         return Request(head.method.decode("ascii"), head.target.decode("latin-1"), headers, bytes(body))
 
-    async def _answer(self, request: Request) -> None:
+    async def _answer(self, request: Request) -> bool:
+        """Answer a request; return False if the connection ends with it."""
         try:
             response = self._exchange.handle(request)
         except Exception as exc:  # noqa: BLE001 - a server answers every request
             response = self._report(request, exc)
-        await self._respond(response)
+        if response.later is not None:
+            response = await _made(response.later)
+        if response.is_sent:
+            await self._respond(response)
+            return not response.drops
+        if not response.drops:
+            while await self._stream.receive_some():
+                pass  # until the client gives up
+        return False
 
     def _report(self, request: Request, exc: Exception) -> Response:
         """Log and keep an unexpected exception of the exchange, and return the client's answer."""
@@ -243,6 +252,15 @@ class _HttpConnection:
         finally:
             subscription.close()
         return True
+
+
+async def _made(later: LateResponse) -> Response:
+    """Wait until the exchange has made an answer."""
+    while later.response is None:
+        made = trio.Event()
+        later.on_ready = made.set
+        await made.wait()
+    return later.response
 
 
 class _ServerStream(trio.abc.Stream):
@@ -292,8 +310,9 @@ async def _serve_feed(stream: _ServerStream, subscription: Subscription) -> None
             nursery.cancel_scope.deadline = inf
             nursery.start_soon(_receive, connection, subscription)
             await _send_out(connection, stream, subscription)
-            with trio.move_on_after(PATIENCE):
-                await connection.aclose(subscription.close_code, subscription.close_reason)
+            if subscription.close_code != ABNORMAL:
+                with trio.move_on_after(PATIENCE):
+                    await connection.aclose(subscription.close_code, subscription.close_reason)
             nursery.cancel_scope.cancel()
     except* (trio_websocket.ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
         pass  # the client is gone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
@@ -33,6 +34,9 @@ class Call:
         user: The public key of the user whose token it carries; None without a token.
         behind: For market data, the lag in seconds of the replica that answers.
         shift: The number of rows that a page begins too early.
+        listed_ns: For a listing of a user, the time whose state it shows, in nanoseconds since the Unix epoch; None is
+            now.
+        cut: The number of rows after which a listing ends; None lists all.
     """
 
     request: Request
@@ -40,6 +44,8 @@ class Call:
     user: str | None
     behind: float = 0.0
     shift: int = 0
+    listed_ns: int | None = None
+    cut: int | None = None
 
     @property
     def signed_in(self) -> str:
@@ -87,10 +93,18 @@ class Router:
         market_state: The tokens, faults and taped answers.
         routes: Method, path and handler; ``*`` in a path matches any one segment. If two routes match, the first one is
             used.
+        on_refusal: Called with each request, its path, and its refusal by a fault or by the exchange, unless the
+            endpoint itself answers the refusal.
     """
 
-    def __init__(self, market_state: MarketState, routes: Sequence[tuple[str, str, Handler]]) -> None:
+    def __init__(
+        self,
+        market_state: MarketState,
+        routes: Sequence[tuple[str, str, Handler]],
+        on_refusal: Callable[[Request, str, Rejection], object],
+    ) -> None:
         self._market_state = market_state
+        self._on_refusal = on_refusal
         self._routes = [(method, pattern.split("/"), handler) for method, pattern, handler in routes]
 
     def handle(self, request: Request) -> Response:
@@ -101,9 +115,22 @@ class Router:
         self._market_state.requests[request.method, path] += 1
         try:
             self._market_state.faults.on_request(path)
-            response = self._market_state.faults.on_answer(path, self._answer(request, path))
+            response = self._answer(request, path)
         except Rejection as rejection:
-            response = rejection.response
+            self._on_refusal(request, path, rejection)
+            return self._delayed(path, rejection.response)
+        if response.later is not None:
+            response.later.finish = partial(self._finished, path)
+            return response
+        return self._finished(path, response)
+
+    def _finished(self, path: str, response: Response) -> Response:
+        """Return the answer to send in place of the exchange's own."""
+        return self._delayed(
+            path, self._market_state.faults.on_answer(path, response) if response.is_sent else response
+        )
+
+    def _delayed(self, path: str, response: Response) -> Response:
         delay = self._market_state.faults.take_delay(path)
         return attrs.evolve(response, delay=delay) if delay else response
 
@@ -171,6 +198,8 @@ def page_of(
     else:
         chosen = list(items[start:stop])
     more = stop < len(items)
+    if call.cut is not None:
+        chosen, more = chosen[: max(call.cut - start, 0)], more and stop < call.cut
     about = {
         "page": page,
         "limit": limit,
@@ -247,12 +276,12 @@ class MarketData:
 
     def _trades(self, call: Call) -> Response:
         trades = self._market_state.trades_as_of(self._market_state.trades, call.behind)
-        chosen, _ = page_of(call, trades, newest_first=True)
+        chosen, _ = page_of(call, self._market_state.public_trades(trades), newest_first=True)
         return json_response([trade_json(trade) for trade in chosen])
 
     def _trades_of(self, call: Call) -> Response:
         trades = self._market_state.trades_as_of(self._market_state.find(call.arguments[0]).trades, call.behind)
-        chosen, _ = page_of(call, trades, newest_first=True)
+        chosen, _ = page_of(call, self._market_state.public_trades(trades), newest_first=True)
         return json_response([trade_json(trade) for trade in chosen])
 
     def _market(self, call: Call) -> Response:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
+import attrs
+
 from tplus_trio.models import Side, UserTrade
 from tplus_trio.testing.exchange.effects import Effects, Operation
 from tplus_trio.testing.exchange.endpoints.rest import MAX_PAGE, Call, Handler, integer, page_of
@@ -184,20 +186,19 @@ def order_id_of(request: object) -> str:
     return ""
 
 
-def order_routes(
-    market_state: MarketState, order_manager: OrderManager, requests: OrderRequests
-) -> list[tuple[str, str, Handler]]:
-    """Return the routes of orders, and of a user's trades and positions."""
+def order_routes(market_state: MarketState, order_manager: OrderManager) -> list[tuple[str, str, Handler]]:
+    """Return the routes that list a user's orders, trades and positions."""
 
-    def one(act: Act) -> Handler:
+    def listing(list_rows: Handler, *, has_past: bool = True) -> Handler:
+        """Let faults of listings choose the time and the number of rows of a listing."""
+
         def handle(call: Call) -> Response:
-            with requests.effects.request("rest"):
-                return json_response(act(call.signed_in, call.body()))
+            faults, path = market_state.faults, call.request.path
+            behind = faults.take_behind(path) if has_past else 0.0
+            cut = faults.take_cut(path, is_first_page=call.request.query.get("page", "0") == "0")
+            return list_rows(attrs.evolve(call, listed_ns=market_state.before(behind) if behind else None, cut=cut))
 
         return handle
-
-    def many(name: str, act: Act) -> Handler:
-        return one(lambda user, body: {"results": requests.batch(user, body, name, act)})
 
     def orders(call: Call) -> Response:
         chosen, about = page_of(call, _orders(order_manager, call), MAX_PAGE, newest_first=True)
@@ -231,20 +232,14 @@ def order_routes(
         return [one for one in found if account in (-1, one["sub_account_index"])]
 
     return [
-        ("POST", "/orders/create", one(requests.create)),
-        ("DELETE", "/orders/cancel", one(requests.cancel)),
-        ("PATCH", "/orders/replace", one(requests.replace)),
-        ("PATCH", "/orders/amend", one(requests.amend)),
-        ("POST", "/orders/batch-create", many("orders", requests.create)),
-        ("PATCH", "/orders/batch-replace", many("replaces", requests.replace)),
-        ("GET", "/orders/user/*", orders),
-        ("GET", "/orders/user/*/*", orders_of),
-        ("GET", "/trades/user/*", trades),
-        ("GET", "/trades/user/*/*", trades),
+        ("GET", "/orders/user/*", listing(orders)),
+        ("GET", "/orders/user/*/*", listing(orders_of)),
+        ("GET", "/trades/user/*", listing(trades)),
+        ("GET", "/trades/user/*/*", listing(trades)),
         ("GET", "/positions/user/*/basis", basis),
         ("GET", "/positions/user/*/basis/*", basis),
-        ("GET", "/positions/*", positions),
-        ("GET", "/positions/*/*", positions),
+        ("GET", "/positions/*", listing(positions, has_past=False)),
+        ("GET", "/positions/*/*", listing(positions, has_past=False)),
     ]
 
 
@@ -258,9 +253,13 @@ def _orders(order_manager: OrderManager, call: Call) -> list[OrderRecord]:
     start, end = integer(call, "start_time", 0), integer(call, "end_time", 2**63 - 1)
     account = integer(call, "sub_account", -1)
     open_only = query.get("open_only", "").lower() == "true"
+    records = order_manager.orders(user)
+    if call.listed_ns is not None:
+        states = [order_manager.history.at(record, call.listed_ns) for record in records]
+        records = [state for state in states if state is not None]
     return [
         record
-        for record in order_manager.orders(user)
+        for record in records
         if (not open_only or record.is_open)
         and (not side or record.side.value.lower() == side)
         and (not status or record.status.lower() == status)
@@ -279,6 +278,7 @@ def _user_trades(trades: Sequence[UserTrade], call: Call, asset: str | None) -> 
         trade
         for trade in trades
         if asset in (None, trade.asset_id)
+        and (call.listed_ns is None or trade.timestamp_ns <= call.listed_ns)
         and (not side or trade.is_buyer == (side == "buy"))
         and (not status or trade.status.lower() == status)
         and account in (-1, trade.sub_account)

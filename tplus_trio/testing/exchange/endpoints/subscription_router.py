@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from tplus_trio.testing.exchange.endpoints.control_channel import SUBPROTOCOL, ControlChannel
+from tplus_trio.testing.exchange.endpoints.order_gate import OrderGate
 from tplus_trio.testing.exchange.endpoints.rest import GATEWAY_PREFIX
-from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests
 from tplus_trio.testing.exchange.feeds import Subscription
 from tplus_trio.testing.exchange.http_messages import clean_path, error
 from tplus_trio.testing.exchange.market_state import MarketState, dumps, trade_json
@@ -15,6 +17,8 @@ from tplus_trio.testing.exchange.user_trades import UserTrades
 
 __all__ = ["SubscriptionRouter"]
 
+#: The close code of a feed whose token has expired.
+TOKEN_EXPIRED: Final = 1008
 _PUBLIC: Final = frozenset({"/trades", "/tickers/ws"})
 _BY_MARKET: Final = ("/marketdepth/diff/", "/klines/diff/", "/ticker/ws/")
 _BY_USER: Final = ("/trades/user/events/", "/trades/user/", "/positions/ws/", "/account/events/")
@@ -24,9 +28,9 @@ _SIGNED_IN: Final = frozenset({"/orders", "/intent/ws", "/control"})
 class SubscriptionRouter:
     """Opens subscriptions."""
 
-    def __init__(self, market_state: MarketState, requests: OrderRequests, trades: UserTrades) -> None:
+    def __init__(self, market_state: MarketState, gate: OrderGate, trades: UserTrades) -> None:
         self._market_state = market_state
-        self._requests = requests
+        self._gate = gate
         self._trades = trades
         #: The users who may subscribe to ``/intent/ws``.
         self.market_makers: set[str] = set()
@@ -52,16 +56,19 @@ class SubscriptionRouter:
         user = self._market_state.accounts.user_of(headers)
         subscription = Subscription(self._admit(path, user), user)
         self._market_state.hub.add(subscription)
+        if user is not None and (expiry_ns := self._market_state.accounts.expiry_of(headers)) is not None:
+            # The schedule must not keep a closed subscription alive.
+            self._market_state.schedule.at(expiry_ns, partial(_end_session, weakref.ref(subscription)))
         if self.greets:
             subscription.push(dumps({"type": "subscriptions", "channel": path}))
         if count := self._market_state.faults.take_replay(path):
-            for trade in self._market_state.trades[-count:]:
+            for trade in self._market_state.public_trades(self._market_state.trades)[-count:]:
                 subscription.push(dumps(trade_json(trade)))
         if path == "/control":
             assert user is not None
             offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
             subscription.subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
-            subscription.on_message = ControlChannel(self._requests, user, subscription.push).receive
+            subscription.on_message = ControlChannel(self._market_state, self._gate, subscription, user).receive
         elif path.startswith("/positions/ws/"):
             assert user is not None
             subscription.push(dumps(self._trades.position_update(user)))
@@ -84,3 +91,9 @@ class SubscriptionRouter:
         if path == "/intent/ws" and user not in self.market_makers:
             raise error(403, "FORBIDDEN", "this feed is for market makers")
         return path
+
+
+def _end_session(subscription: weakref.ref[Subscription]) -> None:
+    """Close a subscription whose token has expired, if it is still open."""
+    if (found := subscription()) is not None:
+        found.close(TOKEN_EXPIRED, "token expired")

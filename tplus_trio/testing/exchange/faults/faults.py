@@ -8,18 +8,33 @@ from tplus_trio.testing.exchange.accounts import Accounts
 from tplus_trio.testing.exchange.depth_book import DepthBook
 from tplus_trio.testing.exchange.faults.answer_faults import AnswerFaults
 from tplus_trio.testing.exchange.faults.fault_group import FaultTargets
+from tplus_trio.testing.exchange.faults.listing_faults import ListingFaults
 from tplus_trio.testing.exchange.faults.message_faults import MessageFaults
+from tplus_trio.testing.exchange.faults.order_faults import OrderFaults
 from tplus_trio.testing.exchange.faults.refusal_faults import RefusalFaults
 from tplus_trio.testing.exchange.faults.sequence_faults import SequenceFaults
 from tplus_trio.testing.exchange.faults.session_faults import SessionFaults
+from tplus_trio.testing.exchange.faults.settlement_faults import SettlementFaults
 from tplus_trio.testing.exchange.faults.trade_faults import TradeFaults
+from tplus_trio.testing.exchange.faults.user_event_faults import UserEventFaults
 from tplus_trio.testing.exchange.feeds import Hub
 from tplus_trio.testing.exchange.trade_history import TradeIds
 
 __all__ = ["Faults"]
 
 
-class Faults(RefusalFaults, SessionFaults, AnswerFaults, SequenceFaults, MessageFaults, TradeFaults):
+class Faults(
+    RefusalFaults,
+    SessionFaults,
+    AnswerFaults,
+    SequenceFaults,
+    MessageFaults,
+    TradeFaults,
+    SettlementFaults,
+    OrderFaults,
+    UserEventFaults,
+    ListingFaults,
+):
     """The faults of one exchange: ``exchange.faults``.
 
     Each method requests one kind of fault, and most take the number of requests, messages or handshakes that it

@@ -11,7 +11,7 @@ from tplus_trio.testing.exchange.faults.fault_group import FaultGroup, FaultTarg
 from tplus_trio.testing.exchange.faults.pending_faults import PendingFaults, path_prefix
 from tplus_trio.testing.exchange.http_messages import Rejection, Response, error
 
-__all__ = ["RefusalFaults"]
+__all__ = ["RefusalFaults", "failure_response"]
 
 _CODES: Final = {
     401: "UNAUTHORIZED",
@@ -79,7 +79,7 @@ class RefusalFaults(FaultGroup):
             TypeError: An argument has the wrong type.
             ValueError: An argument is out of range.
         """
-        failure = _failure(status, retry_after)
+        failure = failure_response(status, retry_after)
         self._handshakes.add("reject_handshakes", path_prefix(path), n, failure, seconds)
 
     def fail_requests(
@@ -105,7 +105,7 @@ class RefusalFaults(FaultGroup):
             TypeError: An argument has the wrong type.
             ValueError: An argument is out of range.
         """
-        self._requests.add("fail_requests", path_prefix(path), n, _failure(status, retry_after), seconds)
+        self._requests.add("fail_requests", path_prefix(path), n, failure_response(status, retry_after), seconds)
 
     def answer_requests(self, path: str, response: Response, n: int = 1, *, seconds: float | None = None) -> None:
         """Answer the next ``n`` REST requests on paths that begin with ``path`` with this ``response``.
@@ -171,7 +171,7 @@ class RefusalFaults(FaultGroup):
         check_number("per_second", per_second, more=True, finite=True)
         most = max(1.0, per_second) if burst is None else check_number("burst", burst, least=1.0, finite=True)
         self._limit = _RateLimit(
-            path_prefix(path), per_second, most, _failure(429, retry_after), most, self._targets.now_ns()
+            path_prefix(path), per_second, most, failure_response(429, retry_after), most, self._targets.now_ns()
         )
 
     # Called by the exchange
@@ -202,7 +202,13 @@ class RefusalFaults(FaultGroup):
             raise Rejection(self._limit.refusal)
 
 
-def _failure(status: int, retry_after: float | None) -> Response:
+def failure_response(status: int, retry_after: float | None) -> Response:
+    """Return the answer that refuses a request with a status.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: ``status`` is not an HTTP status code, or ``retry_after`` is negative.
+    """
     if not 200 <= check_count("status", status) <= 599:
         raise ValueError(f"status is an HTTP status code, from 200 to 599, not {status}")
     if retry_after is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tplus_trio.arguments import check_count, check_number
 from tplus_trio.testing.exchange.faults.fault_group import FaultGroup, FaultTargets
 from tplus_trio.testing.exchange.faults.pending_faults import path_prefix
+from tplus_trio.users.user import User
 
 __all__ = ["SessionFaults"]
 
@@ -38,6 +39,27 @@ class SessionFaults(FaultGroup):
         for subscription in self._targets.hub.matching():
             if subscription.user is not None:
                 subscription.close(code, "token revoked")
+
+    def end_sessions(self, user: User | str | None = None, code: int = 1008) -> None:
+        """Make the tokens of a user, or of all users, invalid now, and close what was opened with them.
+
+        Feeds and control channels are closed with ``code``. A later request or handshake with such a token is refused
+        (401). A new sign-in helps.
+
+        Args:
+            user: The user, or the user's public key; None is all users.
+            code: The close code that the server sends, from 1000 to 4999.
+
+        Raises:
+            TypeError: ``code`` is not an integer.
+            ValueError: ``code`` is out of range.
+        """
+        _check_close_code(code)
+        key = user.public_key if isinstance(user, User) else user
+        self._targets.accounts.end_sessions(key)
+        for subscription in self._targets.hub.matching():
+            if subscription.user is not None and key in (None, subscription.user):
+                subscription.close(code, "session ended")
 
     def stall_feed(self, path: str, seconds: float) -> None:
         """Hold back all messages on paths that begin with ``path``; send them afterwards, in order.

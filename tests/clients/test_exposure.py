@@ -1,0 +1,76 @@
+"""What a user may hold in a market at worst."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from trio.testing import MockClock
+
+from tests.helpers.world import ASSET, open_world
+from tplus_trio import OrderRejected, TplusError, User
+from tplus_trio.testing import Response
+
+
+async def test_open_orders_count_on_their_side(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        nothing = await world.oms.exposure(ASSET)
+        assert nothing.position == nothing.longest == nothing.shortest == 0
+        await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET)
+        await world.oms.create_limit_order(3, 12_000, "Sell", asset_id=ASSET)
+        exposure = await world.oms.exposure(ASSET)
+        assert (exposure.resting_buys, exposure.resting_sells) == (Decimal("0.005"), Decimal("0.003"))
+        assert (exposure.longest, exposure.shortest) == (Decimal("0.005"), Decimal("-0.003"))
+
+
+async def test_a_position_counts_with_its_sign(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.place(User(), ASSET, "Buy", 9_000, 5)
+        await world.oms.create_limit_order(8, 9_000, "Sell", asset_id=ASSET)
+        exposure = await world.oms.exposure(ASSET)
+        assert exposure.position == Decimal("-0.005")
+        assert exposure.resting_sells == Decimal("0.003")
+        assert (exposure.longest, exposure.shortest) == (Decimal("-0.005"), Decimal("-0.008"))
+
+
+async def test_an_order_in_doubt_counts_until_a_listing_shows_it(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.faults.answer_requests("/orders/create", Response(500, b""))
+        with pytest.raises(TplusError):
+            await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id="doubt")
+        exposure = await world.oms.exposure(ASSET)
+        assert (exposure.in_doubt_buys, exposure.longest, exposure.shortest) == (
+            Decimal("0.005"),
+            Decimal("0.005"),
+            Decimal(0),
+        )
+        world.exchange.place(world.user, ASSET, "Buy", 9_000, 5, order_id="doubt")
+        exposure = await world.oms.exposure(ASSET)
+        assert (exposure.in_doubt_buys, exposure.resting_buys) == (Decimal(0), Decimal("0.005"))
+
+
+async def test_a_refused_order_is_not_in_doubt(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        refusal = Response(400, b'{"error":{"code":"INSUFFICIENT_MARGIN"}}')
+        world.exchange.faults.answer_requests("/orders/create", refusal)
+        with pytest.raises(OrderRejected):
+            await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET)
+        assert (await world.oms.exposure(ASSET)).longest == 0
+
+
+async def test_a_market_order_by_amount_in_doubt_is_named(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.faults.answer_requests("/orders/create", Response(500, b""))
+        with pytest.raises(TplusError):
+            await world.oms.create_market_order("Buy", quote_quantity=Decimal(5), asset_id=ASSET, order_id="amount")
+        exposure = await world.oms.exposure(ASSET)
+        assert exposure.without_quantity == ("amount",)
+        assert exposure.longest == 0
+
+
+async def test_another_users_orders_do_not_count(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        other = User()
+        await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, user=other)
+        assert (await world.oms.exposure(ASSET)).longest == 0
+        assert (await world.oms.exposure(ASSET, other)).longest == Decimal("0.005")
