@@ -77,12 +77,11 @@ async def test_a_service_that_ignores_the_filter_is_read_to_the_end(autojump_clo
         done, opened = await row(world, "done", status="Completed"), await row(world, "open")
         odd = await row(world, "odd", status="Frozen")
         answer(world, {"orders": [done, odd], "has_next_page": True})
-        answer(world, {"orders": [done, odd], "has_next_page": True})
         answer(world, {"orders": [odd, opened], "has_next_page": False})
         before = listings(world)
         async with world.oms.stream_orders(snapshot=True) as orders:
             snapshot = await snapshot_of(orders)
-        assert listings(world) == before + 3
+        assert listings(world) == before + 2
         assert [order.order_id for order in snapshot.orders] == ["odd", "open"]
         assert (snapshot.open_only, snapshot.is_complete) == (True, True)
 
@@ -92,13 +91,29 @@ async def test_a_full_page_that_says_nothing_of_the_next_is_not_the_last(autojum
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET)
         one = await row(world, "x")
         full = [{**one, "order_id": str(number)} for number in range(1000)]
-        bodies: list[object] = [{"orders": full}, {"orders": full}, {"orders": [{**one, "order_id": "last"}]}, []]
+        bodies: list[object] = [{"orders": full}, {"orders": [{**one, "order_id": "last"}]}, []]
         for body in bodies:
             answer(world, body)
         async with world.oms.stream_orders(snapshot=True) as orders:
             snapshot = await snapshot_of(orders)
         assert len(snapshot.orders) == 1001
         assert snapshot.is_complete
+
+
+async def test_several_pages_while_an_order_ends_are_not_complete(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.oms.stream_orders() as orders:
+        await orders.wait_live()
+        await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="gone")
+        one = await row(world, "x")
+        world.exchange.faults.delay_requests("/orders/user", 1.0, 2)
+        answer(world, {"orders": [one], "has_next_page": True})
+        answer(world, {"orders": [{**one, "order_id": "y"}], "has_next_page": False})
+        orders.resync()
+        await trio.sleep(0.5)
+        await world.oms.cancel_order("gone", ASSET)
+        snapshot = await snapshot_of(orders)
+        assert [order.order_id for order in snapshot.orders] == ["x", "y"]
+        assert not snapshot.is_complete
 
 
 @pytest.mark.parametrize("shown", ["stale", "newer"])

@@ -169,7 +169,9 @@ async def test_candles_of_all_pages(autojump_clock: MockClock) -> None:
         assert [candle async for candle in world.md.iter_klines(ASSET, limit=2, max_pages=1)]
 
 
-async def test_candles_go_on_before_the_time_at_which_the_service_cuts_off(autojump_clock: MockClock) -> None:
+async def test_candles_go_on_before_the_time_at_which_the_service_cuts_off(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def body(times: list[int], **fields: object) -> Response:
         numbers = dict.fromkeys(("open", "close", "low", "high", "volume"), "1")
         items = [{**numbers, "open_timestamp_ns": t, "close_timestamp_ns": t + 1} for t in times]
@@ -183,7 +185,36 @@ async def test_candles_go_on_before_the_time_at_which_the_service_cuts_off(autoj
         ):
             world.exchange.faults.answer_requests(f"/klines/{ASSET}", answer)
         candles = world.md.iter_klines(ASSET, end_timestamp_ns=100)
+        queries = record_queries(world, monkeypatch)
         assert [candle.open_timestamp_ns async for candle in candles] == [90, 80, 70, 60]
+        assert [(query.get("page"), query["end_timestamp_ns"]) for query in queries] == [(0, 100), (1, 100), (0, 69)]
+
+
+def record_queries(world: World, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The queries of the requests of the market data client from now on."""
+    queries: list[dict[str, Any]] = []
+    request = world.md._service.request
+
+    async def recorded(*where: Any, **options: Any) -> bytes:
+        queries.append(options["params"])
+        return await request(*where, **options)
+
+    monkeypatch.setattr(world.md._service, "request", recorded)
+    return queries
+
+
+async def test_all_pages_of_candles_end_at_the_time_of_the_call(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        world.exchange.publish_trade(ASSET, 100, 1)
+        now_ns = world.exchange.now_ns()
+        candles = world.md.iter_klines(ASSET, limit=1)
+        queries = record_queries(world, monkeypatch)
+        await trio.sleep(90)
+        world.exchange.publish_trade(ASSET, 100, 1)
+        assert len([candle async for candle in candles]) == 1
+        assert {query["end_timestamp_ns"] for query in queries} == {now_ns}
 
 
 async def test_history_of_a_user_that_the_service_keeps_nothing_of(autojump_clock: MockClock) -> None:

@@ -28,8 +28,6 @@ from tplus_trio import (
 from tplus_trio.orders.control_channel import ControlSender
 from tplus_trio.testing import MemoryNetwork
 
-ACK = {"type": "ack"}
-
 
 async def test_a_request_is_sent_signed_in_and_its_answer_comes_back(autojump_clock: MockClock) -> None:
     async with open_control() as world:
@@ -49,7 +47,9 @@ async def test_a_request_is_sent_signed_in_and_its_answer_comes_back(autojump_cl
         assert statistics.state is StreamState.LIVE
 
 
-async def test_acknowledgements_and_heartbeats_are_no_answers(autojump_clock: MockClock) -> None:
+async def test_acknowledgements_and_heartbeats_are_no_answers(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     async with open_control() as world:
         call = world.start(order_request(world.user, "a"))
         peer = await world.server.peer()
@@ -67,6 +67,7 @@ async def test_acknowledgements_and_heartbeats_are_no_answers(autojump_clock: Mo
         assert (await call.result()).by_id.keys() == {"a"}
         (statistics,) = world.sender.statistics()
         assert (statistics.strays, statistics.malformed) == (0, 0)
+        assert not caplog.records
 
 
 async def test_each_of_500_requests_gets_its_own_answer_in_any_order(autojump_clock: MockClock) -> None:
@@ -103,7 +104,7 @@ async def test_a_batch_gets_an_answer_for_each_order_in_any_order(autojump_clock
 @pytest.mark.parametrize("end", ["time", "drop", "error", "undecodable"])
 async def test_a_batch_keeps_the_answers_that_it_got(end: str, autojump_clock: MockClock) -> None:
     async with open_control() as world:
-        call = world.start(order_request(world.user, "a", "b", operation="batch-create"))
+        call = world.start(order_request(world.user, "a", "b", "c", operation="batch-create"))
         peer = await world.server.peer()
         seen = await peer.next()
         await peer.send(told(seen.request_id, result("a")))
@@ -114,11 +115,11 @@ async def test_a_batch_keeps_the_answers_that_it_got(end: str, autojump_clock: M
             case "error":
                 await peer.send({"request_id": seen.request_id, "error": {"code": "SERVER_BUSY", "message": "no"}})
             case "undecodable":
-                await peer.send(told(seen.request_id, {"CreateOrderResponse": {}}))
+                await peer.send(told(seen.request_id, {"CreateOrderResponse": {}}), told(seen.request_id, result("b")))
             case _:
                 pass
         answers = await call.result()
-        assert answers.by_id.keys() == {"a"}
+        assert answers.by_id.keys() == ({"a", "b"} if end == "undecodable" else {"a"})
         kinds = {"time": ConnectionFailed, "drop": ConnectionFailed, "error": ServerError, "undecodable": DecodeError}
         assert type(answers.failure) is kinds[end]
 

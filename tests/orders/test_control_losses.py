@@ -23,6 +23,7 @@ from tests.helpers.peers import answer
 from tests.helpers.world import URL
 from tplus_trio import AuthError, ConnectionFailed, OrderBookClient, RestartPolicy, StreamState
 from tplus_trio.testing.wire_frames import text_frame
+from tplus_trio.transport.websocket import WebSocket
 
 
 async def answered(world: World, call: Call, number: int, name: str) -> None:
@@ -59,6 +60,26 @@ async def test_what_is_in_flight_is_in_doubt_at_once_and_what_waits_goes_over_th
         await answered(world, waiting, 1, "b")
         assert [len(call.sent_at) for call in (sent, waiting)] == [1, 1]
         assert [len(each.seen) for each in world.server.peers] == [1, 1]
+
+
+async def test_a_request_of_which_nothing_left_goes_over_the_next_connection(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, failures = WebSocket.send, [ConnectionFailed("the connection was lost")]
+    failures[0].nothing_sent = True
+
+    async def fail_first(self: WebSocket, text: str) -> None:
+        if failures:
+            world.network.reset_connections()
+            raise failures.pop()
+        await send(self, text)
+
+    monkeypatch.setattr(WebSocket, "send", fail_first)
+    async with open_control() as world:
+        call = world.start(order_request(world.user, "a"))
+        await answered(world, call, 1, "a")
+        assert len(call.sent_at) == 2
+        assert world.sender.statistics()[0].strays == 0
 
 
 async def test_an_idle_channel_connects_again(autojump_clock: MockClock) -> None:

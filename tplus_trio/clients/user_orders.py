@@ -83,36 +83,37 @@ class UserOrdersReader:
         return (await self.read_page(owner, 0, _ORDERS_PAGE, ORDER)).orders
 
     async def read_open(self, owner: User, dispatch: Dispatch) -> UserOrders:
-        """Read all open orders of a user; ``page`` has the other fields of the last page that was read.
+        """Read all open orders of a user.
 
-        One request is enough if the service leaves out the orders that have ended, and the others fit on a page. If
-        not, all pages of all orders are read: their orders move to later pages only, so that none is missed, while an
-        order that ends moves the open ones to earlier pages.
+        One request is enough if the service leaves out the orders that have ended, and the others fit on a page. If the
+        first page has an order that has ended, the service does not leave them out: all pages are read, and they are
+        left out here.
+
+        Returns:
+            The orders. ``page`` has the other fields of the last page that was read, its number, and whether more
+            follow.
         """
-        first = await self._read_for_stream(owner, 0, dispatch, open_only=True)
-        is_full = len(first.orders) + len(first.bad) >= _ORDERS_PAGE
-        listed = first if is_last_page(first, is_full=is_full) else await self._read_all(owner, dispatch)
-        still_open = tuple(order for order in listed.orders if not order.is_done)
-        return UserOrders(still_open, listed.page, listed.bad, open_only=True)
-
-    async def _read_all(self, owner: User, dispatch: Dispatch) -> UserOrders:
-        """Read all pages of a user's orders."""
         # A new order moves the others to later pages, so an order may be read twice: the first reading is newer.
         orders: dict[str, OrderResponse] = {}
         listed = UserOrders((), {})
         bad: list[BadRow] = []
-        is_last = False
-        for page in range(_ORDERS_PAGES):
-            listed = await self._read_for_stream(owner, page, dispatch)
+        filtered: bool | None = True
+        page, is_last = -1, False
+        while not is_last and page + 1 < _ORDERS_PAGES:
+            page += 1
+            listed = await self._read_for_stream(owner, page, dispatch, open_only=filtered)
+            if any(order.is_done for order in listed.orders):
+                filtered = None
             bad += listed.bad
             before = len(orders)
             for order in listed.orders:
                 orders.setdefault(order.order_id, order)
             # A service that ignores the number of the page sends the same orders again.
-            is_last = is_last_page(listed, is_full=len(orders) > before)
-            if is_last:
-                break
-        return UserOrders(tuple(orders.values()), {**listed.page, "has_next_page": not is_last}, tuple(bad))
+            is_full = len(listed.orders) + len(listed.bad) >= _ORDERS_PAGE and len(orders) > before
+            is_last = is_last_page(listed, is_full=is_full)
+        still_open = tuple(order for order in orders.values() if not order.is_done)
+        about = {**listed.page, "page": page, "has_next_page": not is_last}
+        return UserOrders(still_open, about, tuple(bad), open_only=True)
 
     async def _read_for_stream(
         self, owner: User, page: int, dispatch: Dispatch, *, open_only: bool | None = None

@@ -196,7 +196,8 @@ def _error(error: object) -> ApiError:
     """Return the error that a refusal stands for."""
     fields = cast("dict[str, Any]", error) if isinstance(error, dict) else {}
     code = str(fields.get("code") or "UNKNOWN")
-    return api_error(_STATUSES.get(code, 400), {"error": error}, retry_after=_seconds(fields.get("retry_after")))
+    body: dict[str, Any] = {"error": error}
+    return api_error(_STATUSES.get(code, 400), body, retry_after=_seconds(fields.get("retry_after")))
 
 
 def _seconds(value: object) -> float | None:

@@ -166,7 +166,7 @@ async def test_results_of_a_batch(autojump_clock: MockClock, way: Way) -> None:
 
 
 async def test_requests_on_one_control_channel_in_another_order(autojump_clock: MockClock) -> None:
-    orders = []
+    orders: list[list[str]] = []
     for _ in range(2):
         async with open_wire("control") as wire:
             wire.exchange.faults.handle_concurrently(1.0, 20, seed=5)
@@ -204,7 +204,7 @@ async def test_acknowledgements(autojump_clock: MockClock) -> None:
         seen: list[list[str]] = []
         for name in "abcd":
             await wire.send("create", order(name))
-            frames = []
+            frames: list[str] = []
             while (frame := await wire.frame(1)) is not None:
                 frames.append("ack" if frame.get("type") == "ack" else next(iter(frame["data"])))
             seen.append(frames)

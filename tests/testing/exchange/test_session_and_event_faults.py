@@ -11,7 +11,7 @@ from tests.helpers.exchange_users import ALICE, BOB
 from tests.helpers.order_ways import open_wire
 from tests.helpers.raw_client import SECOND, Clock, call, messages, refused, sign_in
 from tests.helpers.signed_bodies import limit_order
-from tplus_trio.testing import Exchange, Subscription
+from tplus_trio.testing import Exchange, MemoryNetwork, Subscription
 
 
 def told(feed: Subscription) -> list[str]:
@@ -108,3 +108,17 @@ async def test_a_control_channel_ends_with_its_token(autojump_clock: MockClock) 
         assert wire.socket.closed.code == 1008
         assert trio.current_time() - start == pytest.approx(100, abs=1)
         assert exchange.is_open(ALICE, "a")
+
+
+async def test_a_closed_feed_leaves_no_task_that_waits_for_its_end(autojump_clock: MockClock) -> None:
+    exchange = Exchange()
+    exchange.add_market(200)
+    async with MemoryNetwork(exchange):
+        before = trio.lowlevel.current_statistics().tasks_living
+        feed = exchange.subscribe("/orders", sign_in(exchange, ALICE))
+        await trio.sleep(1)
+        assert trio.lowlevel.current_statistics().tasks_living == before + 1
+        feed.close()
+        assert exchange.next_due_ns is None
+        await trio.sleep(0.1)
+        assert trio.lowlevel.current_statistics().tasks_living == before

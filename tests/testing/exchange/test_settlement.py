@@ -47,13 +47,13 @@ def test_a_trade_is_confirmed_in_the_step_of_its_match(exchange: Exchange) -> No
     headers, key = sign_in(exchange, ALICE), ALICE.public_key
     events = exchange.subscribe(f"/trades/user/events/{key}", headers)
     final = exchange.subscribe(f"/trades/user/{key}", headers)
-    public = exchange.subscribe("/trades")
+    public, quiet_ns = exchange.subscribe("/trades"), exchange.next_expiry_ns
     match(exchange)
     assert statuses(messages(events.take())) == ["Pending", "Confirmed"]
     assert statuses(messages(final.take())) == ["Confirmed"]
     assert statuses(messages(public.take())) == ["Confirmed"]
     assert fills_of(exchange) == (0, 5)
-    assert exchange.next_expiry_ns is None
+    assert exchange.next_expiry_ns == quiet_ns
 
 
 def test_a_trade_is_pending_until_its_delay_has_passed(exchange: Exchange, clock: Clock) -> None:
@@ -62,6 +62,7 @@ def test_a_trade_is_pending_until_its_delay_has_passed(exchange: Exchange, clock
     final = exchange.subscribe(f"/trades/user/{key}", headers)
     public, orders = exchange.subscribe("/trades"), exchange.subscribe("/orders", headers)
     exchange.faults.confirm_after(2)
+    quiet_ns = exchange.next_expiry_ns  # the end of the session
     match(exchange)
     removed = messages(orders.take())[-1]["Removed"]
     assert (removed["filled_quantity"], removed["confirmed_quantity"], removed["confirmed_amount"]) == (5, 0, 0)
@@ -81,7 +82,7 @@ def test_a_trade_is_pending_until_its_delay_has_passed(exchange: Exchange, clock
     (trade,) = messages(public.take())
     assert (trade["status"], trade["timestamp_ns"]) == ("Confirmed", matched_ns)
     assert call(exchange, "GET", "/trades")[1] == call(exchange, "GET", "/trades/200")[1] == [trade]
-    assert exchange.next_expiry_ns is None
+    assert exchange.next_expiry_ns == quiet_ns
 
 
 def test_a_request_settles_what_is_due(exchange: Exchange, clock: Clock) -> None:
@@ -317,3 +318,16 @@ def test_what_an_order_traded_follows_a_change_of_decimals(exchange: Exchange, c
     clock.pass_(1)
     assert order_of(exchange, "a").confirmed_filled_quantity == 50
     assert order_of(exchange, "a").status == "Partial"
+
+
+def test_a_listing_of_the_past_has_the_fills_of_the_past(exchange: Exchange, clock: Clock) -> None:
+    headers = sign_in(exchange, ALICE)
+    exchange.faults.confirm_after(10)
+    match(exchange)
+    clock.pass_(15)
+    exchange.expire_orders()
+    clock.pass_(5)
+    for behind, fills in ((1, ("0", "5")), (10, ("5", "0"))):
+        exchange.faults.lag_listings(behind)
+        (order,) = call(exchange, "GET", f"/orders/user/{ALICE.public_key}", headers=headers)[1]["orders"]
+        assert (order["pending_filled_quantity"], order["confirmed_filled_quantity"]) == fills

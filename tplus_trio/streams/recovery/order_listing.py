@@ -74,9 +74,11 @@ class OrdersRecovery(Recovery[OrdersUpdate]):
         listing: UserOrders = answer
         self._stats.resyncs += self._is_resync
         self._is_resync = False
-        is_complete = not listing.page.get("has_next_page") and not listing.bad
         # The events that are held follow the snapshot, and may remove its orders.
         later = {item.order_id for item in held if isinstance(item, OrderRemovedEvent)}
+        # An order that ends while several pages are read moves others to pages that were read already.
+        has_moved = bool(later) and bool(listing.page.get("page"))
+        is_complete = not listing.page.get("has_next_page") and not listing.bad and not has_moved
         orders = tuple(order for order in listing.orders if order.order_id in later or not self._is_stale(order))
         return (*superseded, OrdersSnapshot(orders, self._now_ns(), is_complete, listing.open_only), *held)
 

@@ -17,7 +17,7 @@ from tplus_trio.models import (
     TriggerAbove,
     TriggerBelow,
 )
-from tplus_trio.testing.exchange.http_messages import Rejection
+from tplus_trio.testing.exchange.http_messages import Rejection, as_object
 
 __all__ = ["Effect", "EffectKind", "Operation", "RecordedOrder", "Way", "replay_effects"]
 
@@ -251,7 +251,8 @@ class Effects:
             The request's number, from 1.
         """
         self._requests += 1
-        before, self._request = self._request, (self._requests, way)
+        before = self._request
+        self._request = (self._requests, way)
         try:
             yield self._requests
         finally:
@@ -364,9 +365,7 @@ class Effects:
 
 def _asset(value: object) -> AssetIdentifier | None:
     """Return what a request names as its market; None if that is not an asset."""
-    if not isinstance(value, str | int | dict):
-        return None
     try:
-        return AssetIdentifier(value)
+        return AssetIdentifier(value if isinstance(value, str | int) else as_object(value))
     except (TypeError, ValueError):
         return None

@@ -245,15 +245,20 @@ class Exchange(ExchangeAccounts):
 
     @property
     def next_expiry_ns(self) -> int | None:
-        """The time of the next expiry, of an order or a session, of the next settlement or held request.
+        """The time at which the next order expires or the next trade settles, in ns since the Unix epoch, or None."""
+        return self._order_manager.next_expiry_ns
 
-        In nanoseconds since the Unix epoch; None if nothing is due.
+    @property
+    def next_due_ns(self) -> int | None:
+        """The time at which :meth:`expire_orders` has something to do next, in ns since the Unix epoch, or None.
+
+        That is :attr:`next_expiry_ns`, the end of a session whose feed is open, or the time of a held request.
         """
         times = (self._order_manager.next_expiry_ns, self._market_state.schedule.next_ns)
         return min((time for time in times if time is not None), default=None)
 
     def watch_expiries(self, watcher: Callable[[], None]) -> None:
-        """Call ``watcher`` each time that :attr:`next_expiry_ns` changes."""
+        """Call ``watcher`` each time that :attr:`next_due_ns` changes."""
         self._order_manager.expiry_watchers.append(watcher)
         self._market_state.schedule.watchers.append(watcher)
 

@@ -104,6 +104,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._by_path: dict[str, list[Subscription]] = {}
+        #: Called when a subscription was removed.
+        self.on_remove: Callable[[], object] = lambda: None
         #: Called before messages are fetched: it may publish what is due.
         self.before_take: Callable[[], object] | None = None
         #: The end of each stall, by the prefix of its paths.
@@ -130,6 +132,7 @@ class Hub:
             listeners.remove(subscription)
             if not listeners:
                 del self._by_path[subscription.path]
+            self.on_remove()
 
     def listens(self, path: str) -> bool:
         """Return whether ``path`` has a subscription."""

@@ -108,6 +108,7 @@ class MarketState:
         self.answers: AnswerLog = AnswerLog()
         #: What the exchange does later.
         self.schedule: Schedule = Schedule(self.now_ns)
+        self.hub.on_remove = self.schedule.notify
 
     def add_market(self, asset: AssetIdentifier, price_decimals: int = 2, quantity_decimals: int = 3) -> Listing:
         """List a market; a market that is listed already stays as it is."""

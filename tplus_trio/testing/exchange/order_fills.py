@@ -12,7 +12,7 @@ __all__ = ["FillSum", "OrderFills"]
 _NOTHING: Final = Decimal(0)
 
 
-@attrs.define
+@attrs.frozen
 class FillSum:
     """The sum of some trades of one order.
 
@@ -26,14 +26,12 @@ class FillSum:
     amount: Decimal = _NOTHING
     fees: Decimal = _NOTHING
 
-    def add(self, quantity: Decimal, amount: Decimal, fee: Decimal) -> None:
-        """Add one trade; negative numbers take it away again."""
-        self.quantity += quantity
-        self.amount += amount
-        self.fees += fee
+    def plus(self, quantity: Decimal, amount: Decimal, fee: Decimal) -> FillSum:
+        """Return the sum with one more trade; negative numbers take it away again."""
+        return FillSum(self.quantity + quantity, self.amount + amount, self.fees + fee)
 
 
-@attrs.define
+@attrs.frozen
 class OrderFills:
     """The trades of one order: those that are pending, those that are confirmed, and those that were rolled back."""
 
@@ -41,21 +39,20 @@ class OrderFills:
     confirmed: FillSum = attrs.field(factory=FillSum)
     rolled_back: FillSum = attrs.field(factory=FillSum)
 
-    def change(self, quantity: Decimal, amount: Decimal, fee: Decimal, before: str | None, after: str) -> None:
-        """Move a trade from one status to another; ``before`` is None for a new trade.
+    def after(self, quantity: Decimal, amount: Decimal, fee: Decimal, before: str | None, status: str) -> OrderFills:
+        """Return what the order traded after a trade moved from one status to another.
 
         Args:
             quantity: The trade's quantity, in base units.
             amount: The trade's amount, in quote units.
             fee: The order's fee for the trade, in quote units.
-            before: The status until now.
-            after: The status from now on. A status that is not known counts as pending.
+            before: The status until now; None for a new trade.
+            status: The status from now on. A status that is not known counts as pending.
         """
-        if before is not None:
-            self._sum(before).add(-quantity, -amount, -fee)
-        self._sum(after).add(quantity, amount, fee)
+        left = self if before is None else self._with(before, -quantity, -amount, -fee)
+        return left._with(status, quantity, amount, fee)
 
-    def _sum(self, status: str) -> FillSum:
-        if status == "Confirmed":
-            return self.confirmed
-        return self.rolled_back if status == "Rollbacked" else self.pending
+    def _with(self, status: str, quantity: Decimal, amount: Decimal, fee: Decimal) -> OrderFills:
+        name = {"Confirmed": "confirmed", "Rollbacked": "rolled_back"}.get(status, "pending")
+        changed: FillSum = getattr(self, name).plus(quantity, amount, fee)
+        return attrs.evolve(self, **{name: changed})

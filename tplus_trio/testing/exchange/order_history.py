@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tplus_trio.testing.exchange.faults.listing_faults import LONGEST_LAG
+from tplus_trio.testing.exchange.order_fills import OrderFills
 from tplus_trio.testing.exchange.order_records import OrderRecord
 
 __all__ = ["OrderHistory"]
@@ -30,7 +31,10 @@ class OrderHistory:
         """Keep an order's state as it is now."""
         now_ns = self._now_ns()
         states = self._states.setdefault((record.key, record.timestamp_ns), [])
-        states.append((now_ns, copy.copy(record)))
+        state = copy.copy(record)
+        fills = record.fills
+        state.fills = OrderFills(copy.copy(fills.pending), copy.copy(fills.confirmed), copy.copy(fills.rolled_back))
+        states.append((now_ns, state))
         oldest = now_ns - round(LONGEST_LAG * 1e9)
         while len(states) > 1 and states[1][0] <= oldest:
             del states[0]

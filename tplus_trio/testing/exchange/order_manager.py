@@ -56,7 +56,7 @@ class OrderManager:
         self._effect_writer = EffectWriter(market_state.effects, self._by_key)
         self.history: OrderHistory = self._order_events.history
         market_state.faults.on_expiry_skew = self._notify_expiry_watchers
-        self.trades: UserTrades = UserTrades(market_state, self.get)
+        self.trades: UserTrades = UserTrades(market_state, self.get, self.history.add)
         self.settlement: Settlement = Settlement(market_state, self.trades)
         #: Functions to call with a new order before it is accepted; each raises a rejection to refuse it.
         self.admissions: list[Callable[[OrderRecord], None]] = []
@@ -299,11 +299,8 @@ class OrderManager:
     # Events
 
     def _answer(self, order_id: str, reason: str | None = None) -> dict[str, Any]:
-        answer: dict[str, Any] = {
-            "order_id": order_id,
-            "status": _RECEIVED if reason is None else _REJECTED,
-            "processed_at_ns": self._market_state.now_ns(),
-        }
+        answer: dict[str, Any] = {"order_id": order_id, "status": _RECEIVED if reason is None else _REJECTED}
+        answer["processed_at_ns"] = self._market_state.now_ns()
         return answer if reason is None else {**answer, "reason": reason}
 
     def _publish_events(
@@ -326,16 +323,13 @@ class OrderManager:
         changes: dict[Side, list[Level]] = {Side.BUY: [], Side.SELL: []}
         for event in events:
             if isinstance(event, LevelChanged):
-                level = (listing.price(event.price), listing.quantity(event.quantity))
-                changes[event.side].append(level)
+                changes[event.side].append((listing.price(event.price), listing.quantity(event.quantity)))
             elif isinstance(event, Rejected):
                 if event.order_id == key:
                     reason = event.reason
                     self._order_events.send_failed(self._by_key[key], operation or "create", event.reason)
             else:
                 self._publish_event(listing, event)
-                for state in (event.maker, event.taker) if isinstance(event, Fill) else ():
-                    self.history.add(self._by_key[state.order_id])
         if changes[Side.BUY] or changes[Side.SELL]:
             self._market_state.publish_diff(listing, changes[Side.BUY], changes[Side.SELL])
         if any(isinstance(event, Fill) for event in events):

@@ -30,11 +30,18 @@ class UserTrades:
     Args:
         market_state: The markets and the feeds.
         record_of: Returns the order of a user and an order id; None if the exchange has forgotten it.
+        on_fills: Called with an order when what it traded has changed.
     """
 
-    def __init__(self, market_state: MarketState, record_of: Callable[[str, str], OrderRecord | None]) -> None:
+    def __init__(
+        self,
+        market_state: MarketState,
+        record_of: Callable[[str, str], OrderRecord | None],
+        on_fills: Callable[[OrderRecord], object],
+    ) -> None:
         self._market_state = market_state
         self._record_of = record_of
+        self._on_fills = on_fills
         self.by_user: dict[str, list[UserTrade]] = {}
         #: Each user's positions, by market and sub-account.
         self._sums: dict[str, dict[tuple[str, int], PositionSum]] = {}
@@ -150,7 +157,8 @@ class UserTrades:
         record = self._record_of(user, trade.order_id)
         if record is not None:
             amount = trade.price * trade.quantity
-            record.fills.change(trade.quantity, amount, trade.trading_fee, before, trade.status)
+            record.fills = record.fills.after(trade.quantity, amount, trade.trading_fee, before, trade.status)
+            self._on_fills(record)
 
     def _count_for_position(self, user: str, trade: UserTrade, before: UserTrade) -> None:
         counted, counts = before.status != "Rollbacked", trade.status != "Rollbacked"

@@ -83,7 +83,7 @@ class Engine:
         position: Callable[[EngineOrder], int] | None = None,
     ) -> None:
         self.asset = asset
-        self._position = position or (lambda _: 0)
+        self._position: Callable[[EngineOrder], int] = position or _no_position
         #: The ids of the resting reduce-only orders, in the order in which they came.
         self._reduce_only: dict[str, None] = {}
         self._trade_ids = itertools.count(1) if trade_ids is None else trade_ids
@@ -372,3 +372,7 @@ class Engine:
         if isinstance(order.limit.time_in_force, GTD):
             expiry = (order.limit.time_in_force.timestamp_ns, order.order_id)
             del self._expiries[bisect.bisect_left(self._expiries, expiry)]
+
+
+def _no_position(_: EngineOrder) -> int:
+    return 0

@@ -25,7 +25,8 @@ _POLL_INTERVAL: Final = 1.0
 class ExpiryTimer:
     """Removes expired orders of one exchange at their time.
 
-    Its task runs in the given nursery, only while an order with an expiry rests.
+    Its task runs in the given nursery, only while something is due later. It also ends sessions, and carries out
+    requests that a fault holds.
 
     Args:
         exchange: The exchange of the orders.
@@ -49,13 +50,13 @@ class ExpiryTimer:
 
     def _on_change(self) -> None:
         self._changed.set()
-        if not self._is_running and self._exchange.next_expiry_ns is not None:
+        if not self._is_running and self._exchange.next_due_ns is not None:
             self._is_running = True
             self._nursery.start_soon(self._run)
 
     async def _run(self) -> None:
         try:
-            while (expiry_ns := self._exchange.next_expiry_ns) is not None:
+            while (expiry_ns := self._exchange.next_due_ns) is not None:
                 self._changed = trio.Event()
                 wait = (expiry_ns - self._exchange.now_ns()) / 1e9 + _MARGIN
                 with trio.move_on_after(max(wait, 0.0)):

@@ -103,7 +103,7 @@ class OrderRequests:
 
     def _decide(self, operation: Operation, user: str, body: Mapping[str, Any], act: Act) -> dict[str, Any]:
         """Carry out a request; a refusal is recorded and raised."""
-        part = next((as_object(body.get(name)) for name in _PARTS if name in body), {})
+        part = as_object(next((body[name] for name in _PARTS if name in body), None))
         asset = part.get("base_asset", part.get("asset_id"))
         with self.effects.refusals(operation, user, order_id_of(body), asset):
             return act(user, body)

@@ -57,8 +57,8 @@ class SubscriptionRouter:
         subscription = Subscription(self._admit(path, user), user)
         self._market_state.hub.add(subscription)
         if user is not None and (expiry_ns := self._market_state.accounts.expiry_of(headers)) is not None:
-            # The schedule must not keep a closed subscription alive.
-            self._market_state.schedule.at(expiry_ns, partial(_end_session, weakref.ref(subscription)))
+            reference = weakref.ref(subscription)  # the schedule must not keep a closed subscription alive
+            self._market_state.schedule.at(expiry_ns, partial(_end_session, reference), partial(_is_open, reference))
         if self.greets:
             subscription.push(dumps({"type": "subscriptions", "channel": path}))
         if count := self._market_state.faults.take_replay(path):
@@ -97,3 +97,7 @@ def _end_session(subscription: weakref.ref[Subscription]) -> None:
     """Close a subscription whose token has expired, if it is still open."""
     if (found := subscription()) is not None:
         found.close(TOKEN_EXPIRED, "token expired")
+
+
+def _is_open(subscription: weakref.ref[Subscription]) -> bool:
+    return (found := subscription()) is not None and not found.closed

@@ -34,7 +34,7 @@ class ListingFaults(FaultGroup):
         #: Called when :attr:`expiry_skew_ns` changes; the order manager sets it.
         self.on_expiry_skew: Callable[[], object] = lambda: None
         #: Changes a market's decimals; the exchange sets it.
-        self.on_change_decimals: Callable[[AssetIdentifier, int, int], object] = lambda *_: None
+        self.on_change_decimals: Callable[[AssetIdentifier, int, int], object] = lambda _, __, ___: None
         self._on_clear("skew_expiry", lambda: self.skew_expiry(0))
 
     def lag_listings(self, behind: float, n: int = 1, *, path: str = "", seconds: float | None = None) -> None:
