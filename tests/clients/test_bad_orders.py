@@ -115,6 +115,7 @@ for argument, calls in IDS:
 for call in CREATES:
     BAD += [
         Bad(call, {"side": "up"}, ValueError, "^side is.*Buy.*Sell.*'up'"),
+        Bad(call, {"side": 1}, ValueError, "^side is.*Buy.*Sell.*1"),
         Bad(call, {"side": None}, ValueError, "^side is.*Buy.*Sell.*None"),
         Bad(call, {"additional_signers": ["me"]}, TypeError, "^additional_signers is a list of User.*str"),
         Bad(call, {"max_trading_fees_rate": -1}, ValueError, "^max_trading_fees_rate is at least 0, not -1"),
@@ -124,6 +125,8 @@ for call in CREATES:
     ]
 for call in LIMIT_CREATES:
     BAD.append(Bad(call, {"time_in_force": "GTC"}, TypeError, r"^time_in_force is a GTC\(\).*'GTC'"))
+for call in ("create_limit_order", "create_market_order"):
+    BAD.append(Bad(call, {"asset_id": None}, TypeError, "^asset_id is required"))
 for call in CALLS:
     BAD += [
         Bad(call, {"asset_id": "ETH"}, ValueError, "asset.*index.*'ETH'"),

@@ -236,6 +236,8 @@ async def run_step(client: Any, names: Names, step: Step, clock: Clock, revision
             return await client.cancel_order(arguments["id"], asset)
         case "replace" | "bad replace":
             answer, revision = await client.replace_order(asset_id=asset, **_replace_arguments(names, arguments))
+            if answer.status == "Rejected":  # the one client returns it, the other raises it
+                return answer
             revisions[step.user, arguments["id"]] = revision
             return answer, revision
         case "amend":
