@@ -344,22 +344,13 @@ async def test_closing(latency: float, tally: Tally, autojump_clock: MockClock) 
 
 
 def public_coroutines() -> set[str]:
-<<<<<<< HEAD
     found = {"Stream.__anext__", "LiveBook.changes().__anext__", "PageIterator.__anext__"}
-=======
-    found = {"Stream.__anext__", "PageIterator.__anext__", "LiveBook.changes().__anext__"}
->>>>>>> x-t
     for cls in (MarketDataClient, OrderBookClient, Stream, LiveBook):
         for base in cls.__mro__:
             if base.__module__.startswith("tplus_trio"):
-                # The parts that a client is put together from are no public names.
-                owner = cls if issubclass(base, Client) and base is not Client else base
                 names = [name for name, value in vars(base).items() if inspect.iscoroutinefunction(value)]
-<<<<<<< HEAD
                 # The parts that a client is put together from are not public: their calls are the client's.
                 owner = base if base.__name__ in tplus_trio.__all__ or base is Scoped else cls
-=======
->>>>>>> x-t
                 found |= {f"{owner.__name__}.{name}" for name in names if name.endswith("__") or name[0] != "_"}
     return found
 
