@@ -1,226 +1,287 @@
-"""Bad orders are refused before they are sent: the message names the argument, its value and what is legal."""
+"""Orders that cannot be sent: the error names the argument, its value and what is legal, and nothing is sent.
+
+`CALLS` has legal arguments for each call about orders. Each row of `BAD` changes one of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
+import attrs
 import pytest
 from trio.testing import MockClock
 
 from tests.helpers.world import ASSET, World, open_world
-from tplus_trio import NotFoundError, OrderLimitExceeded, OrderLimits, User
+from tplus_trio import (
+    NotFoundError,
+    OrderLimitExceeded,
+    OrderLimits,
+    User,
+)
 
-#: Changes of the arguments of a good limit order, and what the message says about them.
-LIMIT: Final[list[tuple[dict[str, Any], type[Exception], tuple[str, ...]]]] = [
-    ({"side": "Hold"}, ValueError, ("side", "Hold", "Buy", "Sell")),
-    ({"side": 1}, ValueError, ("side", "1", "Buy", "Sell")),
-    ({"quantity": 0}, ValueError, ("quantity", "more than 0", "not 0")),
-    ({"quantity": -3}, ValueError, ("quantity", "more than 0", "-3")),
-    ({"quantity": 1.5}, TypeError, ("quantity", "int", "Decimal", "float")),
-    ({"quantity": True}, TypeError, ("quantity", "int", "Decimal", "bool")),
-    ({"quantity": "5"}, TypeError, ("quantity", "int", "Decimal", "str")),
-    ({"quantity": Decimal(0)}, ValueError, ("quantity", "more than 0", "not 0")),
-    ({"quantity": Decimal("NaN")}, ValueError, ("quantity", "NaN")),
-    ({"quantity": Decimal("Infinity")}, ValueError, ("quantity", "Infinity")),
-    ({"quantity": Decimal("0.0015")}, ValueError, ("quantity", "0.0015", "0.001")),
-    ({"price": 0}, ValueError, ("price", "more than 0", "not 0")),
-    ({"price": -9_000}, ValueError, ("price", "more than 0", "-9000")),
-    ({"price": 90.5}, TypeError, ("price", "int", "Decimal", "float")),
-    ({"price": False}, TypeError, ("price", "int", "Decimal", "bool")),
-    ({"price": Decimal("90.005")}, ValueError, ("price", "90.005", "0.01")),
-    ({"order_id": ""}, ValueError, ("order_id", "1 to 24")),
-    ({"order_id": "x" * 25}, ValueError, ("order_id", "24", "25")),
-    ({"order_id": "ü" * 13}, ValueError, ("order_id", "24", "26")),
-    ({"order_id": 7}, TypeError, ("order_id", "int")),
-    ({"asset_id": None}, TypeError, ("asset_id", "required")),
-    ({"asset_id": "not an asset"}, ValueError, ("not an asset",)),
-    ({"time_in_force": "GTC"}, TypeError, ("time_in_force", "GTC", "IOC")),
-    ({"max_trading_fees_rate": -1}, ValueError, ("max_trading_fees_rate", "-1", "0")),
-    ({"reduce_only": "yes"}, TypeError, ("reduce_only", "bool", "str")),
-    ({"trigger": 100}, TypeError, ("trigger", "OrderTrigger", "int")),
-    ({"target": (1, True)}, TypeError, ("target", "TradeTarget", "tuple")),
-]
-Call = Callable[[World], Awaitable[object]]
-OTHERS: Final[dict[str, tuple[Call, type[Exception], tuple[str, ...]]]] = {
-    "market, both quantities": (
-        lambda world: world.oms.create_market_order("Buy", 1, 1, asset_id=ASSET),
-        ValueError,
-        ("base_quantity", "quote_quantity", "exactly one", "both"),
-    ),
-    "market, no quantity": (
-        lambda world: world.oms.create_market_order("Buy", asset_id=ASSET),
-        ValueError,
-        ("base_quantity", "quote_quantity", "exactly one", "neither"),
-    ),
-    "market, the cap of the other size": (
-        lambda world: world.oms.create_market_order("Buy", 1, asset_id=ASSET, max_sellable_quantity=1),
-        ValueError,
-        ("max_sellable_quantity", "quote_quantity", "max_sellable_amount"),
-    ),
-    "market, zero": (
-        lambda world: world.oms.create_market_order("Buy", 0, asset_id=ASSET),
-        ValueError,
-        ("base_quantity", "more than 0", "not 0"),
-    ),
-    "market, float": (
-        lambda world: world.oms.create_market_order("Buy", quote_quantity=1.0, asset_id=ASSET),  # type: ignore[arg-type]  # bad on purpose
-        TypeError,
-        ("quote_quantity", "int", "float"),
-    ),
-    "cancel, an empty id": (lambda world: world.oms.cancel_order("", ASSET), ValueError, ("order_id", "1 to 24")),
-    "cancel, a long id": (
-        lambda world: world.oms.cancel_order("x" * 25, ASSET),
-        ValueError,
-        ("order_id", "24", "25"),
-    ),
-    "replace, zero": (
-        lambda world: world.oms.replace_order("a", ASSET, 0, 9_000),
-        ValueError,
-        ("new_quantity", "more than 0", "not 0"),
-    ),
-    "replace, a negative price": (
-        lambda world: world.oms.replace_order("a", ASSET, 1, -1),
-        ValueError,
-        ("new_price", "more than 0", "-1"),
-    ),
-    "replace, a price off the tick": (
-        lambda world: world.oms.replace_order("a", ASSET, 1, Decimal("90.001")),
-        ValueError,
-        ("new_price", "90.001", "0.01"),
-    ),
-    "replace, a trigger of a new order": (
-        lambda world: world.oms.replace_order("a", ASSET, 1, 1, new_trigger=100),  # type: ignore[arg-type]  # bad on purpose
-        TypeError,
-        ("new_trigger", "int"),
-    ),
-    "amend, zero": (
-        lambda world: world.oms.amend_order("a", ASSET, 0),
-        ValueError,
-        ("new_quantity", "more than 0", "not 0"),
-    ),
-    "amend, a negative revision": (
-        lambda world: world.oms.amend_order("a", ASSET, 1, -5),
-        ValueError,
-        ("expected_authorization_revision", "-5"),
-    ),
+PRICE: Final = 9_000
+
+CALLS: Final[dict[str, dict[str, Any]]] = {
+    "create_limit_order": {"quantity": 5, "price": PRICE, "side": "Buy", "asset_id": ASSET, "order_id": "new"},
+    "create_market_order": {"side": "Buy", "base_quantity": 5, "asset_id": ASSET, "order_id": "new"},
+    "prepare_limit_order_request": {
+        "asset_id": ASSET,
+        "price": PRICE,
+        "quantity": 5,
+        "side": "Buy",
+        "target": None,
+        "time_in_force": None,
+        "order_id": "new",
+    },
+    "cancel_order": {"order_id": "old", "asset_id": ASSET},
+    "replace_order": {"original_order_id": "old", "asset_id": ASSET, "new_quantity": 4, "new_price": PRICE},
+    "prepare_replace_order_request": {
+        "original_order_id": "old",
+        "asset_id": ASSET,
+        "new_quantity": 4,
+        "new_price": PRICE,
+    },
+    "amend_order": {"order_id": "old", "asset_id": ASSET, "new_quantity": 4},
 }
+CREATES: Final = ("create_limit_order", "create_market_order", "prepare_limit_order_request")
+LIMIT_CREATES: Final = ("create_limit_order", "prepare_limit_order_request")
+REPLACES: Final = ("replace_order", "prepare_replace_order_request")
 
 
-def sent(world: World) -> dict[tuple[str, str], int]:
-    """Return the requests about orders that the exchange got, and how often the control channel was opened."""
-    requests = {key: count for key, count in world.exchange.requests.items() if key[1].startswith("/orders")}
-    return requests | {("control", ""): len(world.oms.statistics().control)}
+@attrs.frozen
+class Bad:
+    """A call with one argument, or several, that are not legal."""
+
+    call: str
+    arguments: dict[str, Any]
+    kind: type[Exception]
+    #: What the message says.
+    says: str
+
+    def __str__(self) -> str:
+        return f"{self.call}, {', '.join(f'{name}={value!r:.30}' for name, value in self.arguments.items())}"
 
 
-def nothing(world: World) -> bool:
-    return sent(world) == {("control", ""): 0}
+def numbers(name: str, unit: str) -> list[tuple[Any, type[Exception], str]]:
+    """Return values that are no price, quantity or amount, with what is said of them."""
+    types = rf"^{name} is an int \(units of the book\) or a Decimal \({unit} units\), not"
+    return [
+        (0, ValueError, f"^{name} is more than 0, not 0$"),
+        (-3, ValueError, f"^{name} is more than 0, not -3$"),
+        (Decimal(0), ValueError, f"^{name} is more than 0, not 0$"),
+        (Decimal("-0.5"), ValueError, rf"^{name} is more than 0, not -0\.5$"),
+        (Decimal("NaN"), ValueError, f"^{name} must be finite, got NaN$"),
+        (Decimal("Infinity"), ValueError, f"^{name} must be finite, got Infinity$"),
+        (1.5, TypeError, f"{types} float$"),
+        (True, TypeError, f"{types} bool$"),
+        ("5", TypeError, f"{types} str$"),
+    ]
 
 
-@pytest.fixture(params=["rest", "control"])
-def orders(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Options of a client that sends in a way."""
-    return {"use_ws_control": request.param == "control"}
+#: Arguments, and the calls that take them.
+Takers = list[tuple[str, tuple[str, ...]]]
+PRICES: Final[Takers] = [("price", LIMIT_CREATES), ("new_price", REPLACES)]
+QUANTITIES: Final[Takers] = [
+    ("quantity", LIMIT_CREATES),
+    ("base_quantity", ("create_market_order",)),
+    ("new_quantity", (*REPLACES, "amend_order")),
+]
+IDS: Final[Takers] = [("order_id", (*CREATES, "cancel_order", "amend_order")), ("original_order_id", REPLACES)]
+
+BAD: list[Bad] = []
+for argument, calls in PRICES:
+    for call in calls:
+        BAD += [Bad(call, {argument: value}, kind, says) for value, kind, says in numbers(argument, "quote")]
+        BAD.append(
+            Bad(call, {argument: Decimal("90.005")}, ValueError, rf"^{argument} 90\.005 is no multiple of 0\.01")
+        )
+for argument, calls in QUANTITIES:
+    for call in calls:
+        BAD += [Bad(call, {argument: value}, kind, says) for value, kind, says in numbers(argument, "base")]
+        wrong = Decimal("0.0045")
+        BAD.append(Bad(call, {argument: wrong}, ValueError, rf"^{argument} 0\.0045 is no multiple of 0\.001"))
+for argument, calls in IDS:
+    for call in calls:
+        length = f"^{argument} must be 1 to 24 UTF-8 bytes long, got"
+        BAD += [
+            Bad(call, {argument: ""}, ValueError, f"{length} 0$"),
+            Bad(call, {argument: "x" * 25}, ValueError, f"{length} 25$"),
+            Bad(call, {argument: "é" * 13}, ValueError, f"{length} 26$"),
+            Bad(call, {argument: "\ud800"}, ValueError, f"^{argument} must have a UTF-8 form"),
+            Bad(call, {argument: 7}, TypeError, f"^{argument} must be a str, got int$"),
+        ]
+for call in CREATES:
+    BAD += [
+        Bad(call, {"side": "up"}, ValueError, "^side is.*Buy.*Sell.*'up'"),
+        Bad(call, {"side": 1}, ValueError, "^side is.*Buy.*Sell.*1"),
+        Bad(call, {"side": None}, ValueError, "^side is.*Buy.*Sell.*None"),
+        Bad(call, {"additional_signers": ["me"]}, TypeError, "^additional_signers is a list of User.*str"),
+        Bad(call, {"max_trading_fees_rate": -1}, ValueError, "^max_trading_fees_rate is at least 0, not -1"),
+        Bad(call, {"target": (0, True)}, TypeError, "^target is.*TradeTarget.*tuple"),
+        Bad(call, {"trigger": 9_500}, TypeError, "^trigger is.*OrderTrigger.*int"),
+        Bad(call, {"reduce_only": 1}, TypeError, "^reduce_only is.*bool.*int"),
+    ]
+for call in LIMIT_CREATES:
+    BAD.append(Bad(call, {"time_in_force": "GTC"}, TypeError, r"^time_in_force is a GTC\(\).*'GTC'"))
+for call in ("create_limit_order", "create_market_order"):
+    BAD.append(Bad(call, {"asset_id": None}, TypeError, "^asset_id is required"))
+for call in CALLS:
+    BAD += [
+        Bad(call, {"asset_id": "ETH"}, ValueError, "asset.*index.*'ETH'"),
+        Bad(call, {"user": "alice"}, TypeError, "user is.*load_user"),
+    ]
+BAD += [
+    Bad("create_market_order", {"quote_quantity": 5}, ValueError, "^exactly one of.*; both are given$"),
+    Bad("create_market_order", {"base_quantity": None}, ValueError, "^exactly one of.*; neither is given$"),
+    Bad("create_market_order", {"max_sellable_quantity": 5}, ValueError, "^max_sellable_quantity goes with quote"),
+    Bad(
+        "create_market_order",
+        {"base_quantity": None, "quote_quantity": 5, "max_sellable_amount": 5},
+        ValueError,
+        "^max_sellable_amount goes with base",
+    ),
+    Bad("create_market_order", {"fill_or_kill": 1}, TypeError, "^fill_or_kill is.*bool.*int"),
+    *(
+        Bad("create_market_order", {"base_quantity": None, "quote_quantity": value}, kind, says)
+        for value, kind, says in numbers("quote_quantity", "quote")
+    ),
+    *(
+        Bad("create_market_order", {"max_sellable_amount": value}, kind, says)
+        for value, kind, says in numbers("max_sellable_amount", "quote")
+    ),
+    *(
+        Bad(
+            "create_market_order",
+            {"side": "Sell", "base_quantity": None, "quote_quantity": 5, "max_sellable_quantity": value},
+            kind,
+            says,
+        )
+        for value, kind, says in numbers("max_sellable_quantity", "base")
+    ),
+    Bad(
+        "create_market_order",
+        {"max_sellable_amount": Decimal("0.0000001")},
+        ValueError,
+        "^max_sellable_amount 1E-7 is no multiple of 0.00001",
+    ),
+    Bad("amend_order", {"expected_authorization_revision": -1}, ValueError, "^expected_authorization_revision is"),
+    Bad("amend_order", {"expected_authorization_revision": 1.5}, TypeError, "^expected_authorization_revision is"),
+    *(Bad(call, {"new_trigger": 9_500}, TypeError, "^new_trigger is.*Trigger.*int") for call in REPLACES),
+]
 
 
-async def refused(world: World, call: Call, kind: type[Exception], words: tuple[str, ...]) -> None:
-    with pytest.raises(kind) as caught:
-        await call(world)
-    text = str(caught.value)
-    for word in words:
-        assert word in text, text
-    assert nothing(world)
+def requests_about_orders(world: World) -> tuple[object, ...]:
+    """Return what shows that a request about an order was sent, over REST or over the control channel."""
+    over_rest = [item for item in world.exchange.requests.items() if item[0][0] != "GET" and "/orders/" in item[0][1]]
+    return (over_rest, world.oms.statistics().control, world.exchange.orders(world.user))
 
 
-@pytest.mark.parametrize(("changes", "kind", "words"), LIMIT, ids=lambda value: f"{value!r:.40}")
-async def test_a_bad_limit_order_is_not_sent(
-    changes: dict[str, Any],
-    kind: type[Exception],
-    words: tuple[str, ...],
-    orders: dict[str, Any],
-    autojump_clock: MockClock,
-) -> None:
-    arguments: dict[str, Any] = {"quantity": 5, "price": 9_000, "side": "Buy", "asset_id": ASSET, **changes}
-    async with open_world(orders=orders) as world:
-        await refused(world, lambda world: world.oms.create_limit_order(**arguments), kind, words)
-        arguments |= {"target": arguments.get("target"), "time_in_force": arguments.get("time_in_force")}
-        if "asset_id" not in changes:
-            await refused(world, lambda world: world.oms.prepare_limit_order_request(**arguments), kind, words)
+@pytest.fixture(params=[False, True], ids=["rest", "control"])
+def control(request: pytest.FixtureRequest) -> bool:
+    """Whether the client sends over the control channel."""
+    return bool(request.param)
 
 
-@pytest.mark.parametrize("name", OTHERS)
-async def test_another_bad_request_is_not_sent(name: str, orders: dict[str, Any], autojump_clock: MockClock) -> None:
-    async with open_world(orders=orders) as world:
-        await refused(world, *OTHERS[name])
+async def refuse(world: World, call: str, kind: type[Exception], says: str, /, *given: Any, **arguments: Any) -> None:
+    """Check that a call is refused, and that nothing about an order was sent."""
+    before = requests_about_orders(world)
+    with pytest.raises(kind, match=says):
+        await getattr(world.oms, call)(*given, **arguments)
+    assert requests_about_orders(world) == before
 
 
-async def test_an_order_of_a_market_that_does_not_exist_is_not_sent(
-    orders: dict[str, Any], autojump_clock: MockClock
-) -> None:
-    async with open_world(orders=orders) as world:
-        with pytest.raises(NotFoundError, match="999"):
-            await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=999)
-        with pytest.raises(NotFoundError, match="999"):
-            await world.oms.replace_order("a", 999, 5, 9_000)
-        assert nothing(world)
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_bad_argument_is_named_and_nothing_is_sent(call: str, control: bool, autojump_clock: MockClock) -> None:
+    async with open_world(orders={"use_ws_control": control}) as world:
+        await world.oms.create_limit_order(5, PRICE, "Buy", asset_id=ASSET, order_id="old")
+        for bad in BAD:
+            if bad.call == call:
+                try:
+                    await refuse(world, call, bad.kind, bad.says, **CALLS[call] | bad.arguments)
+                except BaseException as exc:
+                    exc.add_note(f"in {bad}")
+                    raise
+        before = requests_about_orders(world)
+        await getattr(world.oms, call)(**CALLS[call])
+        is_sent = not call.startswith("prepare")
+        assert (requests_about_orders(world) != before) == is_sent
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_an_unknown_market(call: str, control: bool, autojump_clock: MockClock) -> None:
+    async with open_world(orders={"use_ws_control": control}) as world:
+        await world.oms.create_limit_order(5, PRICE, "Buy", asset_id=ASSET, order_id="old")
+        if call == "cancel_order":
+            # A cancellation needs no units, so it is sent, and the service refuses it.
+            with pytest.raises(NotFoundError, match="_NOT_FOUND"):
+                await world.oms.cancel_order("old", 901)
+        else:
+            await refuse(world, call, NotFoundError, "no market for asset 901", **CALLS[call] | {"asset_id": 901})
 
 
 # Batches.
 
 
-async def prepare(world: World, order_id: str, user: User | None = None) -> Any:
-    options: dict[str, Any] = {"order_id": order_id, "user": user}
-    _, order = await world.oms.prepare_limit_order_request(ASSET, 9_000, 5, "Buy", None, None, **options)
-    return order
+async def orders(world: World, *names: str, user: User | None = None) -> list[Any]:
+    """Sign orders to create."""
+    prepare = world.oms.prepare_limit_order_request
+    return [(await prepare(ASSET, PRICE, 5, "Buy", None, None, order_id=name, user=user))[1] for name in names]
 
 
-async def test_a_bad_batch_is_not_sent(orders: dict[str, Any], autojump_clock: MockClock) -> None:
-    async with open_world(orders=orders) as world:
-        good = [await prepare(world, f"{n}") for n in range(51)]
-        other = await prepare(world, "other", User())
-        for batch, kind, words in (
-            ([], ValueError, ("1 to 50", "not 0")),
-            (good, ValueError, ("1 to 50", "not 51")),
-            ([*good[:3], good[1]], ValueError, ("each order id once", "'1'")),
-            ([good[0], other], ValueError, ("'other'", "signed by")),
-            ([good[0], "text"], TypeError, ("CreateOrderRequest", "str")),
-        ):
-            argument: Any = batch
-            await refused(
-                world,
-                lambda world, argument=argument: world.oms.send_multiple_orders(argument),  # type: ignore[misc]  # inferred
-                kind,
-                ("create_order_requests", *words),
-            )
+async def replacements(world: World, *names: str, user: User | None = None) -> list[Any]:
+    """Sign new terms of orders."""
+    prepare = world.oms.prepare_replace_order_request
+    return [await prepare(name, ASSET, 4, PRICE, user=user) for name in names]
 
 
-async def test_a_bad_batch_of_replacements_is_not_sent(orders: dict[str, Any], autojump_clock: MockClock) -> None:
-    async with open_world(orders=orders) as world:
-        good = [await world.oms.prepare_replace_order_request(f"{n}", ASSET, 5, 9_000) for n in range(51)]
-        other = await world.oms.prepare_replace_order_request("other", ASSET, 5, 9_000, user=User())
-        for batch, kind, words in (
-            ([], ValueError, ("1 to 50", "not 0")),
-            (good, ValueError, ("1 to 50", "not 51")),
-            ([*good[:3], good[1]], ValueError, ("each order id once", "'1'")),
-            ([good[0], other], ValueError, ("'other'", "signed by")),
-            ([good[0], await prepare(world, "x")], TypeError, ("ReplaceOrderRequestPayload", "CreateOrderRequest")),
-        ):
-            argument: Any = batch
-            await refused(
-                world,
-                lambda world, argument=argument: world.oms.replace_multiple_orders(argument),  # type: ignore[misc]  # inferred
-                kind,
-                ("replace_requests", *words),
-            )
+BATCHES: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
+    "send_multiple_orders": ("create_order_requests", orders),
+    "replace_multiple_orders": ("replace_requests", replacements),
+}
 
 
-async def test_an_order_beyond_the_limits_is_not_sent(orders: dict[str, Any], autojump_clock: MockClock) -> None:
-    limits = OrderLimits(max_quantity=Decimal("0.004"))
-    async with open_world(orders={**orders, "limits": limits}) as world:
-        for call in (
-            lambda world: world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET),
-            lambda world: world.oms.create_market_order("Buy", 5, asset_id=ASSET),
-            lambda world: world.oms.replace_order("a", ASSET, 5, 9_000),
-        ):
-            await refused(world, call, OrderLimitExceeded, ("0.004", "max_quantity", "0.005"))
+@pytest.mark.parametrize("call", BATCHES)
+async def test_a_bad_batch(call: str, control: bool, autojump_clock: MockClock) -> None:
+    name, signed = BATCHES[call]
+    async with open_world(orders={"use_ws_control": control}) as world:
+        await world.oms.create_limit_order(5, PRICE, "Buy", asset_id=ASSET, order_id="old")
+        most = [str(number) for number in range(50)]
+        other = await signed(world, "other", user=User())
+        batches: list[tuple[Any, type[Exception], str]] = [
+            ([], ValueError, f"^{name} has 1 to 50 requests, not 0$"),
+            (await signed(world, *most, "one more"), ValueError, f"^{name} has 1 to 50 requests, not 51$"),
+            (await signed(world, "a", "b", "a"), ValueError, f"^{name} has each order id once, and 'a' twice$"),
+            ([*await signed(world, "a"), *other], ValueError, f"^{name} has requests signed by its user, and 'other'"),
+            ([*await signed(world, "a"), "b"], TypeError, f"^{name} has .* only, and one of them is a str$"),
+        ]
+        for batch, kind, says in batches:
+            await refuse(world, call, kind, says, batch)
+        await refuse(world, call, TypeError, "load_user", await signed(world, "a"), user="alice")
+        wrong_kind = await BATCHES[next(each for each in BATCHES if each != call)][1](world, "a")
+        await refuse(world, call, TypeError, f"^{name} has .* only", wrong_kind)
+        results = (await getattr(world.oms, call)(await signed(world, *most))).batch_order_status
+        assert len(results) == 50
+
+
+# Limits.
+
+
+async def test_beyond_the_limits(control: bool, autojump_clock: MockClock) -> None:
+    limits = OrderLimits(Decimal("0.005"), 2, Decimal("0.05"), reference_price=lambda _: Decimal(90))
+    async with open_world(orders={"use_ws_control": control, "limits": limits}) as world:
+        await world.oms.create_limit_order(5, PRICE, "Buy", asset_id=ASSET, order_id="old")
+        large, far = r"at most 0\.005 \(max_quantity\), not 0\.006", r"\(max_deviation\), and 94\.51 is not"
+        exceeded = OrderLimitExceeded
+        for call in ("create_limit_order", "replace_order"):
+            arguments = CALLS[call]
+            new = "new_" if call == "replace_order" else ""
+            await refuse(world, call, exceeded, large, **arguments | {f"{new}quantity": 6})
+            await refuse(world, call, exceeded, far, **arguments | {f"{new}price": 9_451})
+        await refuse(world, "create_market_order", exceeded, large, "Buy", 6, asset_id=ASSET)
+        await refuse(world, "create_market_order", exceeded, large, "Buy", None, Decimal("0.54"), asset_id=ASSET)
+        three = await orders(world, "a", "b")
+        await refuse(world, "send_multiple_orders", exceeded, r"at most 2 .*\(max_open\): 1 are", three)
+        await world.oms.send_multiple_orders(three[:1])
+        await refuse(world, "create_limit_order", exceeded, r"\(max_open\)", **CALLS["create_limit_order"])

@@ -281,7 +281,7 @@ class OrderChanges(OrderServiceClient):
         owner: User,
         additional_signers: Sequence[User] | None,
     ) -> tuple[Market, ReplaceOrderRequestPayload]:
-        name = validate_order_id(original_order_id)
+        name = validate_order_id(original_order_id, name="original_order_id")
         chosen = asset(asset_id)
         check_amount("new_quantity", new_quantity, "base units")
         check_amount("new_price", new_price, "quote units")

@@ -66,11 +66,12 @@ class Side(OpenEnum):
         return {"buy": cls.BUY, "bid": cls.BUY, "sell": cls.SELL, "ask": cls.SELL}.get(text.lower())
 
 
-def validate_order_id(order_id: str) -> str:
+def validate_order_id(order_id: str, *, name: str = "order_id") -> str:
     """Check an order id and return it.
 
     Args:
         order_id: A text of 1 to 24 UTF-8 bytes.
+        name: The argument's name in the error message.
 
     Raises:
         TypeError: The id is not a ``str``.
@@ -78,13 +79,13 @@ def validate_order_id(order_id: str) -> str:
     """
     given = cast("object", order_id)  # callers need not be typed
     if not isinstance(given, str):
-        raise TypeError(f"order_id must be a str, got {type(given).__name__}")
+        raise TypeError(f"{name} must be a str, got {type(given).__name__}")
     try:
         length = len(order_id.encode())
     except UnicodeEncodeError:
-        raise ValueError("order_id must have a UTF-8 form; half a surrogate pair has none") from None
+        raise ValueError(f"{name} must have a UTF-8 form; half a surrogate pair has none") from None
     if not 1 <= length <= _LONGEST_ORDER_ID:
-        raise ValueError(f"order_id must be 1 to {_LONGEST_ORDER_ID} UTF-8 bytes long, got {length}")
+        raise ValueError(f"{name} must be 1 to {_LONGEST_ORDER_ID} UTF-8 bytes long, got {length}")
     return order_id
 
 
