@@ -10,7 +10,7 @@ from tplus_trio.clients.bad_rows import report_bad_rows
 from tplus_trio.clients.base import CALL, asset, page_params
 from tplus_trio.clients.order_service import OrderServiceClient
 from tplus_trio.clients.paging import ListedPage, PageIterator, says_more
-from tplus_trio.clients.user_orders import open_only_param
+from tplus_trio.clients.user_orders import open_only_param, target_of
 from tplus_trio.errors import NotFoundError
 from tplus_trio.models import AssetIdentifier, OrderResponse, Rows, UserOrders
 from tplus_trio.users import User
@@ -157,7 +157,7 @@ class UserOrderReads(OrderServiceClient):
             rows, more = await self._book_orders(market, page, limit, True, owner)
             return ListedPage(rows, not rows, more)
 
-        orders = PageIterator(read, _order_id, max_pages=max_pages)
+        orders = PageIterator(read, target_of, max_pages=max_pages)
         return Rows([order async for order in orders if not order.is_done])
 
     def iter_user_orders(
@@ -192,8 +192,4 @@ class UserOrderReads(OrderServiceClient):
             rows = tuple(order for order in listed.orders if not (open_only and order.is_done))
             return ListedPage(rows, not listed.orders, says_more(listed.page))
 
-        return PageIterator(read, _order_id)
-
-
-def _order_id(order: OrderResponse) -> str:
-    return order.order_id
+        return PageIterator(read, target_of)
