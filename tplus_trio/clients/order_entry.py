@@ -329,7 +329,11 @@ class OrderEntry(OrderServiceClient):
             terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
         )
         await self._admit(owner, [Terms.of_order(market, order)])
-        request = await self._builder.create(order, owner, signers)
+        try:
+            request = await self._builder.create(order, owner, signers)
+        except BaseException:
+            self._withdraw(owner, order.order_id)
+            raise
         self._doubts.sending(owner.public_key, order)
         return await self._operate(request, market)
 

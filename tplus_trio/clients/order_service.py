@@ -139,6 +139,11 @@ class OrderServiceClient(Client):
         if self._guard is not None:
             await self._guard.admit(owner, orders)
 
+    def _withdraw(self, owner: User, order_id: str) -> None:
+        """Note that an order which was admitted is not sent."""
+        if self._guard is not None:
+            self._guard.ended(owner, order_id, "unsent")
+
     async def _operate(self, request: OrderRequest, market: Market | None = None) -> OrderOperationResponse:
         """Send a request about one order. A refusal may mean that the units of its market have changed."""
         try:
