@@ -22,7 +22,8 @@ class ExposureReads(UserOrderReads, PositionReads):
         """Read what a user holds in a market, and what open orders and orders in doubt may add.
 
         It reads the user's open orders in the market, the newest 1,000 orders for their pending trades, and the
-        positions, in this order: a trade in between makes the worst cases larger, never smaller. Cancelling it closes
+        positions, in this order: a trade in between makes the worst cases larger, never smaller. An order that this
+        client sends meanwhile counts as one in doubt if the read has missed it. Cancelling it closes
         the request's connection and leaves nothing behind.
 
         Args:
@@ -42,10 +43,14 @@ class ExposureReads(UserOrderReads, PositionReads):
         """
         chosen, owner = asset(asset_id), self._user(user)
         market = await self._market(chosen, CALL)
-        still_open = await self.get_open_orders_for_book(chosen, user=owner)
-        newest = await self.get_user_orders_for_book(chosen, page=0, limit=_NEWEST, user=owner)
-        orders = {order.order_id: order for order in (*still_open, *newest)}.values()
-        self._doubts.listed(owner.public_key, orders)
-        doubts = self._doubts.of(owner.public_key, chosen)
-        positions = await self.get_user_position_for_asset(chosen, owner)
-        return exposure_of(market, orders, positions, doubts)
+        with self._doubts.keeping_accepted() as accepted:
+            still_open = await self.get_open_orders_for_book(chosen, user=owner)
+            newest = await self.get_user_orders_for_book(chosen, page=0, limit=_NEWEST, user=owner)
+            orders = {order.order_id: order for order in (*still_open, *newest)}
+            self._doubts.listed(owner.public_key, orders.values())
+            positions = await self.get_user_position_for_asset(chosen, owner)
+        missed = (doubt for user, doubt in accepted if user == owner.public_key and doubt.asset_id == chosen)
+        doubts = (*self._doubts.of(owner.public_key, chosen), *missed)
+        return exposure_of(
+            market, orders.values(), positions, (doubt for doubt in doubts if doubt.order_id not in orders)
+        )

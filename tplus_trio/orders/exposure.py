@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Final
 
@@ -76,14 +77,37 @@ class Doubt:
     quantity: int | None
 
 
+@attrs.define
+class _Tries:
+    """The requests that may have created one order."""
+
+    #: How many there are.
+    count: int = 0
+    #: What they would have created, each terms once.
+    doubts: dict[Doubt, None] = attrs.field(factory=dict[Doubt, None])
+
+
 class Doubts:
     """The orders of a client whose creation may have been carried out. Pure.
 
-    An order is in doubt from the moment before its request is sent until its fate is known or a listing shows it.
+    An order is in doubt from the moment before its request is sent until its fate is known or a listing shows it. A
+    refused repetition proves nothing of the tries before it.
     """
 
     def __init__(self) -> None:
-        self._orders: dict[tuple[str, str], Doubt] = {}
+        self._orders: dict[tuple[str, str], _Tries] = {}
+        #: Each reader's list of the orders that were accepted since it began.
+        self._accepted: list[list[tuple[str, Doubt]]] = []
+
+    @contextmanager
+    def keeping_accepted(self) -> Generator[list[tuple[str, Doubt]]]:
+        """Collect the orders that are accepted during the block, with their owners: a listing may have missed them."""
+        accepted: list[tuple[str, Doubt]] = []
+        self._accepted.append(accepted)
+        try:
+            yield accepted
+        finally:
+            self._accepted = [other for other in self._accepted if other is not accepted]
 
     def sending(self, owner: str, order: Order) -> None:
         """Note that an order of a user, given by the public key, is being sent."""
@@ -95,13 +119,22 @@ class Doubts:
             quantity = by_base.quantity
         elif (by_amount := details.quantity.quote_asset) is not None:
             quantity = by_amount.max_sellable_quantity if order.side is Side.SELL else None
-        doubt = Doubt(order.order_id, order.base_asset, order.side, quantity)
-        self._orders[owner, order.order_id] = doubt
+        tries = self._orders.setdefault((owner, order.order_id), _Tries())
+        tries.count += 1
+        tries.doubts[Doubt(order.order_id, order.base_asset, order.side, quantity)] = None
 
     def ended(self, owner: str, order_id: str, fate: Fate) -> None:
-        """Note the fate of the request that creates an order."""
-        if fate != "unknown":
-            self._orders.pop((owner, order_id), None)
+        """Note the fate of a request that creates an order."""
+        tries = self._orders.get((owner, order_id))
+        if tries is None or fate == "unknown":
+            return
+        if fate == "done":
+            for accepted in self._accepted:
+                accepted.extend((owner, doubt) for doubt in tries.doubts)
+        else:
+            tries.count -= 1
+        if fate == "done" or not tries.count:
+            del self._orders[owner, order_id]
 
     def listed(self, owner: str, orders: Iterable[OrderResponse]) -> None:
         """Note that a listing shows orders of a user."""
@@ -109,8 +142,14 @@ class Doubts:
             self._orders.pop((owner, order.order_id), None)
 
     def of(self, owner: str, asset_id: AssetIdentifier) -> tuple[Doubt, ...]:
-        """Return the orders in doubt of a user in a market."""
-        return tuple(doubt for (user, _), doubt in self._orders.items() if user == owner and doubt.asset_id == asset_id)
+        """Return the orders in doubt of a user in a market. One that was tried with different terms comes with each."""
+        return tuple(
+            doubt
+            for (user, _), tries in self._orders.items()
+            if user == owner
+            for doubt in tries.doubts
+            if doubt.asset_id == asset_id
+        )
 
 
 def exposure_of(
