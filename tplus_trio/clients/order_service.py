@@ -14,7 +14,7 @@ from tplus_trio.clients.nonces import ActionNonces
 from tplus_trio.clients.reference_prices import ReferencePrices
 from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.clients.user_orders import UserOrdersReader
-from tplus_trio.errors import OrderRejected
+from tplus_trio.errors import OrderRejected, TplusError
 from tplus_trio.models import AssetIdentifier, Market, OrderOperationResponse, new_order_id, validate_order_id
 from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.control_channel import ControlSender
@@ -116,7 +116,7 @@ class OrderServiceClient(Client):
         except ValueError:
             if not is_cached:
                 raise
-        self._forget(market)
+        self._forget(asset_id, market)
         market = await self._market(asset_id, ORDER)
         return market, convert(market)
 
@@ -149,16 +149,28 @@ class OrderServiceClient(Client):
         try:
             answer = await self._operations.send(request)
         except OrderRejected as exc:
-            if market is not None and exc.code.startswith(_BAD_TERMS):
-                self._forget(market)
+            if market is not None:
+                self._refused(request.orders[0].asset_id, market, exc)
             raise
         self._orders.add_known(request.owner)
         return answer
 
-    def _forget(self, market: Market) -> None:
-        """Request a market's units again before the next order: a change of them may have caused the refusal."""
-        if self._markets.get(market.asset_id) is market:
-            del self._markets[market.asset_id]
+    def _refused(self, asset_id: AssetIdentifier, market: Market, refusal: TplusError | None) -> None:
+        """Request a market's units again before the next order if a change of them may have caused a refusal.
+
+        Args:
+            asset_id: The market, as the caller named it.
+            market: The units that the refused request had.
+            refusal: The error of the request; None if there was none.
+        """
+        if isinstance(refusal, OrderRejected) and refusal.code.startswith(_BAD_TERMS):
+            self._forget(asset_id, market)
+
+    def _forget(self, asset_id: AssetIdentifier, market: Market) -> None:
+        """Request the units of a market again before the next order, unless they are others by now."""
+        known = self._markets.get(asset_id)
+        if known is not None and _decimals(known) == _decimals(market):
+            del self._markets[asset_id]
 
     def _order_id(self, order_id: str | None) -> str:
         """Check an order id, or make one with the client's prefix."""
@@ -181,3 +193,7 @@ def _prefix(prefix: str) -> str:
         msg = f"order_id_prefix is at most {_LONGEST_PREFIX} UTF-8 bytes long, not {len(prefix.encode())}"
         raise ValueError(msg)
     return prefix
+
+
+def _decimals(market: Market) -> tuple[int, int]:
+    return market.book_price_decimals, market.book_quantity_decimals
