@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.helpers.world import ASSET, open_world
-from tplus_trio import Exposure, OrderRejected, TplusError, User
+from tplus_trio import Exposure, OrderFateUnknown, OrderRejected, ServerError, TplusError, User
 from tplus_trio.testing import Response
 
 
@@ -48,6 +48,22 @@ async def test_an_order_in_doubt_counts_until_a_listing_shows_it(autojump_clock:
         world.exchange.place(world.user, ASSET, "Buy", 9_000, 5, order_id="doubt")
         exposure = await world.oms.exposure(ASSET)
         assert (exposure.in_doubt_buys, exposure.resting_buys) == (Decimal(0), Decimal("0.005"))
+
+
+@pytest.mark.parametrize("status", [408, 500, 503, 521])
+async def test_a_failure_of_the_service_or_a_proxy_leaves_orders_in_doubt(
+    status: int, autojump_clock: MockClock
+) -> None:
+    async with open_world() as world:
+        answer = Response(status, b"<html>try again</html>")
+        world.exchange.faults.answer_requests("/orders/create", answer)
+        with pytest.raises(ServerError):
+            await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET)
+        _, order = await world.oms.prepare_limit_order_request(ASSET, 9_000, 3, "Buy", None, None)
+        world.exchange.faults.answer_requests("/orders/batch-create", answer)
+        (result,) = (await world.oms.send_multiple_orders([order])).batch_order_status
+        assert isinstance(result.error, OrderFateUnknown)
+        assert (await world.oms.exposure(ASSET)).in_doubt_buys == Decimal("0.008")
 
 
 async def test_a_refused_order_is_not_in_doubt(autojump_clock: MockClock) -> None:
