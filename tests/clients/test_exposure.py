@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal, DecimalException, Inexact, Rounded, localcontext
 
 import pytest
 import trio
@@ -148,3 +148,22 @@ async def test_only_the_orders_of_the_user_and_the_market_count_during_the_read(
             await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=900)
             await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, user=User())
         assert read[0].longest == 0
+
+
+@pytest.mark.parametrize("trap", [Inexact, Rounded])
+async def test_the_context_of_decimals_changes_no_exposure(
+    trap: type[DecimalException], autojump_clock: MockClock
+) -> None:
+    async with open_world() as world:
+        rest_and_fill = [("Buy", 9_000, 123_457), ("Sell", 12_000, 234_561)]
+        for side, price, quantity in rest_and_fill:
+            await world.oms.create_limit_order(quantity, price, side, asset_id=ASSET)
+            await world.oms.create_limit_order(1, price, side, asset_id=ASSET)
+        expected = await world.oms.exposure(ASSET)
+        assert (expected.longest, expected.shortest) == (Decimal("123.458"), Decimal("-234.562"))
+        for context in (Context(prec=3, traps=[]), Context(prec=3, traps=[trap])):
+            with localcontext(context):
+                read = await world.oms.exposure(ASSET)
+                assert read == expected
+                assert (read.longest, read.shortest) == (Decimal("123.458"), Decimal("-234.562"))
+                assert read.position == 0

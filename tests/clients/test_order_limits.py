@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -87,11 +87,25 @@ async def test_without_a_function_the_public_book_is_read_once_a_second(autojump
         assert world.exchange.requests["GET", f"/marketdepth/{ASSET}"] == 1
 
 
-async def test_no_reference_is_no_permission(autojump_clock: MockClock) -> None:
-    async with limited(max_deviation=Decimal("0.05"), reference_price=lambda _: None) as world:
+@pytest.mark.parametrize("price", [None, *map(Decimal, ("0", "-1", "NaN", "sNaN", "Infinity"))])
+async def test_no_reference_is_no_permission(price: Decimal | None, autojump_clock: MockClock) -> None:
+    async with limited(max_deviation=Decimal("0.05"), reference_price=lambda _: price) as world:
         with pytest.raises(OrderLimitExceeded, match="pass reference_price"):
             await buy(world)
         assert sent(world) == 0
+
+
+async def test_the_context_of_decimals_changes_no_limit(autojump_clock: MockClock) -> None:
+    limits = {"max_deviation": Decimal("0.0001"), "max_quantity": Decimal("0.0051")}
+    async with limited(**limits, reference_price=lambda _: Decimal("100.15")) as world:
+        with localcontext(Context(prec=2, traps=[])):
+            await buy(world, price=10_016)
+            for price in (10_013, 10_017):
+                with pytest.raises(OrderLimitExceeded, match="max_deviation"):
+                    await buy(world, price=price)
+            with pytest.raises(OrderLimitExceeded, match="max_quantity"):
+                await world.oms.create_market_order("Buy", quote_quantity=Decimal("0.51077"), asset_id=ASSET)
+            await world.oms.create_market_order("Buy", quote_quantity=Decimal("0.51076"), asset_id=ASSET)
 
 
 # Number of open orders.

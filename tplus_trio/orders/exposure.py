@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Final
 
 import attrs
@@ -18,6 +18,7 @@ from tplus_trio.models import (
     Position,
     Side,
 )
+from tplus_trio.models.numbers import EXACT
 from tplus_trio.orders.operations import Fate
 
 __all__ = ["Exposure"]
@@ -54,17 +55,18 @@ class Exposure:
     @property
     def position(self) -> Decimal:
         """The position with the pending trades, as the service lists it."""
-        return self.confirmed + self.pending_bought - self.pending_sold
+        return _total(self.confirmed, self.pending_bought, minus=self.pending_sold)
 
     @property
     def longest(self) -> Decimal:
         """The largest position that can follow: every buy fills, no sell does, and pending sells are rolled back."""
-        return self.confirmed + self.pending_bought + self.resting_buys + self.in_doubt_buys
+        return _total(self.confirmed, self.pending_bought, self.resting_buys, self.in_doubt_buys)
 
     @property
     def shortest(self) -> Decimal:
         """The smallest position that can follow: every sell fills, no buy does, and pending buys are rolled back."""
-        return self.confirmed - self.pending_sold - self.resting_sells - self.in_doubt_sells
+        sells = _total(self.pending_sold, self.resting_sells, self.in_doubt_sells)
+        return _total(self.confirmed, minus=sells)
 
 
 @attrs.frozen
@@ -155,7 +157,7 @@ class Doubts:
 def exposure_of(
     market: Market, orders: Iterable[OrderResponse], positions: Iterable[Position], doubts: Iterable[Doubt]
 ) -> Exposure:
-    """Sum up what was read.
+    """Sum up what was read, exactly, whatever the decimal context is.
 
     Args:
         market: The market.
@@ -163,6 +165,13 @@ def exposure_of(
         positions: The user's positions in the market, read after the orders.
         doubts: The user's orders in doubt in the market.
     """
+    with localcontext(EXACT):
+        return _sum_up(market, orders, positions, doubts)
+
+
+def _sum_up(
+    market: Market, orders: Iterable[OrderResponse], positions: Iterable[Position], doubts: Iterable[Doubt]
+) -> Exposure:
     pending = dict.fromkeys(Side, _NOTHING)
     resting = dict.fromkeys(Side, _NOTHING)
     in_doubt = dict.fromkeys(Side, _NOTHING)
@@ -198,6 +207,11 @@ def exposure_of(
         in_doubt_sells=convert(in_doubt[Side.SELL]),
         without_quantity=tuple(without_quantity),
     )
+
+
+def _total(*parts: Decimal, minus: Decimal = _NOTHING) -> Decimal:
+    with localcontext(EXACT):
+        return sum(parts, _NOTHING) - minus
 
 
 def _signed(position: Position) -> Decimal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from decimal import Decimal
+from decimal import ROUND_CEILING, Context, Decimal, localcontext
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import attrs
@@ -22,13 +22,16 @@ from tplus_trio.models import (
     OrderResponse,
     ReplaceOrderDetails,
 )
-from tplus_trio.models.numbers import check_decimal, maybe_decimal
+from tplus_trio.models.numbers import EXACT, check_decimal, maybe_decimal
 from tplus_trio.orders.operations import Fate
 from tplus_trio.users import User
 
 __all__ = ["OrderLimits"]
 
 ReferencePrice: TypeAlias = Callable[[AssetIdentifier], Decimal | None]
+
+#: How an amount is divided by a price, whatever the caller's decimal context is: never to less than the quotient.
+_DIVISION: Final = Context(prec=28, rounding=ROUND_CEILING)
 
 #: Fates after which nothing of a create request can rest.
 _NOTHING_RESTS: Final = frozenset[Fate]({"rejected", "unsent"})
@@ -228,21 +231,23 @@ class LimitGuard:
             return market.units_to_quantity(by_base.quantity)
         by_amount = details.quantity.quote_asset
         amount = Decimal(0) if by_amount is None else market.units_to_amount(by_amount.quantity)
-        return amount / await self._reference(market.asset_id)
+        return _DIVISION.divide(amount, await self._reference(market.asset_id))
 
     async def _check_price(self, market: Market, price: Decimal) -> None:
         most = self._limits.max_deviation
         if most is None:
             return
         reference = await self._reference(market.asset_id)
-        if abs(price - reference) > most * reference:
+        with localcontext(EXACT):
+            is_far = abs(price - reference) > most * reference
+        if is_far:
             msg = f"a price is at most {most:%} from the reference {reference} (max_deviation), and {price} is not"
             raise OrderLimitExceeded(msg)
 
     async def _reference(self, asset_id: AssetIdentifier) -> Decimal:
         function = self._limits.reference_price
         price = await self._read_reference(asset_id) if function is None else function(asset_id)
-        if price is None or price <= 0:
+        if price is None or not Decimal(price).is_finite() or price <= 0:
             msg = f"the limits need a reference price of {asset_id}, and there is none: pass reference_price"
             raise OrderLimitExceeded(msg)
         return price
