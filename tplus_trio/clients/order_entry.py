@@ -8,7 +8,7 @@ import trio
 
 from tplus_trio.clients.base import asset
 from tplus_trio.clients.order_service import OrderServiceClient
-from tplus_trio.clients.user_orders import order_in, target_of
+from tplus_trio.clients.user_orders import order_in, shows_end, target_of
 from tplus_trio.errors import DecodeError, NotFoundError, TplusError
 from tplus_trio.models import (
     AssetIdentifier,
@@ -288,7 +288,7 @@ class OrderEntry(OrderServiceClient):
         orders, unnamed = [target_of(order) for order in listed.orders], list[DecodeError]()
         for row in listed.bad:
             try:
-                orders += filter(None, [order_in(row)])
+                orders += [] if shows_end(row) else [order_in(row)]
             except DecodeError as exc:
                 unnamed.append(exc)
         orders = [order for order in dict.fromkeys(orders) if chosen in (None, order.asset_id)]

@@ -16,7 +16,7 @@ from tplus_trio.service import Service
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
 
-__all__ = ["UserOrdersReader", "order_in", "target_of"]
+__all__ = ["UserOrdersReader", "order_in", "shows_end", "target_of"]
 
 F = TypeVar("F")
 D = TypeVar("D")
@@ -137,25 +137,27 @@ def target_of(order: OrderResponse) -> OrderTarget:
     return OrderTarget(order.base_asset, order.order_id)
 
 
-def order_in(row: BadRow) -> OrderTarget | None:
+def order_in(row: BadRow) -> OrderTarget:
     """Return the order that a row of a listing is about, although the row cannot be decoded.
-
-    Returns:
-        The order; None if it has ended.
 
     Raises:
         DecodeError: the row does not name an order.
     """
     fields = codec.decode(row.raw, dict[str, Any])
-    order_id, status = fields.get("order_id"), fields.get("status")
+    order_id = fields.get("order_id")
     try:
         asset_id = AssetIdentifier(fields["base_asset"])
     except (KeyError, TypeError, ValueError):
         raise DecodeError(row.reason) from None
     if not isinstance(order_id, str):
         raise DecodeError(row.reason)
-    has_ended = isinstance(status, str) and OrderStatus(status).is_done
-    return None if has_ended else OrderTarget(asset_id, order_id)
+    return OrderTarget(asset_id, order_id)
+
+
+def shows_end(row: BadRow) -> bool:
+    """Return whether a row that cannot be decoded shows that its order has ended for good."""
+    status = codec.decode(row.raw, dict[str, Any]).get("status")
+    return isinstance(status, str) and OrderStatus(status).is_done
 
 
 def open_only_param(open_only: bool | None) -> str | None:

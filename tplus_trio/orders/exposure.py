@@ -9,6 +9,7 @@ from typing import Final
 
 import attrs
 
+from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AssetIdentifier,
     LimitOrderDetails,
@@ -24,6 +25,7 @@ from tplus_trio.orders.operations import Fate
 __all__ = ["Exposure"]
 
 _NOTHING: Final = Decimal(0)
+_SIDES: Final = frozenset({"long", "short", "closed"})
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +51,7 @@ class Exposure:
     #: What orders may sell whose fate is not known, of those that this client sent.
     in_doubt_sells: Decimal
     #: The orders whose side or quantity is not known, such as market orders by quote amount that wait for their trigger
-    #: or are in doubt. The worst cases do not contain them.
+    #: or are in doubt, and orders that could not be decoded. The worst cases do not contain them.
     without_quantity: tuple[str, ...] = ()
 
     @property
@@ -155,7 +157,11 @@ class Doubts:
 
 
 def exposure_of(
-    market: Market, orders: Iterable[OrderResponse], positions: Iterable[Position], doubts: Iterable[Doubt]
+    market: Market,
+    orders: Iterable[OrderResponse],
+    positions: Iterable[Position],
+    doubts: Iterable[Doubt],
+    unread: Iterable[str],
 ) -> Exposure:
     """Sum up what was read, exactly, whatever the decimal context is.
 
@@ -164,18 +170,26 @@ def exposure_of(
         orders: The user's orders in the market, open and recently done.
         positions: The user's positions in the market, read after the orders.
         doubts: The user's orders in doubt in the market.
+        unread: The ids of the user's orders in the market that could not be decoded.
+
+    Raises:
+        DecodeError: it is not known whether a position is long or short.
     """
     with localcontext(EXACT):
-        return _sum_up(market, orders, positions, doubts)
+        return _sum_up(market, orders, positions, doubts, unread)
 
 
 def _sum_up(
-    market: Market, orders: Iterable[OrderResponse], positions: Iterable[Position], doubts: Iterable[Doubt]
+    market: Market,
+    orders: Iterable[OrderResponse],
+    positions: Iterable[Position],
+    doubts: Iterable[Doubt],
+    unread: Iterable[str],
 ) -> Exposure:
     pending = dict.fromkeys(Side, _NOTHING)
     resting = dict.fromkeys(Side, _NOTHING)
     in_doubt = dict.fromkeys(Side, _NOTHING)
-    without_quantity: list[str] = []
+    without_quantity = list(unread)
     for order in orders:
         if not order.side.is_known:
             without_quantity.append(order.order_id)
@@ -216,4 +230,8 @@ def _total(*parts: Decimal, minus: Decimal = _NOTHING) -> Decimal:
 
 def _signed(position: Position) -> Decimal:
     """Return the size of a position; a short one is negative, whether or not the service says it in the size too."""
-    return -abs(position.size) if position.side.lower() == "short" else position.size
+    side = position.side.lower()
+    if side not in _SIDES and position.size:
+        msg = f"the side of a position is long, short or closed, not {position.side[:40]!r}"
+        raise DecodeError(msg)
+    return -abs(position.size) if side == "short" else position.size
