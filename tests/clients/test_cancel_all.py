@@ -9,7 +9,7 @@ import pytest
 from trio.testing import MockClock
 
 from tests.helpers.world import ASSET, World, open_world
-from tplus_trio import DecodeError
+from tplus_trio import DecodeError, OrderRateLimit
 from tplus_trio.testing import Response
 
 
@@ -96,4 +96,17 @@ async def test_one_id_in_two_markets_is_two_orders(autojump_clock: MockClock) ->
         list_orders(world, [{**row, "base_asset": "900"}, row])
         results = await world.oms.cancel_all_orders()
         assert [(result.asset_id, result.order_id) for result in results] == [("900", "a"), (ASSET, "a")]
+        assert open_ids(world) == set()
+
+
+@pytest.mark.parametrize("use_ws_control", [False, True])
+async def test_a_slow_limit_delays_cancellations_and_refuses_none(
+    use_ws_control: bool, autojump_clock: MockClock
+) -> None:
+    limit = OrderRateLimit(rate=1.0)
+    async with open_world(orders={"order_rate_limit": limit, "use_ws_control": use_ws_control}) as world:
+        for number in range(40):
+            world.exchange.place(world.user, ASSET, "Buy", 9_000, 5, order_id=f"a{number}")
+        results = await world.oms.cancel_all_orders()
+        assert [result.error for result in results] == [None] * 40
         assert open_ids(world) == set()

@@ -31,9 +31,6 @@ from tplus_trio.users import User
 
 __all__ = ["OrderEntry"]
 
-#: Cancellations that `OrderEntry.cancel_all_orders` has under way at once.
-_CANCELS = 20
-
 
 class OrderEntry(OrderServiceClient):
     """The requests of `OrderBookClient` that create and cancel orders."""
@@ -263,9 +260,9 @@ class OrderEntry(OrderServiceClient):
     ) -> tuple[CancelResult, ...]:
         """Cancel all open orders of a user's account, whoever placed them, waiting triggers included.
 
-        It reads the user's open orders and cancels each, 20 at a time. An order that is placed meanwhile may be missed.
-        An order that cannot be decoded is cancelled too. If the call is cancelled, any of the orders may be gone or
-        still rest; call it again.
+        It reads the user's open orders and cancels each, at most 20 at a time, and fewer if ``order_rate_limit`` is
+        slow. An order that is placed meanwhile may be missed. An order that cannot be decoded is cancelled too. If the
+        call is cancelled, any of the orders may be gone or still rest; call it again.
 
         Args:
             asset_id: The market; None is all markets of the account.
@@ -302,7 +299,7 @@ class OrderEntry(OrderServiceClient):
     async def _cancel_each(self, orders: Sequence[OrderTarget], owner: User) -> tuple[CancelResult, ...]:
         """Cancel orders of a user, some of them at once."""
         results: dict[OrderTarget, CancelResult] = {}
-        limiter, all_done = trio.CapacityLimiter(_CANCELS), trio.Event()
+        limiter, all_done = trio.CapacityLimiter(self._most_cancels), trio.Event()
 
         async def cancel(order: OrderTarget) -> None:
             error: TplusError | None = None

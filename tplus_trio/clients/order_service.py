@@ -30,6 +30,8 @@ __all__ = ["OrderServiceClient"]
 
 T = TypeVar("T")
 
+#: Cancellations of `cancel_all_orders` under way at once, unless the client's limit is too slow for them.
+_CANCELS = 20
 #: The longest ``order_id_prefix``, in UTF-8 bytes. It leaves 16 random characters, 96 bits.
 _LONGEST_PREFIX = 8
 
@@ -55,6 +57,7 @@ class OrderServiceClient(Client):
         TypeError, ValueError: an argument is not legal.
     """
 
+    # Eleven attributes: one for each thing that the parts of the client share.
     def __init__(
         self,
         base_url: str = "http://localhost:3032",
@@ -74,9 +77,13 @@ class OrderServiceClient(Client):
         self._guard = None if limits is None else self._new_guard(check_instance("limits", limits, OrderLimits))
         self._control = self._control_sender() if check_instance("use_ws_control", use_ws_control, bool) else None
         sender: OrderSender = RestSender(self._service) if self._control is None else self._control
+        self._most_cancels = _CANCELS
         if order_rate_limit is not None:
             limit = check_instance("order_rate_limit", order_rate_limit, OrderRateLimit)
-            sender = LimitedSender(sender, OrderLimiter(limit, self._service.limits.connect_timeout))
+            timeout = self._service.limits.connect_timeout
+            sender = LimitedSender(sender, OrderLimiter(limit, timeout))
+            # Half of what the limit lets through before it refuses: other requests may wait as well.
+            self._most_cancels = max(1, min(_CANCELS, int(limit.rate * timeout / 2)))
         self._doubts = Doubts()
         self._operations = OrderOperations(self._service, sender, self._ended)
         self._last_timestamp_ns = 0
