@@ -30,6 +30,7 @@ from tests.properties.interop.order_programs import (
     programs,
     run_step,
 )
+from tests.properties.interop.order_stories import STORIES
 from tplus_trio import (
     GTC,
     GTD,
@@ -211,3 +212,9 @@ def test_both_clients_get_the_same(control: bool) -> None:
         compare(program, their, our, control)
 
     check()
+
+
+@pytest.mark.parametrize("control", [False, True], ids=["rest", "control"])
+@pytest.mark.parametrize("name", STORIES)
+def test_both_clients_get_the_same_in_a_story(name: str, control: bool) -> None:
+    compare(STORIES[name], *run_both(STORIES[name], control), control)
