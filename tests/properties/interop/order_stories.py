@@ -74,12 +74,13 @@ STORIES: Final[dict[str, list[Step]]] = {
         _limit(ALICE, "a", "Buy", 100, 9),
         _limit(BOB, "b", "Sell", 100, 4),
         _replace(ALICE, "a", 101, 4),
-        _replace(ALICE, "a", 101, 3),
+        _replace(ALICE, "a", 101, 6),
+        _limit(BOB, "c", "Sell", 101, 1),
         _limit(ALICE, "b", "Buy", 99, 5),
         _replace(ALICE, "b", 98, 5, (True, 103)),
         _list(ALICE),
     ],
-    "replace, the newer trigger above": [
+    "replace triggers": [
         _limit(ALICE, "a", "Buy", 99, 5, trigger=(None, (True, 102))),
         _replace(ALICE, "a", 98, 4, (True, 101)),
         _limit(ALICE, "b", "Buy", 97, 5, trigger=("a", (False, 98))),
@@ -145,6 +146,11 @@ STORIES: Final[dict[str, list[Step]]] = {
         _cancel(ALICE, "b"),
         _list(ALICE, "open"),
         _list(BOB, "open"),
+    ],
+    "a batch of refusals alone": [
+        Step("batch replace", ALICE, "200", {"items": [_new_terms("a", 97, 4)]}),
+        _list(ALICE),
+        _list(ALICE, "open"),
     ],
     "users and markets": [
         _list(BOB),
