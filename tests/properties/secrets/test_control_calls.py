@@ -66,8 +66,9 @@ def error(request_id: str, echo: str, _: str) -> list[object]:
 
 
 def refusal(request_id: str, echo: str, kind: str) -> list[object]:
-    """Refuse each of the orders that `drive_orders` names."""
-    responses = [{"order_id": order_id, "status": "Rejected", "reason": echo} for order_id in ("x", "m", "b")]
+    """Refuse each of the orders."""
+    names = re.findall(r'"order_id": "([^"]*)"', echo)
+    responses = [{"order_id": order_id, "status": "Rejected", "reason": echo} for order_id in names]
     return [
         {"request_id": request_id, "data": {KINDS[kind]: {"response": response, "asset_id": str(ASSET)}}}
         for response in responses
