@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tests.properties.interop.order_programs import Step
 
-__all__ = ["STORIES"]
+__all__ = ["SEQUENCES"]
 
 ALICE, BOB = 0, 1
 NO_OTHER_TERMS: Final[dict[str, Any]] = {
@@ -59,7 +59,7 @@ def _list(user: int, which: str = "all") -> Step:
     return Step("list", user, "200", {"which": which})
 
 
-STORIES: Final[dict[str, list[Step]]] = {
+SEQUENCES: Final[dict[str, list[Step]]] = {
     "amend with and without the revision": [
         _limit(ALICE, "a", "Buy", 98, 9),
         _amend(ALICE, "a", 8, current=True),
