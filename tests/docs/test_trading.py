@@ -149,9 +149,11 @@ async def test_room_to_buy(autojump_clock: MockClock) -> None:
         assert await SHOWN["room_to_buy"](world.oms, ASSET, Decimal("0.001")) == 0
 
 
-async def test_all_trades_are_read(autojump_clock: MockClock) -> None:
+async def test_orders_are_read_page_by_page(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        world.exchange.place(OTHER, ASSET, "Sell", 1000, 50)
-        for _ in range(3):
-            world.exchange.place(world.user, ASSET, "Buy", 1000, 5)
-        assert await SHOWN["traded"](world.md, world.user) == Decimal("0.015")
+        since_ns = world.exchange.now_ns() + 30 * 10**9
+        for number in range(250):
+            world.exchange.place(world.user, ASSET, "Buy", 900, 5, order_id=str(number))
+            await trio.sleep(1)
+        found = await SHOWN["orders_since"](world.oms, since_ns)
+        assert [order.order_id for order in found] == [str(number) for number in reversed(range(30, 250))]
