@@ -122,7 +122,9 @@ async def test_both_sides_are_quoted(autojump_clock: MockClock) -> None:
 async def test_an_order_in_doubt_is_withdrawn(arrives: bool, autojump_clock: MockClock) -> None:
     async with open_world() as world:
         expiry_ns = world.exchange.now_ns() + 60 * 10**9
-        await world.oms.create_limit_order(5, 800, "Buy", asset_id=ASSET, order_id="older")
+        for order_id in ("older", "ended"):
+            await world.oms.create_limit_order(5, 800, "Buy", asset_id=ASSET, order_id=order_id)
+        await world.oms.cancel_order("ended", ASSET)
         if arrives:
             world.exchange.faults.act_then_answer("nothing")
             world.exchange.faults.lag_listings(5)
