@@ -305,6 +305,18 @@ async def test_an_immediate_order_in_a_batch_trades(way: str, autojump_clock: Mo
         assert order.confirmed_filled_quantity == 3
 
 
+async def test_a_batch_of_refusals_does_not_show_that_the_service_knows_the_user(
+    way: str, autojump_clock: MockClock
+) -> None:
+    async with open_world(orders=over(way)) as world:
+        request = await world.oms.prepare_replace_order_request("none", ASSET, 5, 9_000)
+        (result,) = (await world.oms.replace_multiple_orders([request])).batch_order_status
+        assert (result.status, result.reason) == ("Rejected", "ORDER_NOT_FOUND")
+        assert (await world.oms.get_user_orders()).orders == ()
+        await world.oms.send_multiple_orders([await prepare(world, "a")])
+        assert len((await world.oms.get_user_orders()).orders) == 1
+
+
 # Markets.
 
 

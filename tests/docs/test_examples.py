@@ -117,9 +117,9 @@ async def test_orders() -> None:
         exchange.cancel(user.public_key, "mine")
         await printed.wait_for("CREATED", "REMOVED")
         assert all("mine" in line for line in printed.lines)
-        exchange.place(user.public_key, MARKET, "Buy", 950, 5, order_id="open")
+        exchange.place(user.public_key, MARKET, "Buy", 950, 5, order_id="rests")
         exchange.faults.close_streams("/orders")
-        await printed.wait_for("orders [('open',")
+        await printed.wait_for("orders [('rests',")
 
 
 @pytest.mark.parametrize("way", ["rest", "control"])

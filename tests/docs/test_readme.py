@@ -90,9 +90,13 @@ async def test_the_bot(autojump_clock: MockClock) -> None:
 
 async def test_the_orders(autojump_clock: MockClock) -> None:
     printed: list[tuple[object, ...]] = []
+
+    def show(*words: object) -> None:
+        printed.append(words)
+
     async with open_world() as world:
         names = {"trio": trio, "Decimal": Decimal, "OrderRejected": OrderRejected}
-        quote = run(QUOTE, print=lambda *words: printed.append(words), **names)["quote"]
+        quote = run(QUOTE, print=show, **names)["quote"]
         await quote(world.oms, ASSET, "first")
         refusal = Response(409, b'{"error": {"code": "ORDER_REJECTED", "message": "no"}}')
         world.exchange.faults.answer_requests("/orders/replace", refusal)

@@ -123,7 +123,10 @@ def watch(seed: int, kind: str, caplog: pytest.LogCaptureFixture) -> tuple[Seen,
         warnings.simplefilter("error")
         kinds = {kind: KINDS.get(kind, lambda _: None)}
         outcome = run_world(seed, kinds=kinds, observer=observer)
-    assert outcome.violation is None
+    # A world with nothing but losses can look like a market whose numbers are not contiguous: five snapshots, each
+    # followed by a loss. The client then says that it cannot notice losses any more (docs/guarantees.md).
+    gave_up = any("sequence numbers are not contiguous" in record.getMessage() for record in caplog.records)
+    assert outcome.violation is None or (kind == "sequence lost" and gave_up)
     return Seen(observer, list(caplog.records)), outcome.faults[kind]
 
 

@@ -15,6 +15,7 @@ from tplus_trio.models import (
     AssetIdentifier,
     CreateOrderRequest,
     Market,
+    OperationStatus,
     Order,
     OrderOperationResponse,
     ReplaceOrderDetails,
@@ -24,7 +25,11 @@ from tplus_trio.models import (
     TriggerCondition,
     validate_order_id,
 )
-from tplus_trio.orders.batch_results import BatchCreateOrderRequestResponse, BatchReplaceOrderRequestResponse
+from tplus_trio.orders.batch_results import (
+    BatchCreateOrderRequestResponse,
+    BatchReplaceOrderRequestResponse,
+    SingleOrderStatusFromBatch,
+)
 from tplus_trio.orders.building import check_batch, check_signers
 from tplus_trio.orders.limits import Terms
 from tplus_trio.orders.terms import Amount, check_amount, scaled
@@ -221,7 +226,7 @@ class OrderChanges(OrderServiceClient):
         for order in orders:
             self._doubts.sending(owner.public_key, order)
         results = await self._operations.send_batch(self._builder.batch_create(requests, owner))
-        self._orders.add_known(owner)
+        self._saw(owner, results)
         return BatchCreateOrderRequestResponse(results)
 
     async def replace_multiple_orders(
@@ -258,8 +263,13 @@ class OrderChanges(OrderServiceClient):
         new = [request.request for request in requests]
         await self._admit(owner, [Terms.of_replacement(_market_of(one), one) for one in new])
         results = await self._operations.send_batch(self._builder.batch_replace(requests, owner))
-        self._orders.add_known(owner)
+        self._saw(owner, results)
         return BatchReplaceOrderRequestResponse(results)
+
+    def _saw(self, owner: User, results: Iterable[SingleOrderStatusFromBatch]) -> None:
+        """Remember that the service knows the user if it took a request of a batch; refusals do not show it."""
+        if any(result.status is OperationStatus.RECEIVED for result in results):
+            self._orders.add_known(owner)
 
     async def _sign_replace(
         self,
@@ -271,7 +281,7 @@ class OrderChanges(OrderServiceClient):
         owner: User,
         additional_signers: Sequence[User] | None,
     ) -> tuple[Market, ReplaceOrderRequestPayload]:
-        name = validate_order_id(original_order_id)
+        name = validate_order_id(original_order_id, name="original_order_id")
         chosen = asset(asset_id)
         check_amount("new_quantity", new_quantity, "base units")
         check_amount("new_price", new_price, "quote units")

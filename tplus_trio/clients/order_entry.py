@@ -310,7 +310,8 @@ class OrderEntry(OrderServiceClient):
         market, order = await self._in_units(
             terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
         )
-        await self._admit(owner, [Terms.of_order(market, order)])
+        if self._guard is not None:
+            await self._guard.admit(owner, [Terms.of_order(market, order)])
         request = await self._builder.create(order, owner, signers)
         self._doubts.sending(owner.public_key, order)
         return await self._operate(request, market)

@@ -16,6 +16,7 @@ from trio.testing import MockClock, assert_checkpoints
 import tplus_trio
 from tests.helpers.sweep import MakeWorld, Operation, Tally, idle_connections, sweep
 from tests.helpers.world import ASSET, URL, World, open_world
+from tests.properties.cancellation.order_calls import ORDER_CALLS, place_and_cancel
 from tplus_trio import Client, LiveBook, MarketDataClient, OrderBookClient, Stream, StreamState
 from tplus_trio.scopes import Scoped
 from tplus_trio.streams.while_live import WhileLive
@@ -27,11 +28,6 @@ def tally() -> Generator[Tally]:
     counted = Tally()
     yield counted
     print(counted)
-
-
-async def place_and_cancel(world: World) -> None:
-    order = await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET)
-    await world.oms.cancel_order(order.order_id, ASSET)
 
 
 async def enter_and_leave(world: World) -> None:
@@ -124,8 +120,10 @@ CALLS: dict[str, Operation[World]] = {
     ),
     "OrderBookClient.get_market": lambda world: world.oms.get_market(ASSET),
     "OrderBookClient.get_user_orders": lambda world: world.oms.get_user_orders(),
-    "OrderBookClient.create_limit_order": lambda world: world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET),
-    "OrderBookClient.cancel_order": place_and_cancel,
+    "OrderBookClient.get_markets": lambda world: world.oms.get_markets(),
+    "OrderBookClient.create_market": lambda world: world.oms.create_market(900),
+    "OrderBookClient.exposure": lambda world: world.oms.exposure(ASSET),
+    **ORDER_CALLS,
     "Client.aclose": use_and_close,
     "Scoped.__aenter__": enter_and_leave,
     "Scoped.__aexit__": enter_and_leave,

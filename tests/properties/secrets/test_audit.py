@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import pytest
@@ -14,7 +15,7 @@ from trio.testing import MockClock
 from tests.helpers.peers import answer
 from tests.helpers.secrets_audit import ECHOES, HEADER, KEY, TOKENS, Answer, Asked, Service
 from tests.helpers.secrets_search import assert_no_secret, said_by, told_by_records
-from tplus_trio import MarketDataClient, OrderBookClient, RestartPolicy, User
+from tplus_trio import MarketDataClient, OrderBookClient, RestartPolicy, TplusError, User
 from tplus_trio.testing import MemoryNetwork
 from tplus_trio.testing.wire_frames import CLOSE, PING, TEXT, frame
 
@@ -60,6 +61,26 @@ class Audit:
             self.told |= set(said_by(exc))
 
 
+async def drive_orders(audit: Audit, oms: OrderBookClient) -> None:
+    """Use every call about orders and accounts that sends a signature, and show what it signed."""
+    await audit.of(lambda: oms.create_market_order("Buy", 1, asset_id=200, order_id="m"))
+    await audit.of(lambda: oms.replace_order("x", 200, 5, 1000))
+    await audit.of(lambda: oms.amend_order("x", 200, 4))
+    await audit.of(oms.cancel_all_orders)
+    with suppress(TplusError):
+        _, order = await oms.prepare_limit_order_request(
+            200, 1000, 5, "Buy", None, None, order_id="b", additional_signers=[User()]
+        )
+        audit.told |= {repr(order), str(order)}
+        await audit.of(lambda: oms.send_multiple_orders([order]))
+        replacement = await oms.prepare_replace_order_request("b", 200, 5, 1000)
+        audit.told |= {repr(replacement), str(replacement)}
+        await audit.of(lambda: oms.replace_multiple_orders([replacement]))
+    await audit.of(lambda: oms.request_close_position(1, 200))
+    await audit.of(lambda: oms.request_transfer_to_subaccount(0, 1, 200, 1))
+    await audit.of(oms.get_user_positions)
+
+
 async def drive(audit: Audit, service: Service) -> None:
     """Use everything that sends a token or a signature."""
     options: Any = {
@@ -77,6 +98,7 @@ async def drive(audit: Audit, service: Service) -> None:
         await audit.of(oms.get_user_orders)
         await audit.of(lambda: oms.create_limit_order(5, 1000, "Buy", asset_id=200, order_id="x"))
         await audit.of(lambda: oms.cancel_order("x", 200))
+        await drive_orders(audit, oms)
         await audit.of(md.get_trades)
         await audit.of(lambda: md.get_orderbook_snapshot(200))
         for restart in (None, RestartPolicy(max_restarts=1)):
