@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tplus_trio import Market, MarketsPage, codec
+from tplus_trio import Asset, FeeTierConfig, Market, MarketFeeSchedule, MarketsPage, codec
 from tplus_trio.errors import DecodeError
 
 MARKET = Market("200", 2, 3)
@@ -84,3 +84,10 @@ def test_a_fee_schedule_and_the_registry_of_assets() -> None:
     assert page[0].fee_schedule.global_[0].taker_fee_rate == 5
     assert page.symbol_map is not None
     assert page.symbol_map[200].symbol == "ETH"
+
+
+def test_any_sequence_becomes_a_tuple() -> None:
+    tier = FeeTierConfig(0, 5, 2)
+    schedule = MarketFeeSchedule("f", [tier], per_asset=iter([tier]))
+    assert (schedule.global_, schedule.per_asset) == ((tier,), (tier,))
+    assert Asset(200, "ETH", "Ether", "crypto", ["a@b"]).representations == ("a@b",)

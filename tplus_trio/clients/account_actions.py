@@ -121,4 +121,6 @@ class AccountActions(OrderServiceClient):
 
     async def _act(self, path: str, request: object, owner: User) -> dict[str, Any]:
         body = SecretBytes(codec.encode(request))
-        return decode_at(path, await self._service.request("POST", path, body=body, user=owner, required=True), dict)
+        return decode_at(
+            path, await self._service.request("POST", path, body=body, user=owner, required=True), dict[str, Any]
+        )

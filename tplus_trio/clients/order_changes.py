@@ -183,7 +183,7 @@ class OrderChanges(OrderServiceClient):
                 new_quantity=quantity,
                 book_quantity_decimals=market.book_quantity_decimals,
                 expected_authorization_revision=expected_authorization_revision,
-                timestamp_ns=self._timestamp_ns(),
+                timestamp_ns=self._change_times.next(),
             ),
             user_id=owner.public_key,
         )
@@ -303,7 +303,7 @@ class OrderChanges(OrderServiceClient):
             return ReplaceOrderDetails(
                 order_id=name,
                 base_asset=chosen,
-                timestamp_ns=self._timestamp_ns(),
+                timestamp_ns=self._change_times.next(),
                 new_price_limit=scaled("new_price", new_price, market.book_price_decimals),
                 new_quantity=scaled("new_quantity", new_quantity, market.book_quantity_decimals),
                 new_trigger=new_trigger,

@@ -325,7 +325,8 @@ class OrderEntry(OrderServiceClient):
         market, order = await self._in_units(
             terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
         )
-        await self._admit(owner, [Terms.of_order(market, order)])
+        if self._guard is not None:
+            await self._guard.admit(owner, [Terms.of_order(market, order)])
         try:
             request = await self._builder.create(order, owner, signers)
         except BaseException:

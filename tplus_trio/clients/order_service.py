@@ -10,7 +10,7 @@ import attrs
 from tplus_trio import codec
 from tplus_trio.arguments import check_instance
 from tplus_trio.clients.base import Client, ClientOptions
-from tplus_trio.clients.nonces import ActionNonces
+from tplus_trio.clients.nonces import ActionNonces, RisingTime
 from tplus_trio.clients.reference_prices import ReferencePrices
 from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.clients.user_orders import UserOrdersReader
@@ -86,7 +86,8 @@ class OrderServiceClient(Client):
             self._most_cancels = max(1, min(_CANCELS, int(limit.rate * timeout / 2)))
         self._doubts = Doubts()
         self._operations = OrderOperations(self._service, sender, self._ended)
-        self._last_timestamp_ns = 0
+        #: In nanoseconds. Each change of an order gets a later one, so that the service can put the changes in order.
+        self._change_times = RisingTime(self._service.now_ns)
         self._nonces = ActionNonces(self._service.now_ns)
 
     def statistics(self) -> ClientStatistics:
@@ -185,11 +186,6 @@ class OrderServiceClient(Client):
             return validate_order_id(order_id)
         room = 24 - len(self._order_id_prefix.encode())
         return self._order_id_prefix + new_order_id()[:room]
-
-    def _timestamp_ns(self) -> int:
-        """Return the time in nanoseconds; each call returns a later one, so that it can order changes of an order."""
-        self._last_timestamp_ns = max(self._service.now_ns(), self._last_timestamp_ns + 1)
-        return self._last_timestamp_ns
 
 
 def _prefix(prefix: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Final, TypeVar, overload
+from typing import Final, overload
 
 import attrs
 
@@ -14,8 +14,6 @@ from tplus_trio.models.numbers import EXACT, check_decimal, maybe_decimal, maybe
 from tplus_trio.models.rows import BadRow
 
 __all__ = ["Asset", "FeeTierConfig", "Market", "MarketFeeSchedule", "MarketResponse", "MarketsPage"]
-
-T = TypeVar("T")
 
 _ROUNDINGS: Final = frozenset(name for name in vars(decimal) if name.startswith("ROUND_"))
 
@@ -152,8 +150,13 @@ class Market:
         return from_units("units", units, self.amount_decimals)
 
 
-def _tuple(items: Iterable[T]) -> tuple[T, ...]:
-    return tuple(items)
+# A converter of each type by itself: mypy does not find the type of a generic converter's argument.
+def _symbols(symbols: Iterable[str]) -> tuple[str, ...]:
+    return tuple(symbols)
+
+
+def _tiers(tiers: Iterable[FeeTierConfig]) -> tuple[FeeTierConfig, ...]:
+    return tuple(tiers)
 
 
 @attrs.frozen
@@ -164,7 +167,7 @@ class Asset:
     symbol: str
     name: str
     asset_class: str
-    representations: tuple[str, ...] = attrs.field(converter=_tuple)
+    representations: tuple[str, ...] = attrs.field(converter=_symbols)
 
 
 @attrs.frozen
@@ -183,9 +186,9 @@ class MarketFeeSchedule:
 
     fee_account: str
     #: The ladder of all markets. Its JSON key is ``global``.
-    global_: tuple[FeeTierConfig, ...] = attrs.field(converter=_tuple)
+    global_: tuple[FeeTierConfig, ...] = attrs.field(converter=_tiers)
     #: The ladder of this market.
-    per_asset: tuple[FeeTierConfig, ...] = attrs.field(converter=_tuple)
+    per_asset: tuple[FeeTierConfig, ...] = attrs.field(converter=_tiers)
 
 
 @attrs.frozen(kw_only=True)

@@ -86,7 +86,8 @@ def scaled(name: str, value: Amount, decimals: int) -> int:
     return value if isinstance(value, int) else to_units(name, value, decimals)
 
 
-@attrs.frozen(kw_only=True)
+# Sizes and terms are made anew for each order and kept by no one, so they need not be frozen, which costs time.
+@attrs.define(kw_only=True, eq=False)
 class LimitSize:
     """Price and quantity of a limit order, and how long it rests."""
 
@@ -206,7 +207,7 @@ def _check_cap(name: str, value: object, unit: str) -> Amount | None:
     return None if value is None else check_amount(name, value, unit)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class OrderTerms:
     """The checked terms of an order, without the units of its market."""
 
