@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Context, Decimal, DecimalException, Inexact, Rounded, localcontext
 
 import pytest
@@ -64,6 +65,25 @@ async def test_a_failure_of_the_service_or_a_proxy_leaves_orders_in_doubt(
         (result,) = (await world.oms.send_multiple_orders([order])).batch_order_status
         assert isinstance(result.error, OrderFateUnknown)
         assert (await world.oms.exposure(ASSET)).in_doubt_buys == Decimal("0.008")
+
+
+@pytest.mark.parametrize("statuses", [("Received", "Rejected"), ("Rejected", "Received")])
+async def test_a_batch_answer_that_contradicts_itself_leaves_the_order_in_doubt(
+    statuses: tuple[str, str], autojump_clock: MockClock
+) -> None:
+    async with open_world() as world:
+        orders = [
+            (await world.oms.prepare_limit_order_request(ASSET, 9_000, 5, "Buy", None, None, order_id=name))[1]
+            for name in ("a", "b")
+        ]
+        results = [{"order_id": "a", "status": status} for status in statuses]
+        results += [{"order_id": "b", "status": "Rejected"}] * 2
+        answer = Response(200, json.dumps({"results": results}).encode())
+        world.exchange.faults.answer_requests("/orders/batch-create", answer)
+        first, second = (await world.oms.send_multiple_orders(orders)).batch_order_status
+        assert isinstance(first.error, OrderFateUnknown)
+        assert isinstance(second.error, OrderRejected)
+        assert (await world.oms.exposure(ASSET)).in_doubt_buys == Decimal("0.005")
 
 
 async def test_a_refused_order_is_not_in_doubt(autojump_clock: MockClock) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import attrs
 
 from tplus_trio import codec
-from tplus_trio.errors import TplusError
+from tplus_trio.errors import DecodeError, TplusError
 from tplus_trio.models import AssetIdentifier, BatchResults, OrderOperationResponse
 from tplus_trio.secret import SecretBytes
 from tplus_trio.service import Service
@@ -188,6 +188,18 @@ class RestSender:
             dispatch=dispatch,
         )
         if request.is_batch:
-            return OrderAnswers({answer.order_id: answer for answer in codec.decode(body, BatchResults).results})
+            return _batch_answers(codec.decode(body, BatchResults).results)
         answer = codec.decode(body, OrderOperationResponse)
         return OrderAnswers({answer.order_id: answer})
+
+
+def _batch_answers(results: Iterable[OrderOperationResponse]) -> OrderAnswers:
+    """Return the answers to a batch, without those that contradict each other."""
+    found: dict[str, OrderOperationResponse] = {}
+    failure: DecodeError | None = None
+    disputed: set[str] = set()
+    for answer in results:
+        if found.setdefault(answer.order_id, answer).status != answer.status:
+            disputed.add(answer.order_id)
+            failure = DecodeError("the answer to the batch has two different results for one order")
+    return OrderAnswers({name: answer for name, answer in found.items() if name not in disputed}, failure)
