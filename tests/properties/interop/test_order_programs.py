@@ -30,6 +30,7 @@ from tests.properties.interop.order_programs import (
     programs,
     run_step,
 )
+from tests.properties.interop.order_sequences import SEQUENCES
 from tplus_trio import (
     GTC,
     GTD,
@@ -211,3 +212,9 @@ def test_both_clients_get_the_same(control: bool) -> None:
         compare(program, their, our, control)
 
     check()
+
+
+@pytest.mark.parametrize("control", [False, True], ids=["rest", "control"])
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_both_clients_get_the_same_in_a_sequence(name: str, control: bool) -> None:
+    compare(SEQUENCES[name], *run_both(SEQUENCES[name], control), control)
