@@ -226,7 +226,7 @@ class OrderChanges(OrderServiceClient):
         for order in orders:
             self._doubts.sending(owner.public_key, order)
         results = await self._operations.send_batch(self._builder.batch_create(requests, owner))
-        self._saw(owner, results)
+        self._saw(owner, orders, results)
         return BatchCreateOrderRequestResponse(results)
 
     async def replace_multiple_orders(
@@ -263,13 +263,23 @@ class OrderChanges(OrderServiceClient):
         new = [request.request for request in requests]
         await self._admit(owner, [Terms.of_replacement(_market_of(one), one) for one in new])
         results = await self._operations.send_batch(self._builder.batch_replace(requests, owner))
-        self._saw(owner, results)
+        self._saw(owner, new, results)
         return BatchReplaceOrderRequestResponse(results)
 
-    def _saw(self, owner: User, results: Iterable[SingleOrderStatusFromBatch]) -> None:
-        """Remember that the service knows the user if it took a request of a batch; refusals do not show it."""
+    def _saw(
+        self,
+        owner: User,
+        sent: Iterable[Order | ReplaceOrderDetails],
+        results: Sequence[SingleOrderStatusFromBatch],
+    ) -> None:
+        """Remember what the results of a batch show: that the service knows the user, and units that do not fit.
+
+        Only a request that was taken shows that the service knows the user.
+        """
         if any(result.status is OperationStatus.RECEIVED for result in results):
             self._orders.add_known(owner)
+        for signed, result in zip(sent, results, strict=True):
+            self._refused(signed.base_asset, _market_of(signed), result.error)
 
     async def _sign_replace(
         self,

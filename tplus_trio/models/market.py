@@ -10,13 +10,11 @@ from typing import Final, overload
 import attrs
 
 from tplus_trio.models.asset import AssetIdentifier
-from tplus_trio.models.numbers import check_decimal, maybe_decimal, maybe_finite, to_decimal
+from tplus_trio.models.numbers import EXACT, check_decimal, maybe_decimal, maybe_finite, to_decimal
 from tplus_trio.models.rows import BadRow
 
 __all__ = ["Asset", "FeeTierConfig", "Market", "MarketFeeSchedule", "MarketResponse", "MarketsPage"]
 
-#: Digits enough for any legal number, whatever the caller's decimal context is.
-_EXACT: Final = decimal.Context(prec=300, Emax=999, Emin=-999, traps=[decimal.InvalidOperation])
 _ROUNDINGS: Final = frozenset(name for name in vars(decimal) if name.startswith("ROUND_"))
 
 
@@ -43,12 +41,10 @@ def to_units(name: str, value: Decimal | int | str, decimals: int, rounding: str
     if rounding is not None and rounding not in _ROUNDINGS:
         msg = f"rounding is one of {', '.join(sorted(_ROUNDINGS))}, or None, not {rounding!r:.40}"
         raise ValueError(msg)
-    scaled = number.scaleb(decimals, _EXACT)
-    whole = scaled.to_integral_value(rounding or decimal.ROUND_HALF_EVEN, _EXACT)
+    scaled = number.scaleb(decimals, EXACT)
+    whole = scaled.to_integral_value(rounding or decimal.ROUND_HALF_EVEN, EXACT)
     if rounding is None and whole != scaled:
-        msg = (
-            f"{name} {number} is no multiple of {Decimal(1).scaleb(-decimals, _EXACT):f}; pass a multiple, or round it"
-        )
+        msg = f"{name} {number} is no multiple of {Decimal(1).scaleb(-decimals, EXACT):f}; pass a multiple, or round it"
         raise ValueError(msg)
     return int(whole)
 
@@ -62,7 +58,7 @@ def from_units(name: str, units: Decimal | int, decimals: int) -> Decimal:
     """
     number = to_decimal(units)
     check_decimal(number, name, signed=True)
-    return number.scaleb(-decimals, _EXACT)
+    return number.scaleb(-decimals, EXACT)
 
 
 @attrs.frozen

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 
 __all__ = [
+    "EXACT",
     "check_decimal",
     "finite",
     "in_limits",
@@ -36,6 +37,9 @@ _LIMITS: Final = decimal.Context(
     ],
 )
 
+
+#: Digits enough for sums and products of a few legal numbers, whatever the caller's decimal context is.
+EXACT: Final = decimal.Context(prec=300, Emax=999, Emin=-999, traps=[decimal.InvalidOperation])
 
 #: Returns a number within the limits, an infinity or a NaN unchanged; raises a DecimalException for any other.
 in_limits: Final = _LIMITS.plus
