@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -93,6 +92,8 @@ def check_list(name: str, values: Any, of: str) -> tuple[Any, ...]:
     Raises:
         TypeError: The value cannot be iterated over.
     """
-    if not isinstance(values, Iterable):
-        raise TypeError(f"{name} is a list of {of}, not {type(values).__name__}")
-    return tuple(values)
+    try:
+        items = iter(values)
+    except TypeError:
+        raise TypeError(f"{name} is a list of {of}, not {type(values).__name__}") from None
+    return tuple(items)
