@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import trio
 import trio_websocket
@@ -108,6 +110,44 @@ async def test_a_control_channel_ends_with_its_token(autojump_clock: MockClock) 
         assert wire.socket.closed.code == 1008
         assert trio.current_time() - start == pytest.approx(100, abs=1)
         assert exchange.is_open(ALICE, "a")
+
+
+def test_a_control_channel_whose_session_has_ended_carries_out_nothing(clock: Clock) -> None:
+    exchange = Exchange(now_ns=clock, token_ttl=100)
+    exchange.add_market(200)
+
+    def send(channel: Subscription, order_id: str) -> None:
+        body = limit_order(ALICE, order_id, "Buy", 900, 5)
+        assert channel.on_message is not None
+        channel.on_message(json.dumps({"request_id": order_id, "data": {"CreateOrderRequest": body}}))
+
+    ended = exchange.subscribe("/control", sign_in(exchange, ALICE))
+    send(ended, "before")
+    exchange.faults.end_sessions(ALICE)
+    send(ended, "after")  # it was under way when the session ended
+    expired = exchange.subscribe("/control", sign_in(exchange, ALICE))
+    clock.pass_(99)
+    send(expired, "valid")
+    clock.pass_(1)
+    send(expired, "expired")
+    assert expired.closed
+    assert [effect.order_id for effect in exchange.effects] == ["before", "valid"]
+    assert [answer.order_ids for answer in exchange.answers] == [("before",), ("valid",)]
+
+
+async def test_a_request_that_comes_before_the_close_frame_of_its_session_leaves(autojump_clock: MockClock) -> None:
+    async with open_wire("control") as wire:
+        wire.exchange.faults.stall_feed("/control", 10)
+        assert await wire.ask("create", limit_order(ALICE, "a", "Buy", 900, 5), seconds=1) is None
+        wire.exchange.faults.end_sessions(ALICE, 4401)
+        await wire.send("create", limit_order(ALICE, "b", "Buy", 900, 5))
+        await trio.sleep(5)
+        assert [effect.order_id for effect in wire.exchange.effects] == ["a"]
+        assert (await wire.frame(10))["type"] == "ack"
+        assert (await wire.frame())["request_id"] == "r1"
+        assert wire.socket is not None
+        with pytest.raises(trio_websocket.ConnectionClosed):
+            await wire.socket.get_message()
 
 
 async def test_a_closed_feed_leaves_no_task_that_waits_for_its_end(autojump_clock: MockClock) -> None:
