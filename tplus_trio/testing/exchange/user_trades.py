@@ -43,6 +43,8 @@ class UserTrades:
         self._record_of = record_of
         self._on_fills = on_fills
         self.by_user: dict[str, list[UserTrade]] = {}
+        #: The order of each of these trades, at the same place; another order may have its id by now.
+        self._orders: dict[str, list[OrderRecord | None]] = {}
         #: Each user's positions, by market and sub-account.
         self._sums: dict[str, dict[tuple[str, int], PositionSum]] = {}
         #: The names that users gave to their sub-accounts.
@@ -54,9 +56,11 @@ class UserTrades:
 
     def add(self, user: str, trade: UserTrade) -> None:
         """Record a trade, and send it on its user's feeds. If it is not pending, the feeds show it as pending first."""
+        record = self._record_of(user, trade.order_id)
         append_bounded(self.by_user.setdefault(user, []), trade)
+        append_bounded(self._orders.setdefault(user, []), record)
         self._sums.setdefault(user, {}).setdefault((trade.asset_id, trade.sub_account), PositionSum()).add(trade)
-        self._count_for_order(user, trade, None)
+        self._count_for_order(record, trade, None)
         self._send(user, attrs.evolve(trade, status="Pending"))
         if trade.status != "Pending":
             self._send(user, trade)
@@ -77,13 +81,13 @@ class UserTrades:
             trades = self.by_user[user]
             for index in range(len(trades) - 1, -1, -1):
                 if _is_side_of(trades[index], trade):
-                    before = trades[index]
+                    before, record = trades[index], self._orders[user][index]
                     rollback_reason = reason if status == "Rollbacked" else None
                     trades[index] = mine = attrs.evolve(before, status=status, rollback_reason=rollback_reason)
-                    self._count_for_order(user, mine, before.status)
+                    self._count_for_order(record, mine, before.status)
                     self._count_for_position(user, mine, before)
                     if status == "Rollbacked" != before.status:
-                        self._record_rollback(user, mine)
+                        self._record_rollback(user, mine, record)
                     self._send(user, mine)
                     self.publish_positions(user)
                 elif trades[index].timestamp_ns < trade.timestamp_ns:
@@ -94,15 +98,17 @@ class UserTrades:
         found = self._sums.get(user, {})
         return {key: one for key, one in found.items() if account in (None, key[1])}
 
-    def _record_rollback(self, user: str, trade: UserTrade) -> None:
+    def _record_rollback(self, user: str, trade: UserTrade, record: OrderRecord | None) -> None:
         """Write into the record of effects that a trade of a user no longer counts."""
         listing = self._market_state.listing(trade.asset_id)
+        now = self._record_of(user, trade.order_id)
         self._market_state.effects.roll_back(
             user,
             trade.order_id,
             quantity=listing.quantity_units(trade.quantity),
             price=listing.price_units(trade.price),
             trade_id=trade.trade_id,
+            is_of_earlier_order=now is not None and now is not record,
         )
 
     def position_units(self, asset: AssetIdentifier, order: EngineOrder) -> int:
@@ -153,8 +159,7 @@ class UserTrades:
         if trade.status == "Confirmed":
             self._market_state.send_json(f"/trades/user/{user}", body)
 
-    def _count_for_order(self, user: str, trade: UserTrade, before: str | None) -> None:
-        record = self._record_of(user, trade.order_id)
+    def _count_for_order(self, record: OrderRecord | None, trade: UserTrade, before: str | None) -> None:
         if record is not None:
             amount = trade.price * trade.quantity
             record.fills = record.fills.after(trade.quantity, amount, trade.trading_fee, before, trade.status)
