@@ -187,7 +187,7 @@ def test_a_trade_of_an_order_whose_id_is_used_again(exchange: Exchange, clock: C
     exchange.expire_orders()
     assert [trade.status for trade in exchange.trades()] == ["Rollbacked", "Confirmed"]
     (order,) = exchange.orders(ALICE)
-    assert (order.pending_filled_quantity, order.confirmed_filled_quantity) == (0, 0)
+    assert order.pending_filled_quantity == order.confirmed_filled_quantity == 0
     (resting,) = exchange.resting(ALICE)
     assert (resting.matched, resting.rolled_back, resting.remaining) == (0, 0, 8)
     assert replay_effects(exchange.effects)[ALICE.public_key, "a"] == resting

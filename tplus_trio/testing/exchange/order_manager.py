@@ -106,11 +106,11 @@ class OrderManager:
         """
         self.expire()
         key = order_key(user, new.order_id)
-        if (known := self._by_key.get(key)) is not None:
-            if known.is_open or not self._market_state.faults.forgets(self._market_state.now_ns() - known.updated_ns):
-                raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
+        now_ns, faults = self._market_state.now_ns(), self._market_state.faults
+        known = self._by_key.get(key)
+        if known is not None and (known.is_open or not faults.forgets(now_ns - known.updated_ns)):
+            raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
         self._check_parent(user, new)
-        now_ns = self._market_state.now_ns()
         record = OrderRecord(
             key,
             user,
