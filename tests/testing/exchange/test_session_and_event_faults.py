@@ -63,6 +63,32 @@ def test_trade_events_are_lost(exchange: Exchange) -> None:
     assert len(exchange.user_trades(ALICE)) == 2
 
 
+@pytest.mark.parametrize("path", ["/trades/user/", "/trades/user/events/"])
+def test_trade_events_are_repeated_and_reordered(exchange: Exchange, path: str) -> None:
+    feed = exchange.subscribe(f"{path}{ALICE.public_key}", sign_in(exchange, ALICE))
+    exchange.place(ALICE, 200, "Buy", 900, 20)
+    per_trade = 2 if "events" in path else 1  # pending, then confirmed
+
+    def sold(*quantities: int) -> list[str]:
+        for quantity in quantities:
+            exchange.place(BOB, 200, "Sell", 900, quantity)
+        return [f"{trade['quantity']} {trade['status']}" for trade in messages(feed.take())]
+
+    def usual(*quantities: int) -> list[str]:
+        statuses = ("Pending", "Confirmed")[-per_trade:]
+        return [f"0.00{quantity} {status}" for quantity in quantities for status in statuses]
+
+    exchange.faults.repeat_events(ALICE, per_trade)
+    assert sold(1, 2) == [row for row in usual(1) for _ in range(2)] + usual(2)
+    exchange.faults.reorder_events(ALICE)
+    first, second, *rest = usual(3, 4)
+    assert sold(3, 4) == [second, first, *rest]
+    exchange.faults.lose_events(BOB)
+    assert sold(5, 1) == usual(5, 1)
+    assert len(exchange.user_trades(ALICE)) == 6
+    assert {trade.status for trade in exchange.user_trades(ALICE)} == {"Confirmed"}
+
+
 def test_sessions_end(exchange: Exchange) -> None:
     alice, bob = sign_in(exchange, ALICE), sign_in(exchange, BOB)
     feeds = [exchange.subscribe(path, alice) for path in ("/orders", "/control")]
