@@ -108,6 +108,14 @@ async def test_the_context_of_decimals_changes_no_limit(autojump_clock: MockCloc
             await world.oms.create_market_order("Buy", quote_quantity=Decimal("0.51076"), asset_id=ASSET)
 
 
+async def test_a_reference_that_is_a_float_is_refused(autojump_clock: MockClock) -> None:
+    price: Any = 99.5
+    async with limited(max_deviation=Decimal("0.05"), reference_price=lambda _: price) as world:
+        with pytest.raises(TypeError, match=r"^reference_price returns a Decimal or None, not float$"):
+            await buy(world)
+        assert sent(world) == 0
+
+
 # Number of open orders.
 
 
@@ -240,11 +248,13 @@ async def test_each_user_has_a_number(autojump_clock: MockClock) -> None:
     [
         {"max_quantity": 0},
         {"max_quantity": 0.5},
+        {"max_quantity": "much"},
         {"max_open": 0},
         {"max_deviation": Decimal("NaN")},
+        {"max_deviation": 0.5},
         {"reference_price": 5},
     ],
 )
 def test_limits_are_checked(limits: dict[str, Any]) -> None:
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises((TypeError, ValueError), match=f"^{next(iter(limits))} "):
         OrderLimits(**limits)

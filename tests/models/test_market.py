@@ -36,12 +36,18 @@ def test_exact_numbers_convert() -> None:
         (Decimal("NaN"), ValueError, "price must"),
         (Decimal("Infinity"), ValueError, "price must"),
         (123.45, TypeError, "price is a Decimal, an int or a numeric str, not float"),
-        ("a lot", ValueError, "not a number"),
+        ("a lot", ValueError, "^price is not a number: 'a lot'$"),
     ],
 )
 def test_other_numbers_are_refused(price: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         MARKET.price_to_units(price)
+
+
+def test_units_that_are_a_float_are_refused() -> None:
+    units: Any = 12345.0
+    with pytest.raises(TypeError, match=r"^units is a Decimal, an int or a numeric str, not float$"):
+        MARKET.units_to_price(units)
 
 
 def test_rounding_is_on_request() -> None:

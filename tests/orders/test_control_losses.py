@@ -21,6 +21,7 @@ from tests.helpers.control_server import (
 )
 from tests.helpers.peers import answer
 from tests.helpers.world import URL
+from tests.helpers.wrapped_streams import WrappedStream
 from tplus_trio import AuthError, ConnectionFailed, OrderBookClient, RestartPolicy, StreamState
 from tplus_trio.testing.wire_frames import text_frame
 from tplus_trio.transport.websocket import WebSocket
@@ -161,9 +162,9 @@ class Cut(ControlServer):
             await super().__call__(_Cutting(stream, self))
 
 
-class _Cutting(trio.abc.Stream):
+class _Cutting(WrappedStream):
     def __init__(self, stream: trio.abc.Stream, server: Cut) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._server = server
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
@@ -176,12 +177,6 @@ class _Cutting(trio.abc.Stream):
         data = await self._stream.receive_some(min(left, 10_000))
         self._server.total += len(data)
         return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
         await trio.aclose_forcefully(self._stream)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import trio
 
-from tplus_trio.arguments import check_count, check_instance
+from tplus_trio.arguments import check_count
 from tplus_trio.clients.base import asset
 from tplus_trio.clients.order_service import OrderServiceClient
 from tplus_trio.models import (
@@ -295,8 +295,9 @@ class OrderChanges(OrderServiceClient):
         chosen = asset(asset_id)
         check_amount("new_quantity", new_quantity, "base units")
         check_amount("new_price", new_price, "quote units")
-        if new_trigger is not None and not isinstance(new_trigger, TriggerAbove):
-            check_instance("new_trigger", new_trigger, TriggerBelow)
+        if not isinstance(new_trigger, TriggerAbove | TriggerBelow | None):
+            msg = f"new_trigger is a TriggerAbove, a TriggerBelow or None, not {type(new_trigger).__name__}"
+            raise TypeError(msg)
         signers = check_signers(additional_signers)
 
         def details(market: Market) -> ReplaceOrderDetails:

@@ -10,7 +10,7 @@ from typing import Final, overload
 import attrs
 
 from tplus_trio.models.asset import AssetIdentifier
-from tplus_trio.models.numbers import EXACT, check_decimal, maybe_decimal, maybe_finite, to_decimal
+from tplus_trio.models.numbers import EXACT, check_decimal, maybe_decimal, maybe_finite, named_decimal
 from tplus_trio.models.rows import BadRow
 
 __all__ = ["Asset", "FeeTierConfig", "Market", "MarketFeeSchedule", "MarketResponse", "MarketsPage"]
@@ -32,11 +32,7 @@ def to_units(name: str, value: Decimal | int | str, decimals: int, rounding: str
         ValueError: the number is negative, not finite or too long, is no whole number of units, or the rounding mode
             does not exist.
     """
-    try:
-        number = to_decimal(value)
-    except TypeError:
-        msg = f"{name} is a Decimal, an int or a numeric str, not {type(value).__name__}"
-        raise TypeError(msg) from None
+    number = named_decimal(name, value)
     check_decimal(number, name)
     if rounding is not None and rounding not in _ROUNDINGS:
         msg = f"rounding is one of {', '.join(sorted(_ROUNDINGS))}, or None, not {rounding!r:.40}"
@@ -53,10 +49,10 @@ def from_units(name: str, units: Decimal | int, decimals: int) -> Decimal:
     """Convert a number of units of ``10**-decimals`` to a number.
 
     Raises:
-        TypeError: ``units`` is neither an ``int`` nor a Decimal.
+        TypeError: ``units`` is a float, or of another type.
         ValueError: ``units`` is not finite or too long.
     """
-    number = to_decimal(units)
+    number = named_decimal(name, units)
     check_decimal(number, name, signed=True)
     return number.scaleb(-decimals, EXACT)
 
@@ -126,7 +122,7 @@ class Market:
         """Convert price units of the book to a price in quote units.
 
         Raises:
-            TypeError: ``units`` is neither an ``int`` nor a Decimal.
+            TypeError: ``units`` is a float, or of another type.
             ValueError: ``units`` is not finite or too long.
         """
         return from_units("units", units, self.book_price_decimals)
@@ -135,7 +131,7 @@ class Market:
         """Convert quantity units of the book to a quantity in base units.
 
         Raises:
-            TypeError: ``units`` is neither an ``int`` nor a Decimal.
+            TypeError: ``units`` is a float, or of another type.
             ValueError: ``units`` is not finite or too long.
         """
         return from_units("units", units, self.book_quantity_decimals)
@@ -144,7 +140,7 @@ class Market:
         """Convert units of price times quantity to an amount in quote units.
 
         Raises:
-            TypeError: ``units`` is neither an ``int`` nor a Decimal.
+            TypeError: ``units`` is a float, or of another type.
             ValueError: ``units`` is not finite or too long.
         """
         return from_units("units", units, self.amount_decimals)

@@ -16,6 +16,7 @@ __all__ = [
     "maybe_decimal",
     "maybe_finite",
     "maybe_not_negative",
+    "named_decimal",
     "not_negative",
     "signed_number",
     "to_decimal",
@@ -61,6 +62,23 @@ def to_decimal(value: Decimal | int | str) -> Decimal:
         return Decimal(value)
     except decimal.InvalidOperation:
         raise ValueError(f"not a number: {str(value)[:40]!r}") from None
+
+
+def named_decimal(name: str, value: Decimal | int | str) -> Decimal:
+    """Convert an argument with :func:`to_decimal`; the error names the argument.
+
+    Raises:
+        TypeError: The value is a float, or of another type.
+        ValueError: The value is a text that is not a number.
+    """
+    try:
+        return to_decimal(value)
+    except TypeError:
+        msg = f"{name} is a Decimal, an int or a numeric str, not {type(value).__name__}"
+        raise TypeError(msg) from None
+    except ValueError as exc:
+        msg = f"{name} is {exc}"
+        raise ValueError(msg) from None
 
 
 def check_decimal(value: Decimal, name: str, *, signed: bool = False) -> None:

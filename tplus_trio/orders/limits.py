@@ -22,7 +22,7 @@ from tplus_trio.models import (
     OrderResponse,
     ReplaceOrderDetails,
 )
-from tplus_trio.models.numbers import EXACT, check_decimal, maybe_decimal
+from tplus_trio.models.numbers import EXACT, check_decimal, named_decimal
 from tplus_trio.orders.operations import Fate
 from tplus_trio.users import User
 
@@ -35,6 +35,14 @@ _DIVISION: Final = Context(prec=28, rounding=ROUND_CEILING)
 
 #: Fates after which nothing of a create request can rest.
 _NOTHING_RESTS: Final = frozenset[Fate]({"rejected", "unsent"})
+
+
+def _quantity(value: Decimal | int | str | None) -> Decimal | None:
+    return None if value is None else named_decimal("max_quantity", value)
+
+
+def _deviation(value: Decimal | int | str | None) -> Decimal | None:
+    return None if value is None else named_decimal("max_deviation", value)
 
 
 def _positive(_: object, attribute: attrs.Attribute[Any], value: Decimal | None) -> None:
@@ -67,12 +75,12 @@ class OrderLimits:
 
     #: The largest quantity of an order over its life, in base units, more than 0. The quantity of a market order by
     #: quote amount is its amount at the reference price.
-    max_quantity: Decimal | None = attrs.field(default=None, converter=maybe_decimal, validator=_positive)
+    max_quantity: Decimal | None = attrs.field(default=None, converter=_quantity, validator=_positive)
     #: The most orders of a user that may be open at once, at least 1. Orders whose fate is not known count as open, and
     #: so do the user's orders that another program placed, as far as a listing has shown them.
     max_open: int | None = attrs.field(default=None, validator=_count)
     #: How far a limit price may be from the reference price, as a part of it, more than 0: ``Decimal("0.05")`` is 5 %.
-    max_deviation: Decimal | None = attrs.field(default=None, converter=maybe_decimal, validator=_positive)
+    max_deviation: Decimal | None = attrs.field(default=None, converter=_deviation, validator=_positive)
     #: Returns the reference price of a market in quote units, such as the middle of a live book, or None if there is
     #: none. Without this function, the client reads ``GET /marketdepth/{asset}`` and uses the middle of the best
     #: levels, at most once a second for each market; a gateway serves that path.
@@ -246,8 +254,20 @@ class LimitGuard:
 
     async def _reference(self, asset_id: AssetIdentifier) -> Decimal:
         function = self._limits.reference_price
-        price = await self._read_reference(asset_id) if function is None else function(asset_id)
-        if price is None or not Decimal(price).is_finite() or price <= 0:
+        price = await self._read_reference(asset_id) if function is None else _checked(function(asset_id))
+        if price is None or not price.is_finite() or price <= 0:
             msg = f"the limits need a reference price of {asset_id}, and there is none: pass reference_price"
             raise OrderLimitExceeded(msg)
         return price
+
+
+def _checked(price: object) -> Decimal | None:
+    """Check what the caller's function returned.
+
+    Raises:
+        TypeError: it is neither a Decimal nor None.
+    """
+    if not isinstance(price, Decimal | None):
+        msg = f"reference_price returns a Decimal or None, not {type(price).__name__}"
+        raise TypeError(msg)
+    return price

@@ -269,8 +269,9 @@ def check_terms(
     rate = _FEES_RATE if max_trading_fees_rate is None else max_trading_fees_rate
     check_count("max_trading_fees_rate", rate, least=0)
     check_instance("reduce_only", reduce_only, bool)
-    if trigger is not None:
-        check_instance("trigger", trigger, OrderTrigger)
+    if not isinstance(trigger, OrderTrigger | None):
+        msg = f"trigger is an OrderTrigger, such as OrderTrigger(None, TriggerAbove(100)), not {type(trigger).__name__}"
+        raise TypeError(msg)
     return OrderTerms(
         order_id=order_id,
         asset_id=asset_id,

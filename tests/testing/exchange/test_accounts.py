@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.exchange_users import ALICE, BOB
+from tests.helpers.exchange_users import ALICE, BOB, trade
 from tests.helpers.raw_client import Clock, call, messages
 from tests.helpers.signed_bodies import close_request, limit_order, signed, transfer_request
 from tplus_trio.testing import Exchange
@@ -24,11 +24,6 @@ def get(exchange: Exchange, headers: dict[str, str], target: str) -> Any:
 
 def code(answer: tuple[int, Any]) -> tuple[int, str]:
     return answer[0], answer[1]["error"]["code"]
-
-
-def trade(exchange: Exchange, side: str, price: int, quantity: int) -> None:
-    exchange.place(BOB, 200, "Sell" if side == "Buy" else "Buy", price, quantity)
-    exchange.place(ALICE, 200, side, price, quantity)
 
 
 def numbers(body: dict[str, Any], *names: str) -> list[Decimal | None]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.exchange_users import ALICE, BOB
+from tests.helpers.exchange_users import ALICE, BOB, trade
 from tests.helpers.raw_client import Clock, call, messages, sign_in
 from tests.helpers.signed_bodies import limit_order
 from tplus_trio.models import Side
@@ -18,12 +18,6 @@ from tplus_trio.testing import Exchange
 from tplus_trio.testing.exchange.effects import replay_effects
 
 MAKER_RATE, TAKER_RATE = Decimal("-0.0001"), Decimal("0.0005")
-
-
-def trade(exchange: Exchange, side: str, price: int, quantity: int) -> None:
-    """Let Bob's order come first, and Alice's take it."""
-    exchange.place(BOB, 200, "Sell" if side == "Buy" else "Buy", price, quantity)
-    exchange.place(ALICE, 200, side, price, quantity)
 
 
 def values(*numbers: Any) -> tuple[Any, ...]:

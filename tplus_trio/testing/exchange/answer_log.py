@@ -27,8 +27,9 @@ class SentAnswer:
             ``batch_replace``.
         user: The public key of the user; empty if the request was refused before its user was known.
         order_ids: The ids of the orders that the request names.
-        answers: For each of them, ``Received``, the code of the refusal, ``garbage`` for an unreadable answer, or None
-            if no answer was sent.
+        answers: For each of them, ``Received``, the code of the refusal, ``garbage`` for an answer that is not the
+            service's, or None if no answer was sent. What happens to an answer afterwards is not here: faults of
+            messages (``garble``), ``spoil_rows``, and those of connections.
         time_ns: When, in nanoseconds since the Unix epoch.
     """
 

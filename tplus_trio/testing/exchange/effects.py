@@ -74,7 +74,8 @@ class Effect:
         order_id: The order's id; ``""`` if a refused request names none.
         asset: The market; None if a refused request names none.
         side: Buy or sell; None for a refusal.
-        details: The order's terms after the effect; None for a refusal.
+        details: The order's terms after the effect; None for a refusal, and for the rollback of a trade whose order is
+            gone and whose order id is another order's by now.
         trigger: The trigger for which the order waits after the effect; None if it does not wait.
         quantity: The quantity of a fill or rollback; of a ``rescale``, all that was traded, in the new units; otherwise
             0.
@@ -175,6 +176,8 @@ def apply_effect(order: RecordedOrder | None, effect: Effect) -> RecordedOrder |
     match effect.kind:
         case "fill":
             return attrs.evolve(order, matched=order.matched + effect.quantity)
+        case "rollback" if effect.details is None:
+            return order  # the trade was an earlier order's
         case "rollback":
             return attrs.evolve(order, rolled_back=order.rolled_back + effect.quantity)
         case "rescale":
@@ -320,7 +323,9 @@ class Effects:
         if len(self._all) > _MAX_EFFECTS:
             self._drop_oldest()
 
-    def roll_back(self, user: str, order_id: str, *, quantity: int, price: int, trade_id: int) -> None:
+    def roll_back(
+        self, user: str, order_id: str, *, quantity: int, price: int, trade_id: int, is_of_earlier_order: bool
+    ) -> None:
         """Add that a trade of an order no longer counts; the order may have ended long before.
 
         Args:
@@ -329,6 +334,7 @@ class Effects:
             quantity: The quantity of the trade, in units of the book.
             price: The price of the trade, in units of the book.
             trade_id: The trade.
+            is_of_earlier_order: Whether another order has the order id by now.
         """
         if (order := self._orders.get((user, order_id))) is not None:
             self.add(
@@ -337,8 +343,8 @@ class Effects:
                 order_id,
                 asset=order.asset,
                 side=order.side,
-                details=order.details,
-                trigger=order.trigger,
+                details=None if is_of_earlier_order else order.details,
+                trigger=None if is_of_earlier_order else order.trigger,
                 quantity=quantity,
                 price=price,
                 trade_id=trade_id,

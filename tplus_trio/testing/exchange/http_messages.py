@@ -75,6 +75,7 @@ class Response:
         delay: The seconds that the server waits before it sends the answer, 0 or more.
         is_sent: Whether the server sends the answer; if not, the connection stays open without one.
         drops: Whether the server then ends the connection.
+        may_be_replaced: Whether ``replace_answers`` may still replace it.
         later: Holds the answer once the exchange has made it, if that is later than the request; the other attributes
             mean nothing then.
     """
@@ -85,6 +86,7 @@ class Response:
     delay: float = 0.0
     is_sent: bool = True
     drops: bool = False
+    may_be_replaced: bool = True
     later: LateResponse | None = None
 
 
@@ -127,7 +129,7 @@ class Rejection(Exception):
 
 
 def error_of(response: Response) -> dict[str, Any]:
-    """Return the error in an answer: its code, message and other fields."""
+    """Return the error in an answer: its code, message and other fields; the code ``UNKNOWN`` without one."""
     try:
         body = json.loads(response.body)
     except ValueError:

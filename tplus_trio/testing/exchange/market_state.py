@@ -25,7 +25,7 @@ from tplus_trio.testing.exchange.schedule import Schedule
 from tplus_trio.testing.exchange.trade_history import Revisions, TradeIds, append_bounded
 from tplus_trio.testing.matching.engine import Engine, EngineOrder
 
-__all__ = ["Listing", "MarketState", "dumps", "trade_json"]
+__all__ = ["Listing", "MarketState", "dumps", "last_price_of", "trade_json"]
 
 _SECOND_NS: Final = 10**9
 
@@ -76,7 +76,12 @@ class Listing:
     @property
     def last_price(self) -> Decimal:
         """The price of the last trade that is not rolled back, in quote units; 0 without one."""
-        return next((trade.price for trade in reversed(self.trades) if trade.status != "Rollbacked"), Decimal(0))
+        return last_price_of(self.trades)
+
+
+def last_price_of(trades: Sequence[Trade]) -> Decimal:
+    """Return the price of the last trade that is not rolled back, in quote units; 0 without one."""
+    return next((trade.price for trade in reversed(trades) if trade.status != "Rollbacked"), Decimal(0))
 
 
 class MarketState:

@@ -106,13 +106,11 @@ class OrderManager:
         """
         self.expire()
         key = order_key(user, new.order_id)
-        if (known := self._by_key.get(key)) is not None:
-            if known.is_open or not self._market_state.faults.forgets(self._market_state.now_ns() - known.updated_ns):
-                raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
-            self._done.remove(known)
-            self._forget(known)
+        now_ns, faults = self._market_state.now_ns(), self._market_state.faults
+        known = self._by_key.get(key)
+        if known is not None and (known.is_open or not faults.forgets(now_ns - known.updated_ns)):
+            raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
         self._check_parent(user, new)
-        now_ns = self._market_state.now_ns()
         record = OrderRecord(
             key,
             user,
@@ -126,8 +124,9 @@ class OrderManager:
         )
         for admit in self.admissions:
             admit(record)
-        self._by_key[key] = record
-        self._by_user.setdefault(user, {})[key] = record
+        if known is not None:
+            self._done.remove(known)
+        self._by_key[key] = self._by_user.setdefault(user, {})[key] = record
         order = record.state.order
         if new.trigger is None:
             reason = self._publish_events(listing, listing.engine.submit(order, self._expiry_now_ns()), key, "create")
@@ -136,9 +135,13 @@ class OrderManager:
         else:
             reason = None
             self._wait(record)
-        if reason is not None:
-            # The order was never in the book, so its id may be used again.
-            self._forget(record)
+        if known is None and reason is not None:
+            self._forget(record)  # the order was never in the book, so its id may be used again
+        elif known is not None and reason is None:
+            self._by_user[user][key] = self._by_user[user].pop(key)  # the order is the newest one
+        elif known is not None:
+            self._by_key[key] = self._by_user[user][key] = known
+            self._done.append(known)
         return self._answer(new.order_id, reason)
 
     def _check_parent(self, user: str, new: NewOrder) -> None:

@@ -11,10 +11,11 @@ import attrs
 from tplus_trio.models import AssetIdentifier, Trade, UserTrade
 from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.exchange.depth_book import number_text
-from tplus_trio.testing.exchange.market_state import MarketState
+from tplus_trio.testing.exchange.market_state import MarketState, last_price_of
 from tplus_trio.testing.exchange.order_records import OrderRecord
 from tplus_trio.testing.exchange.positions import PositionSum, position_json
 from tplus_trio.testing.exchange.trade_history import append_bounded
+from tplus_trio.testing.exchange.trade_states import TradeStates
 from tplus_trio.testing.matching.engine import EngineOrder
 
 __all__ = ["DEFAULT_REASON", "UserTrades", "user_trade_json"]
@@ -43,8 +44,12 @@ class UserTrades:
         self._record_of = record_of
         self._on_fills = on_fills
         self.by_user: dict[str, list[UserTrade]] = {}
+        #: The order of each of these trades, at the same place; another order may have its id by now.
+        self._orders: dict[str, list[OrderRecord | None]] = {}
         #: Each user's positions, by market and sub-account.
         self._sums: dict[str, dict[tuple[str, int], PositionSum]] = {}
+        #: The states that trades and positions had in the last minutes.
+        self.history: TradeStates = TradeStates(market_state.now_ns)
         #: The names that users gave to their sub-accounts.
         self.account_names: dict[tuple[str, int], str] = {}
 
@@ -54,9 +59,14 @@ class UserTrades:
 
     def add(self, user: str, trade: UserTrade) -> None:
         """Record a trade, and send it on its user's feeds. If it is not pending, the feeds show it as pending first."""
+        record = self._record_of(user, trade.order_id)
         append_bounded(self.by_user.setdefault(user, []), trade)
-        self._sums.setdefault(user, {}).setdefault((trade.asset_id, trade.sub_account), PositionSum()).add(trade)
-        self._count_for_order(user, trade, None)
+        append_bounded(self._orders.setdefault(user, []), record)
+        key = (trade.asset_id, trade.sub_account)
+        position = self._sums.setdefault(user, {}).setdefault(key, PositionSum())
+        position.add(trade)
+        self.history.add_position(user, key, position)
+        self._count_for_order(record, trade, None)
         self._send(user, attrs.evolve(trade, status="Pending"))
         if trade.status != "Pending":
             self._send(user, trade)
@@ -77,13 +87,14 @@ class UserTrades:
             trades = self.by_user[user]
             for index in range(len(trades) - 1, -1, -1):
                 if _is_side_of(trades[index], trade):
-                    before = trades[index]
+                    before, record = trades[index], self._orders[user][index]
                     rollback_reason = reason if status == "Rollbacked" else None
                     trades[index] = mine = attrs.evolve(before, status=status, rollback_reason=rollback_reason)
-                    self._count_for_order(user, mine, before.status)
+                    self._count_for_order(record, mine, before.status)
+                    self.history.add_status(user, mine, before.status)
                     self._count_for_position(user, mine, before)
                     if status == "Rollbacked" != before.status:
-                        self._record_rollback(user, mine)
+                        self._record_rollback(user, mine, record)
                     self._send(user, mine)
                     self.publish_positions(user)
                 elif trades[index].timestamp_ns < trade.timestamp_ns:
@@ -94,15 +105,17 @@ class UserTrades:
         found = self._sums.get(user, {})
         return {key: one for key, one in found.items() if account in (None, key[1])}
 
-    def _record_rollback(self, user: str, trade: UserTrade) -> None:
+    def _record_rollback(self, user: str, trade: UserTrade, record: OrderRecord | None) -> None:
         """Write into the record of effects that a trade of a user no longer counts."""
         listing = self._market_state.listing(trade.asset_id)
+        now = self._record_of(user, trade.order_id)
         self._market_state.effects.roll_back(
             user,
             trade.order_id,
             quantity=listing.quantity_units(trade.quantity),
             price=listing.price_units(trade.price),
             trade_id=trade.trade_id,
+            is_of_earlier_order=now is not None and now is not record,
         )
 
     def position_units(self, asset: AssetIdentifier, order: EngineOrder) -> int:
@@ -110,11 +123,18 @@ class UserTrades:
         position = self._sums.get(order.user_id, {}).get((asset, order.account))
         return 0 if position is None else self._market_state.listing(asset).quantity_units(position.size)
 
-    def positions(self, user: str, asset: str | None = None) -> list[dict[str, Any]]:
-        """Return a user's open positions as JSON, or those in one market."""
+    def positions(self, user: str, asset: str | None = None, at_ns: int | None = None) -> list[dict[str, Any]]:
+        """Return a user's open positions as JSON, or those in one market.
+
+        Args:
+            user: The user's public key.
+            asset: The market; None is all markets.
+            at_ns: The time at which they were so, in nanoseconds since the Unix epoch; None is now.
+        """
+        sums = self._sums.get(user, {}) if at_ns is None else self.history.positions(user, at_ns)
         return [
-            position_json(market, account, self.account_name(user, account), one, self.mark_price(market))
-            for (market, account), one in self._sums.get(user, {}).items()
+            position_json(market, account, self.account_name(user, account), one, self.mark_price(market, at_ns))
+            for (market, account), one in sums.items()
             if one.size and asset in (None, market)
         ]
 
@@ -124,7 +144,8 @@ class UserTrades:
 
     def clear_position(self, user: str, asset: str, account: int) -> None:
         """Forget a flat position: its sums begin at 0 again."""
-        self._sums[user][asset, account] = PositionSum()
+        self._sums[user][asset, account] = cleared = PositionSum()
+        self.history.add_position(user, (asset, account), cleared)
         self.publish_positions(user)
 
     def has_pending(self, user: str, asset: str, account: int) -> bool:
@@ -143,9 +164,12 @@ class UserTrades:
         """Send all positions of a user on the user's feed."""
         self._market_state.send_json_from(f"/positions/ws/{user}", lambda: self.position_update(user))
 
-    def mark_price(self, asset: str) -> Decimal:
-        """Return the price at which a market's positions are valued: its last price, in quote units."""
-        return self._market_state.listing(asset).last_price
+    def mark_price(self, asset: str, at_ns: int | None = None) -> Decimal:
+        """Return the last price of a market, now or at a time, in quote units: positions are valued at it."""
+        listing = self._market_state.listing(asset)
+        if at_ns is None:
+            return listing.last_price
+        return last_price_of(self._market_state.revisions.as_of(listing.trades, at_ns))
 
     def _send(self, user: str, trade: UserTrade) -> None:
         body = user_trade_json(trade)
@@ -153,8 +177,7 @@ class UserTrades:
         if trade.status == "Confirmed":
             self._market_state.send_json(f"/trades/user/{user}", body)
 
-    def _count_for_order(self, user: str, trade: UserTrade, before: str | None) -> None:
-        record = self._record_of(user, trade.order_id)
+    def _count_for_order(self, record: OrderRecord | None, trade: UserTrade, before: str | None) -> None:
         if record is not None:
             amount = trade.price * trade.quantity
             record.fills = record.fills.after(trade.quantity, amount, trade.trading_fee, before, trade.status)
@@ -173,6 +196,7 @@ class UserTrades:
                 one for one in self.of(user) if (one.asset_id, one.sub_account) == key and one.status != "Rollbacked"
             )
             found.take_back(trade, kept)
+        self.history.add_position(user, key, found)
 
 
 def _is_side_of(mine: UserTrade, trade: Trade) -> bool:

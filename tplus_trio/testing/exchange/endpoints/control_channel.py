@@ -40,7 +40,13 @@ class ControlChannel:
         self._user = user
 
     def receive(self, message: str | bytes) -> None:
-        """Carry out a message of the user, and send its acknowledgement and answers."""
+        """Carry out a message of the user, and send its acknowledgement and answers.
+
+        A message that comes after the end of the session is not carried out.
+        """
+        self._market_state.schedule.run_due()
+        if self._subscription.closed:
+            return
         try:
             request = json.loads(message)
         except (ValueError, RecursionError):

@@ -11,7 +11,7 @@ import attrs
 from tplus_trio.testing.exchange.answer_log import SentAnswer
 from tplus_trio.testing.exchange.effects import Operation, Way
 from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests, order_id_of
-from tplus_trio.testing.exchange.faults.order_faults import Instead
+from tplus_trio.testing.exchange.faults.order_faults import Instead, text_of
 from tplus_trio.testing.exchange.http_messages import Rejection, as_list
 from tplus_trio.testing.exchange.market_state import MarketState
 
@@ -80,7 +80,7 @@ class Outcome:
         if self.instead is not None:
             return self.instead.text
         if self.refusal is not None:
-            return str(self.refusal.error.get("code"))
+            return text_of(self.refusal.response)
         for request, answer in self.results:
             if order_id_of(request) == order_id:
                 return str(answer.get("reason") or answer["status"])
@@ -166,7 +166,10 @@ class OrderGate:
                 outcome = Outcome(refusal=rejection)
         if call.operation.items is not None and outcome.refusal is None:
             outcome = attrs.evolve(outcome, results=tuple(faults.on_batch(call.path, outcome.results)))
-        outcome = attrs.evolve(outcome, instead=faults.take_instead(call.path))
+        instead = faults.take_instead(call.path)
+        if instead is None and call.way == "rest" and (answer := faults.take_replacement(call.path)) is not None:
+            instead = Instead(answer)
+        outcome = attrs.evolve(outcome, instead=instead)
         self._log(call, outcome, number)
         call.reply(outcome)
         for order_id, reason in failures:

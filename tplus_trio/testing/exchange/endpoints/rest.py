@@ -126,9 +126,11 @@ class Router:
 
     def _finished(self, path: str, response: Response) -> Response:
         """Return the answer to send in place of the exchange's own."""
-        return self._delayed(
-            path, self._market_state.faults.on_answer(path, response) if response.is_sent else response
-        )
+        if response.is_sent:
+            faults = self._market_state.faults
+            replacement = faults.take_replacement(path) if response.may_be_replaced else None
+            response = faults.on_answer(path, response) if replacement is None else replacement
+        return self._delayed(path, response)
 
     def _delayed(self, path: str, response: Response) -> Response:
         delay = self._market_state.faults.take_delay(path)

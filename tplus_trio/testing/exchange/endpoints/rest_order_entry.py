@@ -33,7 +33,7 @@ def order_entry_routes(gate: OrderGate) -> list[tuple[str, str, Handler]]:
             user, body = call.signed_in, call.body()
 
             def reply(outcome: Outcome) -> None:
-                late.set(_response(operation, outcome))
+                late.set(attrs.evolve(_response(operation, outcome), may_be_replaced=False))
 
             gate.submit(OrderCall("rest", operation, user, body, operation.path, reply))
             return Response(0, later=late) if late.response is None else late.response

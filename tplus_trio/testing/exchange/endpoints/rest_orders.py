@@ -84,6 +84,9 @@ class OrderRequests:
             body: The whole body.
             name: The field that holds the requests: ``orders`` or ``replaces``.
             act: Carries out one of them.
+
+        Raises:
+            Rejection: (400) There are none or too many, or an order id is there twice. None is carried out then.
         """
         requests = as_list(body.get(name))
         if not 1 <= len(requests) <= MAX_BATCH:
@@ -189,12 +192,12 @@ def order_id_of(request: object) -> str:
 def order_routes(market_state: MarketState, order_manager: OrderManager) -> list[tuple[str, str, Handler]]:
     """Return the routes that list a user's orders, trades and positions."""
 
-    def listing(list_rows: Handler, *, has_past: bool = True) -> Handler:
+    def listing(list_rows: Handler) -> Handler:
         """Let faults of listings choose the time and the number of rows of a listing."""
 
         def handle(call: Call) -> Response:
             faults, path = market_state.faults, call.request.path
-            behind = faults.take_behind(path) if has_past else 0.0
+            behind = faults.take_behind(path)
             cut = faults.take_cut(path, is_first_page=call.request.query.get("page", "0") == "0")
             return list_rows(attrs.evolve(call, listed_ns=market_state.before(behind) if behind else None, cut=cut))
 
@@ -212,7 +215,12 @@ def order_routes(market_state: MarketState, order_manager: OrderManager) -> list
 
     def trades(call: Call) -> Response:
         asset = market_state.find(call.arguments[-1]).asset if len(call.arguments) == 2 else None
-        found = _user_trades(order_manager.trades.of(call.require_self(call.arguments[0])), call, asset)
+        user = call.require_self(call.arguments[0])
+        states: Sequence[UserTrade] = order_manager.trades.of(user)
+        if (then_ns := call.listed_ns) is not None:
+            history = order_manager.trades.history
+            states = [history.trade(user, one, then_ns) for one in states if one.timestamp_ns <= then_ns]
+        found = _user_trades(states, call, asset)
         chosen, _ = page_of(call, found, newest_first=True)
         return json_response([user_trade_json(trade) for trade in chosen])
 
@@ -222,13 +230,13 @@ def order_routes(market_state: MarketState, order_manager: OrderManager) -> list
         return json_response({"positions": chosen, **about, "total_positions": len(found)})
 
     def basis(call: Call) -> Response:
-        return json_response([basis_json(position) for position in open_positions(call)])
+        return json_response([basis_json(position) for position in open_positions(call)][: call.cut])
 
     def open_positions(call: Call) -> list[dict[str, Any]]:
         user = call.require_self(call.arguments[0])
         asset = market_state.find(call.arguments[1]).asset if len(call.arguments) == 2 else None
         account = integer(call, "sub_account", -1)
-        found = order_manager.trades.positions(user, asset)
+        found = order_manager.trades.positions(user, asset, call.listed_ns)
         return [one for one in found if account in (-1, one["sub_account_index"])]
 
     return [
@@ -236,10 +244,10 @@ def order_routes(market_state: MarketState, order_manager: OrderManager) -> list
         ("GET", "/orders/user/*/*", listing(orders_of)),
         ("GET", "/trades/user/*", listing(trades)),
         ("GET", "/trades/user/*/*", listing(trades)),
-        ("GET", "/positions/user/*/basis", basis),
-        ("GET", "/positions/user/*/basis/*", basis),
-        ("GET", "/positions/*", listing(positions, has_past=False)),
-        ("GET", "/positions/*/*", listing(positions, has_past=False)),
+        ("GET", "/positions/user/*/basis", listing(basis)),
+        ("GET", "/positions/user/*/basis/*", listing(basis)),
+        ("GET", "/positions/*", listing(positions)),
+        ("GET", "/positions/*/*", listing(positions)),
     ]
 
 
@@ -278,7 +286,6 @@ def _user_trades(trades: Sequence[UserTrade], call: Call, asset: str | None) -> 
         trade
         for trade in trades
         if asset in (None, trade.asset_id)
-        and (call.listed_ns is None or trade.timestamp_ns <= call.listed_ns)
         and (not side or trade.is_buyer == (side == "buy"))
         and (not status or trade.status.lower() == status)
         and account in (-1, trade.sub_account)

@@ -207,11 +207,12 @@ class AnswerFaults(FaultGroup):
             self._last_shift[path] = shift
         return shift
 
+    def take_replacement(self, path: str) -> Response | None:
+        """Return the answer that is sent in place of the exchange's own; None sends its own."""
+        return self._replaced.take(path)
+
     def on_answer(self, path: str, response: Response) -> Response:
-        """Return the answer to send in place of the exchange's own."""
-        replaced = self._replaced.take(path)
-        if replaced is not None:
-            return replaced
+        """Return the answer to send in place of the exchange's own, rows spoiled or reversed as faults request."""
         if response.status != 200 or not _may_have_rows(response.body):
             return response
         if self._reversed.take(path):

@@ -38,14 +38,12 @@ class ListingFaults(FaultGroup):
         self._on_clear("skew_expiry", lambda: self.skew_expiry(0))
 
     def lag_listings(self, behind: float, n: int = 1, *, path: str = "", seconds: float | None = None) -> None:
-        """Answer the next ``n`` listings of a user's orders or trades as they were ``behind`` seconds before.
-
-        A trade is listed with the status that it has now. Positions are never behind.
+        """Answer the next ``n`` listings of orders, trades or positions as they were ``behind`` seconds before.
 
         Args:
             behind: The age of the listing in seconds, from 0 to 120.
             n: The number of requests, 0 or more.
-            path: The prefix of the paths, such as ``/orders/user``; ``""`` is all listings of orders and trades.
+            path: The prefix of the paths, such as ``/orders/user``; ``""`` is all listings of a user.
             seconds: Answer every listing so for this many seconds instead of ``n`` of them.
 
         Raises:

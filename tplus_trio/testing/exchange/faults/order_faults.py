@@ -14,7 +14,7 @@ from tplus_trio.testing.exchange.faults.pending_faults import PendingFaults, pat
 from tplus_trio.testing.exchange.faults.refusal_faults import failure_response
 from tplus_trio.testing.exchange.http_messages import Response, error_of
 
-__all__ = ["AckStyle", "Instead", "OrderFaults"]
+__all__ = ["AckStyle", "Instead", "OrderFaults", "text_of"]
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Instead:
     """What is sent in place of an answer.
 
     Attributes:
-        refusal: An error; None sends none.
+        refusal: An error, or any other answer on REST; None sends none.
         is_garbage: Whether an unreadable answer is sent; without it and without an error, nothing is sent.
         drops: Whether the connection then ends.
     """
@@ -40,8 +40,14 @@ class Instead:
     def text(self) -> str | None:
         """What the record of answers says: the error's code, ``garbage``, or None for nothing."""
         if self.refusal is not None:
-            return str(error_of(self.refusal).get("code"))
+            return text_of(self.refusal)
         return "garbage" if self.is_garbage else None
+
+
+def text_of(refusal: Response) -> str:
+    """Return what the record of answers says of a refusal: its code, or ``garbage`` if it has none."""
+    code = str(error_of(refusal).get("code"))
+    return "garbage" if code == "UNKNOWN" else code
 
 
 class OrderFaults(FaultGroup):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import trio
 import trio_websocket
@@ -61,6 +63,32 @@ def test_trade_events_are_lost(exchange: Exchange) -> None:
     assert len(exchange.user_trades(ALICE)) == 2
 
 
+@pytest.mark.parametrize("path", ["/trades/user/", "/trades/user/events/"])
+def test_trade_events_are_repeated_and_reordered(exchange: Exchange, path: str) -> None:
+    feed = exchange.subscribe(f"{path}{ALICE.public_key}", sign_in(exchange, ALICE))
+    exchange.place(ALICE, 200, "Buy", 900, 20)
+    per_trade = 2 if "events" in path else 1  # pending, then confirmed
+
+    def sold(*quantities: int) -> list[str]:
+        for quantity in quantities:
+            exchange.place(BOB, 200, "Sell", 900, quantity)
+        return [f"{trade['quantity']} {trade['status']}" for trade in messages(feed.take())]
+
+    def usual(*quantities: int) -> list[str]:
+        statuses = ("Pending", "Confirmed")[-per_trade:]
+        return [f"0.00{quantity} {status}" for quantity in quantities for status in statuses]
+
+    exchange.faults.repeat_events(ALICE, per_trade)
+    assert sold(1, 2) == [row for row in usual(1) for _ in range(2)] + usual(2)
+    exchange.faults.reorder_events(ALICE)
+    first, second, *rest = usual(3, 4)
+    assert sold(3, 4) == [second, first, *rest]
+    exchange.faults.lose_events(BOB)
+    assert sold(5, 1) == usual(5, 1)
+    assert len(exchange.user_trades(ALICE)) == 6
+    assert {trade.status for trade in exchange.user_trades(ALICE)} == {"Confirmed"}
+
+
 def test_sessions_end(exchange: Exchange) -> None:
     alice, bob = sign_in(exchange, ALICE), sign_in(exchange, BOB)
     feeds = [exchange.subscribe(path, alice) for path in ("/orders", "/control")]
@@ -108,6 +136,44 @@ async def test_a_control_channel_ends_with_its_token(autojump_clock: MockClock) 
         assert wire.socket.closed.code == 1008
         assert trio.current_time() - start == pytest.approx(100, abs=1)
         assert exchange.is_open(ALICE, "a")
+
+
+def test_a_control_channel_whose_session_has_ended_carries_out_nothing(clock: Clock) -> None:
+    exchange = Exchange(now_ns=clock, token_ttl=100)
+    exchange.add_market(200)
+
+    def send(channel: Subscription, order_id: str) -> None:
+        body = limit_order(ALICE, order_id, "Buy", 900, 5)
+        assert channel.on_message is not None
+        channel.on_message(json.dumps({"request_id": order_id, "data": {"CreateOrderRequest": body}}))
+
+    ended = exchange.subscribe("/control", sign_in(exchange, ALICE))
+    send(ended, "before")
+    exchange.faults.end_sessions(ALICE)
+    send(ended, "after")  # it was under way when the session ended
+    expired = exchange.subscribe("/control", sign_in(exchange, ALICE))
+    clock.pass_(99)
+    send(expired, "valid")
+    clock.pass_(1)
+    send(expired, "expired")
+    assert expired.closed
+    assert [effect.order_id for effect in exchange.effects] == ["before", "valid"]
+    assert [answer.order_ids for answer in exchange.answers] == [("before",), ("valid",)]
+
+
+async def test_a_request_that_comes_before_the_close_frame_of_its_session_leaves(autojump_clock: MockClock) -> None:
+    async with open_wire("control") as wire:
+        wire.exchange.faults.stall_feed("/control", 10)
+        assert await wire.ask("create", limit_order(ALICE, "a", "Buy", 900, 5), seconds=1) is None
+        wire.exchange.faults.end_sessions(ALICE, 4401)
+        await wire.send("create", limit_order(ALICE, "b", "Buy", 900, 5))
+        await trio.sleep(5)
+        assert [effect.order_id for effect in wire.exchange.effects] == ["a"]
+        assert (await wire.frame(10))["type"] == "ack"
+        assert (await wire.frame())["request_id"] == "r1"
+        assert wire.socket is not None
+        with pytest.raises(trio_websocket.ConnectionClosed):
+            await wire.socket.get_message()
 
 
 async def test_a_closed_feed_leaves_no_task_that_waits_for_its_end(autojump_clock: MockClock) -> None:

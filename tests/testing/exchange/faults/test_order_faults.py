@@ -13,7 +13,7 @@ from tests.helpers.exchange_users import ALICE
 from tests.helpers.order_ways import Way, Wire, open_wire
 from tests.helpers.raw_client import messages, open_http
 from tests.helpers.signed_bodies import amendment, cancellation, limit_order, replacement
-from tplus_trio.testing import Exchange
+from tplus_trio.testing import Exchange, Response
 
 both_ways = pytest.mark.parametrize("way", ["rest", "control"])
 
@@ -95,6 +95,47 @@ async def test_a_held_request_takes_effect_after_its_connection_is_gone(autojump
         assert kinds(wire.exchange, "a") == []
         await trio.sleep(2)
         assert kinds(wire.exchange, "a") == ["create"]
+
+
+@both_ways
+async def test_a_request_that_is_held_for_long_may_find_another_state(autojump_clock: MockClock, way: Way) -> None:
+    exchange = Exchange(token_ttl=30)
+    exchange.add_market(200)
+    async with open_wire(way, exchange) as wire:
+        expiry = {"GTD": {"post_only": False, "timestamp_ns": exchange.now_ns() + 50 * 10**9}}
+        assert await wire.ask("create", limit_order(ALICE, "a", "Buy", 900, 5, time_in_force=expiry)) == "Received"
+        exchange.faults.hold_requests(60, 2, path=wire.path)
+        assert await wire.ask("cancel", cancellation(ALICE, "a"), seconds=1) is None
+    async with open_wire(way, exchange) as wire:  # the connection and its session are gone when it is carried out
+        assert await wire.ask("create", order("b"), seconds=1) is None
+        wire.network.drop_connections()
+        await trio.sleep(57)
+        assert kinds(exchange, "a") == ["create", "expire"]
+        assert exchange.answers[-1].answers == ("Received",)
+        await trio.sleep(3)
+        assert kinds(exchange, "a") == ["create", "expire", "refuse"]
+        assert kinds(exchange, "b") == ["create"]
+
+
+@both_ways
+async def test_what_has_expired_is_refused_alike(autojump_clock: MockClock, way: Way) -> None:
+    async with open_wire(way) as wire:
+        start_ns = wire.exchange.now_ns()
+        expiry = {"GTD": {"post_only": False, "timestamp_ns": start_ns + 10 * 10**9}}
+        trigger = {"parent_order_id": None, "condition": {"PriceAbove": {"price": 2000}}}
+        for order_id, terms in (("rests", {}), ("waits", {"trigger": trigger})):
+            body = limit_order(ALICE, order_id, "Buy", 900, 5, time_in_force=expiry, **terms)
+            assert await wire.ask("create", body) == "Received"
+        await trio.sleep(10)
+        for order_id in ("rests", "waits"):
+            assert await wire.ask("cancel", cancellation(ALICE, order_id)) == "ORDER_NOT_FOUND"
+            assert await wire.ask("replace", replacement(ALICE, order_id, 901, 5)) == "ORDER_NOT_FOUND"
+            assert await wire.ask("amend", amendment(ALICE, order_id, 4, None)) == "ORDER_NOT_FOUND"
+            refusals = [effect.operation for effect in wire.exchange.effects_of(ALICE, order_id)[2:]]
+            assert kinds(wire.exchange, order_id) == ["create", "expire", *["refuse"] * 3]
+            assert refusals == ["cancel", "replace", "amend"]
+        late = limit_order(ALICE, "late", "Buy", 900, 5, time_in_force=expiry)
+        assert await wire.ask("create", late) == "INVALID_ORDER_EXPIRED"
 
 
 @both_ways
@@ -263,6 +304,27 @@ async def test_faults_of_rest_and_feeds_reach_the_control_channel(autojump_clock
             await wire.socket.get_message()
         assert wire.socket.closed is not None
         assert wire.socket.closed.code == 4400
+
+
+async def test_an_answer_that_another_one_replaces_is_recorded_as_unreadable(autojump_clock: MockClock) -> None:
+    async with open_wire("rest") as wire:
+        wire.exchange.faults.replace_answers("/orders/create", Response(502, b"<html>"), 2)
+        wire.exchange.faults.answer_requests("/orders/cancel", Response(404, b"<html>"))
+        assert await wire.ask("create", order("a")) == "garbage"
+        assert await wire.ask("create", order("b")) == "garbage"
+        assert await wire.ask("create", order("c")) == "Received"
+        assert await wire.ask("cancel", cancellation(ALICE, "a")) == "garbage"
+        wire.exchange.faults.replace_answers("/orders/cancel", Response(200, b'{"error":{"code":"BUSY"}}'))
+        assert await wire.ask("cancel", cancellation(ALICE, "a")) == "BUSY"
+        assert [answer.answers for answer in wire.exchange.answers] == [
+            ("garbage",),
+            ("garbage",),
+            ("Received",),
+            ("garbage",),
+            ("BUSY",),
+        ]
+        assert [answer.request_number for answer in wire.exchange.answers] == [1, 2, 3, None, 4]
+        assert kinds(wire.exchange, "a") == ["create", "cancel"]
 
 
 async def test_a_refusal_on_rest_is_in_the_record_of_answers(autojump_clock: MockClock) -> None:

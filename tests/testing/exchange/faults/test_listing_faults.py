@@ -16,6 +16,7 @@ from tplus_trio.testing import Exchange
 
 ORDERS = f"/orders/user/{ALICE.public_key}"
 TRADES = f"/trades/user/{ALICE.public_key}"
+POSITIONS = f"/positions/{ALICE.public_key}"
 
 
 def rows(exchange: Exchange, headers: dict[str, str], target: str) -> tuple[list[Any], bool | None]:
@@ -53,6 +54,57 @@ def test_listings_of_the_past(exchange: Exchange, clock: Clock) -> None:
     exchange.faults.lag_listings(1.5, path="/trades/user")
     assert len(rows(exchange, headers, ORDERS)[0]) == 2
     assert [effect.kind for effect in exchange.effects_of(ALICE, "a")] == ["create", "fill", "cancel"]
+
+
+def test_trades_and_positions_of_the_past(exchange: Exchange, clock: Clock) -> None:
+    headers = sign_in(exchange, ALICE)
+    exchange.faults.confirm_after(2)
+    exchange.faults.roll_back()
+    exchange.place(ALICE, 200, "Buy", 900, 10)
+    exchange.place(BOB, 200, "Sell", 900, 4)  # at 0 s; rolled back at 2 s
+    clock.pass_(1)
+    exchange.place(ALICE, 200, "Buy", 1000, 5)
+    exchange.place(BOB, 200, "Sell", 1000, 5)  # at 1 s; confirmed at 3 s
+    for _ in range(3):
+        clock.pass_(1)
+        exchange.expire_orders()
+    seen: list[tuple[list[str], list[tuple[str, str]]]] = []
+    for behind in (0, 1.5, 2.5, 3.5, 5):
+        exchange.faults.lag_listings(behind, 3)
+        trades = rows(exchange, headers, TRADES)[0]
+        _, body = call(exchange, "GET", POSITIONS, headers=headers)
+        _, one = call(exchange, "GET", f"/positions/{ALICE.public_key}/200", headers=headers)
+        assert one["positions"] == body["positions"]
+        positions = [(position["size"], position["mark_price"]) for position in body["positions"]]
+        seen.append(([f"{trade['quantity']} {trade['status']}" for trade in trades], positions))
+    assert seen == [
+        (["0.005 Confirmed", "0.004 Rollbacked"], [("0.005", "10.00")]),
+        (["0.005 Pending", "0.004 Rollbacked"], [("0.005", "10.00")]),
+        (["0.005 Pending", "0.004 Pending"], [("0.009", "10.00")]),
+        (["0.004 Pending"], [("0.004", "9.00")]),
+        ([], []),
+    ]
+    assert [trade.status for trade in exchange.user_trades(ALICE)] == ["Rollbacked", "Confirmed"]
+
+
+def test_listings_of_trades_and_positions_that_end_early(exchange: Exchange) -> None:
+    headers = sign_in(exchange, ALICE)
+    exchange.add_market(7, 2, 3)
+    for asset in (200, 7):
+        for _ in range(2):
+            exchange.place(ALICE, asset, "Buy", 900, 4)
+            exchange.place(BOB, asset, "Sell", 900, 4)
+
+    def count(target: str) -> tuple[int, object]:
+        _, body = call(exchange, "GET", target, headers=headers)
+        return (len(body), None) if isinstance(body, list) else (len(body["positions"]), body["has_next_page"])
+
+    basis = f"/positions/user/{ALICE.public_key}/basis"
+    whole = {TRADES: 4, f"{TRADES}/200": 2, POSITIONS: 2, f"{POSITIONS}/200": 1, basis: 2}
+    for target, rows_ in whole.items():
+        exchange.faults.cut_listing(rows_ - 1)
+        assert count(target) in ((rows_ - 1, None), (rows_ - 1, False))
+        assert count(target)[0] == rows_
 
 
 def test_a_state_older_than_the_history_is_kept(exchange: Exchange, clock: Clock) -> None:
