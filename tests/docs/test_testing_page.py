@@ -18,7 +18,15 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 INTERNAL = {"on_handshake", "on_request", "on_diff", "take_delay", "take_staleness", "next_number", "apply_faults"}
 INTERNAL |= {"connect_settlement", "rolls_back", "take_rollback"}
 INTERNAL |= {"on_answer", "on_message", "on_trade", "take_lag", "take_replay", "take_shift"}
-INTERNAL |= {"take_hold", "take_instead", "take_later_refusal", "take_ack_style", "take_answer_form", "on_batch"}
+INTERNAL |= {
+    "take_hold",
+    "take_instead",
+    "take_later_refusal",
+    "take_replacement",
+    "take_ack_style",
+    "take_answer_form",
+    "on_batch",
+}
 INTERNAL |= {
     "on_user_event",
     "take_behind",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import attrs
@@ -98,20 +99,19 @@ async def theirs(program: list[Step], exchange: Recording, clock: Clock, control
     answers: list[Any] = []
     sent: list[Sent] = []
     revisions: dict[tuple[int, str], int] = {}
-    with network_of(exchange, clock):
+    async with AsyncExitStack() as stack:
+        stack.enter_context(network_of(exchange, clock))
         clients: list[Any] = [open_official_client(exchange, key, use_ws_control=control) for key in KEYS]
-        try:
-            for step in program:
-                before = len(exchange.sent)
-                try:
-                    answer = plain(await run_step(clients[step.user], THEIRS, step, clock, revisions))
-                except OmsError as exc:
-                    answer = ("refused", type(exc).__name__, exc.code, exc.message, exc.status_code)
-                answers.append(answer)
-                sent.append(exchange.sent[before:])
-        finally:
-            for client in clients:
-                await client.close()
+        for client in clients:
+            stack.push_async_callback(client.close)
+        for step in program:
+            before = len(exchange.sent)
+            try:
+                answer = plain(await run_step(clients[step.user], THEIRS, step, clock, revisions))
+            except OmsError as exc:
+                answer = ("refused", type(exc).__name__, exc.code, exc.message, exc.status_code)
+            answers.append(answer)
+            sent.append(exchange.sent[before:])
     return Ran(answers, sent, books_of(exchange), orders_of(exchange))
 
 
