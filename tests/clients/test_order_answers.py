@@ -77,6 +77,13 @@ async def test_no_answer_says_that_the_order_may_exist(path: str, autojump_clock
             await operate(world, path)
 
 
+async def test_a_connection_that_ends_is_told_in_one_sentence(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.faults.drop_after_request()
+        with pytest.raises(ConnectionFailed, match=r"^the connection was lost: [^.;]+; order '.*' may exist"):
+            await operate(world, CREATE)
+
+
 async def test_no_connection_says_nothing_of_the_kind(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await world.oms.get_market(ASSET)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, cast
 
 import pytest
@@ -216,3 +217,9 @@ def test_no_repr_shows_a_secret() -> None:
         AuthToken("199, 211", 5),
     ):
         assert "199" not in repr(model)
+
+
+def test_a_trigger_at_a_decimal_says_how_to_convert_it() -> None:
+    price: Any = Decimal("9.5")
+    with pytest.raises(TypeError, match=r"^price must be an int, got Decimal; Market\.price_to_units\(\) converts"):
+        TriggerAbove(price)

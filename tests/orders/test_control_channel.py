@@ -350,7 +350,7 @@ async def test_a_client_that_was_not_entered_has_no_channel(autojump_clock: Mock
     async with open_control() as world, MemoryNetwork() as network:
         oms = OrderBookClient(URL, connector=network, default_user=world.user)
         sender = ControlSender(oms._service, oms._client_scope, limits=oms._service.limits, restart=None)
-        with pytest.raises(RuntimeError, match="enter the client"):
+        with pytest.raises(RuntimeError, match=r"enter the client: .*; its channel lives in its nursery"):
             await sender.send(order_request(world.user, "a"), lambda: None)
         async with oms:
             pass

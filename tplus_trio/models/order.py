@@ -105,7 +105,8 @@ def units(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
         return
     given = cast("object", value)
     if isinstance(given, bool) or not isinstance(given, int):
-        raise TypeError(f"{attribute.name} must be an int, got {type(given).__name__}")
+        hint = "; Market.price_to_units() converts a price" if attribute.name.endswith("price") else ""
+        raise TypeError(f"{attribute.name} must be an int, got {type(given).__name__}{hint}")
     if given < 0:
         raise ValueError(f"{attribute.name} must not be negative, got {given}")
 

@@ -75,7 +75,9 @@ class ClientScope:
         """
         if self.tasks is None:
             msg = (
-                "the client has been left" if self._was_left else "enter the client: `async with …Client(…) as client:`"
+                "the client has been left"
+                if self._was_left
+                else "enter the client: `async with …Client(…) as client:`; its channel lives in its nursery"
             )
             raise RuntimeError(msg)
         session.start()

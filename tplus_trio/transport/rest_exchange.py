@@ -161,4 +161,5 @@ _NETWORK_ERRORS: Final = (httpcore.NetworkError, httpcore.ProtocolError, httpcor
 
 def _lost(failure: Exception) -> ConnectionFailed:
     """The error of this package for one of httpcore's."""
-    return ConnectionFailed(f"the connection was lost: {failure}" if str(failure) else "the connection was lost")
+    why = str(failure).removesuffix(".")  # a sentence of httpcore; the callers' messages go on after it
+    return ConnectionFailed(f"the connection was lost: {why}" if why else "the connection was lost")

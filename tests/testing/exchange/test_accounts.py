@@ -291,3 +291,13 @@ def test_an_account_without_a_configuration_has_one_signer(exchange: Exchange, a
     thresholds = {"low": 1, "medium": 1, "high": 1}
     found = get(exchange, alice, f"/multisig/config/{KEY}")
     assert found == {"master_weight": 1, "signers": [], "thresholds": thresholds}
+
+
+def test_a_float_is_refused_by_the_name_of_its_argument() -> None:
+    exchange = Exchange()
+    number: Any = 1.5
+    with pytest.raises(TypeError, match=r"^amount is a Decimal, an int or a numeric str, not float$"):
+        exchange.deposit(ALICE, 0, number)
+    for name in ("maker", "taker"):
+        with pytest.raises(TypeError, match=rf"^{name} is a Decimal, an int or a numeric str, not float$"):
+            exchange.set_fee_rates(**{name: number})

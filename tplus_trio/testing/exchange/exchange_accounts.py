@@ -7,7 +7,7 @@ from typing import Final
 
 from tplus_trio.arguments import check_count
 from tplus_trio.models import AssetIdentifier, Position
-from tplus_trio.models.numbers import to_decimal
+from tplus_trio.models.numbers import named_decimal
 from tplus_trio.testing.exchange.accounts import Accounts, public_key_of
 from tplus_trio.testing.exchange.balances import QUOTE_ASSET, Balances
 from tplus_trio.testing.exchange.exchange_records import ExchangeRecords
@@ -67,7 +67,7 @@ class ExchangeAccounts(ExchangeRecords):
             TypeError: A rate is a float, or not a number.
             ValueError: A rate is not a number, or not between -1 and 1.
         """
-        rates = FeeRates(to_decimal(maker), to_decimal(taker))
+        rates = FeeRates(named_decimal("maker", maker), named_decimal("taker", taker))
         for name, rate in (("maker", rates.maker), ("taker", rates.taker)):
             if not rate.is_finite() or not -1 <= rate <= 1:
                 raise ValueError(f"{name} must be a fraction from -1 to 1, got {rate}")
@@ -93,7 +93,7 @@ class ExchangeAccounts(ExchangeRecords):
             TypeError: An argument has the wrong type.
             ValueError: ``amount`` is not above 0, or another argument is illegal.
         """
-        number = to_decimal(amount)
+        number = named_decimal("amount", amount)
         if not number.is_finite() or not number > 0:
             raise ValueError(f"amount must be more than 0, got {amount}")
         account = check_count("sub_account", sub_account, least=0)
