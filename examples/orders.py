@@ -20,7 +20,7 @@ async def main(url: str = URL, user: User | None = None) -> None:
     user = user or (load_user() if UserManager().usernames else User())
     async with OrderBookClient(url, default_user=user) as client, client.stream_orders() as events:
         async for event in events:
-            if isinstance(event, OrdersSnapshot):  # after an interruption: start again from this
+            if isinstance(event, OrdersSnapshot):  # after an interruption: these orders are open, start again from them
                 print("orders", [(order.order_id, order.status) for order in event.orders])
             else:
                 print(event.event_type, event)

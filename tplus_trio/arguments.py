@@ -6,7 +6,7 @@ import math
 from enum import StrEnum
 from typing import Any, TypeVar
 
-__all__ = ["check_choice", "check_count", "check_instance", "check_number"]
+__all__ = ["check_choice", "check_count", "check_instance", "check_list", "check_number"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -79,3 +79,21 @@ def check_instance(name: str, value: object, kind: type[T]) -> T:
         article = "an" if kind.__name__[0] in "AEIOU" else "a"
         raise TypeError(f"{name} is {article} {kind.__name__}, not {type(value).__name__}")
     return value
+
+
+def check_list(name: str, values: Any, of: str) -> tuple[Any, ...]:
+    """Check that an argument is a collection, and return its items.
+
+    Args:
+        name: The argument's name in the error message.
+        values: The argument.
+        of: The class of the items in the error message. The items are not checked.
+
+    Raises:
+        TypeError: The value cannot be iterated over.
+    """
+    try:
+        items = iter(values)
+    except TypeError:
+        raise TypeError(f"{name} is a list of {of}, not {type(values).__name__}") from None
+    return tuple(items)

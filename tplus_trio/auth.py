@@ -49,6 +49,8 @@ _LONGEST_TOKEN: Final = 16 * 1024
 async def sign(user: User, payload: str) -> bytes:
     """Sign as ``user``. A stored key that is still encrypted is decrypted in a thread first.
 
+    It is a checkpoint only then: what is signed is sent next, which is one.
+
     Raises:
         ValueError: the key cannot be decrypted.
     """
@@ -59,9 +61,6 @@ async def sign(user: User, payload: str) -> bytes:
         except BaseException:  # Ctrl-C at the question for a password: the thread still waits for the answer
             restore_echo()
             raise
-    else:
-        # What is signed is sent next, which is a checkpoint: here it would only cost time.
-        await trio.lowlevel.checkpoint_if_cancelled()
     return SecretBytes(user.sign(payload))
 
 

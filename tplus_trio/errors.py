@@ -300,7 +300,7 @@ class NotFoundError(ApiError):
 
 
 class ServerError(ApiError):
-    """The server failed (HTTP 5xx, or a code such as ``INTERNAL_ERROR`` or ``TIMEOUT``)."""
+    """The server failed or timed out (HTTP 408 or 5xx, or a code such as ``INTERNAL_ERROR`` or ``TIMEOUT``)."""
 
 
 _BY_CODE: Final[Mapping[str, type[ApiError]]] = {
@@ -343,7 +343,9 @@ def _class_of(code: str, status: int) -> type[ApiError]:
         return OrderRejected
     if status in {401, 403}:
         return AuthError
-    return {404: NotFoundError, 429: RateLimitError}.get(status, ServerError if status >= 500 else ApiError)
+    # A proxy answers 408 also after it has passed the request on.
+    by_status = {404: NotFoundError, 408: ServerError, 429: RateLimitError}
+    return by_status.get(status, ServerError if status >= 500 else ApiError)
 
 
 def order_rejected(order_id: str, reason: str | None) -> OrderRejected:

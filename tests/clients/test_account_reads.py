@@ -256,7 +256,7 @@ BAD: list[tuple[Read, type[Exception], str]] = [
     (lambda oms: oms.get_user_margin_info(1, sub_accounts=[1]), ValueError, "sub_accounts"),
     (lambda oms: oms.get_user_margin_info(sub_accounts=[1, 2]), ValueError, "sub_accounts"),
     (lambda oms: oms.get_user_margin_info(now_ns=-1), ValueError, "now_ns"),
-    (lambda oms: oms.init_margin_simulate(1, 200, True, 1.5, 1), TypeError, "size"),  # type: ignore[arg-type]  # illegal on purpose
+    (lambda oms: oms.init_margin_simulate(1, 200, True, 1.5, 1), TypeError, "^size is a.*, not float$"),  # type: ignore[arg-type]  # illegal on purpose
     (lambda oms: oms.init_margin_simulate(1, 200, True, 0, 1), ValueError, "size is more than 0"),
     (lambda oms: oms.init_margin_simulate(1, 200, True, 1, "NaN"), ValueError, "limit_price"),
     (lambda oms: oms.init_margin_simulate(1, 200, True, 1, -1), ValueError, "limit_price"),

@@ -18,10 +18,12 @@ from tplus_trio import (
     NotFoundError,
     OrderLimitExceeded,
     OrderLimits,
+    TriggerAbove,
     User,
 )
 
 PRICE: Final = 9_000
+SIGNER: Final = User()
 
 CALLS: Final[dict[str, dict[str, Any]]] = {
     "create_limit_order": {"quantity": 5, "price": PRICE, "side": "Buy", "asset_id": ASSET, "order_id": "new"},
@@ -118,9 +120,13 @@ for call in CREATES:
         Bad(call, {"side": 1}, ValueError, "^side is.*Buy.*Sell.*1"),
         Bad(call, {"side": None}, ValueError, "^side is.*Buy.*Sell.*None"),
         Bad(call, {"additional_signers": ["me"]}, TypeError, "^additional_signers is a list of User.*str"),
+        Bad(call, {"additional_signers": SIGNER}, TypeError, "^additional_signers is a list of User, not User$"),
         Bad(call, {"max_trading_fees_rate": -1}, ValueError, "^max_trading_fees_rate is at least 0, not -1"),
         Bad(call, {"target": (0, True)}, TypeError, "^target is.*TradeTarget.*tuple"),
         Bad(call, {"trigger": 9_500}, TypeError, "^trigger is.*OrderTrigger.*int"),
+        Bad(
+            call, {"trigger": TriggerAbove(9_500)}, TypeError, r"OrderTrigger\(None, TriggerAbove\(.*not TriggerAbove$"
+        ),
         Bad(call, {"reduce_only": 1}, TypeError, "^reduce_only is.*bool.*int"),
     ]
 for call in LIMIT_CREATES:
@@ -129,7 +135,8 @@ for call in ("create_limit_order", "create_market_order"):
     BAD.append(Bad(call, {"asset_id": None}, TypeError, "^asset_id is required"))
 for call in CALLS:
     BAD += [
-        Bad(call, {"asset_id": "ETH"}, ValueError, "asset.*index.*'ETH'"),
+        Bad(call, {"asset_id": "ETH"}, ValueError, "^asset_id: .*index.*'ETH'"),
+        Bad(call, {"asset_id": 1.5}, TypeError, "^asset_id: .*index.*float$"),
         Bad(call, {"user": "alice"}, TypeError, "user is.*load_user"),
     ]
 BAD += [
@@ -168,7 +175,10 @@ BAD += [
     ),
     Bad("amend_order", {"expected_authorization_revision": -1}, ValueError, "^expected_authorization_revision is"),
     Bad("amend_order", {"expected_authorization_revision": 1.5}, TypeError, "^expected_authorization_revision is"),
-    *(Bad(call, {"new_trigger": 9_500}, TypeError, "^new_trigger is.*Trigger.*int") for call in REPLACES),
+    *(
+        Bad(call, {"new_trigger": 9_500}, TypeError, "^new_trigger is.*TriggerAbove.*TriggerBelow.*int")
+        for call in REPLACES
+    ),
 ]
 
 
@@ -258,6 +268,7 @@ async def test_a_bad_batch(call: str, control: bool, autojump_clock: MockClock) 
         ]
         for batch, kind, says in batches:
             await refuse(world, call, kind, says, batch)
+        await refuse(world, call, TypeError, f"^{name} is a list of .*, not [A-Z][A-Za-z]*$", batches[-1][0][0])
         await refuse(world, call, TypeError, "load_user", await signed(world, "a"), user="alice")
         wrong_kind = await BATCHES[next(each for each in BATCHES if each != call)][1](world, "a")
         await refuse(world, call, TypeError, f"^{name} has .* only", wrong_kind)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Any
 
 import pytest
 from trio.testing import MockClock
 
 from tests.helpers.world import ASSET, World, open_world
-from tplus_trio import IOC, ConnectionFailed, OrderLimitExceeded, OrderLimits, OrderRejected, TplusError, User
+from tplus_trio import (
+    IOC,
+    ConnectionFailed,
+    KeyfileError,
+    OrderLimitExceeded,
+    OrderLimits,
+    OrderRejected,
+    TplusError,
+    User,
+)
 from tplus_trio.testing import Response
+
+
+def _refuse(_: object) -> bytes:
+    raise KeyfileError("the password is wrong")
 
 
 async def buy(world: World, price: Any = 9_900, quantity: Any = 5, **options: Any) -> None:
@@ -74,9 +87,31 @@ async def test_without_a_function_the_public_book_is_read_once_a_second(autojump
         assert world.exchange.requests["GET", f"/marketdepth/{ASSET}"] == 1
 
 
-async def test_no_reference_is_no_permission(autojump_clock: MockClock) -> None:
-    async with limited(max_deviation=Decimal("0.05"), reference_price=lambda _: None) as world:
+@pytest.mark.parametrize("price", [None, *map(Decimal, ("0", "-1", "NaN", "sNaN", "Infinity"))])
+async def test_no_reference_is_no_permission(price: Decimal | None, autojump_clock: MockClock) -> None:
+    async with limited(max_deviation=Decimal("0.05"), reference_price=lambda _: price) as world:
         with pytest.raises(OrderLimitExceeded, match="pass reference_price"):
+            await buy(world)
+        assert sent(world) == 0
+
+
+async def test_the_context_of_decimals_changes_no_limit(autojump_clock: MockClock) -> None:
+    limits = {"max_deviation": Decimal("0.0001"), "max_quantity": Decimal("0.0051")}
+    async with limited(**limits, reference_price=lambda _: Decimal("100.15")) as world:
+        with localcontext(Context(prec=2, traps=[])):
+            await buy(world, price=10_016)
+            for price in (10_013, 10_017):
+                with pytest.raises(OrderLimitExceeded, match="max_deviation"):
+                    await buy(world, price=price)
+            with pytest.raises(OrderLimitExceeded, match="max_quantity"):
+                await world.oms.create_market_order("Buy", quote_quantity=Decimal("0.51077"), asset_id=ASSET)
+            await world.oms.create_market_order("Buy", quote_quantity=Decimal("0.51076"), asset_id=ASSET)
+
+
+async def test_a_reference_that_is_a_float_is_refused(autojump_clock: MockClock) -> None:
+    price: Any = 99.5
+    async with limited(max_deviation=Decimal("0.05"), reference_price=lambda _: price) as world:
+        with pytest.raises(TypeError, match=r"^reference_price returns a Decimal or None, not float$"):
             await buy(world)
         assert sent(world) == 0
 
@@ -130,6 +165,68 @@ async def test_an_order_that_was_not_sent_is_not_open(autojump_clock: MockClock)
         await buy(world)
 
 
+async def test_an_order_that_could_not_be_signed_is_not_open(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with limited(max_open=1) as world:
+        cosigner = User()
+        with monkeypatch.context() as patch:
+            patch.setattr(cosigner, "sign", _refuse)
+            with pytest.raises(KeyfileError):
+                await buy(world, additional_signers=[cosigner])
+        assert sent(world) == 0
+        await buy(world, additional_signers=[cosigner])
+
+
+async def test_a_refused_repetition_does_not_end_the_order_of_before(autojump_clock: MockClock) -> None:
+    async with limited(max_open=2) as world:
+        await buy(world, order_id="a")
+        for time_in_force in (None, IOC()):
+            with pytest.raises(OrderRejected, match="DUPLICATE_ORDER"):
+                await buy(world, order_id="a", time_in_force=time_in_force)
+        await buy(world, order_id="b")
+        world.exchange.faults.answer_requests("/orders/user", Response(200, b'{"orders":[]}'))
+        with pytest.raises(OrderLimitExceeded, match="2 are"):
+            await buy(world, order_id="c")
+
+
+async def test_a_replacement_changes_no_count(autojump_clock: MockClock) -> None:
+    async with limited(max_open=1) as world:
+        await buy(world, order_id="a")
+        await world.oms.replace_order("a", ASSET, 4, 9_800)
+        with pytest.raises(OrderLimitExceeded, match="1 are"):
+            await buy(world, order_id="b")
+        world.exchange.cancel(world.user, "a")
+        await buy(world, order_id="b")
+        with pytest.raises(OrderRejected, match="DUPLICATE_ORDER"):
+            await buy(world, order_id="b")
+        with pytest.raises(OrderLimitExceeded, match="1 are"):
+            await buy(world, order_id="c")
+
+
+async def test_a_listed_order_stays_open_when_its_id_is_refused(autojump_clock: MockClock) -> None:
+    async with limited(max_open=2) as world:
+        world.exchange.place(world.user, ASSET, "Buy", 9_000, 5, order_id="a")
+        await buy(world, order_id="b")
+        with pytest.raises(OrderLimitExceeded, match="2 are"):
+            await buy(world, order_id="c")
+        with pytest.raises(OrderRejected, match="DUPLICATE_ORDER"):
+            await buy(world, order_id="a")
+        world.exchange.faults.answer_requests("/orders/user", Response(200, b'{"orders":[]}'))
+        with pytest.raises(OrderLimitExceeded, match="2 are"):
+            await buy(world, order_id="c")
+
+
+async def test_an_order_in_doubt_may_be_sent_again(autojump_clock: MockClock) -> None:
+    async with limited(max_open=1) as world:
+        world.exchange.faults.answer_requests("/orders/create", Response(500, b""))
+        with pytest.raises(TplusError):
+            await buy(world, order_id="a")
+        await buy(world, order_id="a")
+        with pytest.raises(OrderLimitExceeded, match="1 are"):
+            await buy(world, order_id="b")
+
+
 async def test_a_batch_counts_each_of_its_orders(autojump_clock: MockClock) -> None:
     async with limited(max_open=2) as world:
         requests = [
@@ -151,11 +248,13 @@ async def test_each_user_has_a_number(autojump_clock: MockClock) -> None:
     [
         {"max_quantity": 0},
         {"max_quantity": 0.5},
+        {"max_quantity": "much"},
         {"max_open": 0},
         {"max_deviation": Decimal("NaN")},
+        {"max_deviation": 0.5},
         {"reference_price": 5},
     ],
 )
 def test_limits_are_checked(limits: dict[str, Any]) -> None:
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises((TypeError, ValueError), match=f"^{next(iter(limits))} "):
         OrderLimits(**limits)

@@ -19,7 +19,7 @@ from tplus_trio import RestartPolicy, User, UserManager
 from tplus_trio.testing import Exchange, serve
 
 FOLDER = Path(__file__).parent.parent.parent / "examples"
-EXAMPLES = sorted(path.stem for path in FOLDER.glob("[!t]*.py"))
+EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("test_"))
 MARKET = 200
 OTHER = User().public_key
 
@@ -102,10 +102,11 @@ def test_there_are_all_of_them_and_they_are_short() -> None:
         "orders",
         "public_trades",
         "resilient_stream",
+        "trade",
     ]
     for name in EXAMPLES:
         text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
-        assert len(text.splitlines()) < (70 if name == "bid_bot" else 40), name
+        assert len(text.splitlines()) < {"bid_bot": 70, "trade": 61}.get(name, 40), name
         assert f"python examples/{name}.py" in text
 
 
@@ -119,6 +120,21 @@ async def test_orders() -> None:
         exchange.place(user.public_key, MARKET, "Buy", 950, 5, order_id="rests")
         exchange.faults.close_streams("/orders")
         await printed.wait_for("orders [('rests',")
+
+
+@pytest.mark.parametrize("way", ["rest", "control"])
+async def test_trade(way: str) -> None:
+    exchange, user = open_market(), User()
+    module, printed = load("trade")
+    with trio.fail_after(20):
+        async with serve(exchange) as url:
+            await module.main(way, url, user)
+    assert printed.lines[0].startswith("not sent: the quantity of an order is at most 1 (max_quantity)")
+    assert printed.lines[1] == "0 of a batch refused; the most that may be held: 0.030"
+    assert [text.split("-")[0] for text in printed.lines[2:]] == ["cancelled ex"] * 3
+    assert [effect.kind for effect in exchange.effects if effect.user == user.public_key].count("replace") == 1
+    assert {effect.way for effect in exchange.effects if effect.user == user.public_key} == {way}
+    assert exchange.resting(user) == ()
 
 
 async def test_my_trades() -> None:

@@ -17,7 +17,7 @@ from tplus_trio import MarketDataClient
 from tplus_trio.observers.prometheus import PrometheusObserver
 
 PAGE = (Path(__file__).parents[2] / "docs/observability.md").read_text(encoding="utf-8")
-SHOW, SERVE, ALARM = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+SHOW, CONTROL, SERVE, ALARM = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 async def test_a_client_is_shown(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,6 +27,16 @@ async def test_a_client_is_shown(autojump_clock: MockClock, capsys: pytest.Captu
         await book.wait_synced()
         names["show"](world.md)
     assert capsys.readouterr().out == f"/marketdepth/diff/{ASSET} live 0 0 None\n"
+
+
+async def test_a_control_channel_is_shown(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    exec(CONTROL, names)
+    async with open_world(orders={"use_ws_control": True}) as world:
+        names["show_control"](world.oms)
+        await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+        names["show_control"](world.oms)
+    assert capsys.readouterr().out == "live 1 0 0 1 0\n"
 
 
 async def test_metrics_are_served() -> None:

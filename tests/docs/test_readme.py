@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tplus_trio import MarketDataClient
-from tplus_trio.testing import Exchange, MemoryNetwork, serve
+from tests.helpers.world import ASSET, open_world
+from tplus_trio import MarketDataClient, OrderRejected
+from tplus_trio.testing import Exchange, MemoryNetwork, Response, serve
 
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PROGRAM, BOT, TEST = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PROGRAM, BOT, QUOTE, TEST = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def run(text: str, **names: Any) -> dict[str, Any]:
@@ -84,6 +86,26 @@ async def test_the_bot(autojump_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
     assert printed[0].endswith(" 10.5")
     assert printed[1].startswith("1001 ")
+
+
+async def test_the_orders(autojump_clock: MockClock) -> None:
+    printed: list[tuple[object, ...]] = []
+
+    def show(*words: object) -> None:
+        printed.append(words)
+
+    async with open_world() as world:
+        names = {"trio": trio, "Decimal": Decimal, "OrderRejected": OrderRejected}
+        quote = run(QUOTE, print=show, **names)["quote"]
+        await quote(world.oms, ASSET, "first")
+        refusal = Response(409, b'{"error": {"code": "ORDER_REJECTED", "message": "no"}}')
+        world.exchange.faults.answer_requests("/orders/replace", refusal)
+        await quote(world.oms, ASSET, "second")
+        assert printed[0] == ("worst cases", 0, Decimal("0.005"))
+        assert printed[1] == ("refused", "no")
+        assert world.exchange.resting(world.user) == ()
+        kinds = [effect.kind for effect in world.exchange.effects_of(world.user, "first")]
+        assert kinds == ["create", "replace", "cancel"]
 
 
 async def test_the_test(exchange: Exchange, market_data: MarketDataClient, autojump_clock: MockClock) -> None:

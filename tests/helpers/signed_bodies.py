@@ -1,11 +1,18 @@
-"""The bodies of signed order requests, put together as the protocol describes them, not by the client under test."""
+"""The bodies of signed requests, put together as the protocol describes them, not by the client under test."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tplus_trio.users import User
+
+
+def signed(user: User, content: Mapping[str, Any], name: str = "inner") -> dict[str, Any]:
+    """A body with its signature; ``name`` is the field of what is signed."""
+    signature = list(user.sign(json.dumps(content, separators=(",", ":"))))
+    return {name: dict(content), "signature": signature, "additional_signers": []}
 
 
 def limit_order(user: User, order_id: str, side: str, price: int, quantity: int, **changes: Any) -> dict[str, Any]:
@@ -31,18 +38,14 @@ def limit_order(user: User, order_id: str, side: str, price: int, quantity: int,
         "protocol_version": 1,
         **changes,
     }
-    return {
-        "order": order,
-        "signature": list(user.sign(json.dumps(order, separators=(",", ":")))),
-        "post_sign_timestamp": 1,
-        "additional_signers": [],
-    }
+    return {**signed(user, order, "order"), "post_sign_timestamp": 1}
 
 
 def cancellation(user: User, order_id: str) -> dict[str, Any]:
     cancel = {"order_id": order_id, "asset_id": "200", "signer": user.public_key, "protocol_version": 1}
-    signature = list(user.sign(json.dumps(cancel, separators=(",", ":"))))
-    return {"cancel": cancel, "signature": signature, "post_sign_timestamp": 1}
+    body = signed(user, cancel, "cancel")
+    del body["additional_signers"]  # the only one that an additional signer cannot sign
+    return {**body, "post_sign_timestamp": 1}
 
 
 def replacement(
@@ -66,14 +69,7 @@ def replacement(
         "book_price_decimals": decimals[0],
         "protocol_version": 1,
     }
-    signature = list(user.sign(json.dumps(request, separators=(",", ":"))))
-    return {
-        "request": request,
-        "signer": user.public_key,
-        "signature": signature,
-        "post_sign_timestamp": 1,
-        "additional_signers": [],
-    }
+    return {**signed(user, request, "request"), "signer": user.public_key, "post_sign_timestamp": 1}
 
 
 def amendment(
@@ -89,3 +85,25 @@ def amendment(
         "source": "User",
     }
     return {"request": request, "user_id": user.public_key, "target": {"account": 0, "is_spot": False}}
+
+
+def close_request(user: User, account: int, asset: str, nonce: int) -> dict[str, Any]:
+    """The body of a request to clear a position."""
+    content = {"user": user.public_key, "account": account, "asset_identifier": asset, "nonce": nonce}
+    return signed(user, content)
+
+
+def transfer_request(
+    user: User, source: int, target: int, amount: int, nonce: object, asset: str = "0"
+) -> dict[str, Any]:
+    """The body of a transfer between sub-accounts; ``amount`` counts units of ``10**-18``."""
+    content = {
+        "user": user.public_key,
+        "source_index": source,
+        "target_index": target,
+        "transfer_asset": asset,
+        "transfer_amount": str(amount),
+        "target_account_type": None,
+        "nonce": nonce,
+    }
+    return signed(user, content)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tplus_trio import Market, MarketsPage, codec
+from tplus_trio import Asset, FeeTierConfig, Market, MarketFeeSchedule, MarketsPage, codec
 from tplus_trio.errors import DecodeError
 
 MARKET = Market("200", 2, 3)
@@ -36,12 +36,18 @@ def test_exact_numbers_convert() -> None:
         (Decimal("NaN"), ValueError, "price must"),
         (Decimal("Infinity"), ValueError, "price must"),
         (123.45, TypeError, "price is a Decimal, an int or a numeric str, not float"),
-        ("a lot", ValueError, "not a number"),
+        ("a lot", ValueError, "^price is not a number: 'a lot'$"),
     ],
 )
 def test_other_numbers_are_refused(price: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         MARKET.price_to_units(price)
+
+
+def test_units_that_are_a_float_are_refused() -> None:
+    units: Any = 12345.0
+    with pytest.raises(TypeError, match=r"^units is a Decimal, an int or a numeric str, not float$"):
+        MARKET.units_to_price(units)
 
 
 def test_rounding_is_on_request() -> None:
@@ -84,3 +90,10 @@ def test_a_fee_schedule_and_the_registry_of_assets() -> None:
     assert page[0].fee_schedule.global_[0].taker_fee_rate == 5
     assert page.symbol_map is not None
     assert page.symbol_map[200].symbol == "ETH"
+
+
+def test_any_sequence_becomes_a_tuple() -> None:
+    tier = FeeTierConfig(0, 5, 2)
+    schedule = MarketFeeSchedule("f", [tier], per_asset=iter([tier]))
+    assert (schedule.global_, schedule.per_asset) == ((tier,), (tier,))
+    assert Asset(200, "ETH", "Ether", "crypto", ["a@b"]).representations == ("a@b",)

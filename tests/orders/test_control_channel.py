@@ -129,7 +129,7 @@ async def test_a_batch_keeps_the_answers_that_it_got(end: str, autojump_clock: M
     [
         ({"code": "RATE_LIMITED", "message": "slow", "retry_after": 1.5}, RateLimitError, 429, 1.5),
         ({"code": "SERVER_BUSY", "message": "", "retry_after": "2"}, ApiError, 503, 2.0),
-        ({"code": "UNAUTHORIZED", "message": ""}, AuthError, 401, None),
+        ({"code": "INVALID_SIGNATURE", "message": ""}, AuthError, 400, None),
         ({"code": "DUPLICATE_ORDER", "retry_after": "soon"}, OrderRejected, 400, None),
         ("text", ApiError, 400, None),
         ([1], ApiError, 400, None),

@@ -21,6 +21,7 @@ from tests.helpers.control_server import (
 )
 from tests.helpers.peers import answer
 from tests.helpers.world import URL
+from tests.helpers.wrapped_streams import WrappedStream
 from tplus_trio import AuthError, ConnectionFailed, OrderBookClient, RestartPolicy, StreamState
 from tplus_trio.testing.wire_frames import text_frame
 from tplus_trio.transport.websocket import WebSocket
@@ -161,9 +162,9 @@ class Cut(ControlServer):
             await super().__call__(_Cutting(stream, self))
 
 
-class _Cutting(trio.abc.Stream):
+class _Cutting(WrappedStream):
     def __init__(self, stream: trio.abc.Stream, server: Cut) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._server = server
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
@@ -176,12 +177,6 @@ class _Cutting(trio.abc.Stream):
         data = await self._stream.receive_some(min(left, 10_000))
         self._server.total += len(data)
         return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
         await trio.aclose_forcefully(self._stream)
@@ -221,7 +216,7 @@ async def test_an_answer_that_was_cut_off_is_none(autojump_clock: MockClock) -> 
 # Tokens.
 
 
-async def test_a_refused_token_is_renewed_when_the_answers_are_in(autojump_clock: MockClock) -> None:
+async def test_a_request_with_a_refused_token_is_sent_again_when_the_answers_are_in(autojump_clock: MockClock) -> None:
     async with open_control() as world:
         first = world.start(order_request(world.user, "a"))
         peer = await world.server.peer()
@@ -229,15 +224,29 @@ async def test_a_refused_token_is_renewed_when_the_answers_are_in(autojump_clock
         second = world.start(order_request(world.user, "b"))
         two = await peer.next()
         await peer.send({"request_id": one.request_id, "error": {"code": "UNAUTHORIZED", "message": "expired"}})
-        with pytest.raises(AuthError):
-            await first.result()
         third = world.start(order_request(world.user, "c"))
         await trio.sleep(1)
         assert len(peer.seen) == 2
         await peer.send(told(two.request_id, result("b")))
         await second.result()
-        await answered(world, third, 1, "c")
+        renewed = await world.server.peer(1)
+        for again, name in zip(await renewed.take(2), "ac", strict=True):
+            await renewed.send(told(again.request_id, result(name)))
+        assert (await first.result()).by_id.keys() == {"a"}
+        assert (await third.result()).by_id.keys() == {"c"}
         assert [each.token for each in world.server.peers] == ["token-number-1", "token-number-2"]
+
+
+async def test_a_token_that_is_refused_twice_is_reported(autojump_clock: MockClock) -> None:
+    async with open_control() as world:
+        call = world.start(order_request(world.user, "a"))
+        for number in range(2):
+            peer = await world.server.peer(number)
+            seen = await peer.next()
+            await peer.send({"request_id": seen.request_id, "error": {"code": "UNAUTHORIZED", "message": "no"}})
+        with pytest.raises(AuthError) as caught:
+            await call.result()
+        assert caught.value.status == 401
 
 
 async def test_a_revoking_close_signs_in_afresh(autojump_clock: MockClock) -> None:

@@ -12,6 +12,7 @@ import attrs
 import trio
 from trio.testing import MockClock
 
+from tests.helpers.wrapped_streams import WrappedStream
 from tplus_trio import LiveBook, MarketDataClient, OrderBookClient, TplusError
 from tplus_trio.errors import AuthError, HandshakeRejected
 from tplus_trio.streams.stats import StreamState
@@ -319,23 +320,8 @@ async def _server_away(world: NetworkWorld) -> None:
         ensure(not scope.cancelled_caught, "REST does not answer after the server was away")
 
 
-class _Wrapped(trio.abc.Stream):
+class _Wrapped(WrappedStream):
     """A stream of a class that the client does not know."""
-
-    def __init__(self, inner: trio.abc.Stream) -> None:
-        self._inner = inner
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._inner.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._inner.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._inner.receive_some(max_bytes)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
 
 @attrs.frozen

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tplus_trio import BookNotSynced, MarketDataClient, OrderBook, OrderBookClient, StreamState, User
+from tplus_trio import BookNotSynced, ClientOptions, MarketDataClient, OrderBook, OrderBookClient, StreamState, User
 from tplus_trio.testing import Exchange, MemoryNetwork
 
 pytest_plugins = ["pytester"]
@@ -37,6 +37,29 @@ async def test_everything_in_memory(
     assert [order.order_id for order in exchange.orders(user)] == [answer.order_id]
     assert await market_data.get_orderbook_snapshot(200) == exchange.book(200)
     assert network.open_connections > 0
+
+
+async def test_clients_of_ones_own(
+    exchange: Exchange, network: MemoryNetwork, client_options: ClientOptions, autojump_clock: MockClock
+) -> None:
+    buyer, seller = User(), User()
+    async with (
+        OrderBookClient(network.url, default_user=buyer, use_ws_control=True, **client_options) as bids,
+        OrderBookClient(network.url, default_user=seller, **client_options) as asks,
+    ):
+        await bids.create_limit_order(2, 950, "Buy", asset_id=200)
+        await asks.create_limit_order(2, 950, "Sell", asset_id=200)
+    assert [answer.way for answer in exchange.answers] == ["control", "rest"]
+    assert [position.side for position in exchange.positions(seller, 200)] == ["short"]
+
+
+async def test_clients_of_ones_own_over_real_sockets(
+    exchange: Exchange, network: MemoryNetwork, over_tcp: str, client_options: ClientOptions
+) -> None:
+    connects = network.connects
+    async with MarketDataClient(over_tcp, **client_options) as client:
+        assert await client.get_orderbook_snapshot(200) == exchange.book(200)
+    assert network.connects == connects + 1
 
 
 async def test_an_hour_without_a_network(

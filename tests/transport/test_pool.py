@@ -12,6 +12,7 @@ from trio.testing import MockClock
 
 from tests.helpers.peers import answer, read_head
 from tests.helpers.world import ASSET, SNAPSHOT, URL, open_world
+from tests.helpers.wrapped_streams import WrappedStream
 from tplus_trio import ConnectionFailed, LiveBook, MarketDataClient, OrderBookClient, User
 from tplus_trio.testing import Exchange, MemoryNetwork
 
@@ -64,24 +65,12 @@ async def test_all_books_come_back(autojump_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
-class Wrapped(trio.abc.Stream):
+class Wrapped(WrappedStream):
     """A stream that wraps another one, as is usual with trio. It counts, and hides the stream inside."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         await trio.lowlevel.checkpoint()
         return await self._stream.receive_some(max_bytes)
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 class Wrapping:

@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from tests.helpers.peers import Peer
 from tests.helpers.peers import websocket as peer_websocket
+from tests.helpers.wrapped_streams import WrappedStream
 from tplus_trio import ConnectionFailed
 from tplus_trio.secret import Redactor
 from tplus_trio.testing import MemoryNetwork
@@ -71,11 +72,11 @@ async def deaf(stream: trio.abc.Stream) -> None:
         await trio.sleep_forever()
 
 
-class Stopping(trio.abc.Stream):
+class Stopping(WrappedStream):
     """A stream that reads once: the handshake."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._has_read = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
@@ -83,15 +84,6 @@ class Stopping(trio.abc.Stream):
             await trio.sleep_forever()
         self._has_read = True
         return await self._stream.receive_some(max_bytes)
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 #: Bytes. More than the pipe and trio's buffers hold, so that the sender waits for a server that does not read.
@@ -288,27 +280,18 @@ async def test_a_sent_message_comes_before_the_close_frame(autojump_clock: MockC
     assert (server.received, server.closed_with) == (["last"], 1000)
 
 
-class Mute(trio.abc.Stream):
+class Mute(WrappedStream):
     """A stream whose sends fail from a moment on, while reads work: the peer has shut down one direction."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self.is_mute = False
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         if self.is_mute:
             await trio.lowlevel.checkpoint()
             raise trio.BrokenResourceError
         await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 async def test_a_send_that_fails_ends_the_receiver_as_well(autojump_clock: MockClock) -> None:

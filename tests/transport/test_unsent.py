@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from tests.helpers.peers import answer
 from tests.helpers.world import URL
+from tests.helpers.wrapped_streams import WrappedStream
 from tplus_trio import ConnectionFailed, MarketDataClient
 from tplus_trio.service import Service
 from tplus_trio.testing import MemoryNetwork
@@ -20,11 +21,11 @@ BODY = b'{"order":"' + b"x" * 50 + b'"}'
 ANSWER = answer(200, b"{}")
 
 
-class Line(trio.abc.Stream):
+class Line(WrappedStream):
     """A connection that counts what a client sends, and passes on no more than so many bytes."""
 
     def __init__(self, stream: trio.abc.Stream, limit: int | None) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._limit = limit
         self.sent = 0
         self.writes = 0
@@ -44,15 +45,6 @@ class Line(trio.abc.Stream):
         if len(passed) < len(data):
             await trio.aclose_forcefully(self._stream)
             raise trio.BrokenResourceError("cut")
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
     def is_readable(self) -> bool:
         return self.is_over

@@ -12,6 +12,7 @@ import trustme
 from trio.testing import MockClock
 
 from tests.helpers.peers import Peer, ticker, websocket
+from tests.helpers.wrapped_streams import WrappedStream
 from tplus_trio import MarketDataClient
 from tplus_trio.testing import MemoryNetwork
 from tplus_trio.testing.network.pipe import stream_pair
@@ -19,11 +20,11 @@ from tplus_trio.testing.wire_frames import PONG, frame, text_frame
 from tplus_trio.transport.watched_stream import WatchedStream
 
 
-class Passes(trio.abc.Stream):
+class Passes(WrappedStream):
     """A connector's own stream, which needs a few scheduler steps to pass bytes on."""
 
     def __init__(self, stream: trio.abc.Stream, turns: int) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._turns = turns
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
@@ -31,15 +32,6 @@ class Passes(trio.abc.Stream):
         for _ in range(self._turns):
             await trio.lowlevel.cancel_shielded_checkpoint()
         return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 async def read_all(stream: trio.abc.Stream) -> None:

@@ -92,7 +92,7 @@ class LiveBook(Supervised, BookReader):
         Raises:
             TplusError: its stream failed for good.
             trio.ClosedResourceError: it was closed.
-            BookNotEntered: nobody has entered it.
+            BookNotEntered: it was not entered.
         """
         await trio.lowlevel.checkpoint()
         self._check_entered()
@@ -110,7 +110,7 @@ class LiveBook(Supervised, BookReader):
         stream. Cancelling a step of it loses nothing.
 
         Raises:
-            BookNotEntered: nobody has entered the book.
+            BookNotEntered: the book was not entered.
         """
         self._check_entered()
         return Changes(self._sink, self._session)
@@ -132,7 +132,7 @@ class LiveBook(Supervised, BookReader):
                 default).
 
         Raises:
-            BookNotEntered: nobody has entered the book.
+            BookNotEntered: the book was not entered.
             TypeError, ValueError: ``max_silence`` is not legal.
             TplusError: on entering: the book's stream failed for good.
             trio.ClosedResourceError: on entering: the book was closed.
@@ -147,7 +147,7 @@ class LiveBook(Supervised, BookReader):
             The loss: at once if the book is out of sync now and was in sync before.
 
         Raises:
-            BookNotEntered: nobody has entered the book.
+            BookNotEntered: the book was not entered.
             TplusError: its stream failed for good before it was ever in sync.
             trio.ClosedResourceError: it was closed before it was ever in sync.
         """
@@ -170,7 +170,7 @@ class LiveBook(Supervised, BookReader):
             The state.
 
         Raises:
-            BookNotEntered: nobody has entered the book.
+            BookNotEntered: the book was not entered.
             TplusError: its stream failed for good.
             trio.ClosedResourceError: it was closed.
         """

@@ -60,7 +60,7 @@ class AccountActions(OrderServiceClient):
         inner = ClosePosition(
             owner.public_key,
             check_count("account", account, least=0),
-            asset(transfer_asset),
+            asset(transfer_asset, "transfer_asset"),
             self._nonces.take(nonce),
         )
         signature = await self._service.sign(owner, codec.signable(inner))
@@ -111,7 +111,7 @@ class AccountActions(OrderServiceClient):
             owner.public_key,
             check_count("source_index", source_index, least=0),
             check_count("target_index", target_index, least=0),
-            asset(transfer_asset),
+            asset(transfer_asset, "transfer_asset"),
             str(check_count("transfer_amount", transfer_amount)),
             None,
             self._nonces.take(nonce),
@@ -121,4 +121,6 @@ class AccountActions(OrderServiceClient):
 
     async def _act(self, path: str, request: object, owner: User) -> dict[str, Any]:
         body = SecretBytes(codec.encode(request))
-        return decode_at(path, await self._service.request("POST", path, body=body, user=owner, required=True), dict)
+        return decode_at(
+            path, await self._service.request("POST", path, body=body, user=owner, required=True), dict[str, Any]
+        )

@@ -22,7 +22,7 @@ from tplus_trio.models import (
     UserSimulatedMargin,
     UserSolvency,
 )
-from tplus_trio.models.numbers import check_decimal, to_decimal
+from tplus_trio.models.numbers import check_decimal, named_decimal
 from tplus_trio.users import User
 
 __all__ = ["AccountReads"]
@@ -232,11 +232,7 @@ def _number(name: str, value: Decimal | int | str, *, more: bool = False) -> str
         TypeError: it is a float or no number.
         ValueError: it is NaN, infinite, negative, or 0 although it must be more.
     """
-    try:
-        number = to_decimal(value)
-    except (TypeError, ValueError) as exc:
-        msg = f"{name} is a Decimal, an int or a numeric str: {exc}"
-        raise type(exc)(msg) from None
+    number = named_decimal(name, value)
     check_decimal(number, name)
     if more and not number:
         msg = f"{name} is more than 0, not {value}"

@@ -310,13 +310,23 @@ def page_params(page: int | None, limit: int | None) -> dict[str, int | None]:
     return {"page": page, "limit": limit}
 
 
-def asset(asset_id: AssetIdentifier | str | int) -> AssetIdentifier:
+def asset(asset_id: AssetIdentifier | str | int, name: str = "asset_id") -> AssetIdentifier:
     """Return the asset that an argument names.
+
+    Args:
+        asset_id: The argument.
+        name: Its name in the error message.
 
     Raises:
         TypeError, ValueError: the argument names no asset.
     """
-    return asset_id if isinstance(asset_id, AssetIdentifier) else AssetIdentifier(asset_id)
+    if isinstance(asset_id, AssetIdentifier):
+        return asset_id
+    try:
+        return AssetIdentifier(asset_id)
+    except (TypeError, ValueError) as exc:
+        msg = f"{name}: {exc}"
+        raise type(exc)(msg) from None
 
 
 def _no_others(options: Mapping[str, object], legal: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import trio
 
-from tplus_trio.arguments import check_count, check_instance
+from tplus_trio.arguments import check_count
 from tplus_trio.clients.base import asset
 from tplus_trio.clients.order_service import OrderServiceClient
 from tplus_trio.models import (
@@ -183,7 +183,7 @@ class OrderChanges(OrderServiceClient):
                 new_quantity=quantity,
                 book_quantity_decimals=market.book_quantity_decimals,
                 expected_authorization_revision=expected_authorization_revision,
-                timestamp_ns=self._timestamp_ns(),
+                timestamp_ns=self._change_times.next(),
             ),
             user_id=owner.public_key,
         )
@@ -226,7 +226,7 @@ class OrderChanges(OrderServiceClient):
         for order in orders:
             self._doubts.sending(owner.public_key, order)
         results = await self._operations.send_batch(self._builder.batch_create(requests, owner))
-        self._saw(owner, results)
+        self._saw(owner, orders, results)
         return BatchCreateOrderRequestResponse(results)
 
     async def replace_multiple_orders(
@@ -263,13 +263,23 @@ class OrderChanges(OrderServiceClient):
         new = [request.request for request in requests]
         await self._admit(owner, [Terms.of_replacement(_market_of(one), one) for one in new])
         results = await self._operations.send_batch(self._builder.batch_replace(requests, owner))
-        self._saw(owner, results)
+        self._saw(owner, new, results)
         return BatchReplaceOrderRequestResponse(results)
 
-    def _saw(self, owner: User, results: Iterable[SingleOrderStatusFromBatch]) -> None:
-        """Remember that the service knows the user if it took a request of a batch; refusals do not show it."""
+    def _saw(
+        self,
+        owner: User,
+        sent: Iterable[Order | ReplaceOrderDetails],
+        results: Sequence[SingleOrderStatusFromBatch],
+    ) -> None:
+        """Remember what the results of a batch show: that the service knows the user, and units that do not fit.
+
+        Only a request that was taken shows that the service knows the user.
+        """
         if any(result.status is OperationStatus.RECEIVED for result in results):
             self._orders.add_known(owner)
+        for signed, result in zip(sent, results, strict=True):
+            self._refused(signed.base_asset, _market_of(signed), result.error)
 
     async def _sign_replace(
         self,
@@ -285,15 +295,16 @@ class OrderChanges(OrderServiceClient):
         chosen = asset(asset_id)
         check_amount("new_quantity", new_quantity, "base units")
         check_amount("new_price", new_price, "quote units")
-        if new_trigger is not None and not isinstance(new_trigger, TriggerAbove):
-            check_instance("new_trigger", new_trigger, TriggerBelow)
+        if not isinstance(new_trigger, TriggerAbove | TriggerBelow | None):
+            msg = f"new_trigger is a TriggerAbove, a TriggerBelow or None, not {type(new_trigger).__name__}"
+            raise TypeError(msg)
         signers = check_signers(additional_signers)
 
         def details(market: Market) -> ReplaceOrderDetails:
             return ReplaceOrderDetails(
                 order_id=name,
                 base_asset=chosen,
-                timestamp_ns=self._timestamp_ns(),
+                timestamp_ns=self._change_times.next(),
                 new_price_limit=scaled("new_price", new_price, market.book_price_decimals),
                 new_quantity=scaled("new_quantity", new_quantity, market.book_quantity_decimals),
                 new_trigger=new_trigger,

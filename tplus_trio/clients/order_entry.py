@@ -8,13 +8,13 @@ import trio
 
 from tplus_trio.clients.base import asset
 from tplus_trio.clients.order_service import OrderServiceClient
-from tplus_trio.errors import NotFoundError, TplusError
+from tplus_trio.clients.user_orders import order_in, shows_end, target_of
+from tplus_trio.errors import DecodeError, NotFoundError, TplusError
 from tplus_trio.models import (
     AssetIdentifier,
     CancelOrder,
     CreateOrderRequest,
     OrderOperationResponse,
-    OrderResponse,
     OrderTrigger,
     Side,
     TimeInForce,
@@ -24,15 +24,12 @@ from tplus_trio.models import (
 from tplus_trio.orders.batch_results import CancelResult
 from tplus_trio.orders.building import check_signers
 from tplus_trio.orders.limits import Terms
-from tplus_trio.orders.sending import ORDER
+from tplus_trio.orders.sending import ORDER, OrderTarget
 from tplus_trio.orders.terms import Amount, OrderTerms, check_limit_size, check_market_size, check_terms
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.users import User
 
 __all__ = ["OrderEntry"]
-
-#: Cancellations that `OrderEntry.cancel_all_orders` has under way at once.
-_CANCELS = 20
 
 
 class OrderEntry(OrderServiceClient):
@@ -263,8 +260,9 @@ class OrderEntry(OrderServiceClient):
     ) -> tuple[CancelResult, ...]:
         """Cancel all open orders of a user's account, whoever placed them, waiting triggers included.
 
-        It reads the user's open orders and cancels each, 20 at a time. An order that is placed meanwhile may be missed.
-        If it is cancelled, any of the orders may be gone or still rest; call it again.
+        It reads the user's open orders and cancels each, at most 20 at a time, and fewer if ``order_rate_limit`` is
+        slow. An order that is placed meanwhile may be missed. An order that cannot be decoded is cancelled too. If the
+        call is cancelled, any of the orders may be gone or still rest; call it again.
 
         Args:
             asset_id: The market; None is all markets of the account.
@@ -277,25 +275,42 @@ class OrderEntry(OrderServiceClient):
         Raises:
             TypeError, ValueError: an argument is not legal. Nothing was sent.
             MissingUserError: there is no user. Nothing was sent.
-            ApiError, ConnectionFailed, DecodeError: the user's orders could not be read. Nothing was canceled.
+            ApiError, ConnectionFailed: the user's orders could not be read. Nothing was canceled.
+            DecodeError: the same; or the service listed an order without an id or a market that can be read. That order
+                may still rest. The call tried to cancel all others; ``__cause__`` shows the row.
             KeyfileError: the user's key cannot be decrypted. Nothing was canceled.
         """
         owner, chosen = self._user(user), None if asset_id is None else asset(asset_id)
         listed = await self._orders.read_open(owner, ORDER)
-        orders = [order for order in listed.orders if chosen in (None, order.base_asset)]
-        results: dict[str, CancelResult] = {}
-        limiter, all_done = trio.CapacityLimiter(_CANCELS), trio.Event()
+        orders, unnamed = [target_of(order) for order in listed.orders], list[DecodeError]()
+        for row in listed.bad:
+            try:
+                orders += [] if shows_end(row) else [order_in(row)]
+            except DecodeError as exc:
+                unnamed.append(exc)
+        orders = [order for order in dict.fromkeys(orders) if chosen in (None, order.asset_id)]
+        results = await self._cancel_each(orders, owner)
+        if unnamed:
+            gone = sum(result.error is None for result in results)
+            msg = f"{len(unnamed)} of the listed orders cannot be read and may still rest; {gone} others are canceled"
+            raise DecodeError(msg) from unnamed[0]
+        return results
 
-        async def cancel(order: OrderResponse) -> None:
+    async def _cancel_each(self, orders: Sequence[OrderTarget], owner: User) -> tuple[CancelResult, ...]:
+        """Cancel orders of a user, some of them at once."""
+        results: dict[OrderTarget, CancelResult] = {}
+        limiter, all_done = trio.CapacityLimiter(self._most_cancels), trio.Event()
+
+        async def cancel(order: OrderTarget) -> None:
             error: TplusError | None = None
             async with limiter:
                 try:
-                    await self.cancel_order(order.order_id, order.base_asset, owner)
+                    await self.cancel_order(_nameable(order.order_id), order.asset_id, owner)
                 except NotFoundError:
                     pass
                 except TplusError as exc:
                     error = exc
-            results[order.order_id] = CancelResult(order.order_id, order.base_asset, error)
+            results[order] = CancelResult(order.order_id, order.asset_id, error)
             if len(results) == len(orders):
                 all_done.set()
 
@@ -304,14 +319,19 @@ class OrderEntry(OrderServiceClient):
                 for order in orders:
                     nursery.start_soon(cancel, order)
                 await all_done.wait()
-        return tuple(results[order.order_id] for order in orders)
+        return tuple(results[order] for order in orders)
 
     async def _create(self, terms: OrderTerms, owner: User, signers: tuple[User, ...]) -> OrderOperationResponse:
         market, order = await self._in_units(
             terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
         )
-        await self._admit(owner, [Terms.of_order(market, order)])
-        request = await self._builder.create(order, owner, signers)
+        if self._guard is not None:
+            await self._guard.admit(owner, [Terms.of_order(market, order)])
+        try:
+            request = await self._builder.create(order, owner, signers)
+        except BaseException:
+            self._withdraw(owner, order.order_id)
+            raise
         self._doubts.sending(owner.public_key, order)
         return await self._operate(request, market)
 
@@ -321,3 +341,16 @@ def _required(asset_id: AssetIdentifier | str | int | None) -> AssetIdentifier:
         msg = "asset_id is required: the market to trade on"
         raise TypeError(msg)
     return asset(asset_id)
+
+
+def _nameable(order_id: str) -> str:
+    """Return the id of a listed order.
+
+    Raises:
+        DecodeError: no request can name it.
+    """
+    try:
+        return validate_order_id(order_id)
+    except ValueError as exc:
+        msg = f"the service lists an order whose id no request can name: {exc}"
+        raise DecodeError(msg) from exc

@@ -10,11 +10,11 @@ import attrs
 from tplus_trio import codec
 from tplus_trio.arguments import check_instance
 from tplus_trio.clients.base import Client, ClientOptions
-from tplus_trio.clients.nonces import ActionNonces
+from tplus_trio.clients.nonces import ActionNonces, RisingTime
 from tplus_trio.clients.reference_prices import ReferencePrices
 from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.clients.user_orders import UserOrdersReader
-from tplus_trio.errors import OrderRejected
+from tplus_trio.errors import OrderRejected, TplusError
 from tplus_trio.models import AssetIdentifier, Market, OrderOperationResponse, new_order_id, validate_order_id
 from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.control_channel import ControlSender
@@ -30,6 +30,8 @@ __all__ = ["OrderServiceClient"]
 
 T = TypeVar("T")
 
+#: Cancellations of `cancel_all_orders` under way at once, unless the client's limit is too slow for them.
+_CANCELS = 20
 #: The longest ``order_id_prefix``, in UTF-8 bytes. It leaves 16 random characters, 96 bits.
 _LONGEST_PREFIX = 8
 
@@ -55,6 +57,7 @@ class OrderServiceClient(Client):
         TypeError, ValueError: an argument is not legal.
     """
 
+    # Eleven attributes: one for each thing that the parts of the client share.
     def __init__(
         self,
         base_url: str = "http://localhost:3032",
@@ -74,12 +77,17 @@ class OrderServiceClient(Client):
         self._guard = None if limits is None else self._new_guard(check_instance("limits", limits, OrderLimits))
         self._control = self._control_sender() if check_instance("use_ws_control", use_ws_control, bool) else None
         sender: OrderSender = RestSender(self._service) if self._control is None else self._control
+        self._most_cancels = _CANCELS
         if order_rate_limit is not None:
             limit = check_instance("order_rate_limit", order_rate_limit, OrderRateLimit)
-            sender = LimitedSender(sender, OrderLimiter(limit, self._service.limits.connect_timeout))
+            timeout = self._service.limits.connect_timeout
+            sender = LimitedSender(sender, OrderLimiter(limit, timeout))
+            # Half of what the limit lets through before it refuses: other requests may wait as well.
+            self._most_cancels = max(1, min(_CANCELS, int(limit.rate * timeout / 2)))
         self._doubts = Doubts()
         self._operations = OrderOperations(self._service, sender, self._ended)
-        self._last_timestamp_ns = 0
+        #: In nanoseconds. Each change of an order gets a later one, so that the service can put the changes in order.
+        self._change_times = RisingTime(self._service.now_ns)
         self._nonces = ActionNonces(self._service.now_ns)
 
     def statistics(self) -> ClientStatistics:
@@ -116,7 +124,7 @@ class OrderServiceClient(Client):
         except ValueError:
             if not is_cached:
                 raise
-        self._forget(market)
+        self._forget(asset_id, market)
         market = await self._market(asset_id, ORDER)
         return market, convert(market)
 
@@ -139,21 +147,38 @@ class OrderServiceClient(Client):
         if self._guard is not None:
             await self._guard.admit(owner, orders)
 
+    def _withdraw(self, owner: User, order_id: str) -> None:
+        """Note that an order which was admitted is not sent."""
+        if self._guard is not None:
+            self._guard.ended(owner, order_id, "unsent")
+
     async def _operate(self, request: OrderRequest, market: Market | None = None) -> OrderOperationResponse:
         """Send a request about one order. A refusal may mean that the units of its market have changed."""
         try:
             answer = await self._operations.send(request)
         except OrderRejected as exc:
-            if market is not None and exc.code.startswith(_BAD_TERMS):
-                self._forget(market)
+            if market is not None:
+                self._refused(request.orders[0].asset_id, market, exc)
             raise
         self._orders.add_known(request.owner)
         return answer
 
-    def _forget(self, market: Market) -> None:
-        """Request a market's units again before the next order: a change of them may have caused the refusal."""
-        if self._markets.get(market.asset_id) is market:
-            del self._markets[market.asset_id]
+    def _refused(self, asset_id: AssetIdentifier, market: Market, refusal: TplusError | None) -> None:
+        """Request a market's units again before the next order if a change of them may have caused a refusal.
+
+        Args:
+            asset_id: The market, as the caller named it.
+            market: The units that the refused request had.
+            refusal: The error of the request; None if there was none.
+        """
+        if isinstance(refusal, OrderRejected) and refusal.code.startswith(_BAD_TERMS):
+            self._forget(asset_id, market)
+
+    def _forget(self, asset_id: AssetIdentifier, market: Market) -> None:
+        """Request the units of a market again before the next order, unless they are others by now."""
+        known = self._markets.get(asset_id)
+        if known is not None and _decimals(known) == _decimals(market):
+            del self._markets[asset_id]
 
     def _order_id(self, order_id: str | None) -> str:
         """Check an order id, or make one with the client's prefix."""
@@ -161,11 +186,6 @@ class OrderServiceClient(Client):
             return validate_order_id(order_id)
         room = 24 - len(self._order_id_prefix.encode())
         return self._order_id_prefix + new_order_id()[:room]
-
-    def _timestamp_ns(self) -> int:
-        """Return the time in nanoseconds; each call returns a later one, so that it can order changes of an order."""
-        self._last_timestamp_ns = max(self._service.now_ns(), self._last_timestamp_ns + 1)
-        return self._last_timestamp_ns
 
 
 def _prefix(prefix: str) -> str:
@@ -176,3 +196,7 @@ def _prefix(prefix: str) -> str:
         msg = f"order_id_prefix is at most {_LONGEST_PREFIX} UTF-8 bytes long, not {len(prefix.encode())}"
         raise ValueError(msg)
     return prefix
+
+
+def _decimals(market: Market) -> tuple[int, int]:
+    return market.book_price_decimals, market.book_quantity_decimals

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Final
 
 from tplus_trio import codec
 from tplus_trio.clients.base import get
 from tplus_trio.errors import NotFoundError
 from tplus_trio.models import AssetIdentifier, OrderBook
+from tplus_trio.models.numbers import EXACT
 from tplus_trio.orders.sending import ORDER
 from tplus_trio.service import Service
 
@@ -50,6 +51,7 @@ class ReferencePrices:
         best = [side[0].price for side in (book.bids, book.asks) if side]
         if not best:
             return None
-        price = sum(best, Decimal(0)) / len(best)
+        with localcontext(EXACT):
+            price = sum(best, Decimal(0)) / len(best)
         self._prices[asset_id] = (now_ns, price)
         return price

@@ -10,9 +10,9 @@ from tplus_trio.clients.bad_rows import report_bad_rows
 from tplus_trio.clients.base import CALL, asset, page_params
 from tplus_trio.clients.order_service import OrderServiceClient
 from tplus_trio.clients.paging import ListedPage, PageIterator, says_more
-from tplus_trio.clients.user_orders import open_only_param
+from tplus_trio.clients.user_orders import open_only_param, target_of
 from tplus_trio.errors import NotFoundError
-from tplus_trio.models import AssetIdentifier, OrderResponse, Rows, UserOrders
+from tplus_trio.models import AssetIdentifier, BadRow, OrderResponse, Rows, UserOrders
 from tplus_trio.users import User
 
 __all__ = ["UserOrderReads"]
@@ -139,7 +139,7 @@ class UserOrderReads(OrderServiceClient):
 
         Returns:
             The orders, each once, without those that have ended; prices and quantities are integers in the book's
-            units. Rows that could not be decoded are left out, and the client logs a warning about them.
+            units. ``bad`` has the rows of all pages that could not be decoded; the client logs a warning about them.
 
         Raises:
             NotFoundError: there is no such market, or a proxy sent a 404.
@@ -153,12 +153,15 @@ class UserOrderReads(OrderServiceClient):
         check_count("limit", limit)
         check_count("max_pages", max_pages)
 
+        bad: list[BadRow] = []
+
         async def read(page: int) -> ListedPage[OrderResponse]:
             rows, more = await self._book_orders(market, page, limit, True, owner)
+            bad.extend(rows.bad)
             return ListedPage(rows, not rows, more)
 
-        orders = PageIterator(read, _order_id, max_pages=max_pages)
-        return Rows([order async for order in orders if not order.is_done])
+        orders = PageIterator(read, target_of, max_pages=max_pages)
+        return Rows([order async for order in orders if not order.is_done], bad)
 
     def iter_user_orders(
         self, user: User | None = None, *, limit: int | None = None, open_only: bool | None = None
@@ -192,8 +195,4 @@ class UserOrderReads(OrderServiceClient):
             rows = tuple(order for order in listed.orders if not (open_only and order.is_done))
             return ListedPage(rows, not listed.orders, says_more(listed.page))
 
-        return PageIterator(read, _order_id)
-
-
-def _order_id(order: OrderResponse) -> str:
-    return order.order_id
+        return PageIterator(read, target_of)

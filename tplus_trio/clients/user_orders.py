@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from tplus_trio import codec
 from tplus_trio.clients.base import get, page_params
 from tplus_trio.clients.known_users import KnownUsers, is_of_the_service
 from tplus_trio.clients.paging import says_more
-from tplus_trio.errors import NotFoundError, ServerError
-from tplus_trio.models import BadRow, OrderResponse, UserOrders
-from tplus_trio.orders.sending import ORDER
+from tplus_trio.errors import DecodeError, NotFoundError, ServerError
+from tplus_trio.models import AssetIdentifier, BadRow, OrderResponse, OrderStatus, UserOrders
+from tplus_trio.orders.sending import ORDER, OrderTarget
 from tplus_trio.service import Service
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
 
-__all__ = ["UserOrdersReader"]
+__all__ = ["UserOrdersReader", "order_in", "shows_end", "target_of"]
 
 F = TypeVar("F")
 D = TypeVar("D")
@@ -94,7 +94,7 @@ class UserOrdersReader:
             follow.
         """
         # A new order moves the others to later pages, so an order may be read twice: the first reading is newer.
-        orders: dict[str, OrderResponse] = {}
+        orders: dict[OrderTarget, OrderResponse] = {}
         listed = UserOrders((), {})
         bad: list[BadRow] = []
         filtered: bool | None = True
@@ -107,7 +107,7 @@ class UserOrdersReader:
             bad += listed.bad
             before = len(orders)
             for order in listed.orders:
-                orders.setdefault(order.order_id, order)
+                orders.setdefault(target_of(order), order)
             # A service that ignores the number of the page sends the same orders again.
             is_full = len(listed.orders) + len(listed.bad) >= _ORDERS_PAGE and len(orders) > before
             is_last = is_last_page(listed, is_full=is_full)
@@ -130,6 +130,34 @@ class UserOrdersReader:
             if not is_of_the_service(exc):
                 raise
             raise ServerError(exc.code, exc.message, exc.status, exc.details, exc.retryable, exc.retry_after) from exc
+
+
+def target_of(order: OrderResponse) -> OrderTarget:
+    """Return what tells an order from the others of its user: a service may let an id be used once in each market."""
+    return OrderTarget(order.base_asset, order.order_id)
+
+
+def order_in(row: BadRow) -> OrderTarget:
+    """Return the order that a row of a listing is about, although the row cannot be decoded.
+
+    Raises:
+        DecodeError: the row does not name an order.
+    """
+    fields = codec.decode(row.raw, dict[str, Any])
+    order_id = fields.get("order_id")
+    try:
+        asset_id = AssetIdentifier(fields["base_asset"])
+    except (KeyError, TypeError, ValueError):
+        raise DecodeError(row.reason) from None
+    if not isinstance(order_id, str):
+        raise DecodeError(row.reason)
+    return OrderTarget(asset_id, order_id)
+
+
+def shows_end(row: BadRow) -> bool:
+    """Return whether a row that cannot be decoded shows that its order has ended for good."""
+    status = codec.decode(row.raw, dict[str, Any]).get("status")
+    return isinstance(status, str) and OrderStatus(status).is_done
 
 
 def open_only_param(open_only: bool | None) -> str | None:

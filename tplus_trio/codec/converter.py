@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from types import NoneType
 from typing import Any, Final, NamedTuple, cast, get_args, get_type_hints
 
 import attrs
@@ -330,7 +331,7 @@ def _shallow_writer(converter: Converter, cls: type[attrs.AttrsInstance]) -> Cal
 
 def _make_converter() -> Converter:
     converter = Converter(detailed_validation=False)
-    for kind in (int, bool, str, Decimal, AssetIdentifier):
+    for kind in (int, bool, str, Decimal, AssetIdentifier, NoneType):
         converter.register_structure_hook(kind, _leaf(kind))
     for open_enum in (AccountKind, MarginSide, OperationStatus, OrderStatus, Side):
         converter.register_structure_hook(open_enum, lambda value, kind: kind.read(value))

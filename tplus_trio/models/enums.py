@@ -14,6 +14,8 @@ class _KnownOnly(EnumType):
     def __call__(cls, value: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(value, cls):  # a member is returned as it is: EnumType takes ten times as long to find that out
             return cast("object", value)
+        if type(value) is str and not args and (known := cls._value2member_map_.get(value)) is not None:
+            return known
         member = cast("object", super().__call__(value, *args, **kwargs))
         if isinstance(member, OpenEnum) and not member.is_known:
             raise ValueError(f"{value!r} is not a valid {cls.__name__}")

@@ -5,20 +5,16 @@ from __future__ import annotations
 import decimal
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Final, TypeVar, overload
+from typing import Final, overload
 
 import attrs
 
 from tplus_trio.models.asset import AssetIdentifier
-from tplus_trio.models.numbers import check_decimal, maybe_decimal, maybe_finite, to_decimal
+from tplus_trio.models.numbers import EXACT, check_decimal, maybe_decimal, maybe_finite, named_decimal
 from tplus_trio.models.rows import BadRow
 
 __all__ = ["Asset", "FeeTierConfig", "Market", "MarketFeeSchedule", "MarketResponse", "MarketsPage"]
 
-T = TypeVar("T")
-
-#: Digits enough for any legal number, whatever the caller's decimal context is.
-_EXACT: Final = decimal.Context(prec=300, Emax=999, Emin=-999, traps=[decimal.InvalidOperation])
 _ROUNDINGS: Final = frozenset(name for name in vars(decimal) if name.startswith("ROUND_"))
 
 
@@ -36,21 +32,15 @@ def to_units(name: str, value: Decimal | int | str, decimals: int, rounding: str
         ValueError: the number is negative, not finite or too long, is no whole number of units, or the rounding mode
             does not exist.
     """
-    try:
-        number = to_decimal(value)
-    except TypeError:
-        msg = f"{name} is a Decimal, an int or a numeric str, not {type(value).__name__}"
-        raise TypeError(msg) from None
+    number = named_decimal(name, value)
     check_decimal(number, name)
     if rounding is not None and rounding not in _ROUNDINGS:
         msg = f"rounding is one of {', '.join(sorted(_ROUNDINGS))}, or None, not {rounding!r:.40}"
         raise ValueError(msg)
-    scaled = number.scaleb(decimals, _EXACT)
-    whole = scaled.to_integral_value(rounding or decimal.ROUND_HALF_EVEN, _EXACT)
+    scaled = number.scaleb(decimals, EXACT)
+    whole = scaled.to_integral_value(rounding or decimal.ROUND_HALF_EVEN, EXACT)
     if rounding is None and whole != scaled:
-        msg = (
-            f"{name} {number} is no multiple of {Decimal(1).scaleb(-decimals, _EXACT):f}; pass a multiple, or round it"
-        )
+        msg = f"{name} {number} is no multiple of {Decimal(1).scaleb(-decimals, EXACT):f}; pass a multiple, or round it"
         raise ValueError(msg)
     return int(whole)
 
@@ -59,12 +49,12 @@ def from_units(name: str, units: Decimal | int, decimals: int) -> Decimal:
     """Convert a number of units of ``10**-decimals`` to a number.
 
     Raises:
-        TypeError: ``units`` is neither an ``int`` nor a Decimal.
+        TypeError: ``units`` is a float, or of another type.
         ValueError: ``units`` is not finite or too long.
     """
-    number = to_decimal(units)
+    number = named_decimal(name, units)
     check_decimal(number, name, signed=True)
-    return number.scaleb(-decimals, _EXACT)
+    return number.scaleb(-decimals, EXACT)
 
 
 @attrs.frozen
@@ -132,7 +122,7 @@ class Market:
         """Convert price units of the book to a price in quote units.
 
         Raises:
-            TypeError: ``units`` is neither an ``int`` nor a Decimal.
+            TypeError: ``units`` is a float, or of another type.
             ValueError: ``units`` is not finite or too long.
         """
         return from_units("units", units, self.book_price_decimals)
@@ -141,7 +131,7 @@ class Market:
         """Convert quantity units of the book to a quantity in base units.
 
         Raises:
-            TypeError: ``units`` is neither an ``int`` nor a Decimal.
+            TypeError: ``units`` is a float, or of another type.
             ValueError: ``units`` is not finite or too long.
         """
         return from_units("units", units, self.book_quantity_decimals)
@@ -150,14 +140,19 @@ class Market:
         """Convert units of price times quantity to an amount in quote units.
 
         Raises:
-            TypeError: ``units`` is neither an ``int`` nor a Decimal.
+            TypeError: ``units`` is a float, or of another type.
             ValueError: ``units`` is not finite or too long.
         """
         return from_units("units", units, self.amount_decimals)
 
 
-def _tuple(items: Iterable[T]) -> tuple[T, ...]:
-    return tuple(items)
+# A converter of each type by itself: mypy does not find the type of a generic converter's argument.
+def _symbols(symbols: Iterable[str]) -> tuple[str, ...]:
+    return tuple(symbols)
+
+
+def _tiers(tiers: Iterable[FeeTierConfig]) -> tuple[FeeTierConfig, ...]:
+    return tuple(tiers)
 
 
 @attrs.frozen
@@ -168,7 +163,7 @@ class Asset:
     symbol: str
     name: str
     asset_class: str
-    representations: tuple[str, ...] = attrs.field(converter=_tuple)
+    representations: tuple[str, ...] = attrs.field(converter=_symbols)
 
 
 @attrs.frozen
@@ -187,9 +182,9 @@ class MarketFeeSchedule:
 
     fee_account: str
     #: The ladder of all markets. Its JSON key is ``global``.
-    global_: tuple[FeeTierConfig, ...] = attrs.field(converter=_tuple)
+    global_: tuple[FeeTierConfig, ...] = attrs.field(converter=_tiers)
     #: The ladder of this market.
-    per_asset: tuple[FeeTierConfig, ...] = attrs.field(converter=_tuple)
+    per_asset: tuple[FeeTierConfig, ...] = attrs.field(converter=_tiers)
 
 
 @attrs.frozen(kw_only=True)

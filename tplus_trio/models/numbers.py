@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 
 __all__ = [
+    "EXACT",
     "check_decimal",
     "finite",
     "in_limits",
     "maybe_decimal",
     "maybe_finite",
     "maybe_not_negative",
+    "named_decimal",
     "not_negative",
     "signed_number",
     "to_decimal",
@@ -37,6 +39,9 @@ _LIMITS: Final = decimal.Context(
 )
 
 
+#: Digits enough for sums and products of a few legal numbers, whatever the caller's decimal context is.
+EXACT: Final = decimal.Context(prec=300, Emax=999, Emin=-999, traps=[decimal.InvalidOperation])
+
 #: Returns a number within the limits, an infinity or a NaN unchanged; raises a DecimalException for any other.
 in_limits: Final = _LIMITS.plus
 
@@ -57,6 +62,23 @@ def to_decimal(value: Decimal | int | str) -> Decimal:
         return Decimal(value)
     except decimal.InvalidOperation:
         raise ValueError(f"not a number: {str(value)[:40]!r}") from None
+
+
+def named_decimal(name: str, value: Decimal | int | str) -> Decimal:
+    """Convert an argument with :func:`to_decimal`; the error names the argument.
+
+    Raises:
+        TypeError: The value is a float, or of another type.
+        ValueError: The value is a text that is not a number.
+    """
+    try:
+        return to_decimal(value)
+    except TypeError:
+        msg = f"{name} is a Decimal, an int or a numeric str, not {type(value).__name__}"
+        raise TypeError(msg) from None
+    except ValueError as exc:
+        msg = f"{name} is {exc}"
+        raise ValueError(msg) from None
 
 
 def check_decimal(value: Decimal, name: str, *, signed: bool = False) -> None:

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from tplus_trio import codec
+from tplus_trio.arguments import check_list
 from tplus_trio.models import (
     AdditionalSigner,
     AmendOrderRequest,
@@ -128,7 +129,7 @@ def check_signers(signers: Iterable[User] | None) -> tuple[User, ...]:
     Raises:
         TypeError: it is no collection of users.
     """
-    found = tuple(() if signers is None else signers)
+    found: tuple[User, ...] = () if signers is None else check_list("additional_signers", signers, "User")
     for signer in found:
         if not isinstance(signer, User):
             msg = f"additional_signers is a list of User, and one of them is a {type(signer).__name__}"
@@ -149,10 +150,10 @@ def check_batch(
         signed_by: Returns a request's order id and the public key of its signer.
 
     Raises:
-        TypeError: an item is of another type.
+        TypeError: it is no collection, or an item is of another type.
         ValueError: there are none or more than 50, an order id is there twice, or another user signed one.
     """
-    found = tuple(requests)
+    found: tuple[T, ...] = check_list(name, requests, kind.__name__)
     if not 1 <= len(found) <= MAX_BATCH:
         msg = f"{name} has 1 to {MAX_BATCH} requests, not {len(found)}"
         raise ValueError(msg)

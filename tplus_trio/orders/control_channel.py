@@ -17,7 +17,7 @@ import attrs
 import trio
 
 from tplus_trio.arguments import check_count
-from tplus_trio.errors import ConnectionFailed, DecodeError, HandshakeRejected, RateLimitError, TplusError
+from tplus_trio.errors import AuthError, ConnectionFailed, DecodeError, HandshakeRejected, RateLimitError, TplusError
 from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.orders.control_frames import (
     PATH,
@@ -333,8 +333,8 @@ class ControlSender:
 
         Args:
             request: The request.
-            on_sent: Called in the step before the request's first byte may leave; again if no byte left, and the
-                request is sent over the next connection.
+            on_sent: Called in the step before the request's first byte may leave; again if the request is sent over the
+                next connection, because no byte left or its token was refused.
 
         Returns:
             The answers. If a batch got some answers and no others, ``failure`` says why.
@@ -347,11 +347,17 @@ class ControlSender:
             RestartLimitExceeded: the channel failed more often than the restart policy allows. Nothing was sent.
             RateLimitError: the service refused the request, or asks for a pause before the channel may connect.
             DecodeError: the answer cannot be decoded.
-            ApiError: the service refused the sign-in or the request, or failed.
+            ApiError: the service refused the sign-in or the request, or failed; `AuthError` if it refused the token
+                twice.
 
-        A request that is cancelled before its turn is never sent. One that is cancelled later may have been carried
-        out; its answer is recognised and dropped.
+        A request whose token is refused is sent once more with a new one, as over REST. One that is cancelled before
+        its turn is never sent. One that is cancelled later may have been carried out; its answer is dropped.
         """
+        try:
+            return await self._channel(request.owner).send(request, on_sent)
+        except AuthError as exc:
+            if exc.status != 401:
+                raise
         return await self._channel(request.owner).send(request, on_sent)
 
     def _channel(self, user: User) -> ControlChannel:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from decimal import Decimal
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from decimal import Decimal, localcontext
 from typing import Final
 
 import attrs
 
+from tplus_trio.errors import DecodeError
 from tplus_trio.models import (
     AssetIdentifier,
     LimitOrderDetails,
@@ -17,11 +19,13 @@ from tplus_trio.models import (
     Position,
     Side,
 )
+from tplus_trio.models.numbers import EXACT
 from tplus_trio.orders.operations import Fate
 
 __all__ = ["Exposure"]
 
 _NOTHING: Final = Decimal(0)
+_SIDES: Final = frozenset({"long", "short", "closed"})
 
 
 @attrs.frozen(kw_only=True)
@@ -47,23 +51,24 @@ class Exposure:
     #: What orders may sell whose fate is not known, of those that this client sent.
     in_doubt_sells: Decimal
     #: The orders whose side or quantity is not known, such as market orders by quote amount that wait for their trigger
-    #: or are in doubt. The worst cases do not contain them.
+    #: or are in doubt, and orders that could not be decoded. The worst cases do not contain them.
     without_quantity: tuple[str, ...] = ()
 
     @property
     def position(self) -> Decimal:
         """The position with the pending trades, as the service lists it."""
-        return self.confirmed + self.pending_bought - self.pending_sold
+        return _total(self.confirmed, self.pending_bought, minus=self.pending_sold)
 
     @property
     def longest(self) -> Decimal:
         """The largest position that can follow: every buy fills, no sell does, and pending sells are rolled back."""
-        return self.confirmed + self.pending_bought + self.resting_buys + self.in_doubt_buys
+        return _total(self.confirmed, self.pending_bought, self.resting_buys, self.in_doubt_buys)
 
     @property
     def shortest(self) -> Decimal:
         """The smallest position that can follow: every sell fills, no buy does, and pending buys are rolled back."""
-        return self.confirmed - self.pending_sold - self.resting_sells - self.in_doubt_sells
+        sells = _total(self.pending_sold, self.resting_sells, self.in_doubt_sells)
+        return _total(self.confirmed, minus=sells)
 
 
 @attrs.frozen
@@ -76,14 +81,37 @@ class Doubt:
     quantity: int | None
 
 
+@attrs.define
+class _Tries:
+    """The requests that may have created one order."""
+
+    #: How many there are.
+    count: int = 0
+    #: What they would have created, each terms once.
+    doubts: dict[Doubt, None] = attrs.field(factory=dict[Doubt, None])
+
+
 class Doubts:
     """The orders of a client whose creation may have been carried out. Pure.
 
-    An order is in doubt from the moment before its request is sent until its fate is known or a listing shows it.
+    An order is in doubt from the moment before its request is sent until its fate is known or a listing shows it. A
+    refused repetition proves nothing of the tries before it.
     """
 
     def __init__(self) -> None:
-        self._orders: dict[tuple[str, str], Doubt] = {}
+        self._orders: dict[tuple[str, str], _Tries] = {}
+        #: Each reader's list of the orders that were accepted since it began.
+        self._accepted: list[list[tuple[str, Doubt]]] = []
+
+    @contextmanager
+    def keeping_accepted(self) -> Generator[list[tuple[str, Doubt]]]:
+        """Collect the orders that are accepted during the block, with their owners: a listing may have missed them."""
+        accepted: list[tuple[str, Doubt]] = []
+        self._accepted.append(accepted)
+        try:
+            yield accepted
+        finally:
+            self._accepted = [other for other in self._accepted if other is not accepted]
 
     def sending(self, owner: str, order: Order) -> None:
         """Note that an order of a user, given by the public key, is being sent."""
@@ -95,13 +123,22 @@ class Doubts:
             quantity = by_base.quantity
         elif (by_amount := details.quantity.quote_asset) is not None:
             quantity = by_amount.max_sellable_quantity if order.side is Side.SELL else None
-        doubt = Doubt(order.order_id, order.base_asset, order.side, quantity)
-        self._orders[owner, order.order_id] = doubt
+        tries = self._orders.setdefault((owner, order.order_id), _Tries())
+        tries.count += 1
+        tries.doubts[Doubt(order.order_id, order.base_asset, order.side, quantity)] = None
 
     def ended(self, owner: str, order_id: str, fate: Fate) -> None:
-        """Note the fate of the request that creates an order."""
-        if fate != "unknown":
-            self._orders.pop((owner, order_id), None)
+        """Note the fate of a request that creates an order."""
+        tries = self._orders.get((owner, order_id))
+        if tries is None or fate == "unknown":
+            return
+        if fate == "done":
+            for accepted in self._accepted:
+                accepted.extend((owner, doubt) for doubt in tries.doubts)
+        else:
+            tries.count -= 1
+        if fate == "done" or not tries.count:
+            del self._orders[owner, order_id]
 
     def listed(self, owner: str, orders: Iterable[OrderResponse]) -> None:
         """Note that a listing shows orders of a user."""
@@ -109,25 +146,50 @@ class Doubts:
             self._orders.pop((owner, order.order_id), None)
 
     def of(self, owner: str, asset_id: AssetIdentifier) -> tuple[Doubt, ...]:
-        """Return the orders in doubt of a user in a market."""
-        return tuple(doubt for (user, _), doubt in self._orders.items() if user == owner and doubt.asset_id == asset_id)
+        """Return the orders in doubt of a user in a market. One that was tried with different terms comes with each."""
+        return tuple(
+            doubt
+            for (user, _), tries in self._orders.items()
+            if user == owner
+            for doubt in tries.doubts
+            if doubt.asset_id == asset_id
+        )
 
 
 def exposure_of(
-    market: Market, orders: Iterable[OrderResponse], positions: Iterable[Position], doubts: Iterable[Doubt]
+    market: Market,
+    orders: Iterable[OrderResponse],
+    positions: Iterable[Position],
+    doubts: Iterable[Doubt],
+    unread: Iterable[str],
 ) -> Exposure:
-    """Sum up what was read.
+    """Sum up what was read, exactly, whatever the decimal context is.
 
     Args:
         market: The market.
         orders: The user's orders in the market, open and recently done.
         positions: The user's positions in the market, read after the orders.
         doubts: The user's orders in doubt in the market.
+        unread: The ids of the user's orders in the market that could not be decoded.
+
+    Raises:
+        DecodeError: it is not known whether a position is long or short.
     """
+    with localcontext(EXACT):
+        return _sum_up(market, orders, positions, doubts, unread)
+
+
+def _sum_up(
+    market: Market,
+    orders: Iterable[OrderResponse],
+    positions: Iterable[Position],
+    doubts: Iterable[Doubt],
+    unread: Iterable[str],
+) -> Exposure:
     pending = dict.fromkeys(Side, _NOTHING)
     resting = dict.fromkeys(Side, _NOTHING)
     in_doubt = dict.fromkeys(Side, _NOTHING)
-    without_quantity: list[str] = []
+    without_quantity = list(unread)
     for order in orders:
         if not order.side.is_known:
             without_quantity.append(order.order_id)
@@ -161,6 +223,15 @@ def exposure_of(
     )
 
 
+def _total(*parts: Decimal, minus: Decimal = _NOTHING) -> Decimal:
+    with localcontext(EXACT):
+        return sum(parts, _NOTHING) - minus
+
+
 def _signed(position: Position) -> Decimal:
     """Return the size of a position; a short one is negative, whether or not the service says it in the size too."""
-    return -abs(position.size) if position.side.lower() == "short" else position.size
+    side = position.side.lower()
+    if side not in _SIDES and position.size:
+        msg = f"the side of a position is long, short or closed, not {position.side[:40]!r}"
+        raise DecodeError(msg)
+    return -abs(position.size) if side == "short" else position.size

@@ -86,7 +86,8 @@ def scaled(name: str, value: Amount, decimals: int) -> int:
     return value if isinstance(value, int) else to_units(name, value, decimals)
 
 
-@attrs.frozen(kw_only=True)
+# Sizes and terms are made anew for each order and kept by no one, so they need not be frozen, which costs time.
+@attrs.define(kw_only=True, eq=False)
 class LimitSize:
     """Price and quantity of a limit order, and how long it rests."""
 
@@ -206,7 +207,7 @@ def _check_cap(name: str, value: object, unit: str) -> Amount | None:
     return None if value is None else check_amount(name, value, unit)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class OrderTerms:
     """The checked terms of an order, without the units of its market."""
 
@@ -268,8 +269,9 @@ def check_terms(
     rate = _FEES_RATE if max_trading_fees_rate is None else max_trading_fees_rate
     check_count("max_trading_fees_rate", rate, least=0)
     check_instance("reduce_only", reduce_only, bool)
-    if trigger is not None:
-        check_instance("trigger", trigger, OrderTrigger)
+    if not isinstance(trigger, OrderTrigger | None):
+        msg = f"trigger is an OrderTrigger, such as OrderTrigger(None, TriggerAbove(100)), not {type(trigger).__name__}"
+        raise TypeError(msg)
     return OrderTerms(
         order_id=order_id,
         asset_id=asset_id,

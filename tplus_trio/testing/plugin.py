@@ -27,10 +27,10 @@ from tplus_trio.testing.exchange.crash_log import CrashWatch, watch_crashes
 from tplus_trio.testing.plugin_selection import gets_fixture, mark_for_trio, refusal_reason
 
 if TYPE_CHECKING:
-    from tplus_trio import MarketDataClient, OrderBookClient, User
+    from tplus_trio import ClientOptions, MarketDataClient, OrderBookClient, User
     from tplus_trio.testing import Exchange, MemoryNetwork
 
-_OURS: Final = frozenset({"exchange", "network", "market_data", "order_book", "user", "over_tcp"})
+_OURS: Final = frozenset({"exchange", "network", "market_data", "order_book", "user", "over_tcp", "client_options"})
 _CRASH_WATCH: Final = pytest.StashKey[CrashWatch]()
 _CONDITIONS: Final = ("latency", "bandwidth", "seed", "capacity")
 
@@ -165,26 +165,35 @@ def user() -> User:
 
 
 @pytest.fixture
-async def market_data(network: MemoryNetwork, request: pytest.FixtureRequest) -> AsyncGenerator[MarketDataClient]:
+def client_options(network: MemoryNetwork, request: pytest.FixtureRequest) -> ClientOptions:
+    """The arguments of a client that a test makes itself: the network, the exchange's clock, and a fixed jitter.
+
+    They go with the URL of the network::
+
+        OrderBookClient(network.url, default_user=User(), use_ws_control=True, **client_options)
+    """
+    # The exchange's clock is for the ages of tokens. The jitter is the same in every run.
+    options: ClientOptions = {"now_ns": network.exchange.now_ns, "jitter": random.Random(0).random}
+    if "over_tcp" not in request.fixturenames:
+        options["connector"] = network
+    return options
+
+
+@pytest.fixture
+async def market_data(network: MemoryNetwork, client_options: ClientOptions) -> AsyncGenerator[MarketDataClient]:
     """An entered client of the exchange's market data, without a user."""
     from tplus_trio import MarketDataClient  # noqa: PLC0415 - loaded when used
 
-    async with MarketDataClient(network.url, **_options(network, request)) as client:
+    async with MarketDataClient(network.url, **client_options) as client:
         yield client
 
 
 @pytest.fixture
 async def order_book(
-    network: MemoryNetwork, user: User, request: pytest.FixtureRequest
+    network: MemoryNetwork, user: User, client_options: ClientOptions
 ) -> AsyncGenerator[OrderBookClient]:
     """An entered client of the exchange's order book, signed in as ``user`` when it needs to be."""
     from tplus_trio import OrderBookClient  # noqa: PLC0415 - loaded when used
 
-    async with OrderBookClient(network.url, default_user=user, **_options(network, request)) as client:
+    async with OrderBookClient(network.url, default_user=user, **client_options) as client:
         yield client
-
-
-def _options(network: MemoryNetwork, request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Return a client's options: the exchange's clock, for the ages of tokens, and the same jitter in every run."""
-    connector = None if "over_tcp" in request.fixturenames else network
-    return {"connector": connector, "now_ns": network.exchange.now_ns, "jitter": random.Random(0).random}

@@ -21,7 +21,6 @@ T = TypeVar("T")
 
 _SEED_SIZE: Final = 32
 _HEX: Final = re.compile(r"[0-9a-fA-F]*")
-_IGNORED_WHEN_SIGNING: Final = str.maketrans("", "", " \r\n")
 
 
 def conceal_key(value: T) -> T:
@@ -159,7 +158,8 @@ class User:
             KeyfileError: As :meth:`LocalUser.unlock` (:class:`LocalUser` only).
             ValueError: ``payload`` has no UTF-8 form; or as :meth:`LocalUser.unlock`.
         """
-        text = check_instance("payload", payload, str).translate(_IGNORED_WHEN_SIGNING)
+        # Most texts have none of them: looking costs less than `str.translate`.
+        text = check_instance("payload", payload, str).replace(" ", "").replace("\r", "").replace("\n", "")
         return self._private_key().sign(text.encode())
 
     def _private_key(self) -> Ed25519PrivateKey:

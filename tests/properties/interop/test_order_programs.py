@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import attrs
@@ -30,6 +31,7 @@ from tests.properties.interop.order_programs import (
     programs,
     run_step,
 )
+from tests.properties.interop.order_sequences import SEQUENCES
 from tplus_trio import (
     GTC,
     GTD,
@@ -97,20 +99,19 @@ async def theirs(program: list[Step], exchange: Recording, clock: Clock, control
     answers: list[Any] = []
     sent: list[Sent] = []
     revisions: dict[tuple[int, str], int] = {}
-    with network_of(exchange, clock):
+    async with AsyncExitStack() as stack:
+        stack.enter_context(network_of(exchange, clock))
         clients: list[Any] = [open_official_client(exchange, key, use_ws_control=control) for key in KEYS]
-        try:
-            for step in program:
-                before = len(exchange.sent)
-                try:
-                    answer = plain(await run_step(clients[step.user], THEIRS, step, clock, revisions))
-                except OmsError as exc:
-                    answer = ("refused", type(exc).__name__, exc.code, exc.message, exc.status_code)
-                answers.append(answer)
-                sent.append(exchange.sent[before:])
-        finally:
-            for client in clients:
-                await client.close()
+        for client in clients:
+            stack.push_async_callback(client.close)
+        for step in program:
+            before = len(exchange.sent)
+            try:
+                answer = plain(await run_step(clients[step.user], THEIRS, step, clock, revisions))
+            except OmsError as exc:
+                answer = ("refused", type(exc).__name__, exc.code, exc.message, exc.status_code)
+            answers.append(answer)
+            sent.append(exchange.sent[before:])
     return Ran(answers, sent, books_of(exchange), orders_of(exchange))
 
 
@@ -211,3 +212,9 @@ def test_both_clients_get_the_same(control: bool) -> None:
         compare(program, their, our, control)
 
     check()
+
+
+@pytest.mark.parametrize("control", [False, True], ids=["rest", "control"])
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_both_clients_get_the_same_in_a_sequence(name: str, control: bool) -> None:
+    compare(SEQUENCES[name], *run_both(SEQUENCES[name], control), control)

@@ -45,17 +45,6 @@ async def test_a_page_with_a_bad_row_is_a_page(autojump_clock: MockClock, caplog
                 await call()
 
 
-@pytest.mark.parametrize(
-    ("quantity", "price", "said"), [(1, -1, "price is more than 0"), (-1, 1, "quantity is more than 0")]
-)
-async def test_terms_are_named_as_the_caller_names_them(
-    quantity: int, price: int, said: str, autojump_clock: MockClock
-) -> None:
-    async with open_world() as world:
-        with pytest.raises(ValueError, match=f"^{said}.*-1"):
-            await world.oms.create_limit_order(quantity, price, "Buy", asset_id=ASSET)
-
-
 def test_small_numbers_are_written_out() -> None:
     text = as_text("positions", "", PositionUpdate("u", (), 5))
     assert text.endswith("user_id u  positions []  timestamp_ns 5")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.helpers.raw_client import Clock
+from tests.helpers.exchange_users import ALICE
+from tests.helpers.raw_client import Clock, sign_in
 from tplus_trio.testing import Exchange
 
 
@@ -18,3 +19,9 @@ def exchange(clock: Clock) -> Exchange:
     made = Exchange(now_ns=clock)
     made.add_market(200)
     return made
+
+
+@pytest.fixture
+def alice(exchange: Exchange) -> dict[str, str]:
+    """The headers of a user who has signed in."""
+    return sign_in(exchange, ALICE)

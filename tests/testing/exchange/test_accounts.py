@@ -7,18 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.exchange_users import ALICE, BOB
-from tests.helpers.raw_client import Clock, call, messages, sign_in
-from tests.helpers.signed_requests import close_request, signed, signed_order, transfer_request
+from tests.helpers.exchange_users import ALICE, BOB, trade
+from tests.helpers.raw_client import Clock, call, messages
+from tests.helpers.signed_bodies import close_request, limit_order, signed, transfer_request
 from tplus_trio.testing import Exchange
 
 KEY = ALICE.public_key
 UNIT = 10**18
-
-
-@pytest.fixture
-def alice(exchange: Exchange) -> dict[str, str]:
-    return sign_in(exchange, ALICE)
 
 
 def get(exchange: Exchange, headers: dict[str, str], target: str) -> Any:
@@ -29,11 +24,6 @@ def get(exchange: Exchange, headers: dict[str, str], target: str) -> Any:
 
 def code(answer: tuple[int, Any]) -> tuple[int, str]:
     return answer[0], answer[1]["error"]["code"]
-
-
-def trade(exchange: Exchange, side: str, price: int, quantity: int) -> None:
-    exchange.place(BOB, 200, "Sell" if side == "Buy" else "Buy", price, quantity)
-    exchange.place(ALICE, 200, side, price, quantity)
 
 
 def numbers(body: dict[str, Any], *names: str) -> list[Decimal | None]:
@@ -127,7 +117,7 @@ def test_an_account_below_its_margin_is_insolvent(exchange: Exchange, alice: dic
 
 def test_an_order_needs_margin_where_margin_is_required(exchange: Exchange, alice: dict[str, str]) -> None:
     def create(order_id: str, side: str, quantity: int) -> str:
-        body = signed_order(ALICE, order_id, side, 1000, quantity)
+        body = limit_order(ALICE, order_id, side, 1000, quantity)
         status, answer = call(exchange, "POST", "/orders/create", body, alice)
         return str(answer["status"] if status == 200 else answer["error"]["code"])
 

@@ -20,11 +20,6 @@ from tplus_trio.users import User
 KEY = ALICE.public_key
 
 
-@pytest.fixture
-def alice(exchange: Exchange) -> dict[str, str]:
-    return sign_in(exchange, ALICE)
-
-
 def brief(effect: Effect) -> tuple[Any, ...]:
     return effect.kind, effect.order_id, effect.operation, effect.request_number, effect.way
 

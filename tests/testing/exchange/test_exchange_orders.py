@@ -18,11 +18,6 @@ from tplus_trio.testing import Exchange, Request, Subscription
 from tplus_trio.testing.exchange.signatures import order_text
 
 
-@pytest.fixture
-def alice(exchange: Exchange) -> dict[str, str]:
-    return sign_in(exchange, ALICE)
-
-
 def order_events(feed: Subscription) -> list[tuple[str, dict[str, Any]]]:
     return [next(iter(event.items())) for event in messages(feed.take())]
 

@@ -9,17 +9,12 @@ from typing import Any
 import pytest
 
 from tests.helpers.exchange_users import ALICE, BOB
-from tests.helpers.raw_client import SECOND, Clock, call, messages, sign_in
+from tests.helpers.raw_client import SECOND, Clock, call, messages
 from tests.helpers.signed_bodies import cancellation, limit_order, replacement
 from tplus_trio.models import GTD
 from tplus_trio.testing import Exchange
 
 ABOVE = {"parent_order_id": None, "condition": {"PriceAbove": {"price": 1200}}}
-
-
-@pytest.fixture
-def alice(exchange: Exchange) -> dict[str, str]:
-    return sign_in(exchange, ALICE)
 
 
 def gtd(clock: Clock, seconds: float) -> dict[str, Any]:

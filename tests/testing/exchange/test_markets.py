@@ -7,17 +7,12 @@ from decimal import Decimal
 import pytest
 
 from tests.helpers.exchange_users import ALICE, BOB
-from tests.helpers.raw_client import call, sign_in
+from tests.helpers.raw_client import call
 from tests.helpers.signed_bodies import amendment, limit_order, replacement
 from tplus_trio.models import LimitOrderDetails, Side
 from tplus_trio.testing import Exchange, replay_effects
 
 WAITS = {"parent_order_id": None, "condition": {"PriceAbove": {"price": 1200}}}
-
-
-@pytest.fixture
-def alice(exchange: Exchange) -> dict[str, str]:
-    return sign_in(exchange, ALICE)
 
 
 def test_creating_a_market_twice_shows_the_first(exchange: Exchange) -> None:

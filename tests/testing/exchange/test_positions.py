@@ -10,20 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.exchange_users import ALICE, BOB
+from tests.helpers.exchange_users import ALICE, BOB, trade
 from tests.helpers.raw_client import Clock, call, messages, sign_in
-from tests.helpers.signed_requests import signed_order
+from tests.helpers.signed_bodies import limit_order
 from tplus_trio.models import Side
 from tplus_trio.testing import Exchange
 from tplus_trio.testing.exchange.effects import replay_effects
 
 MAKER_RATE, TAKER_RATE = Decimal("-0.0001"), Decimal("0.0005")
-
-
-def trade(exchange: Exchange, side: str, price: int, quantity: int) -> None:
-    """Let Bob's order come first, and Alice's take it."""
-    exchange.place(BOB, 200, "Sell" if side == "Buy" else "Buy", price, quantity)
-    exchange.place(ALICE, 200, side, price, quantity)
 
 
 def values(*numbers: Any) -> tuple[Any, ...]:
@@ -83,7 +77,7 @@ def test_sub_accounts_have_positions_of_their_own(exchange: Exchange) -> None:
     headers = sign_in(exchange, ALICE)
     for account in (1, 4):
         exchange.place(BOB, 200, "Sell", 1000, 3)
-        order = signed_order(ALICE, f"in {account}", "Buy", 1000, 3, target={"account": account, "is_spot": False})
+        order = limit_order(ALICE, f"in {account}", "Buy", 1000, 3, target={"account": account, "is_spot": False})
         assert call(exchange, "POST", "/orders/create", order, headers)[0] == 200
     key = ALICE.public_key
     body = call(exchange, "GET", f"/positions/{key}", headers=headers)[1]
@@ -119,11 +113,11 @@ def test_an_order_is_refused_whose_highest_fee_rate_is_too_low(exchange: Exchang
     headers = sign_in(exchange, ALICE)
     exchange.set_fee_rates(taker="0.0005")
     for limit, status in ((499, 400), (500, 200)):
-        order = signed_order(ALICE, f"at {limit}", "Buy", 1000, 3, max_trading_fees_rate=limit)
+        order = limit_order(ALICE, f"at {limit}", "Buy", 1000, 3, max_trading_fees_rate=limit)
         answer = call(exchange, "POST", "/orders/create", order, headers)
         assert answer[0] == status
     assert [order.order_id for order in exchange.orders(ALICE)] == ["at 500"]
-    order = signed_order(ALICE, "at 1", "Buy", 1000, 3, max_trading_fees_rate=1)
+    order = limit_order(ALICE, "at 1", "Buy", 1000, 3, max_trading_fees_rate=1)
     assert call(exchange, "POST", "/orders/create", order, headers)[1]["error"]["code"] == "INVALID_ORDER_FEE_RATE"
 
 

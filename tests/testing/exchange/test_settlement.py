@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from tests.helpers.exchange_users import ALICE
 from tests.helpers.raw_client import Clock, call, messages, sign_in
-from tests.helpers.signed_requests import signed_order
+from tests.helpers.signed_bodies import limit_order
 from tplus_trio import OrderBookClient
 from tplus_trio.models import AssetIdentifier, OrderResponse
 from tplus_trio.testing import Exchange, MemoryNetwork
@@ -269,7 +269,7 @@ def test_a_short_position_is_liquidated_in_its_own_sub_account(exchange: Exchang
 
 
 def reduce_only(exchange: Exchange, order_id: str, quantity: int) -> None:
-    order = signed_order(ALICE, order_id, "Sell", 1200, quantity, reduce_only=True)
+    order = limit_order(ALICE, order_id, "Sell", 1200, quantity, reduce_only=True)
     assert call(exchange, "POST", "/orders/create", order, sign_in(exchange, ALICE))[1]["status"] == "Received"
 
 

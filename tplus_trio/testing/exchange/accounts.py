@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from tplus_trio.testing.exchange.http_messages import error
 from tplus_trio.testing.exchange.signatures import is_public_key, signature_is_good
+from tplus_trio.users.user import User
 
-__all__ = ["Accounts"]
+__all__ = ["Accounts", "public_key_of"]
 
 _MAX_NONCES: Final = 10_000
 
@@ -38,7 +39,11 @@ class Accounts:
         self._revoked: dict[str, tuple[str, int]] = {}
 
     def new_nonce(self, public_key: str) -> str:
-        """Return a nonce for one sign-in of one user."""
+        """Return a nonce for one sign-in of one user.
+
+        Raises:
+            Rejection: (400) It is no public key.
+        """
         if not is_public_key(public_key):
             raise error(400, "INVALID_PUBLIC_KEY", "a public key is 64 lower-case hex digits")
         nonce = str(self._random.randrange(10**17, 10**18))
@@ -48,7 +53,11 @@ class Accounts:
         return nonce
 
     def sign_in(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Check a signed nonce, which is then used up, and return a token and its expiry."""
+        """Check a signed nonce, which is then used up, and return a token and its expiry.
+
+        Raises:
+            Rejection: (400) The request is malformed. (401) The nonce is not this user's, or the signature is not.
+        """
         user, nonce = body.get("user_id"), body.get("nonce")
         if not isinstance(user, str) or not isinstance(nonce, str):
             raise error(400, "INVALID_REQUEST", "user_id and nonce must be strings")
@@ -102,3 +111,8 @@ class Accounts:
     def revoked(self, headers: Mapping[str, str]) -> tuple[str, int] | None:
         """Return the user and close code of a revoked token; None if the request carries none."""
         return self._revoked.get(headers.get("authorization", "").partition(" ")[2])
+
+
+def public_key_of(user: User | str) -> str:
+    """Return the public key of a user, who may be given by it."""
+    return user if isinstance(user, str) else user.public_key

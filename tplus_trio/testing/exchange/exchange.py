@@ -26,7 +26,7 @@ from tplus_trio.models import (
 from tplus_trio.models.numbers import to_decimal
 from tplus_trio.models.trade import TradeStatus
 from tplus_trio.testing.clock import WallClock
-from tplus_trio.testing.exchange.accounts import Accounts
+from tplus_trio.testing.exchange.accounts import Accounts, public_key_of
 from tplus_trio.testing.exchange.crash_log import CrashLog
 from tplus_trio.testing.exchange.depth_book import Level
 from tplus_trio.testing.exchange.endpoints.order_gate import OrderGate
@@ -36,7 +36,6 @@ from tplus_trio.testing.exchange.endpoints.rest_order_entry import log_refusal, 
 from tplus_trio.testing.exchange.endpoints.rest_orders import OrderRequests, order_routes
 from tplus_trio.testing.exchange.endpoints.subscription_router import SubscriptionRouter
 from tplus_trio.testing.exchange.exchange_accounts import ExchangeAccounts
-from tplus_trio.testing.exchange.exchange_records import public_key_of
 from tplus_trio.testing.exchange.feeds import Subscription
 from tplus_trio.testing.exchange.http_messages import Rejection, Request, Response
 from tplus_trio.testing.exchange.market_state import dumps

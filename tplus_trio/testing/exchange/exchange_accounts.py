@@ -8,9 +8,9 @@ from typing import Final
 from tplus_trio.arguments import check_count
 from tplus_trio.models import AssetIdentifier, Position
 from tplus_trio.models.numbers import to_decimal
-from tplus_trio.testing.exchange.accounts import Accounts
+from tplus_trio.testing.exchange.accounts import Accounts, public_key_of
 from tplus_trio.testing.exchange.balances import QUOTE_ASSET, Balances
-from tplus_trio.testing.exchange.exchange_records import ExchangeRecords, public_key_of
+from tplus_trio.testing.exchange.exchange_records import ExchangeRecords
 from tplus_trio.testing.exchange.http_messages import error
 from tplus_trio.testing.exchange.liquidations import LIQUIDATOR, Liquidations
 from tplus_trio.testing.exchange.margin import MarginModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tplus_trio.models import AssetIdentifier, Market, OrderBook, OrderResponse, Trade, UserTrade
-from tplus_trio.testing.exchange.accounts import Accounts
+from tplus_trio.testing.exchange.accounts import Accounts, public_key_of
 from tplus_trio.testing.exchange.answer_log import SentAnswer
 from tplus_trio.testing.exchange.effects import Effect, RecordedOrder
 from tplus_trio.testing.exchange.faults.faults import Faults
@@ -14,7 +14,7 @@ from tplus_trio.testing.exchange.order_manager import OrderManager
 from tplus_trio.testing.exchange.order_records import order_response
 from tplus_trio.users.user import User
 
-__all__ = ["ExchangeRecords", "public_key_of"]
+__all__ = ["ExchangeRecords"]
 
 
 class ExchangeRecords:
@@ -134,8 +134,3 @@ class ExchangeRecords:
     def sign_ins(self) -> int:
         """The number of tokens issued."""
         return self._market_state.accounts.sign_ins
-
-
-def public_key_of(user: User | str) -> str:
-    """Return the public key of a user, who may be given by it."""
-    return user if isinstance(user, str) else user.public_key

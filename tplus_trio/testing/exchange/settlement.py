@@ -64,7 +64,7 @@ class Settlement:
     def __init__(self, market_state: MarketState, user_trades: UserTrades) -> None:
         self._market_state = market_state
         self._user_trades = user_trades
-        self.fee_rates = FeeRates()
+        self.fee_rates: FeeRates = FeeRates()
         #: The pending trades, those that settle first at the left.
         self._pending: deque[_PendingTrade] = deque()
 

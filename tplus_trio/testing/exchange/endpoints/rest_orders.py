@@ -84,6 +84,9 @@ class OrderRequests:
             body: The whole body.
             name: The field that holds the requests: ``orders`` or ``replaces``.
             act: Carries out one of them.
+
+        Raises:
+            Rejection: (400) There are none or too many, or an order id is there twice. None is carried out then.
         """
         requests = as_list(body.get(name))
         if not 1 <= len(requests) <= MAX_BATCH:

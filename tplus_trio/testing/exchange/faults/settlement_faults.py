@@ -24,7 +24,7 @@ class SettlementFaults(FaultGroup):
     def __init__(self, targets: FaultTargets) -> None:
         super().__init__(targets)
         #: How long a trade is pending, in nanoseconds.
-        self.confirm_delay_ns = 0
+        self.confirm_delay_ns: int = 0
         #: The reasons of the next rollbacks.
         self._next_rollbacks: deque[str] = deque()
         #: The reasons of the rollbacks of certain trades.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tplus_trio.testing.exchange.accounts import public_key_of
 from tplus_trio.testing.exchange.faults.fault_group import FaultGroup, FaultTargets
 from tplus_trio.testing.exchange.faults.pending_faults import PendingFaults
 from tplus_trio.users.user import User
@@ -41,7 +42,7 @@ class UserEventFaults(FaultGroup):
             TypeError: An argument has the wrong type.
             ValueError: An argument is out of range.
         """
-        self._lost.add("lose_events", _key(user), n, True, seconds)
+        self._lost.add("lose_events", public_key_of(user), n, True, seconds)
 
     def repeat_events(self, user: User | str, n: int = 1, *, seconds: float | None = None) -> None:
         """Send the next ``n`` events of a user's orders and trades twice.
@@ -55,7 +56,7 @@ class UserEventFaults(FaultGroup):
             TypeError: An argument has the wrong type.
             ValueError: An argument is out of range.
         """
-        self._repeated.add("repeat_events", _key(user), n, True, seconds)
+        self._repeated.add("repeat_events", public_key_of(user), n, True, seconds)
 
     def reorder_events(self, user: User | str, n: int = 1, *, seconds: float | None = None) -> None:
         """Send each of the next ``n`` events of a user's orders and trades after the event that follows it on its feed.
@@ -71,7 +72,7 @@ class UserEventFaults(FaultGroup):
             TypeError: An argument has the wrong type.
             ValueError: An argument is out of range.
         """
-        self._reordered.add("reorder_events", _key(user), n, True, seconds)
+        self._reordered.add("reorder_events", public_key_of(user), n, True, seconds)
 
     def _release(self) -> None:
         kept = self._kept_events.copy()
@@ -95,7 +96,3 @@ class UserEventFaults(FaultGroup):
         if self._reordered.take(user):
             self._kept_events[user, path] = messages.pop()
         return messages
-
-
-def _key(user: User | str) -> str:
-    return user if isinstance(user, str) else user.public_key

@@ -1,0 +1,161 @@
+"""What the page on trading shows runs as it stands."""
+
+from __future__ import annotations
+
+import decimal
+import re
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+import tplus_trio
+from tests.helpers.world import ASSET, URL, World, open_world
+from tplus_trio import GTD, BookNotSynced, ConnectionFailed, LimitOrderDetails, OrderLimitExceeded, OrderStatus, User
+
+PAGE = (Path(__file__).parents[2] / "docs/trading.md").read_text(encoding="utf-8")
+OTHER = User().public_key
+
+
+def _define() -> dict[str, Any]:
+    names: dict[str, Any] = {name: getattr(tplus_trio, name) for name in dir(tplus_trio) if not name.startswith("_")}
+    names |= {"trio": trio, "Decimal": Decimal, "ROUND_DOWN": decimal.ROUND_DOWN}
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(compile(block, "trading.md", "exec"), names)
+    return names
+
+
+SHOWN = _define()
+
+
+def resting(world: World) -> dict[str, tuple[int, int]]:
+    """The user's open orders as the record shows them: price and quantity, in units of the book."""
+    orders = {order.order_id: order.details for order in world.exchange.resting(world.user)}
+    return {
+        name: (terms.limit_price, terms.quantity)
+        for name, terms in orders.items()
+        if isinstance(terms, LimitOrderDetails)
+    }
+
+
+async def test_the_first_order(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        event = await SHOWN["buy"](world.oms, ASSET)
+        assert event.order_id == "first"
+        assert resting(world) == {"first": (900, 5)}
+
+
+async def test_a_market_order(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.place(OTHER, ASSET, "Sell", 1000, 50)
+        await SHOWN["buy_at_once"](world.oms, ASSET)
+        assert (await world.oms.exposure(ASSET)).position == Decimal("0.005")
+
+
+async def test_a_price_is_rounded(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        with pytest.raises(ValueError, match="no multiple"):
+            await world.oms.create_limit_order(1, Decimal("9.129"), "Buy", asset_id=ASSET)
+        await SHOWN["bid"](world.oms, ASSET, Decimal("9.129"), Decimal("0.0059"))
+        assert list(resting(world).values()) == [(912, 5)]
+
+
+async def test_a_batch(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:
+    async with open_world() as world:
+        batch = await SHOWN["ladder"](world.oms, ASSET, [Decimal("9.00"), Decimal("9.01")])
+        assert resting(world).keys() == {result.order_id for result in batch.batch_order_status}
+        assert capsys.readouterr().out == ""
+        world.exchange.faults.omit_from_batch(1)
+        batch = await SHOWN["ladder"](world.oms, ASSET, [Decimal("9.02"), Decimal("9.03")])
+        (lost,) = [result.order_id for result in batch.batch_order_status if result.error]
+        assert capsys.readouterr().out == f"look for {lost}\n"
+
+
+async def test_an_order_is_moved(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.place(world.user, ASSET, "Buy", 900, 5, order_id="mine")
+        await SHOWN["move"](world.oms, ASSET, "mine")
+        assert resting(world) == {"mine": (910, 4)}
+
+
+async def test_all_orders_are_cancelled(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        for price in range(900, 930):
+            world.exchange.place(world.user, ASSET, "Buy", price, 5)
+        assert await SHOWN["clear"](world.oms) == []
+        assert resting(world) == {}
+
+
+async def test_what_is_sent_is_bounded(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.md.open_book(ASSET) as book:
+        world.exchange.publish_diff(ASSET, bids=[(10, 1)], asks=[(11, 1)])
+        options = {"connector": world.network, "now_ns": world.exchange.now_ns}
+        async with SHOWN["open_bounded"](URL, world.user, book, **options) as orders:
+            buy = partial(orders.create_limit_order, 5, side="Buy", asset_id=ASSET)
+            await book.wait_synced()
+            middle = book.mid
+            assert middle is not None
+            await buy(Decimal(int(middle)))
+            with pytest.raises(OrderLimitExceeded, match="max_deviation"):
+                await buy(Decimal(int(middle * 2)))
+            world.network.reset_connections()
+            world.network.partition(1)
+            await trio.sleep(0.1)
+            with pytest.raises(BookNotSynced):
+                await buy(Decimal(int(middle)))
+        assert len(resting(world)) == 1
+
+
+async def test_both_sides_are_quoted(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        options = {"connector": world.network, "now_ns": world.exchange.now_ns}
+        statistics = await SHOWN["quote_both_sides"](URL, world.user, ASSET, **options)
+        assert sorted(resting(world).values()) == [(900, 5), (1100, 5)]
+        assert (statistics.connects, statistics.answered, statistics.in_flight) == (1, 2, 0)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_an_order_in_doubt_is_withdrawn(arrives: bool, autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        expiry_ns = world.exchange.now_ns() + 60 * 10**9
+        for order_id in ("older", "ended"):
+            await world.oms.create_limit_order(5, 800, "Buy", asset_id=ASSET, order_id=order_id)
+        await world.oms.cancel_order("ended", ASSET)
+        if arrives:
+            world.exchange.faults.act_then_answer("nothing")
+            world.exchange.faults.lag_listings(5)
+        else:
+            world.network.partition(120)
+        with pytest.raises(ConnectionFailed):
+            await world.oms.create_limit_order(
+                5, 900, "Buy", GTD(post_only=False, timestamp_ns=expiry_ns), asset_id=ASSET, order_id="mine"
+            )
+        listed = await SHOWN["withdraw"](world.oms, ASSET, "mine", expiry_ns, world.exchange.now_ns)
+        if arrives:
+            assert listed.order_id == "mine"
+            assert listed.status is OrderStatus.CANCELLED
+            assert world.exchange.now_ns() < expiry_ns
+        else:
+            assert listed is None
+        assert resting(world).keys() == {"older"}
+
+
+async def test_room_to_buy(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.place(world.user, ASSET, "Buy", 900, 5)
+        assert await SHOWN["room_to_buy"](world.oms, ASSET, Decimal("0.020")) == Decimal("0.015")
+        assert await SHOWN["room_to_buy"](world.oms, ASSET, Decimal("0.001")) == 0
+
+
+async def test_orders_are_read_page_by_page(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        since_ns = world.exchange.now_ns() + 30 * 10**9
+        for number in range(250):
+            world.exchange.place(world.user, ASSET, "Buy", 900, 5, order_id=str(number))
+            await trio.sleep(1)
+        found = await SHOWN["orders_since"](world.oms, since_ns)
+        assert [order.order_id for order in found] == [str(number) for number in reversed(range(30, 250))]
