@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.engine import ASSET, BUY, SELL, Details, briefs, by_amount, limit, market
-from tplus_trio.models import IOC, LimitOrderDetails, Side
+from tplus_trio.models import IOC, Side
 from tplus_trio.testing.matching.engine import Engine, EngineOrder, Event, Fill
 
 
@@ -172,21 +171,29 @@ def run(desk: Desk, program: list[tuple[Any, ...]]) -> None:
 
 
 @settings(max_examples=200)
-@given(programs, sides, st.integers(9, 12), st.integers(1, 30))
+@given(programs, sides, st.integers(9, 12), st.integers(1, 9), st.integers(1, 15))
 def test_it_trades_what_a_plain_order_of_the_position_would(
-    program: list[tuple[Any, ...]], side: Side, price: int, quantity: int
+    program: list[tuple[Any, ...]], side: Side, price: int, held: int, quantity: int
 ) -> None:
-    """The rest is immediate-or-cancel, so that what trades is all that differs."""
-    reducing, plain = long_position(5), long_position(5)
-    run(reducing, program)
-    run(plain, program)
-    position = reducing.positions["a", 0]
-    allowed = max(0, position if side is SELL else -position)
-    terms = limit(price, quantity, IOC(False))
-    got = reducing.submit("last", "a", side, terms, reduce=True)
-    if not allowed:
-        assert briefs(got)[0] == ("rejected", "last", "REDUCE_ONLY_WOULD_INCREASE")
-        return
-    assert isinstance(terms, LimitOrderDetails)
-    wanted = plain.submit("last", "a", side, attrs.evolve(terms, quantity=min(quantity, allowed)))
+    """The position is in a sub-account that the program does not use, and the book has enough for all of it.
+
+    The rest is immediate-or-cancel, so that what trades is all that differs.
+    """
+    other = BUY if side is SELL else SELL
+    desks = Desk(), Desk()
+    for desk in desks:
+        desk.submit("open-1", "z", side, limit(10, held))
+        desk.submit("open-2", "a", other, limit(10, held), account=2)
+        run(desk, program)
+        desk.submit("depth", "y", other, limit(price, 500))
+    reducing, plain = desks
+    least = min(quantity, held)
+    has_orders = any(state.order.user_id == "a" for state in plain.engine.orders(other))
+    got = reducing.submit("last", "a", side, limit(price, quantity, IOC(False)), account=2, reduce=True)
+    wanted = plain.submit("last", "a", side, limit(price, least, IOC(False)), account=2)
+    traded = sum(event.quantity for event in got if isinstance(event, Fill))
     assert [f for f in briefs(got) if f[0] == "fill"] == [f for f in briefs(wanted) if f[0] == "fill"]
+    if not has_orders:  # otherwise the order may end at an order of its own user
+        assert traded == least
+    left = held - traded
+    assert reducing.positions["a", 2] == (left if side is SELL else -left)
