@@ -140,7 +140,8 @@ class Session:
     async def credentials(self, refused: Credentials | None = None) -> Credentials:
         """Return credentials that are valid now, and not those that the service has just refused.
 
-        Cancelled, it leaves no sign-in half-done for others: the next task that needs one begins anew.
+        Cancelled, it leaves no sign-in half-done for others: the next task that needs one begins anew. It is no
+        checkpoint if the credentials are there: what they are for is sent next, which is one.
 
         Args:
             refused: The credentials that the service has just refused.
@@ -150,7 +151,6 @@ class Session:
             ConnectionFailed: the service could not be reached.
         """
         if (known := self._usable(refused)) is not None:
-            await trio.lowlevel.checkpoint()
             return known
         before = self._sign_ins
         async with self._run.get().lock:

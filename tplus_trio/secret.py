@@ -153,9 +153,10 @@ class Redactor:
         return body
 
     def _without_signatures(self, body: bytes) -> bytes:
+        run = max(map(len, body.split(b'"')))
         for signature in self._signatures:
-            if len(body) < signature.shortest:
-                continue  # as most acknowledgements
+            if run < signature.least_run:
+                continue  # as most answers: making the spellings would take longer than all else
             for spelling in signature.in_bytes:
                 if spelling in body:
                     body = body.replace(spelling, _MASK.encode())
@@ -202,9 +203,12 @@ class _Secret:
         return tuple(spelling.encode() for spelling in dict.fromkeys((*self.spellings, *escaped)))
 
     @cached_property
-    def shortest(self) -> int:
-        """The length of the shortest spelling, in bytes."""
-        return min(map(len, self.in_bytes))
+    def least_run(self) -> int:
+        """A number of bytes without a quotation mark in a row that each spelling has."""
+        # Each spelling has at least a character for each byte. The only one that has quotation marks writes the bytes
+        # as they are.
+        has_marks = '"' in self._secret if isinstance(self._secret, str) else b'"' in self._secret
+        return 0 if has_marks else len(self._secret)
 
 
 class _Pieces:

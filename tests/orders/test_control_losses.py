@@ -66,16 +66,16 @@ async def test_what_is_in_flight_is_in_doubt_at_once_and_what_waits_goes_over_th
 async def test_a_request_of_which_nothing_left_goes_over_the_next_connection(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send, failures = WebSocket.send, [ConnectionFailed("the connection was lost")]
+    write, failures = WebSocket.write, [ConnectionFailed("the connection was lost")]
     failures[0].nothing_sent = True
 
     async def fail_first(self: WebSocket, text: str) -> None:
         if failures:
             world.network.reset_connections()
             raise failures.pop()
-        await send(self, text)
+        await write(self, text)
 
-    monkeypatch.setattr(WebSocket, "send", fail_first)
+    monkeypatch.setattr(WebSocket, "write", fail_first)
     async with open_control() as world:
         call = world.start(order_request(world.user, "a"))
         await answered(world, call, 1, "a")

@@ -226,7 +226,7 @@ class ControlChannel(SessionProtocol):
             elif (request := requests.take()) is not None:
                 request.on_sent()
                 try:
-                    await websocket.send(encode_control_request(request.request_id, request.request))
+                    await websocket.write(encode_control_request(request.request_id, request.request))
                 except ConnectionFailed as exc:
                     if exc.nothing_sent:
                         requests.put_back(request)

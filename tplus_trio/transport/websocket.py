@@ -195,13 +195,19 @@ class WebSocket:
             raise ValueError(msg)
         if self.is_over:
             await trio.lowlevel.checkpoint()
-            failure = self._ended()
-            failure.nothing_sent = True
-            raise failure
+            raise self._ended(nothing_sent=True)
         if self._outbox is None:
             self._outbox = Outbox(self._write, self._ended)
             self._nursery.start_soon(self._empty, self._outbox)
         await self._outbox.send(text)
+
+    async def write(self, text: str) -> None:
+        """Send as `send` does, from the only task that sends. If it is cancelled, the connection is closed at once."""
+        try:
+            await self._write(text)
+        except trio.Cancelled:
+            await trio.aclose_forcefully(self._stream)
+            raise
 
     async def _empty(self, outbox: Outbox) -> None:
         try:
@@ -214,19 +220,16 @@ class WebSocket:
         was_over = self.is_over
         try:
             if not was_over:
-                await self._connection.send_message(text)
-                return
+                return await self._connection.send_message(text)
         except trio_websocket.ConnectionClosed:
             await trio.aclose_forcefully(self._stream)
-        failure = self._ended()
-        failure.nothing_sent = was_over
-        raise failure
+        raise self._ended(nothing_sent=was_over)
 
-    def _ended(self) -> ConnectionFailed:
+    def _ended(self, *, nothing_sent: bool = False) -> ConnectionFailed:
         """A new error that says why the connection ended, for each task that it concerns."""
         known = self._failure or _closed(self._connection.closed, self._stream.cause, self._redactor)
         failure = ConnectionFailed(str(known))
-        failure.close_code = known.close_code
+        failure.close_code, failure.nothing_sent = known.close_code, nothing_sent
         return failure
 
     async def _receive(self) -> Sequence[str | bytes]:
