@@ -238,10 +238,10 @@ class ControlChannel(SessionProtocol):
         named = websocket.subprotocol == SUBPROTOCOL
         while True:
             self._receive(await websocket.receive_answers(), named)
-            self._writer.unpark()
+            if self._is_refused or self._requests.waiting:  # an answer makes room
+                self._writer.unpark()
             if self._requests.has_too_many_unanswered:
-                msg = "the service left too many requests unanswered"
-                raise ConnectionFailed(msg)
+                raise ConnectionFailed("the service left too many requests unanswered")
 
     def _receive(self, messages: Sequence[bytes], named: bool) -> None:
         """Give the messages of the service to the requests that they belong to."""
