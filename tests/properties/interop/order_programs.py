@@ -299,7 +299,7 @@ def books_of(exchange: Exchange) -> Any:
 
 
 def orders_of(exchange: Exchange) -> Any:
-    """Return all orders. When an expiry is noticed depends on the requests, which differ: a bad one is not sent here."""
+    """Return all orders. When an expiry is noticed depends on the requests: a bad one is sent by one client only."""
     return [[_without_time_of_end(order) for order in exchange.orders(User(key))] for key in KEYS]
 
 
