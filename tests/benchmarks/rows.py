@@ -1,4 +1,4 @@
-"""The measurements, and the rows of the table that they make."""
+"""Runs the measurements and makes the rows of the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads of an account: what each sends, what it returns, and what it makes of a user that the service has not seen."""
+"""Reads of an account: requests, results, and answers for users that the service has not seen."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ async def test_a_user_that_the_service_has_not_seen_has_nothing(
         answer(world, path, Response(404, b"<html>"))
         with pytest.raises(NotFoundError):
             await read(world.oms)
-        # Nor is it true of a market that does not exist, or of a user that the service knows.
+        # A 404 for a missing market, or for a known user, is an error too.
         answer(world, path, {"accounts": {}, "is_mm": False, "positions": [], "orders": [], "has_next_page": False})
         await read(world.oms)
         answer(world, path, UNSEEN)

@@ -38,7 +38,7 @@ def way(request: pytest.FixtureRequest) -> str:
 
 
 def over(way: str) -> dict[str, bool]:
-    """Options of a client that sends in a way."""
+    """Return the client options for REST or the control channel."""
     return {"use_ws_control": way == "control"}
 
 

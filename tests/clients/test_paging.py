@@ -19,7 +19,7 @@ from tplus_trio.testing import Response
 def pages(
     listing: Sequence[Sequence[int]], *, says: bool | None = None, **options: Any
 ) -> tuple[PageIterator[int], list[int]]:
-    """An iterator over given pages, after which come empty ones, and the numbers of the pages that it has read."""
+    """Return an iterator over the given pages, followed by empty ones, and the list of page numbers it requests."""
     read: list[int] = []
 
     async def read_page(page: int) -> ListedPage[int]:
