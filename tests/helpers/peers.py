@@ -94,6 +94,8 @@ class Peer:
         """Answer pings and the close frame until the client is gone."""
         with suppress(trio.BrokenResourceError):
             while data := await self.stream.receive_some():
+                if self.closed_with is not None:
+                    continue  # a pong: the client answers pings until it has the close frame (RFC 6455, 5.5.2)
                 self._protocol.receive_data(bytes(data))
                 for event in self._protocol.events():
                     if isinstance(event, ws.CloseConnection):
