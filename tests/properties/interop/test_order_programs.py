@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 from contextlib import AsyncExitStack
@@ -163,15 +164,21 @@ def is_misspelt(step: Step) -> bool:
     return any(condition is not None and not condition[0] for condition in conditions)
 
 
+def without_spaces(body: str) -> str:
+    """Return a JSON text without the spaces that httpx wrote around its separators before 0.28, its keys in order."""
+    return json.dumps(json.loads(body), separators=(",", ":")) if body else body
+
+
 def spelt(step: Step, sent: Sent) -> Sent:
     """Return what was sent as far as the other client has to send it too.
 
     The conditions of a replacement that the official client misspells are left out, and so are its signatures.
+    Spaces between JSON's tokens are left out too: they are not signed.
     """
-    if not is_misspelt(step):
-        return sent
-    bodies = [re.sub(r'"signature":\[[0-9,]+\]', "", body) for *_, body in sent]
-    bodies = [re.sub(r'"Price(Above|Below)"', '"Price"', body) for body in bodies]
+    bodies = [without_spaces(body) for *_, body in sent]
+    if is_misspelt(step):
+        bodies = [re.sub(r'"signature":\[[0-9,]+\]', "", body) for body in bodies]
+        bodies = [re.sub(r'"Price(Above|Below)"', '"Price"', body) for body in bodies]
     return [(method, target, body) for (method, target, _), body in zip(sent, bodies, strict=True)]
 
 
