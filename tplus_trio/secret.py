@@ -24,6 +24,8 @@ _MASK: Final = "[…]"
 _PIECE: Final = 8
 #: Sixteen or more numbers of one to three digits: a signature or a key, or most of one.
 _NUMBERS: Final = re.compile(r"\[?(?:\b\d{1,3}\s*,\s*){15,}\d{1,3}\]?")
+#: The commas of such a row.
+_LEAST_COMMAS: Final = 15
 _NUMBERS_IN_BYTES: Final = re.compile(_NUMBERS.pattern.encode())
 _TELLING: Final = re.compile("auth|cookie|key|pass|secret|sign|token", re.IGNORECASE)
 #: How many tokens and signatures are remembered. A service that repeats one does so in its next answers.
@@ -99,6 +101,8 @@ class Redactor:
         self._lock = threading.Lock()
         self._tokens: tuple[_Secret, ...] = ()
         self._signatures: tuple[_Secret, ...] = ()
+        #: No signature has a spelling without so many bytes in a row that are no quotation marks.
+        self._least_run = math.inf
         #: The pieces for the last search, each with the tuple of secrets from which they were made.
         self._lasting: tuple[tuple[_Secret, ...], _Pieces] | None = None
         self._passing: tuple[tuple[_Secret, ...], _Pieces] | None = None
@@ -120,7 +124,9 @@ class Redactor:
     def tell_signature(self, signature: bytes) -> None:
         """Remember a signature before it is sent."""
         with self._lock:
-            self._signatures = (*self._signatures, _Secret(signature))[-_SIGNATURES:]
+            secret = _Secret(signature)
+            self._signatures = (*self._signatures, secret)[-_SIGNATURES:]
+            self._least_run = min(self._least_run, secret.least_run)
 
     def text(self, text: str) -> str:
         """Return a text without secrets and longer parts of them, escaped (:func:`~tplus_trio.escapes.escape`)."""
@@ -154,13 +160,14 @@ class Redactor:
 
     def _without_signatures(self, body: bytes) -> bytes:
         run = max(map(len, body.split(b'"')))
-        for signature in self._signatures:
+        for signature in self._signatures if run >= self._least_run else ():
             if run < signature.least_run:
                 continue  # as most answers: making the spellings would take longer than all else
             for spelling in signature.in_bytes:
                 if spelling in body:
                     body = body.replace(spelling, _MASK.encode())
-        return _NUMBERS_IN_BYTES.sub(b"[]", self._without_tokens(body))
+        body = self._without_tokens(body)
+        return _NUMBERS_IN_BYTES.sub(b"[]", body) if body.count(b",") >= _LEAST_COMMAS else body
 
     def tree(self, value: Any) -> Any:
         """Return plain objects without secrets. Parts beyond 64 KiB in total, or nested deeper than 50, are masked."""

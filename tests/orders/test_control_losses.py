@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.helpers.control_server import (
     Call,
@@ -24,7 +24,7 @@ from tests.helpers.world import URL
 from tests.helpers.wrapped_streams import WrappedStream
 from tplus_trio import AuthError, ConnectionFailed, OrderBookClient, RestartPolicy, StreamState
 from tplus_trio.testing.wire_frames import text_frame
-from tplus_trio.transport.websocket import WebSocket
+from tplus_trio.transport.message_writer import MessageWriter
 
 
 async def answered(world: World, call: Call, number: int, name: str) -> None:
@@ -66,16 +66,16 @@ async def test_what_is_in_flight_is_in_doubt_at_once_and_what_waits_goes_over_th
 async def test_a_request_of_which_nothing_left_goes_over_the_next_connection(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, failures = WebSocket.write, [ConnectionFailed("the connection was lost")]
+    write, failures = MessageWriter.write, [ConnectionFailed("the connection was lost")]
     failures[0].nothing_sent = True
 
-    async def fail_first(self: WebSocket, text: str) -> None:
+    async def fail_first(self: MessageWriter, text: str) -> None:
         if failures:
             world.network.reset_connections()
             raise failures.pop()
         await write(self, text)
 
-    monkeypatch.setattr(WebSocket, "write", fail_first)
+    monkeypatch.setattr(MessageWriter, "write", fail_first)
     async with open_control() as world:
         call = world.start(order_request(world.user, "a"))
         await answered(world, call, 1, "a")
@@ -224,6 +224,7 @@ async def test_a_request_with_a_refused_token_is_sent_again_when_the_answers_are
         second = world.start(order_request(world.user, "b"))
         two = await peer.next()
         await peer.send({"request_id": one.request_id, "error": {"code": "UNAUTHORIZED", "message": "expired"}})
+        await wait_all_tasks_blocked()
         third = world.start(order_request(world.user, "c"))
         await trio.sleep(1)
         assert len(peer.seen) == 2

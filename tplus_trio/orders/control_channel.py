@@ -24,10 +24,10 @@ from tplus_trio.orders.control_frames import (
     SUBPROTOCOL,
     Refusal,
     decode_control_frame,
-    encode_control_request,
 )
 from tplus_trio.orders.control_requests import ControlRequest, ControlRequests
 from tplus_trio.orders.control_statistics import ControlStatistics
+from tplus_trio.orders.control_writer import ControlWriter
 from tplus_trio.orders.sending import OrderAnswers, OrderRequest
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.service import Service
@@ -90,13 +90,10 @@ class ControlChannel(SessionProtocol):
         self._limits = attrs.evolve(limits, idle_timeout=None, silence=SilenceBound())
         self._timeout = timeout
         self._requests = ControlRequests(max_in_flight)
-        #: Where the task that writes requests waits for one.
-        self._writer = trio.lowlevel.ParkingLot()
+        self._writer = ControlWriter(self._requests)
         self._connects = 0
         self._malformed = 0
         self._logged_kinds: set[str] = set()
-        #: Whether the service refused the token of this connection. Then no other request is written to it.
-        self._is_refused = False
         #: The failure of the latest attempt to connect; None if it succeeded.
         self._refusal: TplusError | None = None
 
@@ -120,9 +117,10 @@ class ControlChannel(SessionProtocol):
 
     async def send(self, order_request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
         """Send a request and wait for its answers; see `ControlSender.send`."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         request = ControlRequest(order_request, on_sent)
         self._requests.add(request)
-        self._writer.unpark()
+        self._writer.write_now()
         if self.session.phase is Phase.BACKOFF and not _asks_to_wait(self._refusal):
             # A backoff delays no call of an application: it is tried at once, as over REST.
             self.session.reconnect()
@@ -132,7 +130,7 @@ class ControlChannel(SessionProtocol):
         finally:
             if not request.done.is_set():
                 self._requests.leave(request)
-                self._writer.unpark()
+                self._writer.wake()
         if scope.cancelled_caught and not request.done.is_set():
             request.failure = request.failure or self._too_late(request)
         return request.result()
@@ -199,13 +197,13 @@ class ControlChannel(SessionProtocol):
     async def serve(self, websocket: WebSocket) -> None:
         """Write requests and receive answers, for as long as the connection lasts."""
         self._connects += 1
-        self._is_refused, self._refusal = False, None
+        self._refusal = None
         self.session.report_caught_up()
         reason, close_code = "the control channel was closed", None
         try:
             async with open_plain_nursery() as tasks:
                 with trio.CancelScope() as reading:
-                    tasks.start_soon(self._write, websocket, reading)
+                    tasks.start_soon(self._writer.run, websocket.writer(), reading)
                     await self._read(websocket)
             msg = "the service refused the token of the control channel"
             raise _TokenRefused(msg)
@@ -215,31 +213,12 @@ class ControlChannel(SessionProtocol):
         finally:
             self._requests.lose_connection(partial(_lost, reason, close_code))
 
-    async def _write(self, websocket: WebSocket, reading: trio.CancelScope) -> None:
-        """Write requests until the connection ends, or until no other may be written to it."""
-        requests = self._requests
-        while not websocket.is_over:
-            if self._is_refused:
-                if not requests.in_flight:
-                    reading.cancel()
-                    return
-            elif (request := requests.take()) is not None:
-                request.on_sent()
-                try:
-                    await websocket.write(encode_control_request(request.request_id, request.request))
-                except ConnectionFailed as exc:
-                    if exc.nothing_sent:
-                        requests.put_back(request)
-                    return  # `_read` raises why the connection ended
-                continue
-            await self._writer.park()
-
     async def _read(self, websocket: WebSocket) -> None:
         named = websocket.subprotocol == SUBPROTOCOL
         while True:
             self._receive(await websocket.receive_answers(), named)
-            if self._is_refused or self._requests.waiting:  # an answer makes room
-                self._writer.unpark()
+            if self._writer.is_refused or self._requests.waiting:  # an answer makes room
+                self._writer.wake()
             if self._requests.has_too_many_unanswered:
                 raise ConnectionFailed("the service left too many requests unanswered")
 
@@ -257,7 +236,7 @@ class ControlChannel(SessionProtocol):
             if frame is None:
                 continue
             if isinstance(frame, Refusal) and frame.error.status == 401:
-                self._is_refused = True
+                self._writer.is_refused = True
             if not self._requests.receive(frame, named=named):
                 self._log_once(f"an answer to no request: {repr(frame)[:_EXCERPT]}")
 

@@ -12,6 +12,7 @@ from tplus_trio.secret import SecretBytes
 from tplus_trio.transport.handshake_answer import HandshakeAnswer
 from tplus_trio.transport.reader_phase import ReaderEvent, ReaderPhase, next_phase
 from tplus_trio.transport.sizes import READ_SIZE
+from tplus_trio.transport.watched_stream import WatchedStream
 
 __all__ = ["HandshakeStream"]
 
@@ -37,6 +38,7 @@ class HandshakeStream(trio.abc.Stream):
         split: Whether `WebSocket` reads after the handshake. If not, trio-websocket does.
     """
 
+    # Eleven attributes: the phase, and what each direction has to remember of its bytes.
     def __init__(self, stream: trio.abc.Stream, *, split: bool) -> None:
         self._stream = stream
         self.phase: ReaderPhase = ReaderPhase.HEAD
@@ -52,6 +54,8 @@ class HandshakeStream(trio.abc.Stream):
         self.on_sent: Callable[[], None] | None = None
         #: trio-websocket and the pings send at the same time.
         self._sending = trio.StrictFIFOLock()
+        #: The end of what `send_now` sent, which the network has not taken. It goes before anything else.
+        self._rest = b""
         #: The error with which the network ended; None before the end, and after an orderly end.
         self.cause: Exception | None = None
 
@@ -175,12 +179,31 @@ class HandshakeStream(trio.abc.Stream):
         """Note that trio-websocket has stopped and reads no more."""
         self._end(None)
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether a part of what `send_now` sent waits for the next `send_all`."""
+        return bool(self._rest)
+
+    def send_now(self, data: SecretBytes) -> bool:
+        """Send without waiting, if the network can, above no TLS, and nothing else is being sent.
+
+        Returns:
+            False if no byte was sent. True otherwise: what the network did not take goes before the next `send_all`.
+        """
+        if self._rest or self._sending.locked() or not isinstance(self._stream, WatchedStream):
+            return False
+        sent = self._stream.send_now(data)
+        if 0 < sent < len(data):
+            self._rest = SecretBytes(data[sent:])
+        return sent > 0
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send, as the stream does. Concurrent calls take turns in the order in which they began."""
         data = SecretBytes(data)  # a handshake holds a token
         try:
             async with self._sending:
-                await self._stream.send_all(data)
+                rest, self._rest = self._rest, b""
+                await self._stream.send_all(SecretBytes(rest + data) if rest else data)
             if self.on_sent is not None:
                 self.on_sent()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:

@@ -75,6 +75,13 @@ class TcpStream(trio.abc.HalfCloseableStream):
                 await trio.lowlevel.cancel_shielded_checkpoint()
             return data
 
+    def send_now(self, data: bytes) -> int:
+        """Send without waiting; see `SendsNow`."""
+        try:
+            return self._socket.send(data)
+        except OSError:
+            return 0
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send, as trio's stream does."""
         await self._stream.send_all(data)

@@ -21,6 +21,7 @@ from tplus_trio.transport.connector import Endpoint
 from tplus_trio.transport.handshake_answer import describe_foreign, handshake_failure, is_foreign, refusal
 from tplus_trio.transport.handshake_stream import HandshakeStream
 from tplus_trio.transport.liveness import IdleTimer, keep_alive
+from tplus_trio.transport.message_writer import MessageWriter
 from tplus_trio.transport.outbox import Outbox
 from tplus_trio.transport.reader_phase import ReaderPhase
 from tplus_trio.transport.silence import SilenceBound
@@ -88,6 +89,7 @@ class WebSocket:
     One task receives; any number of tasks may send meanwhile.
     """
 
+    # Eleven attributes: four are given, and the others are the two directions and how the connection ends.
     def __init__(
         self,
         stream: HandshakeStream,
@@ -106,6 +108,7 @@ class WebSocket:
         #: Why the connection ended, where neither the network nor trio-websocket says so.
         self._failure: ConnectionFailed | None = None
         self._outbox: Outbox | None = None
+        self._is_closing = False
         #: Whether `receive` has returned a `LongMessage`.
         self._has_told_of_long = False
 
@@ -122,7 +125,7 @@ class WebSocket:
     @property
     def is_over(self) -> bool:
         """Whether the connection ended or is being closed."""
-        return self._connection.closed is not None or self._stream.is_ended
+        return self._is_closing or self._connection.closed is not None or self._stream.is_ended
 
     async def receive(self) -> Sequence[str | bytes]:
         """Wait for the next messages. Cancelled, it has taken none.
@@ -195,19 +198,15 @@ class WebSocket:
             raise ValueError(msg)
         if self.is_over:
             await trio.lowlevel.checkpoint()
-            raise self._ended(nothing_sent=True)
+            raise self._ended(True)
         if self._outbox is None:
             self._outbox = Outbox(self._write, self._ended)
             self._nursery.start_soon(self._empty, self._outbox)
         await self._outbox.send(text)
 
-    async def write(self, text: str) -> None:
-        """Send as `send` does, from the only task that sends. If it is cancelled, the connection is closed at once."""
-        try:
-            await self._write(text)
-        except trio.Cancelled:
-            await trio.aclose_forcefully(self._stream)
-            raise
+    def writer(self) -> MessageWriter:
+        """Return what sends text messages in place of `send`: faster, from one task, and without a wait if possible."""
+        return MessageWriter(self._stream, lambda: self.is_over, self._ended)
 
     async def _empty(self, outbox: Outbox) -> None:
         try:
@@ -223,9 +222,9 @@ class WebSocket:
                 return await self._connection.send_message(text)
         except trio_websocket.ConnectionClosed:
             await trio.aclose_forcefully(self._stream)
-        raise self._ended(nothing_sent=was_over)
+        raise self._ended(was_over)
 
-    def _ended(self, *, nothing_sent: bool = False) -> ConnectionFailed:
+    def _ended(self, nothing_sent: bool = False) -> ConnectionFailed:
         """A new error that says why the connection ended, for each task that it concerns."""
         known = self._failure or _closed(self._connection.closed, self._stream.cause, self._redactor)
         failure = ConnectionFailed(str(known))
@@ -294,6 +293,7 @@ class WebSocket:
 
     async def aclose(self, budget: CloseBudget) -> None:
         """Send a close frame and wait for the answer, as long as the budget allows."""
+        self._is_closing = True
         with budget.wait() as self._stream.on_sent:
             self._stop_parsing()
             await self._connection.aclose()

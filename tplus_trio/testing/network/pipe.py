@@ -107,6 +107,18 @@ class Pipe:
                 self._put(rest[:room])
                 rest = rest[room:]
 
+    def send_now(self, data: bytes) -> int:
+        """Send the part of ``data`` for which there is room, and return its size; 0 if sending would fail."""
+        try:
+            with self._sending:
+                self._check_open_for_sending()
+                count = min(len(data), max(self._capacity - self._size, 0))
+                if count:
+                    self._put(memoryview(data)[:count])
+                return count
+        except (trio.BusyResourceError, trio.BrokenResourceError, trio.ClosedResourceError):
+            return 0
+
     async def wait_for_room(self) -> None:
         """Wait until :meth:`send_all` of one byte would not wait."""
         with self._sending:
@@ -239,6 +251,10 @@ class MemoryStream(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """See :meth:`trio.abc.SendStream.send_all`."""
         await self._outgoing.send_all(data)
+
+    def send_now(self, data: bytes) -> int:
+        """Send without waiting what there is room for. Return how many bytes; 0 also if the connection is broken."""
+        return self._outgoing.send_now(data)
 
     async def wait_send_all_might_not_block(self) -> None:
         """See :meth:`trio.abc.SendStream.wait_send_all_might_not_block`."""
