@@ -92,8 +92,8 @@ class Revision(Generic[T]):
 class OrderFacts:
     """All that was seen under the id of one order. Each method returns whether it was new."""
 
-    #: The order as this client sent it.
-    sent: Order
+    #: The order as this client sent it; None if another program sent it.
+    order: Order | None
     #: What is known of the request that creates it, with the codes of refusals.
     create: set[tuple[Outcome, str | None]] = attrs.field(factory=set)
     #: The other orders that this client sent under the same id.
@@ -123,6 +123,17 @@ class OrderFacts:
     #: The time in which trades may be missing, in nanoseconds since the Unix epoch: of several gaps, all of it.
     gap: tuple[int, int] | None = None
 
+    @property
+    def sent(self) -> Order:
+        """The order as this client sent it.
+
+        Raises:
+            RuntimeError: another program sent it.
+        """
+        if self.order is None:
+            raise RuntimeError("this client did not send the order")
+        return self.order
+
     def add(self, fact: Fact) -> bool:
         """Join a fact. Events and trades of other orders under the id are facts too."""
         added: bool = _ADD[type(fact)](self, fact)
@@ -131,7 +142,7 @@ class OrderFacts:
     def _add_request(self, fact: RequestFact) -> bool:
         request, known = fact.request, (fact.outcome, fact.code)
         if isinstance(request, Order):
-            if is_same_order(request, self.sent):
+            if self.order is not None and is_same_order(request, self.order):
                 return _add_to(self.create, known)
             return _add_distinct(self.sent_others, request, _order_key)
         if isinstance(request, CancelOrder):

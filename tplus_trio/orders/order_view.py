@@ -8,14 +8,16 @@ from typing import Final
 import attrs
 
 from tplus_trio.models import (
+    OrderAmendedEvent,
     OrderCreatedEvent,
     OrderRemovedEvent,
+    OrderReplacedEvent,
     OrderResponse,
     Side,
     UserTrade,
 )
 from tplus_trio.models.numbers import EXACT
-from tplus_trio.orders.order_facts import OrderFacts
+from tplus_trio.orders.order_facts import OrderFacts, Revision
 from tplus_trio.orders.order_fills import Fills, fills_of
 from tplus_trio.orders.order_owners import Owners, owners_of
 from tplus_trio.orders.order_revisions import CurrentTerms, current_terms
@@ -129,6 +131,7 @@ def _attributed(facts: OrderFacts, owners: Owners) -> Attributed:
     trades_of = [(trade, owners.has_trade(trade, facts.sent.side)) for trade in facts.trades.values()]
     triggered = [owners.has(event.timestamp_ns) for event in facts.triggered]
     seen = [owners.has(event.timestamp_ns) for event in facts.canceled]
+    revisions: tuple[Revision[OrderReplacedEvent] | Revision[OrderAmendedEvent], ...]
     revisions = (*facts.replaced.values(), *facts.amended.values())
     seen += [owners.has_revision(one.event.authorization_revision, one.event.timestamp_ns) for one in revisions]
     if facts.updated is not None:
