@@ -167,10 +167,22 @@ def _is_shown(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
     """Return whether something shows that an order was created."""
     if any(is_same_order(event.user_order, terms) for event in own.facts.created):
         return True
-    if not own.was_seen:
+    if not own.was_seen or any(_are_alike(terms, burn) for burn in order.burns):
         return False
+    if order.refusal is not None and own.view.row is None:
+        return False  # another order may have the id, and what names the id alone may be about that one
     # Another order of this client may have had the id: then what names the id alone, and a row, may be about that one.
     return all(any(is_same_order(other, burn) for burn in order.burns) for other in own.facts.sent_others)
+
+
+def _are_alike(terms: Order, burn: Order) -> bool:
+    """Return whether a row of a burn may look like one of the order: a row need not say what cannot rest."""
+    mine, other = terms.details, burn.details
+    return (
+        isinstance(mine, LimitOrderDetails)
+        and isinstance(other, LimitOrderDetails)
+        and (terms.side, mine.limit_price, mine.quantity) == (burn.side, other.limit_price, other.quantity)
+    )
 
 
 def _shows_burn(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
