@@ -21,6 +21,7 @@ from tplus_trio.models import (
 )
 from tplus_trio.orders.order_facts import Change, OrderFacts, is_same_order
 from tplus_trio.orders.order_state import OrderState, state_of_reason, state_of_status
+from tplus_trio.orders.sending import Terms
 from tplus_trio.orders.service_rules import ServiceRules
 from tplus_trio.orders.tracked_order import TrackedOrder
 from tplus_trio.orders.tracker import OrderTracker
@@ -111,15 +112,16 @@ class OrderEvidence:
         if any(_has_revision(terms, each) for each in facts):
             order.settle("done")
             return
+        # Of an order that another program created, this client does not know which changes were requested before.
+        is_only = bool(tracked)
         if any(_may_come_after(terms, each) for each in facts):
             is_only = False
         else:
-            is_only = True
             rows = [listed.newest for each in facts for listed in each.listed.values()]
             if any(_shows_change(terms, row) for row in rows) and not any(_had_terms(terms, each) for each in facts):
                 order.settle("done")
                 return
-            if (reason := _failure_of(order, facts)) is not None:
+            if is_only and (reason := _failure_of(order, facts)) is not None:
                 order.settle("rejected", reason)
                 return
         states = _states(order, tracked)
@@ -216,13 +218,18 @@ def _failure_of(order: UnsettledOrder, facts: Sequence[OrderFacts]) -> TplusErro
     """Return the error for a failure that the order feed reported, if it can only be this request's."""
     reasons = {reason for each in facts for reason in each.failures.get(order.operation, ())}
     delivery = order.delivery
-    has_others = order.burns or any(each.sent_others for each in facts)
+    has_others = order.burns or any(each.sent_others or _has_others_of_kind(order.terms, each) for each in facts)
     if len(reasons) != 1 or has_others or delivery.sends - delivery.refusals != 1:
         return None
     (reason,) = reasons
     if reason == "DUPLICATE_ORDER" or reason.endswith("_NOT_FOUND"):
         return None
     return order_rejected(order.target.order_id, reason)
+
+
+def _has_others_of_kind(terms: Terms, facts: OrderFacts) -> bool:
+    """Return whether this client requested another change of this kind, of which a failure may be as well."""
+    return any(change != terms and isinstance(change, type(terms)) for change, _ in facts.changes.values())
 
 
 def _states(order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> list[OrderState]:
