@@ -7,9 +7,9 @@ from typing import Any, Literal
 import attrs
 
 from tests.helpers.exchange_users import ALICE
-from tests.helpers.order_messages import ASSET, ORDER_ID
+from tests.helpers.order_messages import ASSET
 from tplus_trio.errors import NotFoundError, OrderRejected
-from tplus_trio.models import AmendOrder, CancelOrder, Order, OrderResponse, ReplaceOrderDetails
+from tplus_trio.models import CancelOrder, Order, OrderResponse, ReplaceOrderDetails
 from tplus_trio.orders.evidence import OrderEvidence
 from tplus_trio.orders.listings import Listing
 from tplus_trio.orders.order_facts import RequestFact
@@ -52,7 +52,7 @@ class Case:
     """A client that has sent a request and sees what a test lets it see."""
 
     terms: Terms
-    rules: ServiceRules = ServiceRules()
+    rules: ServiceRules = attrs.field(factory=ServiceRules)
     tracker: OrderTracker = attrs.field(factory=OrderTracker)
     order: UnsettledOrder = attrs.field(init=False)
 
@@ -94,12 +94,3 @@ class Case:
         if self.order.fate == "rejected":
             return f"rejected: {getattr(self.order.rejection, 'code', None)}"
         return self.order.fate
-
-    @property
-    def change_terms(self) -> ReplaceOrderDetails | AmendOrder:
-        assert isinstance(self.terms, ReplaceOrderDetails | AmendOrder)
-        return self.terms
-
-
-def listed(order_id: str = ORDER_ID) -> OrderTarget:
-    return OrderTarget(ASSET, order_id)

@@ -23,7 +23,7 @@ from tests.helpers.order_messages import (
 )
 from tests.helpers.unsettled_orders import ALL_RULES, DUPLICATE, Case
 from tplus_trio import AssetIdentifier
-from tplus_trio.models import Side
+from tplus_trio.models import Order, Side
 from tplus_trio.orders.evidence import NEVER_TOOK_EFFECT
 from tplus_trio.orders.order_facts import RequestFact
 from tplus_trio.orders.service_rules import ServiceRules
@@ -123,8 +123,8 @@ def test_a_row_with_the_terms_of_an_earlier_order_leaves_it_unknown_also_after_a
 # The id was used up.
 
 
-def burnt(mine: object = None, rules: ServiceRules = REMEMBERED) -> Case:
-    case = Case(MINE if mine is None else mine, rules)  # type: ignore[arg-type] # an order
+def burnt(mine: Order | None = None, rules: ServiceRules = REMEMBERED) -> Case:
+    case = Case(mine or MINE, rules)
     case.burn(burn())
     return case
 
