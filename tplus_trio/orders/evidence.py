@@ -96,7 +96,7 @@ class OrderEvidence:
         states = _states(order, tracked)
         if states and all(state.is_done for state in states):
             order.is_gone = True
-            if OrderState.CANCELED in states:
+            if OrderState.CANCELED in states and not order.had_ended:
                 order.settle("done")
             else:
                 order.settle("rejected", refusal)
