@@ -121,8 +121,13 @@ def test_each_part_of_that_proof_is_needed(case_of: CaseOf) -> None:
 
 def test_an_order_that_had_ended_before_the_cancel_was_not_canceled_by_it() -> None:
     case = of_mine(CANCEL).see(created(MINE), removed("Canceled"))
-    case.order.had_ended, case.order.refusal = True, NOT_FOUND
-    assert case.fate == GONE
+    case.order.had_ended = True
+    assert case.fate == GONE, "no answer is needed"
+    change = of_mine(REPLACE).see(created(MINE), removed("Canceled"))
+    change.order.had_ended = True
+    assert change.fate == "unknown", "nothing says that it had ended with its old terms"
+    change.order.refusal = NOT_FOUND
+    assert change.fate == GONE
 
 
 def test_a_cancel_is_not_done_while_two_orders_of_the_id_may_be_open() -> None:
@@ -132,6 +137,11 @@ def test_a_cancel_is_not_done_while_two_orders_of_the_id_may_be_open() -> None:
     again = order(2000, 3, made_ns=300)
     assert case.see(created(again, 400)).fate == "unknown"
     assert case.see(removed("Canceled", at_ns=500)).fate == "done"
+
+
+def test_two_ends_that_contradict_each_other_state_nothing() -> None:
+    case = of_mine(CANCEL).see(created(MINE), removed("Completed", 10, at_ns=900), removed("Canceled", at_ns=901))
+    assert case.fate == "unknown"
 
 
 def test_a_cancel_event_alone_does_not_say_that_the_order_is_gone() -> None:
@@ -207,7 +217,7 @@ def test_a_later_change_of_this_client_may_hide_the_one_in_doubt() -> None:
 
 def test_an_event_of_a_later_change_may_hide_the_one_in_doubt() -> None:
     for event in (replaced(1020, 9, 600), amended(6, 6, 600)):
-        case = of_foreign(REPLACE, ALL_RULES).see(event)
+        case = of_mine(REPLACE, ALL_RULES).see(event)
         assert case.list(row(MINE, price=1020, quantity=9, updated_ns=700)).fate == "unknown"
 
 

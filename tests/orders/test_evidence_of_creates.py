@@ -91,6 +91,11 @@ def test_an_order_is_gone_once_it_has_ended() -> None:
     assert (case.fate, case.order.is_gone) == ("done", True)
 
 
+def test_an_order_whose_ends_contradict_each_other_may_not_be_gone() -> None:
+    case = Case(MINE).see(created(MINE), removed("Completed", 10, at_ns=900), removed("Canceled", at_ns=901))
+    assert (case.fate, case.order.is_gone) == ("done", False)
+
+
 def test_a_fate_that_was_stated_stays() -> None:
     case = Case(MINE).see(create_failed())
     assert case.fate == FAILED
@@ -143,7 +148,7 @@ def test_any_of_several_burns_is_enough() -> None:
 def test_a_burn_that_was_sent_or_accepted_or_refused_shows_nothing() -> None:
     assert burnt().fate == "unknown"
     for outcome in ("accepted", "refused", "no effect"):
-        assert burnt().see(RequestFact(burn(), outcome)).fate == "unknown", outcome  # type: ignore[arg-type]
+        assert burnt().see(RequestFact(burn(), outcome)).fate == "unknown", outcome
 
 
 def test_an_end_that_names_the_id_alone_is_the_orders_after_a_burn() -> None:
@@ -223,6 +228,12 @@ def test_an_accepted_order_of_this_client_has_the_id() -> None:
     case.send(order(made_ns=20))
     assert case.fate == "unknown"
     assert case.see(RequestFact(order(made_ns=20), "accepted")).fate == "rejected: DUPLICATE_ORDER"
+
+
+def test_after_a_burn_the_other_order_of_a_refused_id_may_be_the_burn() -> None:
+    case = refused()
+    case.burn(burn())
+    assert case.see(row(burn(), "Cancelled", is_immediate_or_cancel=None)).fate == "unknown"
 
 
 def test_an_order_that_was_seen_without_a_refusal_is_no_refusal() -> None:

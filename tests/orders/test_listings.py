@@ -64,7 +64,7 @@ async def test_the_first_page_alone_is_complete_only_if_no_other_follows(autojum
 
 
 async def test_a_row_that_cannot_be_read_may_be_the_missing_order(autojump_clock: MockClock) -> None:
-    bad = Rows([], (BadRow(0, b"{}", "no order_id"),))
+    bad = Rows[OrderResponse]([], (BadRow(0, "no order_id", b"{}"),))
     listing = await Pages((bad, True), (rows("b"), False)).read()
     assert (set(listing.orders), listing.is_complete) == ({"b"}, False)
 
