@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Final, Protocol
 
@@ -81,18 +81,17 @@ class OrderResolver:
             self._unsettled.settled(order)
         return order.is_settled
 
-    async def settle_all(self, orders: Sequence[UnsettledOrder], deadline: float) -> None:
-        """Try to settle orders until a time of trio's clock, although the caller is cancelled.
+    async def settle_all(self, orders: Collection[UnsettledOrder]) -> None:
+        """Try to settle orders until all are settled. From its first step on, they are in doubt.
 
-        From its first step on, and until they are settled, they are in doubt.
+        Cancelling it leaves nothing behind but requests that may be repeated: reads, cancels, and burns.
         """
         for order in orders:
             self._unsettled.add(order)
-        if all(self.look(order) for order in tuple(orders)):
-            return
-        with trio.CancelScope(shield=True, deadline=deadline):
+        left = [order for order in orders if not self.look(order)]
+        if left:
             async with trio.open_nursery(strict_exception_groups=True) as nursery:
-                for order in orders:
+                for order in left:
                     nursery.start_soon(self.settle, order)
 
     def watch(self, orders: Iterable[UnsettledOrder]) -> None:
