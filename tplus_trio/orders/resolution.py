@@ -18,6 +18,7 @@ from tplus_trio.orders.listings import ListingReader
 from tplus_trio.orders.sending import Delivery, OrderSender
 from tplus_trio.orders.unsettled import UnsettledOrder, UnsettledOrders
 from tplus_trio.orders.verdicts import Verdict, verdict_of_answer, verdict_of_error
+from tplus_trio.scopes import open_plain_nursery
 
 __all__ = ["OrderResolver"]
 
@@ -89,10 +90,22 @@ class OrderResolver:
         for order in orders:
             self._unsettled.add(order)
         left = [order for order in orders if not self.look(order)]
-        if left:
-            async with trio.open_nursery(strict_exception_groups=True) as nursery:
+        if len(left) == 1:
+            await self.settle(left[0])
+        elif left:
+            # The body waits, so that a cancellation is raised plainly and not in a group.
+            unsettled, all_settled = set(left), trio.Event()
+
+            async def settle(order: UnsettledOrder) -> None:
+                await self.settle(order)
+                unsettled.discard(order)
+                if not unsettled:
+                    all_settled.set()
+
+            async with open_plain_nursery() as nursery:
                 for order in left:
-                    nursery.start_soon(self.settle, order)
+                    nursery.start_soon(settle, order)
+                await all_settled.wait()
 
     def watch(self, orders: Iterable[UnsettledOrder]) -> None:
         """Go on with orders that are not settled, in tasks of the client, for as long as it lives."""
