@@ -99,10 +99,16 @@ class OrderEvidence:
                 order.settle("done")
             else:
                 order.settle("rejected", refusal)
-        elif order.refusal is not None and self._rules.listings_current:
-            listing = order.listing
-            if listing is not None and listing.is_complete and order.target.order_id not in listing.orders:
-                order.settle("rejected", order.refusal)
+        else:
+            self._conclude_missing(order)
+
+    def _conclude_missing(self, order: UnsettledOrder) -> None:
+        """Settle a request that was refused because there is no such order, if a whole listing lacks the order."""
+        listing = order.listing
+        if order.refusal is None or listing is None or not self._rules.listings_current:
+            return
+        if listing.is_complete and order.target.order_id not in listing.orders:
+            order.settle("rejected", order.refusal)
 
     # Replacements and amendments.
 
@@ -126,7 +132,9 @@ class OrderEvidence:
         if states and all(state.is_done for state in states):
             order.is_gone = True
             self._conclude_ended(order, terms, states, facts, is_only=is_only)
-        elif is_only:
+            return
+        self._conclude_missing(order)
+        if is_only:
             self._conclude_fenced(order, terms)
 
     def _conclude_ended(
