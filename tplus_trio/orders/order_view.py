@@ -8,8 +8,10 @@ from typing import Final
 import attrs
 
 from tplus_trio.models import (
+    OrderAmendedEvent,
     OrderCreatedEvent,
     OrderRemovedEvent,
+    OrderReplacedEvent,
     OrderResponse,
     Side,
     UserTrade,
@@ -32,7 +34,7 @@ __all__ = ["OrderView", "view_of"]
 _NOTHING: Final = Decimal(0)
 
 
-# Sixteen attributes: the public properties of a tracked order, derived in one step.
+# Seventeen attributes: the public properties of a tracked order, derived in one step.
 @attrs.frozen
 class OrderView:
     """What is known of one order. Quantities are in base units, prices in quote units."""
@@ -55,6 +57,7 @@ class OrderView:
     end: OrderEnd | None
     other_created: tuple[OrderCreatedEvent, ...]
     other_rows: tuple[OrderResponse, ...]
+    unexplained_rows: tuple[OrderResponse, ...]
     row: OrderResponse | None
 
 
@@ -82,6 +85,10 @@ def view_of(facts: OrderFacts) -> OrderView:
     is_absent = any(outcome in ("refused", "no effect") for outcome, _ in facts.create)
     if mine.is_undecided and not (is_absent and not was_seen):
         why.append("an event may be of another order under the same id")
+    if owners.is_followed_in_listing and not owners.is_superseded:
+        why.append("a listing shows a later order under the same id")
+    if owners.unexplained:
+        why.append("a listing shows terms that nothing explains, of this order or another")
     if owners.was_repeated:
         why.append("the order was created more than once")
     state, end = _seen_state(facts, owners, mine, terms, fills, why) if was_seen else _unseen_state(facts, owners, why)
@@ -106,6 +113,7 @@ def view_of(facts: OrderFacts) -> OrderView:
         end,
         owners.other_created,
         tuple(one.newest for one in owners.other_listed),
+        tuple(one.newest for one in owners.unexplained),
         None if owners.listed is None else owners.listed.newest,
     )
 
@@ -129,8 +137,9 @@ def _attributed(facts: OrderFacts, owners: Owners) -> Attributed:
     trades_of = [(trade, owners.has_trade(trade, facts.sent.side)) for trade in facts.trades.values()]
     triggered = [owners.has(event.timestamp_ns) for event in facts.triggered]
     seen = [owners.has(event.timestamp_ns) for event in facts.canceled]
-    revisions = (*facts.replaced.values(), *facts.amended.values())
-    seen += [owners.has_revision(one.event.authorization_revision, one.event.timestamp_ns) for one in revisions]
+    changes: list[OrderReplacedEvent | OrderAmendedEvent] = [one.event for one in facts.replaced.values()]
+    changes += [one.event for one in facts.amended.values()]
+    seen += [owners.has_revision(event.authorization_revision, event.timestamp_ns) for event in changes]
     if facts.updated is not None:
         seen.append(owners.has(facts.updated.update_timestamp_ns))
     decided = [*(owner for _, owner in removed), *(owner for _, owner in trades_of), *triggered, *seen]
