@@ -174,13 +174,13 @@ def make_history(random: Random, length: int) -> History:
 
 
 def follow(sent: Order, messages: tuple[Fact, ...] | list[Fact]) -> TrackedOrder:
-    """Follow an order through messages. A state that is done must stay done."""
+    """Follow an order through messages. A state that is done must stay done; a denial alone may prove false."""
     tracked = TrackedOrder(sent.signer, sent)
     was_done = False
     for message in messages:
         tracked.add(message)
         assert not was_done or tracked.is_done, f"{message} opens an order that had ended"
-        was_done = tracked.is_done
+        was_done = tracked.is_done and tracked.was_seen
     return tracked
 
 
