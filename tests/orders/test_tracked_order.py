@@ -101,8 +101,8 @@ def test_an_order_waits_until_its_trigger_is_touched() -> None:
     sent = say.order(trigger=True)
     waiting = say.created(sent)
     row = say.row(sent, "Pending", trigger_touched=False, trigger_above_price=1200)
-    for messages in ([waiting], [row]):
-        assert follow(sent, messages).state is OrderState.WAITING
+    assert follow(sent, [waiting]).state is OrderState.WAITING
+    assert follow(sent, [row]).state is OrderState.WAITING
     active = say.row(sent, "Open", trigger_touched=True)
     for touched in (say.triggered(), active, say.trade(1, 2)):
         assert follow(sent, [touched, row, waiting]).state is OrderState.OPEN
@@ -160,7 +160,11 @@ def test_rows_of_equal_times_with_different_terms_are_ambiguous() -> None:
 @pytest.mark.parametrize("late", [say.row(SENT), say.row(SENT, "Partial", confirmed=3), say.trade(1, 3), CREATED])
 def test_a_late_message_does_not_reopen_an_order(late: Fact) -> None:
     tracked = seen(CREATED, say.removed("Canceled", 3), late)
-    assert (tracked.state, tracked.remaining_quantity, tracked.filled_quantity) == (OrderState.CANCELED, 0, base(3))
+    assert (tracked.state, tracked.remaining_quantity, tracked.filled_quantity) == (
+        OrderState.CANCELED,
+        base(0),
+        base(3),
+    )
 
 
 def test_ends_that_contradict_each_other_are_ambiguous() -> None:
@@ -186,8 +190,8 @@ def test_a_rollback_lowers_what_was_filled_also_after_the_end() -> None:
     filled = (CREATED, trade, say.removed("Completed", 10, confirmed=10))
     assert (seen(*filled).filled_quantity, seen(*filled).is_final) == (base(10), True)
     tracked = seen(*filled, say.with_status(trade, "Rollbacked"))
-    assert (tracked.state, tracked.filled_quantity, tracked.confirmed_quantity) == (OrderState.FILLED, 0, 0)
-    assert (tracked.remaining_quantity, tracked.ambiguities) == (0, ())
+    assert (tracked.state, tracked.filled_quantity, tracked.confirmed_quantity) == (OrderState.FILLED, base(0), base(0))
+    assert (tracked.remaining_quantity, tracked.ambiguities) == (base(0), ())
 
 
 def test_two_versions_of_a_trade_are_ambiguous() -> None:
@@ -228,7 +232,7 @@ def test_a_listing_shows_a_rollback_that_a_gap_hid() -> None:
     end = say.removed("Completed", 10, at_ns=140)
     row = say.row(SENT, "Completed", updated_ns=140, confirmed=0, pending=0)
     tracked = seen(CREATED, trade, end, row, Gap(300, 400, ""))
-    assert (tracked.filled_quantity, tracked.is_final) == (0, True)
+    assert (tracked.filled_quantity, tracked.is_final) == (base(0), True)
     assert seen(CREATED, trade, end, row).filled_quantity == base(10)  # without a gap the trades are believed
 
 

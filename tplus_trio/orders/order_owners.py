@@ -192,7 +192,7 @@ def _shows(listed: ListedOrder, other: Order) -> bool:
     if not _may_be(listed, other):
         return False
     return not isinstance(details, LimitOrderDetails) or any(
-        (price, quantity) == (details.limit_price, details.quantity) for price, quantity in listed.all_terms
+        price == details.limit_price and quantity == details.quantity for price, quantity in listed.all_terms
     )
 
 
