@@ -75,11 +75,15 @@ def test_sampled_orders_and_repetitions_of_six_to_eight_messages() -> None:
         check_shuffled(random, history, times=20)
 
 
-def test_random_longer_histories() -> None:
-    for seed in range(RANDOM_HISTORIES):
+def check_longer(seeds: range) -> None:
+    for seed in seeds:
         random = Random(seed)
         history = make_history(random, random.randint(5, 25))
         check_shuffled(random, history, times=1)
+
+
+def test_random_longer_histories() -> None:
+    check_longer(range(RANDOM_HISTORIES))
 
 
 def lost_messages(random: Random, history: History) -> list[Fact]:
@@ -146,11 +150,12 @@ def test_messages_of_one_moment_are_either_decided_or_ambiguous() -> None:
 
 def at_one_moment(history: History) -> History:
     """The same history, all of whose events and rows have one time; trades keep theirs."""
-    moved: list[Any] = []
-    for message in history.messages:
+    moved: list[Any] = list(history.messages)
+    for place, message in enumerate(moved):
         name = "last_update_timestamp_ns" if isinstance(message, OrderResponse) else "timestamp_ns"
         is_moved = isinstance(message, OrderResponse) or hasattr(message, "user_id")
-        moved.append(attrs.evolve(message, **{name: 100}) if is_moved else message)
+        if is_moved:
+            moved[place] = attrs.evolve(message, **{name: 100})
     return attrs.evolve(history, messages=tuple(moved))
 
 
