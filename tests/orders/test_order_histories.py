@@ -82,8 +82,14 @@ def check_longer(seeds: range) -> None:
         check_shuffled(random, history, times=1)
 
 
+#: Seeds that have found a bug.
+FAILED_SEEDS = (520139,)
+
+
 def test_random_longer_histories() -> None:
     check_longer(range(RANDOM_HISTORIES))
+    for seed in FAILED_SEEDS:
+        check_longer(range(seed, seed + 1))
 
 
 def lost_messages(random: Random, history: History) -> list[Fact]:

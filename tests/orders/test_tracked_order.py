@@ -222,6 +222,27 @@ def test_after_a_gap_quantities_come_from_listings_and_the_end() -> None:
     assert known.trades_complete
 
 
+def test_an_end_without_trades_is_complete_after_a_gap_if_it_says_so() -> None:
+    assert seen(CREATED, GAP, say.removed(at_ns=300)).is_final
+    silent = attrs.evolve(say.removed(at_ns=300), book_quantity_decimals=0)
+    assert not seen(CREATED, GAP, silent).trades_complete
+
+
+def test_rows_are_not_read_once_the_decimals_of_the_market_have_changed() -> None:
+    row = say.row(SENT, "Completed", quantity=100, price=10000, confirmed=100, updated_ns=900)
+    removed = attrs.evolve(say.removed("Completed", 100, confirmed=100), book_quantity_decimals=3)
+    tracked = seen(CREATED, say.trade(1, 10, "Confirmed"), row, removed)
+    assert (tracked.filled_quantity, tracked.quantity, tracked.price) == (base(10), base(10), quote(1000))
+    assert (tracked.trades_complete, tracked.ambiguities) == (True, ())
+
+
+def test_a_change_that_took_effect_although_it_was_denied_is_ambiguous() -> None:
+    for outcome in ("refused", "no effect"):
+        fact = RequestFact(say.replacement(990, 8, 110), outcome)
+        assert not seen(CREATED, fact).ambiguous
+        assert seen(CREATED, fact, say.replaced(990, 8, 110, 111)).ambiguous
+
+
 def test_a_gap_before_the_order_or_after_its_end_loses_no_trade() -> None:
     assert seen(CREATED, Gap(10, 90, "")).trades_complete
     assert seen(CREATED, say.removed(at_ns=200), Gap(300, 400, "")).trades_complete

@@ -41,6 +41,9 @@ Change: TypeAlias = ReplaceOrderDetails | AmendOrder
 #: effect, as a fence proved.
 Outcome: TypeAlias = Literal["sent", "accepted", "refused", "no effect"]
 
+#: The outcomes of a request that changed nothing.
+DENIALS: Final = frozenset({"refused", "no effect"})
+
 #: How many different facts of one kind are kept. More than two contradict each other, or are of other orders.
 _MOST: Final = 16
 #: How many revisions, and how many changes that were sent, are kept: the newest.
@@ -127,6 +130,23 @@ class OrderFacts:
         """Join a fact. Events and trades of other orders under the id are facts too."""
         added: bool = _ADD[type(fact)](self, fact)
         return added
+
+    def shows_other_decimals(self) -> bool:
+        """Return whether the market's decimals have changed: rows do not say in which units they are."""
+        known = self.sent.book_quantity_decimals
+        found = {one.event.book_quantity_decimals for one in self.amended.values()}
+        found.update(event.book_quantity_decimals for event in self.removed)
+        found.update(change.book_quantity_decimals for change, _ in self.changes.values())
+        replacements = (change for change, _ in self.changes.values() if isinstance(change, ReplaceOrderDetails))
+        return bool(found - {0, known}) or any(
+            change.book_price_decimals != self.sent.book_price_decimals for change in replacements
+        )
+
+    def denials(self) -> tuple[tuple[int, str], ...]:
+        """Return the times and kinds of the changes that were said to be refused or to have had no effect."""
+        return tuple(
+            key for key, (_, outcomes) in self.changes.items() if any(outcome in DENIALS for outcome, _ in outcomes)
+        )
 
     def _add_request(self, fact: RequestFact) -> bool:
         request, known = fact.request, (fact.outcome, fact.code)

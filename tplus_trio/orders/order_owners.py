@@ -170,7 +170,9 @@ def _split_listed(
     facts: OrderFacts, start_ns: int | None, *, has_created_others: bool
 ) -> tuple[list[ListedOrder], tuple[ListedOrder, ...], tuple[ListedOrder, ...]]:
     """Separate what listings show of the order, of others, and of an order that may be this one or another."""
-    listed = [one for _, one in sorted(facts.listed.items(), key=repr)]
+    listed = list(facts.listed.values())
+    if len(listed) > 1:
+        listed = [facts.listed[key] for key in sorted(facts.listed, key=repr)]
     alike = [one for one in listed if _may_be(one, facts.sent)]
     mine = [one for one in alike if _is_explained(one, facts)]
     if not mine and start_ns is not None and not has_created_others and len(alike) == 1:
@@ -239,10 +241,13 @@ def _explains(facts: OrderFacts, price: Decimal | int, quantity: Decimal | int) 
     for replaced in facts.replaced.values():
         prices.add(replaced.event.new_price)
         quantities.add(replaced.event.new_quantity)
-    quantities.update(amended.event.new_quantity for amended in facts.amended.values())
-    # The service itself reduces orders that may only reduce a position.
-    reduced = facts.sent.reduce_only and quantity <= max(quantities, default=0)
-    return price in prices and (quantity in quantities or reduced)
+    most = max(quantities, default=0)
+    # Amendments leave every quantity between the least one and what was there before; of those of one revision only the
+    # least is kept. The service itself reduces orders that may only reduce a position.
+    least = (
+        0 if facts.sent.reduce_only else min((one.event.new_quantity for one in facts.amended.values()), default=most)
+    )
+    return price in prices and (quantity in quantities or least <= quantity <= most)
 
 
 _NONE: frozenset[Side] = frozenset()

@@ -21,7 +21,7 @@ from tplus_trio.models import (
     UserOrders,
     UserTrade,
 )
-from tplus_trio.orders.order_facts import Fact, RequestFact, is_same_order
+from tplus_trio.orders.order_facts import DENIALS, Fact, RequestFact, is_same_order
 from tplus_trio.orders.tracked_order import TrackedOrder
 
 __all__ = ["OrderTracker", "Tracked", "TrackerItem"]
@@ -67,6 +67,9 @@ class OrderTracker:
 
     def track(self, owner: str, order: Order) -> TrackedOrder:
         """Follow an order from before it is sent, and return it. The same order again is the same object.
+
+        If another order of this id is tracked in the market, each of the two is told that the other was sent. To tell
+        an order of another one without following that, apply a `RequestFact` of the other one.
 
         Args:
             owner: The public key of its user.
@@ -181,13 +184,10 @@ def _may_end(fact: Fact, order: TrackedOrder) -> bool:
     if isinstance(fact, OrderCreatedEvent):
         return len(order.facts.created) > 1
     if isinstance(fact, RequestFact):
-        return fact.outcome in _DENIALS
+        return fact.outcome in DENIALS
     if isinstance(fact, OrderResponse):
         return fact.is_done
     return isinstance(fact, OrderRemovedEvent | OrderCreateFailedEvent)
-
-
-_DENIALS: Final = frozenset({"refused", "no effect"})
 
 
 def _asset_of(fact: Fact) -> AssetIdentifier | None:
