@@ -113,3 +113,16 @@ def test_the_revision_of_a_change_that_was_sent_proves_the_order() -> None:
 def test_an_order_that_was_made_twice_is_ambiguous() -> None:
     assert seen(say.created(SENT, 100), say.created(SENT, 200)).ambiguous
     assert seen(say.row(SENT, began_ns=100), say.row(SENT, began_ns=200)).ambiguous
+
+
+def test_a_trade_of_the_other_side_is_not_the_orders() -> None:
+    tracked = seen(BURN_SENT, say.created(SENT), say.trade(1, 3, is_buyer=False))
+    assert (tracked.filled_quantity, tracked.trades) == (base(0), ())
+
+
+def test_a_row_of_the_order_stays_its_own_whatever_comes_later() -> None:
+    row = say.row(SENT, "Cancelled", quantity=3)
+    tracked = seen(row, say.amended(3, 3, 110, 111), say.amended(2, 2, 110, 112))
+    assert (tracked.state, tracked.view.unexplained_rows) == (OrderState.CANCELED, ())
+    changed = seen(say.row(SENT), say.row(SENT, "Cancelled", price=980, updated_ns=150))
+    assert (changed.state, changed.view.unexplained_rows) == (OrderState.CANCELED, ())

@@ -155,6 +155,8 @@ def test_rows_of_equal_times_with_different_terms_are_ambiguous() -> None:
     rows = (say.row(SENT, updated_ns=140, price=980), say.row(SENT, updated_ns=140, price=970))
     assert seen(CREATED, *rows).ambiguous
     assert not seen(CREATED, *rows, say.replaced(970, 10, 150, 150)).ambiguous
+    requests = (RequestFact(say.replacement(price, 10, price), "sent") for price in (980, 970))
+    assert seen(CREATED, *rows, *requests).ambiguous
 
 
 @pytest.mark.parametrize("late", [say.row(SENT), say.row(SENT, "Partial", confirmed=3), say.trade(1, 3), CREATED])
@@ -173,6 +175,7 @@ def test_ends_that_contradict_each_other_are_ambiguous() -> None:
     assert seen(CREATED, say.row(SENT, "Cancelled"), say.row(SENT, "Completed")).ambiguous
     assert not seen(CREATED, say.removed("Canceled"), say.removed("Canceled", at_ns=901)).ambiguous
     assert seen(CREATED, say.removed("Canceled", at_ns=90)).ambiguous
+    assert seen(CREATED, say.removed("Canceled", 3), say.removed("Canceled", 4)).ambiguous
 
 
 def test_trades_count_once_at_their_best_status() -> None:
@@ -255,6 +258,12 @@ def test_a_listing_shows_a_rollback_that_a_gap_hid() -> None:
     tracked = seen(CREATED, trade, end, row, Gap(300, 400, ""))
     assert (tracked.filled_quantity, tracked.is_final) == (base(0), True)
     assert seen(CREATED, trade, end, row).filled_quantity == base(10)  # without a gap the trades are believed
+
+
+def test_a_row_of_the_moment_of_the_end_hides_no_trade() -> None:
+    rows = (say.row(SENT, updated_ns=140), say.row(SENT, "Completed", updated_ns=140, confirmed=10))
+    tracked = seen(CREATED, GAP, *rows, say.removed("Completed", 10, at_ns=140))
+    assert tracked.filled_quantity == base(10)
 
 
 def test_a_rollback_that_a_listing_may_contain_is_ambiguous() -> None:

@@ -92,8 +92,9 @@ def test_a_second_order_under_an_id_is_another_order() -> None:
     tracker = OrderTracker()
     order, burn = tracker.track(KEY, SENT), tracker.track(KEY, say.burn())
     assert tracker.get(KEY, say.ASSET, say.ORDER_ID) == (order, burn)
-    tracker.apply(KEY, say.created(say.burn(), 300))
     tracker.apply(KEY, say.removed(at_ns=300))
+    assert [order.state, burn.state] == [OrderState.SENT, OrderState.SENT]
+    tracker.apply(KEY, say.created(say.burn(), 300))
     assert [order.state, burn.state] == [OrderState.SENT, OrderState.CANCELED]
     assert (order.ambiguous, burn.ambiguous) == (True, False)
 
@@ -131,3 +132,11 @@ def test_an_order_that_was_denied_and_shows_up_is_not_forgotten() -> None:
         tracker.apply(KEY, attrs.evolve(say.removed(), order_id=name))
     assert tracker.get(KEY, say.ASSET, say.ORDER_ID) == (order,)
     assert order.state is OrderState.OPEN
+
+
+def test_an_order_that_another_one_follows_is_done() -> None:
+    tracker = OrderTracker(most_done=0)
+    tracker.track(KEY, SENT)
+    tracker.apply(KEY, say.created(SENT, 100))
+    tracker.apply(KEY, say.created(say.burn(), 300))
+    assert len(tracker) == 0
