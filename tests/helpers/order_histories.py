@@ -45,8 +45,8 @@ class _Life:
     updated_ns: int = 100
     state: OrderState | None = None
     listed_as: str = "Open"
-    trades: dict[int, UserTrade] = attrs.field(factory=dict)
-    messages: list[Fact] = attrs.field(factory=list)
+    trades: dict[int, UserTrade] = attrs.field(factory=dict[int, UserTrade])
+    messages: list[Fact] = attrs.field(factory=list[Fact])
 
     @property
     def matched(self) -> int:

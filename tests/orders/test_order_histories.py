@@ -170,7 +170,11 @@ def at_one_moment(history: History) -> History:
 
 def last_write_wins(patch: pytest.MonkeyPatch) -> None:
     """The listing that came last is taken for the newest one."""
-    patch.setattr(ListedOrder, "joined", lambda _, other: other)
+
+    def joined(_: ListedOrder, other: ListedOrder) -> ListedOrder:
+        return other
+
+    patch.setattr(ListedOrder, "joined", joined)
 
 
 def last_terms_win(patch: pytest.MonkeyPatch) -> None:
@@ -185,7 +189,11 @@ def last_terms_win(patch: pytest.MonkeyPatch) -> None:
 
 def revisions_are_ignored(patch: pytest.MonkeyPatch) -> None:
     """Terms are ordered by price."""
-    patch.setattr(order_facts, "_revision_key", lambda event: (getattr(event, "new_price", 0), 0))
+
+    def key(event: Any) -> tuple[int, int]:
+        return getattr(event, "new_price", 0), 0
+
+    patch.setattr(order_facts, "_revision_key", key)
 
 
 def rows_reopen(patch: pytest.MonkeyPatch) -> None:

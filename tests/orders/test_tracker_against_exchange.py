@@ -128,7 +128,7 @@ class Market:
 
 def signed_order(body: dict[str, Any]) -> Order:
     """The order in a request, as the client has it before it sends it."""
-    event = {"Created": {"user_order": body["order"], "signature": [], "book_timestamp_ns": 0}}
+    event: dict[str, Any] = {"Created": {"user_order": body["order"], "signature": [], "book_timestamp_ns": 0}}
     (created,) = codec.decode_order_event_frame(json.dumps(event))
     assert isinstance(created, OrderCreatedEvent)
     return created.user_order
@@ -193,6 +193,9 @@ def test_messages_in_any_order_end_in_what_the_record_says() -> None:
 
 
 def test_a_planted_bug_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tplus_trio.orders.order_view.state_of_reason", lambda _: OrderState.CANCELED)
+    def state_of_reason(_: str) -> OrderState:
+        return OrderState.CANCELED
+
+    monkeypatch.setattr("tplus_trio.orders.order_view.state_of_reason", state_of_reason)
     with pytest.raises(AssertionError):
         check_seeds(10)

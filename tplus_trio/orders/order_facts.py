@@ -41,6 +41,9 @@ Change: TypeAlias = ReplaceOrderDetails | AmendOrder
 #: effect, as a fence proved.
 Outcome: TypeAlias = Literal["sent", "accepted", "refused", "no effect"]
 
+#: An outcome, and the code of a refusal.
+Answer: TypeAlias = tuple[Outcome, str | None]
+
 #: The outcomes of a request that changed nothing.
 DENIALS: Final = frozenset({"refused", "no effect"})
 
@@ -98,31 +101,37 @@ class OrderFacts:
     #: The order as this client sent it.
     sent: Order
     #: What is known of the request that creates it, with the codes of refusals.
-    create: set[tuple[Outcome, str | None]] = attrs.field(factory=set)
+    create: set[Answer] = attrs.field(factory=set[Answer])
     #: The other orders that this client sent under the same id.
-    sent_others: list[Order] = attrs.field(factory=list)
+    sent_others: list[Order] = attrs.field(factory=list[Order])
     #: The changes that this client sent, by kind and time, with what is known of each.
-    changes: dict[tuple[int, str], tuple[Change, frozenset[tuple[Outcome, str | None]]]] = attrs.field(factory=dict)
+    changes: dict[tuple[int, str], tuple[Change, frozenset[Answer]]] = attrs.field(
+        factory=dict[tuple[int, str], tuple[Change, frozenset[Answer]]]
+    )
     #: What is known of the cancellations that this client sent.
-    cancels: set[tuple[Outcome, str | None]] = attrs.field(factory=set)
-    created: list[OrderCreatedEvent] = attrs.field(factory=list)
-    removed: list[OrderRemovedEvent] = attrs.field(factory=list)
-    canceled: list[OrderCancelledEvent] = attrs.field(factory=list)
-    triggered: list[OrderTriggeredEvent] = attrs.field(factory=list)
+    cancels: set[Answer] = attrs.field(factory=set[Answer])
+    created: list[OrderCreatedEvent] = attrs.field(factory=list[OrderCreatedEvent])
+    removed: list[OrderRemovedEvent] = attrs.field(factory=list[OrderRemovedEvent])
+    canceled: list[OrderCancelledEvent] = attrs.field(factory=list[OrderCancelledEvent])
+    triggered: list[OrderTriggeredEvent] = attrs.field(factory=list[OrderTriggeredEvent])
     #: The events of older servers, of which the one with the most filled is kept.
     updated: OrderUpdatedEvent | None = None
     #: Replacements and amendments by revision; without one, by time, or -1. Of several amendments of one revision the
     #: least quantity is kept, since an amendment only reduces.
-    replaced: dict[tuple[int, int], Revision[OrderReplacedEvent]] = attrs.field(factory=dict)
-    amended: dict[tuple[int, int], Revision[OrderAmendedEvent]] = attrs.field(factory=dict)
+    replaced: dict[tuple[int, int], Revision[OrderReplacedEvent]] = attrs.field(
+        factory=dict[tuple[int, int], Revision[OrderReplacedEvent]]
+    )
+    amended: dict[tuple[int, int], Revision[OrderAmendedEvent]] = attrs.field(
+        factory=dict[tuple[int, int], Revision[OrderAmendedEvent]]
+    )
     #: The reasons of failures by the operation.
-    failures: dict[str, set[str]] = attrs.field(factory=dict)
+    failures: dict[str, set[str]] = attrs.field(factory=dict[str, set[str]])
     #: What listings showed, for each order of this id.
-    listed: dict[tuple[Any, ...], ListedOrder] = attrs.field(factory=dict)
+    listed: dict[tuple[Any, ...], ListedOrder] = attrs.field(factory=dict[tuple[Any, ...], ListedOrder])
     #: The trades by their ids, each at its best status.
-    trades: dict[int, UserTrade] = attrs.field(factory=dict)
+    trades: dict[int, UserTrade] = attrs.field(factory=dict[int, UserTrade])
     #: The trades of equal status of which two versions differ.
-    contradicted_trades: set[int] = attrs.field(factory=set)
+    contradicted_trades: set[int] = attrs.field(factory=set[int])
     #: The time in which trades may be missing, in nanoseconds since the Unix epoch: of several gaps, all of it.
     gap: tuple[int, int] | None = None
 
@@ -149,7 +158,8 @@ class OrderFacts:
         )
 
     def _add_request(self, fact: RequestFact) -> bool:
-        request, known = fact.request, (fact.outcome, fact.code)
+        request = fact.request
+        known: Answer = (fact.outcome, fact.code)
         if isinstance(request, Order):
             if is_same_order(request, self.sent):
                 return _add_to(self.create, known)
@@ -157,7 +167,7 @@ class OrderFacts:
         if isinstance(request, CancelOrder):
             return _add_to(self.cancels, known)
         key = (request.timestamp_ns, type(request).__name__)
-        _, outcomes = self.changes.get(key, (request, frozenset[tuple[Outcome, str | None]]()))
+        _, outcomes = self.changes.get(key, (request, frozenset[Answer]()))
         if known in outcomes:
             return False
         self.changes[key] = (request, outcomes | {known})
