@@ -93,7 +93,7 @@ class Revision(Generic[T]):
     is_contradicted: bool = False
 
 
-# Sixteen attributes: one for each kind of fact.
+# Seventeen attributes: one for each kind of fact.
 @attrs.define(eq=False)
 class OrderFacts:
     """All that was seen under the id of one order. Each method returns whether it was new."""
@@ -130,7 +130,7 @@ class OrderFacts:
     listed: dict[tuple[Any, ...], ListedOrder] = attrs.field(factory=dict[tuple[Any, ...], ListedOrder])
     #: The trades by their ids, each at its best status.
     trades: dict[int, UserTrade] = attrs.field(factory=dict[int, UserTrade])
-    #: The trades of equal status of which two versions differ.
+    #: The ids of the trades of which two versions differ in price, quantity or side.
     contradicted_trades: set[int] = attrs.field(factory=set[int])
     #: The time in which trades may be missing, in nanoseconds since the Unix epoch: of several gaps, all of it.
     gap: tuple[int, int] | None = None

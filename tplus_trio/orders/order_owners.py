@@ -111,7 +111,7 @@ def owners_of(facts: OrderFacts) -> Owners:
         mine = tuple(facts.created)
         if not mine or is_creation_of(mine[0].user_order, facts):
             start = mine[0].book_timestamp_ns if mine else None
-            return Owners(mine, None, (), (), (), start, (), False, _NONE, _ANY, False)
+            return Owners(mine, None, (), (), (), start, (), False, _NO_SIDES, _NO_REVISIONS, False)
     mine = tuple(event for event in facts.created if is_creation_of(event.user_order, facts))
     others = tuple(event for event in facts.created if event not in mine)
     start_ns = min((event.book_timestamp_ns for event in mine), default=None)
@@ -121,7 +121,6 @@ def owners_of(facts: OrderFacts) -> Owners:
         listed = one if listed is None else listed.joined(one)
     if start_ns is None:
         start_ns = min((one.newest.timestamp_ns for one in mine_listed), default=None)
-    # A ``Created`` event and a row of one order may differ slightly in time, and each alone proves the order.
     sides = [event.user_order.side for event in others]
     sides += [one.newest.side for one in other_listed]
     sides += [order.side for order in facts.sent_others]
@@ -250,5 +249,5 @@ def _explains(facts: OrderFacts, price: Decimal | int, quantity: Decimal | int) 
     return price in prices and (quantity in quantities or least <= quantity <= most)
 
 
-_NONE: frozenset[Side] = frozenset()
-_ANY: frozenset[int] = frozenset()
+_NO_SIDES: frozenset[Side] = frozenset()
+_NO_REVISIONS: frozenset[int] = frozenset()

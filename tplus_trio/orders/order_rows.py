@@ -20,7 +20,7 @@ _MOST_TERMS: Final = 64
 ListedTerms = tuple[Decimal | None, Decimal | None]
 
 
-# Thirteen attributes: the newest row, and one bound for each thing that an older row may prove too.
+# Twelve attributes: the newest row, and one bound for each thing that an older row may prove too.
 @attrs.frozen
 class ListedOrder:
     """The rows of one order. Quantities are in units of the book."""
