@@ -158,6 +158,9 @@ class OrderOperations:
             raise
         finally:
             self._calls.end(delivery)
+            if not call.has_ended:  # cancelled before a byte left
+                call.items = call.items or self._items(delivery, None)
+                call.ended()
 
     async def _results(self, call: _Call) -> list[OrderOperationResponse | TplusError]:
         """Return what became of each order, after an attempt to find out where the outcome does not say so."""
@@ -223,6 +226,8 @@ class _Call:
     on_cancel: OnCancel
     _on_fate: OnFate
     delivery: Delivery = attrs.field(init=False)
+    #: Whether the fates were reported.
+    has_ended: bool = False
     #: What the outcome says about each order; empty before there is one.
     items: list[_Item] = attrs.field(factory=list[_Item])
     #: The orders that are to be settled, by their numbers.
@@ -275,7 +280,7 @@ class _Call:
             item.why,
             self._wish(number),
         )
-        if item.verdict in {Verdict.DUPLICATE, Verdict.NOT_FOUND}:
+        if item.verdict in {Verdict.CONFLICT, Verdict.NOT_FOUND}:
             order.refusal = item.error
         order.had_ended = order.target in self.ended_before
         order.cause, order.response = item.error, item.answer if item.fate == "done" else None
@@ -285,6 +290,7 @@ class _Call:
 
     def ended(self) -> None:
         """Report the fate of each order: to the observer only if the request was sent or found no connection."""
+        self.has_ended = True
         fates = [item.fate for item in self.items]
         for number, order in self.unsettled.items():
             fates[number] = order.fate

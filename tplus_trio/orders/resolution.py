@@ -113,6 +113,8 @@ class OrderResolver:
             if order.is_settled:
                 continue
             self._unsettled.add(order)
+            if self.look(order):
+                continue
             if order.fate == "unknown":
                 log_event(
                     _log,
