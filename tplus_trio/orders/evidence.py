@@ -72,8 +72,9 @@ class OrderEvidence:
             _shows_burn(order, terms, own)
         ):
             order.settle("rejected", never(order, "its id was free until now, and is used up"))
-        elif order.refusal is not None and self._rules.order_ids_remembered and _shows_other(order, own, tracked):
-            order.settle("rejected", order.refusal)  # another order has the id, and has it for ever
+        elif self._rules.order_ids_remembered and _shows_other(order, own, tracked):
+            taken = never(order, "another order has had its id")
+            order.settle("rejected", order.refusal or taken)
         elif self._is_absent(order):
             order.settle("rejected", never(order, "it was not carried out before a later moment, and is not listed"))
 
@@ -202,13 +203,13 @@ def _shows_burn(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
 
 
 def _shows_other(order: UnsettledOrder, own: TrackedOrder, tracked: Sequence[TrackedOrder]) -> bool:
-    """Return whether another order is known to have the id."""
-    others = (one for one in tracked if one is not own)
-    return not order.burns and (bool(own.others) or any(one.was_seen or _was_accepted(one) for one in others))
-
-
-def _was_accepted(order: TrackedOrder) -> bool:
-    return any(outcome == "accepted" for outcome, _ in order.facts.create)
+    """Return whether another order than this one, and than those that were to use up the id, is known to have had it."""
+    if any(one.was_seen and not one.ambiguous for one in tracked if one is not own):
+        return True
+    if order.burns:
+        created = own.view.other_created
+        return any(not any(is_same_order(event.user_order, burn) for burn in order.burns) for event in created)
+    return bool(own.others)
 
 
 def _states(order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> list[OrderState]:
