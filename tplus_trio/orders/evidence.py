@@ -179,7 +179,9 @@ def _is_shown(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
     """Return whether something shows that an order was created."""
     if any(is_same_order(event.user_order, terms) for event in own.facts.created):
         return True
-    if not own.was_seen:
+    if not own.was_seen and not (
+        order.has_new_units and any(not _is_burn(order, row) for row in own.view.unexplained_rows)
+    ):
         return False
     # Another order of this client may have had the id: then what names the id alone, and a row, may be about that one.
     return all(any(is_same_order(other, burn) for burn in order.burns) for other in own.facts.sent_others)
@@ -190,20 +192,25 @@ def _shows_burn(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
     if not order.burns:
         return False
     burn = order.burns[0]
-    details = burn.details
-    if not isinstance(details, LimitOrderDetails) or (terms.side is burn.side and terms.details == details):
+    if terms.side is burn.side and terms.details == burn.details:
         return False
+    return any(_is_burn(order, listed.newest) for listed in own.facts.listed.values())
+
+
+def _is_burn(order: UnsettledOrder, row: OrderResponse) -> bool:
+    """Return whether a row has the terms of an order with which the client tried to use up the id."""
     return any(
-        row.side is burn.side
+        isinstance(details := burn.details, LimitOrderDetails)
+        and row.side is burn.side
         and row.limit_price == details.limit_price
         and row.quantity == details.quantity
         and row.is_immediate_or_cancel is True
-        for row in own.view.other_rows
+        for burn in order.burns
     )
 
 
 def _shows_other(order: UnsettledOrder, own: TrackedOrder, tracked: Sequence[TrackedOrder]) -> bool:
-    """Return whether another order than this one, and than those that were to use up the id, is known to have had it."""
+    """Return whether an order is known to have had the id that is neither this one nor one to use up the id."""
     if any(one.was_seen and not one.ambiguous for one in tracked if one is not own):
         return True
     if order.burns:

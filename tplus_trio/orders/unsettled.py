@@ -66,7 +66,7 @@ class Fence:
 class UnsettledOrder:
     """One order of a request, while it is not settled."""
 
-    # Twenty-two attributes: what was asked, what is wanted, and what was found out so far.
+    # Twenty-three attributes: what was asked, what is wanted, and what was found out so far.
     owner: User
     target: OrderTarget
     operation: Literal["create", "cancel", "replace", "amend"]
@@ -86,6 +86,8 @@ class UnsettledOrder:
     response: OrderOperationResponse | None = None
     #: Whether the order has ended for good, or never existed.
     is_gone: bool = False
+    #: Whether the units of the market have changed since the order was made. Rows then have other numbers.
+    has_new_units: bool = False
     #: The orders with which the client tried to use up the id.
     burns: tuple[Order, ...] = ()
     fence: Fence | None = None
