@@ -29,10 +29,9 @@ from tplus_trio.orders.order_facts import RequestFact
 from tplus_trio.orders.service_rules import ServiceRules
 
 NEVER = f"rejected: {NEVER_TOOK_EFFECT}"
-FAILED = "rejected: ORDER_REJECTED"
 MINE = order()
 #: An order of another program under the same id.
-FOREIGN = order(2000, 3, made_ns=10)
+FOREIGN = order(2000, 3, Side.SELL, made_ns=10)
 REMEMBERED = ServiceRules(order_ids_remembered=True)
 CURRENT = ServiceRules(listings_current=True)
 
@@ -97,9 +96,9 @@ def test_an_order_whose_ends_contradict_each_other_may_not_be_gone() -> None:
 
 
 def test_a_fate_that_was_stated_stays() -> None:
-    case = Case(MINE).see(create_failed())
-    assert case.fate == FAILED
-    assert case.see(created(MINE)).fate == FAILED
+    case = Case(MINE, CURRENT).list()
+    assert case.fate == NEVER
+    assert case.see(created(MINE)).fate == NEVER
 
 
 # An order that this client sent before under the same id.
@@ -185,9 +184,19 @@ def test_the_order_itself_is_still_seen_after_a_burn() -> None:
 
 
 def test_an_order_of_another_program_is_no_burn() -> None:
-    assert burnt().see(created(FOREIGN)).fate == "unknown"
     assert burnt().see(row(order(1, 1, made_ns=10))).fate == "unknown", "good until cancelled"
-    assert Case(MINE, REMEMBERED).see(created(burn())).fate == "unknown", "this client sent no burn"
+    assert Case(MINE, REMEMBERED).see(row(order(1, 1, made_ns=10))).fate == "unknown", "this client sent no burn"
+
+
+def test_rows_in_new_units_show_an_order_that_nothing_else_explains() -> None:
+    case = burnt()
+    changed = row(MINE, price=10_000, quantity=100)
+    assert case.see(changed).fate == "unknown"
+    case.order.has_new_units = True
+    assert case.fate == "done"
+    burnt_one = burnt().see(row(burn(), "Cancelled"))
+    burnt_one.order.has_new_units = True
+    assert burnt_one.fate == NEVER
 
 
 # The id was refused.
@@ -223,11 +232,21 @@ def test_what_names_a_refused_id_alone_may_be_of_the_order_that_has_it(seen: obj
     assert case.see(row(MINE)).fate == "done"
 
 
-def test_an_accepted_order_of_this_client_has_the_id() -> None:
+def test_an_accepted_order_of_this_client_may_not_have_the_id() -> None:
+    """An answer is not the book's: only what was seen shows that an order had the id."""
     case = refused()
     case.send(order(made_ns=20))
-    assert case.fate == "unknown"
-    assert case.see(RequestFact(order(made_ns=20), "accepted")).fate == "rejected: DUPLICATE_ORDER"
+    assert case.see(RequestFact(order(made_ns=20), "accepted")).fate == "unknown"
+
+
+def test_where_ids_are_remembered_only_one_order_can_have_had_the_id() -> None:
+    assert Case(MINE, REMEMBERED).see(created(FOREIGN)).fate == NEVER
+    assert Case(MINE, CURRENT).see(created(FOREIGN)).fate == "unknown"
+    case = burnt().see(created(FOREIGN))
+    assert case.fate == NEVER, "neither the order nor the one to use up the id"
+    earlier = Case(MINE, REMEMBERED)
+    earlier.send(order(2000, 3, Side.SELL, made_ns=20))
+    assert earlier.see(created(order(2000, 3, Side.SELL, made_ns=20), 30)).fate == NEVER
 
 
 def test_after_a_burn_the_other_order_of_a_refused_id_may_be_the_burn() -> None:
@@ -236,38 +255,15 @@ def test_after_a_burn_the_other_order_of_a_refused_id_may_be_the_burn() -> None:
     assert case.see(row(burn(), "Cancelled", is_immediate_or_cancel=None)).fate == "unknown"
 
 
-def test_an_order_that_was_seen_without_a_refusal_is_no_refusal() -> None:
-    assert Case(MINE, REMEMBERED).see(created(FOREIGN)).fate == "unknown"
-
-
 # Failures that the order feed reports.
 
 
-def test_a_failure_of_a_request_that_was_sent_once_is_its_refusal() -> None:
-    case = Case(MINE).see(create_failed("POST_ONLY_WOULD_CROSS"))
-    assert case.fate == "rejected: POST_ONLY_WOULD_CROSS"
-    assert case.order.is_gone
-
-
-@pytest.mark.parametrize("reason", ["DUPLICATE_ORDER", "ORDER_NOT_FOUND"])
-def test_a_failure_that_may_be_a_copys_says_nothing(reason: str) -> None:
-    assert Case(MINE, ALL_RULES).see(create_failed(reason)).fate == "unknown"
-
-
-def test_a_failure_of_one_of_two_tries_says_nothing_of_the_other() -> None:
-    case = Case(MINE).see(create_failed())
-    case.order.delivery.sends = 2
+@pytest.mark.parametrize("reason", ["POST_ONLY_WOULD_CROSS", "DUPLICATE_ORDER", "ORDER_NOT_FOUND"])
+def test_a_failure_may_be_of_a_copy_of_the_request(reason: str) -> None:
+    """A proxy may have sent the request twice: the book fails one copy and takes the other."""
+    case = Case(MINE, ALL_RULES).see(create_failed(reason))
     assert case.fate == "unknown"
-    case.order.delivery.refusals = 1  # the first try was refused with 401, and had no effect
-    assert case.fate == FAILED
-
-
-def test_a_failure_with_two_reasons_is_of_two_requests() -> None:
-    assert Case(MINE).see(create_failed("A_REASON"), create_failed("ANOTHER")).fate == "unknown"
-
-
-def test_a_failure_under_an_id_that_was_used_again_may_be_the_other_orders() -> None:
-    assert reused().see(create_failed()).fate == "unknown"
+    assert case.see(created(MINE)).fate == "done"
 
 
 # A listing after a fence.

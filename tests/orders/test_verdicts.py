@@ -16,7 +16,7 @@ from tplus_trio.models import OperationStatus, OrderOperationResponse
 from tplus_trio.orders.verdicts import Verdict, verdict_of_answer, verdict_of_error
 
 REFUSED, UNKNOWN, UNSENT = Verdict.REFUSED, Verdict.UNKNOWN, Verdict.UNSENT
-DUPLICATE, NOT_FOUND, UNAUTHORIZED = Verdict.DUPLICATE, Verdict.NOT_FOUND, Verdict.UNAUTHORIZED
+CONFLICT, NOT_FOUND, UNAUTHORIZED = Verdict.CONFLICT, Verdict.NOT_FOUND, Verdict.UNAUTHORIZED
 
 #: Codes with which the service refuses an order.
 REFUSALS = (
@@ -63,24 +63,24 @@ def test_a_code_of_a_failure_states_nothing_whatever_its_status(code: str, statu
     assert of(status, code) is UNKNOWN
 
 
-@pytest.mark.parametrize("status", [400, 402, 404, 405, 409, 410, 413, 422])
+@pytest.mark.parametrize("status", [400, 402, 404, 405, 410, 413, 422])
 @pytest.mark.parametrize("code", STRANGE)
 def test_an_unknown_code_states_nothing(code: str, status: int) -> None:
     assert of(status, code) is UNKNOWN
 
 
-@pytest.mark.parametrize("code", REFUSALS)
-def test_409_states_nothing_since_a_copy_may_have_been_carried_out(code: str) -> None:
-    assert of(409, code) is UNKNOWN
+@pytest.mark.parametrize("code", [*REFUSALS, *SIGNATURES, *STRANGE, "ORDER_NOT_FOUND", "UNAUTHORIZED"])
+def test_409_is_no_refusal_since_a_copy_may_have_been_carried_out(code: str) -> None:
+    assert of(409, code) is CONFLICT
 
 
 @pytest.mark.parametrize("status", [400, 409, 422, 429])
 def test_a_known_order_id_is_no_refusal_of_this_order(status: int) -> None:
-    assert of(status, "DUPLICATE_ORDER") is DUPLICATE
+    assert of(status, "DUPLICATE_ORDER") is CONFLICT
 
 
 @pytest.mark.parametrize("code", ["ORDER_NOT_FOUND", "MARKET_NOT_FOUND", "USER_NOT_FOUND"])
-@pytest.mark.parametrize("status", [400, 404, 409])
+@pytest.mark.parametrize("status", [400, 404, 422])
 def test_an_order_that_is_not_found_may_have_gone_by_a_copy_of_the_request(status: int, code: str) -> None:
     assert of(status, code) is NOT_FOUND
 
@@ -149,7 +149,7 @@ def test_an_answer_rejected_is_a_refusal(reason: str | None) -> None:
 
 
 def test_an_answer_rejected_for_a_known_or_missing_order_may_be_the_answer_to_a_copy() -> None:
-    assert answer("Rejected", "DUPLICATE_ORDER") is DUPLICATE
+    assert answer("Rejected", "DUPLICATE_ORDER") is CONFLICT
     assert answer("Rejected", "ORDER_NOT_FOUND") is NOT_FOUND
 
 

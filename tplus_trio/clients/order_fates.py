@@ -29,7 +29,7 @@ from tplus_trio.models import (
 from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.cancelled_calls import CancelledCalls
 from tplus_trio.orders.evidence import OrderEvidence
-from tplus_trio.orders.fences import Fences
+from tplus_trio.orders.fences import Fences, Units
 from tplus_trio.orders.listings import ListingReader
 from tplus_trio.orders.operations import OnFate, OrderOperations
 from tplus_trio.orders.order_facts import Outcome, RequestFact
@@ -62,6 +62,7 @@ class OrderFates:
         sender: The way to send.
         rules: What is declared about the service.
         resolve_timeout: Seconds for finding out what became of an order before a call ends.
+        units: Returns a market's units; with True, it requests them again.
         open_stream: Makes a stream of a feed.
         on_fate: Called with each fate.
     """
@@ -76,6 +77,7 @@ class OrderFates:
         *,
         rules: ServiceRules,
         resolve_timeout: float,
+        units: Units,
         open_stream: Callable[[Feed[Any]], Stream[Any]],
         on_fate: OnFate,
     ) -> None:
@@ -93,7 +95,7 @@ class OrderFates:
             sender,
             builder,
             ListingReader(orders.read_to_resolve, self._saw_rows),
-            Fences(rules, service, sender, builder, self._best_ask, self._sends),
+            Fences(rules, service, sender, builder, self._best_ask, units, self._sends),
             OrderEvidence(rules, self.tracker),
             self.unsettled,
             self._start_task,

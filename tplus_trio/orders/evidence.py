@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tplus_trio.errors import NotFoundError, OrderRejected, TplusError, order_rejected
+from tplus_trio.errors import NotFoundError, OrderRejected
 from tplus_trio.models import (
     AmendOrder,
     CancelOrder,
@@ -21,7 +21,6 @@ from tplus_trio.models import (
 )
 from tplus_trio.orders.order_facts import Change, OrderFacts, is_same_order
 from tplus_trio.orders.order_state import OrderState, state_of_reason, state_of_status
-from tplus_trio.orders.sending import Terms
 from tplus_trio.orders.service_rules import ServiceRules
 from tplus_trio.orders.tracked_order import TrackedOrder
 from tplus_trio.orders.tracker import OrderTracker
@@ -73,10 +72,9 @@ class OrderEvidence:
             _shows_burn(order, terms, own)
         ):
             order.settle("rejected", never(order, "its id was free until now, and is used up"))
-        elif order.refusal is not None and self._rules.order_ids_remembered and _shows_other(order, own, tracked):
-            order.settle("rejected", order.refusal)  # another order has the id, and has it for ever
-        elif (reason := _failure_of(order, [own.facts])) is not None:
-            order.settle("rejected", reason)
+        elif self._rules.order_ids_remembered and _shows_other(order, own, tracked):
+            taken = never(order, "another order has had its id")
+            order.settle("rejected", order.refusal or taken)
         elif self._is_absent(order):
             order.settle("rejected", never(order, "it was not carried out before a later moment, and is not listed"))
 
@@ -100,10 +98,20 @@ class OrderEvidence:
                 order.settle("done")
             else:
                 order.settle("rejected", refusal)
-        elif order.refusal is not None and self._rules.listings_current:
-            listing = order.listing
-            if listing is not None and listing.is_complete and order.target.order_id not in listing.orders:
-                order.settle("rejected", order.refusal)
+        else:
+            self._conclude_missing(order)
+
+    def _conclude_missing(self, order: UnsettledOrder) -> None:
+        """Settle a request about an order that a whole listing lacks, if it was refused, or after a fence."""
+        listing = order.listing
+        if listing is None or not self._rules.listings_current or not listing.is_complete:
+            return
+        if order.target.order_id in listing.orders:
+            return
+        if order.refusal is not None:
+            order.settle("rejected", order.refusal)
+        elif order.fence is not None:
+            order.settle("rejected", never(order, "there is no such order"))
 
     # Replacements and amendments.
 
@@ -121,15 +129,14 @@ class OrderEvidence:
             if any(_shows_change(terms, row) for row in rows) and not any(_had_terms(terms, each) for each in facts):
                 order.settle("done")
                 return
-            if is_only and (reason := _failure_of(order, facts)) is not None:
-                order.settle("rejected", reason)
-                return
         states = _states(order, tracked)
         if states and all(state.is_done for state in states):
             order.is_gone = True
             self._conclude_ended(order, terms, states, facts, is_only=is_only)
-        elif is_only:
-            self._conclude_fenced(order, terms)
+            return
+        self._conclude_missing(order)
+        if is_only:
+            self._conclude_unchanged(order, terms)
 
     def _conclude_ended(
         self,
@@ -149,13 +156,17 @@ class OrderEvidence:
         elif ended:
             order.is_closed = True  # nothing will show more, and there is nothing left to change
 
-    def _conclude_fenced(self, order: UnsettledOrder, terms: Change) -> None:
-        """Settle a change that was not carried out before a fence."""
+    def _conclude_unchanged(self, order: UnsettledOrder, terms: Change) -> None:
+        """Settle a change that a current listing does not show: it was refused, or not carried out before a fence."""
         listing = order.listing
-        if order.fence is None or listing is None or not self._rules.listings_current:
+        if listing is None or not self._rules.listings_current:
             return
         row = listing.orders.get(order.target.order_id)
-        if (row is None and listing.is_complete) or (row is not None and not _shows_change(terms, row)):
+        if row is None or _shows_change(terms, row):
+            return
+        if order.refusal is not None:
+            order.settle("rejected", order.refusal)
+        elif order.fence is not None:
             order.settle("rejected", never(order, "it was not carried out before a later moment"))
 
 
@@ -169,9 +180,13 @@ def _is_shown(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
     """Return whether something shows that an order was created."""
     if any(is_same_order(event.user_order, terms) for event in own.facts.created):
         return True
-    if not own.was_seen or any(_are_alike(terms, burn) for burn in order.burns):
+    if any(_are_alike(terms, burn) for burn in order.burns):
+        return False  # a row may be of the burn
+    if not own.was_seen and not (
+        order.has_new_units and any(not _is_burn(order, row) for row in own.view.unexplained_rows)
+    ):
         return False
-    if order.refusal is not None and own.view.row is None:
+    if order.refusal is not None and own.view.row is None and not order.has_new_units:
         return False  # another order may have the id, and what names the id alone may be about that one
     # Another order of this client may have had the id: then what names the id alone, and a row, may be about that one.
     return all(any(is_same_order(other, burn) for burn in order.burns) for other in own.facts.sent_others)
@@ -192,44 +207,31 @@ def _shows_burn(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
     if not order.burns:
         return False
     burn = order.burns[0]
-    details = burn.details
-    if not isinstance(details, LimitOrderDetails) or (terms.side is burn.side and terms.details == details):
+    if terms.side is burn.side and terms.details == burn.details:
         return False
+    return any(_is_burn(order, listed.newest) for listed in own.facts.listed.values())
+
+
+def _is_burn(order: UnsettledOrder, row: OrderResponse) -> bool:
+    """Return whether a row has the terms of an order with which the client tried to use up the id."""
     return any(
-        row.side is burn.side
+        isinstance(details := burn.details, LimitOrderDetails)
+        and row.side is burn.side
         and row.limit_price == details.limit_price
         and row.quantity == details.quantity
         and row.is_immediate_or_cancel is True
-        for row in own.view.other_rows
+        for burn in order.burns
     )
 
 
 def _shows_other(order: UnsettledOrder, own: TrackedOrder, tracked: Sequence[TrackedOrder]) -> bool:
-    """Return whether another order is known to have the id."""
-    others = (one for one in tracked if one is not own)
-    return not order.burns and (bool(own.others) or any(one.was_seen or _was_accepted(one) for one in others))
-
-
-def _was_accepted(order: TrackedOrder) -> bool:
-    return any(outcome == "accepted" for outcome, _ in order.facts.create)
-
-
-def _failure_of(order: UnsettledOrder, facts: Sequence[OrderFacts]) -> TplusError | None:
-    """Return the error for a failure that the order feed reported, if it can only be this request's."""
-    reasons = {reason for each in facts for reason in each.failures.get(order.operation, ())}
-    delivery = order.delivery
-    has_others = order.burns or any(each.sent_others or _has_others_of_kind(order.terms, each) for each in facts)
-    if len(reasons) != 1 or has_others or delivery.sends - delivery.refusals != 1:
-        return None
-    (reason,) = reasons
-    if reason == "DUPLICATE_ORDER" or reason.endswith("_NOT_FOUND"):
-        return None
-    return order_rejected(order.target.order_id, reason)
-
-
-def _has_others_of_kind(terms: Terms, facts: OrderFacts) -> bool:
-    """Return whether this client requested another change of this kind, of which a failure may be as well."""
-    return any(change != terms and isinstance(change, type(terms)) for change, _ in facts.changes.values())
+    """Return whether an order is known to have had the id that is neither this one nor one to use up the id."""
+    if any(one.was_seen and not one.ambiguous for one in tracked if one is not own):
+        return True
+    if order.burns:
+        created = own.view.other_created
+        return any(not any(is_same_order(event.user_order, burn) for burn in order.burns) for event in created)
+    return bool(own.others)
 
 
 def _states(order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> list[OrderState]:
