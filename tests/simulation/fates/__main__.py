@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from .guesses import GUESSES
 from .runner import FateTotals, Plan, run_plan, run_seed
 from .settings import RULES
 
@@ -19,13 +20,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="run this world alone, and print what happens in it")
     parser.add_argument("--way", choices=("rest", "control", "both"), default="both", help="how orders are sent")
     parser.add_argument("--broken-rule", choices=RULES, help="declare this rule, and let the exchange break it")
+    parser.add_argument("--guess", choices=sorted(GUESSES), help="guess what the client does not know, by this rule")
     parser.add_argument("--show", type=int, default=20, help="how many findings are shown (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes (default: %(default)s)")
     options = parser.parse_args()
     ways: Any = ("rest", "control") if options.way == "both" else (options.way,)
     is_wrong = False
     for way in ways:
-        plan = Plan(way, broken=options.broken_rule)
+        plan = Plan(way, guess=options.guess, broken=options.broken_rule)
         if options.seed is not None:
             outcome = run_seed(options.seed, plan, verbose=True)
             print(*outcome.findings, outcome.crash or "", sep="\n")

@@ -13,6 +13,7 @@ from tplus_trio import GTC, GTD, IOC, OrderBookClient, OrderTrigger, TplusError,
 
 from .api import on_cancel
 from .calls import Call, Item, Mode, statement_of
+from .settings import RESOLVE_TIMEOUT
 
 if TYPE_CHECKING:
     from .world import FateWorld
@@ -67,35 +68,53 @@ class Bot:
             (kind,) = self._rng.choices(kinds, weights)
             if kind in {"cancel", "replace", "amend", "batch replace"} and not self._orders:
                 kind = "limit"
-            call, send = self._draw(kind)
-            await self._perform(call, send)
+            call, send = self.draw(kind)
+            with trio.CancelScope() as scope:
+                if self._rng.random() < 0.5:
+                    self._world.nursery.start_soon(self._cancel_later, call, scope)
+                await self.perform(call, send)
 
-    async def _perform(self, call: Call, send: Send) -> None:
-        """Make a call, perhaps cancel it, and note how it ended."""
-        world, rng = self._world, self._rng
-        world.calls.append(call)
+    async def perform(self, call: Call, send: Send) -> None:
+        """Make a call, and note how it ended."""
         call.began = trio.current_time()
-        with trio.CancelScope() as scope:
-            if rng.random() < 0.5:
-                world.nursery.start_soon(
-                    self._cancel_later, call, scope, rng.choice(_DELAYS) * rng.random(), rng.randint(0, _MOST_PASSES)
-                )
-            try:
-                result = await send()
-            except trio.Cancelled:
-                self._end(call, "cancelled")
-                for item in call.items:
-                    item.statement = "cancelled"
-                raise
-            except TplusError as exc:
-                for item in call.items:
-                    item.statement, item.error = statement_of(exc), exc
-                self._end(call, f"{type(exc).__name__}: {exc}")
-            else:
-                self._read(call, result)
-                self._end(call, "returned")
+        self._world.calls.append(call)
+        try:
+            result = await send()
+        except trio.Cancelled:
+            await self._cancelled(call)
+            raise
+        except TplusError as exc:
+            for item in call.items:
+                item.statement, item.error = statement_of(exc), exc
+            call.outcome = f"{type(exc).__name__}: {exc}"
+        else:
+            self._read(call, result)
+            call.outcome = "returned"
+        self._end(call)
+        await self._guess(call)
 
-    async def _cancel_later(self, call: Call, scope: trio.CancelScope, seconds: float, passes: int) -> None:
+    async def _cancelled(self, call: Call) -> None:
+        """Note that a call was cancelled."""
+        call.outcome = "cancelled"
+        for item in call.items:
+            item.statement = "cancelled"
+        self._end(call)
+        if self._world.guess is not None:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + RESOLVE_TIMEOUT):
+                await self._guess(call)
+
+    async def _guess(self, call: Call) -> None:
+        """Replace what is in doubt by what another client believes, if the world has such a client."""
+        if (guess := self._world.guess) is not None:
+            for item in call.items:
+                if item.statement in {"unknown", "unstated", "cancelled"}:
+                    item.statement = await guess(self._client, item)
+                    self._world.log("guess", f"{item.act} {item.order_id}: {item.statement}")
+
+    async def _cancel_later(self, call: Call, scope: trio.CancelScope) -> None:
+        """Cancel a call after some time, and some passes of the scheduler."""
+        rng = self._rng
+        seconds, passes = rng.choice(_DELAYS) * rng.random(), rng.randint(0, _MOST_PASSES)
         await trio.sleep(seconds)
         for _ in range(passes):
             await trio.lowlevel.checkpoint()
@@ -103,8 +122,8 @@ class Bot:
             call.cancelled = trio.current_time()
             scope.cancel()
 
-    def _end(self, call: Call, outcome: str) -> None:
-        call.ended, call.outcome = trio.current_time(), outcome
+    def _end(self, call: Call) -> None:
+        call.ended = trio.current_time()
         named = self._world.named()
         for item in call.items:
             item.is_named = item.order_id in named
@@ -113,7 +132,10 @@ class Bot:
     def _read(self, call: Call, result: Any) -> None:
         """Note what a call returned."""
         if call.kind == "cancel all":
-            call.items = [Item("cancel", one.order_id, None, statement_of(one.error), one.error) for one in result]
+            for one in result:
+                item = Item("cancel", one.order_id, one.asset_id)
+                item.statement, item.error = statement_of(one.error), one.error
+                call.items.append(item)
             return
         for item in call.items:
             item.statement = "done"
@@ -125,7 +147,7 @@ class Bot:
 
     # What is called.
 
-    def _draw(self, kind: str) -> tuple[Call, Send]:
+    def draw(self, kind: str) -> tuple[Call, Send]:
         """Draw a call of a kind; return it, and what makes it."""
         rng = self._rng
         mode: Mode = rng.choice(("cancel", "cancel", "resolve", "leave"))
@@ -135,18 +157,18 @@ class Bot:
                 return call, partial(self._client.cancel_all_orders)
             case "cancel":
                 order_id, asset = self._choose()
-                call.items.append(Item("cancel", order_id))
+                call.items.append(Item("cancel", order_id, asset))
                 return call, partial(self._client.cancel_order, order_id, asset)
             case "replace":
                 order_id, asset = self._choose()
-                call.items.append(Item("replace", order_id, quantity := self._world.new_quantity()))
+                call.items.append(Item("replace", order_id, asset, quantity := self._world.new_quantity()))
                 trigger = rng.choice((None, None, None, TriggerAbove(rng.randint(101, 104))))
                 return call, partial(
                     self._client.replace_order, order_id, asset, quantity, rng.randint(95, 105), trigger
                 )
             case "amend":
                 order_id, asset = self._choose()
-                call.items.append(Item("amend", order_id, quantity := self._world.new_quantity(-1)))
+                call.items.append(Item("amend", order_id, asset, quantity := self._world.new_quantity(-1)))
                 revision = self._revisions.get(order_id)
                 return call, partial(self._client.amend_order, order_id, asset, quantity, revision)
             case "batch create":
@@ -160,7 +182,7 @@ class Bot:
 
     def _limit_order(self, call: Call, kind: str) -> Send:
         rng, (order_id, asset) = self._rng, self._new_order()
-        call.items.append(Item("create", order_id, quantity := self._world.new_quantity()))
+        call.items.append(Item("create", order_id, asset, quantity := self._world.new_quantity()))
         side, price = self._terms()
         terms: dict[str, Any] = {"time_in_force": GTC(post_only=rng.random() < 0.2)}
         if kind == "ioc":
@@ -173,14 +195,14 @@ class Bot:
             condition = rng.choice((TriggerAbove, TriggerBelow))(rng.randint(97, 103))
             terms["trigger"] = OrderTrigger(None, condition)
         send = self._client.create_limit_order
-        return partial(send, quantity, price, side, asset_id=asset, order_id=order_id, **terms, **on_cancel(call.mode))
+        return partial(send, quantity, price, side, asset_id=asset, order_id=order_id, **terms, **self._on_cancel(call))
 
     def _market_order(self, call: Call) -> Send:
         order_id, asset = self._new_order()
-        call.items.append(Item("create", order_id, quantity := self._world.new_quantity()))
+        call.items.append(Item("create", order_id, asset, quantity := self._world.new_quantity()))
         side = self._rng.choice(("Buy", "Sell"))
         send = self._client.create_market_order
-        return partial(send, side, base_quantity=quantity, asset_id=asset, order_id=order_id, **on_cancel(call.mode))
+        return partial(send, side, base_quantity=quantity, asset_id=asset, order_id=order_id, **self._on_cancel(call))
 
     async def _send_batch(self, call: Call, count: int) -> Any:
         orders: list[Any] = []
@@ -192,8 +214,8 @@ class Bot:
                 asset, price, quantity, side, None, GTC(), order_id=order_id
             )
             orders.append(order)
-            call.items.append(Item("create", order_id, quantity))
-        return await self._client.send_multiple_orders(orders, **on_cancel(call.mode))
+            call.items.append(Item("create", order_id, asset, quantity))
+        return await self._client.send_multiple_orders(orders, **self._on_cancel(call))
 
     async def _replace_batch(self, call: Call, count: int) -> Any:
         requests: list[Any] = []
@@ -203,8 +225,12 @@ class Bot:
             requests.append(
                 await self._client.prepare_replace_order_request(order_id, asset, quantity, self._rng.randint(95, 105))
             )
-            call.items.append(Item("replace", order_id, quantity))
+            call.items.append(Item("replace", order_id, asset, quantity))
         return await self._client.replace_multiple_orders(requests)
+
+    def _on_cancel(self, call: Call) -> dict[str, Any]:
+        """Return the mode of a call. A client that guesses leaves its orders to the guess."""
+        return on_cancel(call.mode if self._world.guess is None else "leave")
 
     def _terms(self) -> tuple[str, int]:
         """Draw a side and a price of an order that mostly rests."""

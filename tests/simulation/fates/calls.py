@@ -25,6 +25,7 @@ class Item:
     Attributes:
         act: What is requested.
         order_id: The order.
+        asset: Its market.
         quantity: The quantity requested; no two items of a world have the same one. None for a cancellation.
         statement: What the call said of it; None while it runs.
         error: The error that said so.
@@ -34,6 +35,7 @@ class Item:
 
     act: Act
     order_id: str
+    asset: str
     quantity: int | None = None
     statement: Statement | None = None
     error: BaseException | None = None
@@ -52,7 +54,6 @@ class Call:
         began: When it began.
         ended: When it ended.
         cancelled: When it was cancelled; None if it was not, or ended before.
-        is_resolved: Whether a cancelled call leaves its orders as they are, because they cannot rest.
         outcome: Its end, for a report.
     """
 

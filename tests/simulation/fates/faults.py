@@ -187,6 +187,15 @@ def _resume_later(world: FateWorld, _: random.Random, __: float) -> None:
     world.network.stall()
 
 
+def _stall_feed(world: FateWorld, rng: random.Random, seconds: float) -> None:
+    world.faults.stall_feed(rng.choice(("/control", "/orders")), seconds)
+
+
+def _turn_pages(world: FateWorld, rng: random.Random, _: float) -> None:
+    method = rng.choice((world.faults.shift_pages, world.faults.reverse_pages))
+    method("/orders/user")
+
+
 def _style(world: FateWorld, rng: random.Random, seconds: float) -> None:
     world.faults.ack_style(rng.choice(("submitted", "none", "late")), seconds=seconds)
 
@@ -214,6 +223,7 @@ KINDS: Final[dict[str, Kind]] = {
     "another order's answer": Kind(_spoil, "spoil_rows"),
     "old listings": Kind(_lag, "lag_listings", frozenset({"listings_current"})),
     "short listings": Kind(_cut, "cut_listing", frozenset({"listings_current"})),
+    "pages": Kind(_turn_pages, is_harmless=True),
     "events": Kind(_events, is_harmless=True),
     "garbled frames": Kind(_garble, "garble"),
     "spoiled frames": Kind(_garble_one, "spoil_messages"),
@@ -233,6 +243,7 @@ KINDS: Final[dict[str, Kind]] = {
     "sessions end": Kind(lambda world, _, __: world.faults.end_sessions()),
     "tokens expire": Kind(lambda world, _, __: world.faults.expire_tokens()),
     "tokens revoked": Kind(lambda world, _, __: world.faults.revoke_tokens()),
+    "stalled feeds": Kind(_stall_feed),
     "close streams": Kind(lambda world, rng, _: world.faults.close_streams("", rng.choice((1001, 1012)))),
     "handshakes": Kind(lambda world, rng, _: world.faults.reject_handshakes(rng.randint(1, 3)), "reject_handshakes"),
     "resets": Kind(lambda world, _, __: world.network.reset_connections()),

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "Judge"]
 
-#: What is wrong: a fate is false; an order is forgotten; a request was sent twice; a doubt is not settled in time; a
-#: cancellation went wrong; an error is none of those that a call may raise.
-Wrong: TypeAlias = Literal["false", "forgotten", "twice", "late", "cancelled", "error"]
+#: What is wrong: a fate is false; a fate is right, but was guessed; an order is forgotten; a request was sent twice;
+#: something took too long; a cancellation went wrong; an error does not state the fate.
+Wrong: TypeAlias = Literal["false", "guess", "forgotten", "twice", "late", "cancelled", "error"]
 NEVER_TOOK_EFFECT: Final = "NEVER_TOOK_EFFECT"
 _RECEIVED: Final = "Received"
 #: Rules that let a client prove that a create never takes effect.
@@ -128,7 +128,7 @@ class Judge:
             case "never" if took:
                 self._add("false", f"{item.act} {item.order_id} is said never to have taken effect, and did", call)
             case "never" if not self._is_proved(call, item, arrivals):
-                self._add("false", f"{item.act} {item.order_id} is said never to take effect, as a guess", call)
+                self._add("guess", f"{item.act} {item.order_id} is said never to take effect, without a proof", call)
             case "unsent" if arrivals:
                 self._add("false", f"{item.act} {item.order_id} is said not to be sent, and arrived", call)
             case "unknown" if not item.is_named:
@@ -160,7 +160,8 @@ class Judge:
     def _is_proved(self, call: Call, item: Item, arrivals: list[Arrival]) -> bool:
         """Return whether it is known that an item never takes effect: by a refusal that was sent, or by a fence."""
         error = item.error
-        assert isinstance(error, ApiError)
+        if not isinstance(error, ApiError):
+            return False
         rules = self._world.settings.rules
         if not self._world.settings.by_control:
             rules -= {"control_keeps_order"}

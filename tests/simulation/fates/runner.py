@@ -12,6 +12,7 @@ import attrs
 
 from tests.simulation.runner import strict, workers
 
+from .guesses import GUESSES
 from .settings import FateSettings
 from .world import FateOutcome, run_fates
 
@@ -70,7 +71,7 @@ def run_seed(seed: int, plan: Plan, *, verbose: bool = False) -> FateOutcome:
     """Run one world. Warnings are errors."""
     settings = FateSettings.of(seed, by_control=plan.way == "control", broken=plan.broken)
     with strict(), plan.planted():
-        return run_fates(settings, verbose=verbose)
+        return run_fates(settings, guess=None if plan.guess is None else GUESSES[plan.guess], verbose=verbose)
 
 
 def run_plan(seeds: Iterable[int], plan: Plan, *, jobs: int = 1) -> Generator[FateOutcome]:

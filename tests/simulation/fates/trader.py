@@ -32,6 +32,9 @@ async def trade(world: FateWorld) -> None:
     rng = sources(world.settings.seed, "fates/trader")
     while True:
         await trio.sleep(rng.expovariate(1.0))
+        if rng.random() < 0.05 and (resting := world.exchange.resting(world.user)):
+            world.exchange.cancel(world.user, rng.choice(resting).order_id)  # the user does, from elsewhere
+            continue
         asset = rng.choice(world.settings.assets)
         market = next(market for market in world.exchange.markets if market.asset_id == asset)
         tick = 10 ** (market.book_price_decimals - 2)

@@ -23,6 +23,7 @@ from .api import doubts_of, rules_options
 from .bots import Bot
 from .calls import Call
 from .faults import Injector
+from .guesses import Guess
 from .judge import Finding, Judge
 from .record import Arrival, Record, Run
 from .settings import RESOLVE_TIMEOUT, FateSettings
@@ -37,6 +38,8 @@ _END_OF_TIME: Final = 600.0
 #: Seconds after the last fault: until a client with all rules is in doubt of nothing, and until the world is judged.
 _SETTLED: Final = 2.0
 _CALM: Final = 8.0
+#: Seconds: a client that guesses does not resolve.
+_NO_TIME: Final = 0.001
 
 
 @attrs.define
@@ -62,12 +65,14 @@ class FateWorld:
 
     Args:
         settings: Its settings.
+        guess: How the client guesses what is in doubt; None believes what the client states.
         verbose: Whether to print what happens in it.
     """
 
     # More than ten attributes: the parts of the world, which the bots, the faults and the judge reach through it.
-    def __init__(self, settings: FateSettings, *, verbose: bool = False) -> None:
+    def __init__(self, settings: FateSettings, *, guess: Guess | None = None, verbose: bool = False) -> None:
         self.settings: FateSettings = settings
+        self.guess: Guess | None = guess
         self.outcome: FateOutcome = FateOutcome(settings.seed, settings.by_control)
         self.record: Record = Record()
         self.record.on_run = self._ran
@@ -108,7 +113,7 @@ class FateWorld:
 
     def named(self) -> set[str]:
         """Return the ids of the orders that the client lists as in doubt."""
-        return doubts_of(self.client)
+        return doubts_of(self.client) if self.guess is None else set()
 
     @property
     def is_partitioned(self) -> bool:
@@ -163,9 +168,9 @@ class FateWorld:
                 await self.record.wait_carried_out()
                 await trio.sleep(21.0)  # a repetition comes at most 20 s later
                 nursery.cancel_scope.cancel()
-            living = trio.lowlevel.current_statistics().tasks_living - before
             ensure(self.exchange.connections == 0, "streams outlive the client")
-            self.log("world", f"{living} tasks live")
+        living = trio.lowlevel.current_statistics().tasks_living - before
+        ensure(living == 0, f"{living} tasks outlive the client")
         ensure(not self.exchange.crashes, f"the exchange failed: {self.exchange.crashes}")
         Judge(self, injector.disturbances).judge()
 
@@ -181,7 +186,7 @@ class FateWorld:
             "restart": RestartPolicy(initial_delay=0.05, max_delay=0.5),
             "now_ns": self.now_ns,
             "jitter": sources(settings.seed, "fates/jitter").random,
-            **rules_options(settings.declared(), RESOLVE_TIMEOUT),
+            **rules_options(settings.declared(), RESOLVE_TIMEOUT if self.guess is None else _NO_TIME),
         }
 
     async def _run_client(self, injector: Injector) -> None:
@@ -243,12 +248,12 @@ async def _main(world: FateWorld) -> None:
         world.outcome.crash = explain(exc)
 
 
-def run_fates(settings: FateSettings, *, verbose: bool = False) -> FateOutcome:
-    """Run the world of some settings, and return its outcome."""
+def run_fates(settings: FateSettings, *, guess: Guess | None = None, verbose: bool = False) -> FateOutcome:
+    """Run the world of some settings, and return its outcome. The arguments are those of `FateWorld`."""
     world_of: list[FateWorld] = []
 
     async def main() -> None:
-        world = FateWorld(settings, verbose=verbose)
+        world = FateWorld(settings, guess=guess, verbose=verbose)
         world_of.append(world)
         await _main(world)
 
