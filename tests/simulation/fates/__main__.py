@@ -10,6 +10,7 @@ from typing import Any
 from .guesses import GUESSES
 from .runner import FateTotals, Plan, run_plan, run_seed
 from .settings import RULES
+from .sweeps import run_sweeps
 
 
 def main() -> int:
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--way", choices=("rest", "control", "both"), default="both", help="how orders are sent")
     parser.add_argument("--broken-rule", choices=RULES, help="declare this rule, and let the exchange break it")
     parser.add_argument("--guess", choices=sorted(GUESSES), help="guess what the client does not know, by this rule")
+    parser.add_argument("--sweep", action="store_true", help="cancel every call at each of its checkpoints instead")
     parser.add_argument("--show", type=int, default=20, help="how many findings are shown (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes (default: %(default)s)")
     options = parser.parse_args()
@@ -38,12 +40,15 @@ def main() -> int:
 
 def _run(plan: Plan, options: argparse.Namespace) -> bool:
     totals, shown, start = FateTotals(), 0, time.perf_counter()
-    for outcome in run_plan(range(options.first, options.first + options.seeds), plan, jobs=options.jobs):
+    seeds = range(options.first, options.first + options.seeds)
+    by_control = plan.way == "control"
+    outcomes = run_sweeps(by_control=by_control) if options.sweep else run_plan(seeds, plan, jobs=options.jobs)
+    for outcome in outcomes:
         totals.add(outcome)
         for finding in (*outcome.findings, *([] if outcome.crash is None else [f"crash: {outcome.crash}"])):
             shown += 1
             if shown <= options.show:
-                print(f"{plan.way} seed {outcome.seed}: {finding}", flush=True)
+                print(f"{plan.way} seed {outcome.seed}{outcome.origin}: {finding}", flush=True)
     _print(plan, totals, time.perf_counter() - start)
     return bool(totals.wrong or totals.crashes)
 

@@ -18,10 +18,10 @@ from .settings import RESOLVE_TIMEOUT
 if TYPE_CHECKING:
     from .world import FateWorld
 
-__all__ = ["Bot"]
+__all__ = ["KINDS_OF_CALLS", "Bot"]
 
 #: The kinds of calls, and how often each is drawn.
-_WEIGHTS: Final = {
+KINDS_OF_CALLS: Final = {
     "limit": 8,
     "market": 2,
     "ioc": 2,
@@ -62,7 +62,7 @@ class Bot:
 
     async def run(self) -> None:
         """Make the calls."""
-        kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
+        kinds, weights = list(KINDS_OF_CALLS), list(KINDS_OF_CALLS.values())
         for _ in range(self._world.settings.calls):
             await trio.sleep(self._rng.expovariate(1 / self._world.settings.between_calls))
             (kind,) = self._rng.choices(kinds, weights)
@@ -236,8 +236,8 @@ class Bot:
         """Draw a side and a price of an order that mostly rests."""
         rng = self._rng
         if rng.random() < 0.5:
-            return "Buy", rng.randint(95, 100)
-        return "Sell", rng.randint(100, 105)
+            return "Buy", rng.randint(95, 99)
+        return "Sell", rng.randint(101, 105)
 
     def _new_order(self) -> tuple[str, str]:
         """Return the id and market of a new order; now and then the id was used before."""

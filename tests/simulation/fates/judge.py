@@ -279,4 +279,5 @@ def _said(arrivals: list[Arrival], item: Item) -> set[str | None]:
 
 def _is_ambiguous(code: str, run: Run) -> bool:
     """Return whether a refusal leaves it open whether an earlier copy of the request took effect."""
-    return code == "DUPLICATE_ORDER" or code.endswith("_NOT_FOUND") or run.status == 409 or run.is_instead
+    is_conflict = run.status == 409 and run.way == "rest"  # the control channel has no statuses
+    return code == "DUPLICATE_ORDER" or code.endswith("_NOT_FOUND") or is_conflict or run.is_instead

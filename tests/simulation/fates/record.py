@@ -36,6 +36,7 @@ class Run:
 
     Attributes:
         number: Its number in the record of effects; None if it was refused before.
+        way: How the request came.
         time: When, on trio's clock.
         said: What was answered for each order, as in the record of answers.
         status: The HTTP status of a refusal of the whole request; None without one.
@@ -43,6 +44,7 @@ class Run:
     """
 
     number: int | None
+    way: str
     time: float
     said: Mapping[str, str | None]
     status: int | None
@@ -124,7 +126,7 @@ class Record:
         if outcome.instead is not None:
             refusal = outcome.instead.refusal
         status = None if refusal is None else refusal.status
-        run = Run(number, trio.current_time(), said, status, outcome.instead is not None)
+        run = Run(number, call.way, trio.current_time(), said, status, outcome.instead is not None)
         if not arrival.runs:
             self._held -= 1
             if not self._held:

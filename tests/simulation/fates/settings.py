@@ -95,6 +95,29 @@ class FateSettings:
             timeout=rng.uniform(2.0, 4.0),
         )
 
+    @classmethod
+    def quiet(cls, seed: int, *, by_control: bool, rules: frozenset[str]) -> FateSettings:
+        """Return the settings of a world in which nothing happens by itself."""
+        return cls(
+            seed=seed,
+            by_control=by_control,
+            rules=rules,
+            broken=None,
+            skew=0.0,
+            clock_bound=0.5,
+            assets=("200",),
+            latency=0.0,
+            bots=0,
+            calls=0,
+            chaos=0.0,
+            between_faults=1.0,
+            longest_fault=1.0,
+            between_calls=1.0,
+            waits=False,
+            cut_off=None,
+            timeout=2.0,
+        )
+
     @property
     def most_latency(self) -> float:
         """Return the longest time from one end of the network to the other, without faults."""

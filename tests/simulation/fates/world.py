@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 import trio
@@ -29,7 +30,7 @@ from .record import Arrival, Record, Run
 from .settings import RESOLVE_TIMEOUT, FateSettings
 from .trader import fill_books, trade
 
-__all__ = ["FateOutcome", "FateWorld", "run_fates"]
+__all__ = ["FateOutcome", "FateWorld", "run_fates", "run_world"]
 
 #: The exchange's time at the beginning, in nanoseconds since the Unix epoch.
 _EPOCH_NS: Final = 1_750_000_000 * 10**9
@@ -42,12 +43,17 @@ _CALM: Final = 8.0
 _NO_TIME: Final = 0.001
 
 
+W = TypeVar("W", bound="FateWorld")
+
+
 @attrs.define
 class FateOutcome:
     """The outcome of a world."""
 
     seed: int
     by_control: bool
+    #: Where it comes from, if its seed does not tell.
+    origin: str = ""
     calls: int = 0
     faults: Counter[str] = attrs.field(factory=Counter[str])
     #: How many items had which fate, by what was requested and what was stated.
@@ -90,7 +96,8 @@ class FateWorld:
         self._partitioned_until = 0.0
         #: When everything that was held had become known; and what was in doubt then.
         self.settled_doubts: set[str] = set()
-        #: When the client's block was cancelled from outside.
+        #: The scope around the client's block; and when that was cancelled from outside.
+        self.block: trio.CancelScope = trio.CancelScope()
         self.cut_off_at: float | None = None
 
     epoch_ns: int = _EPOCH_NS
@@ -192,11 +199,11 @@ class FateWorld:
     async def _run_client(self, injector: Injector) -> None:
         settings = self.settings
         self.client = OrderBookClient("http://oms", **self._options())
-        with trio.CancelScope() as block:
+        with self.block:
             async with self.client:
                 if settings.cut_off is not None:
-                    self.nursery.start_soon(self._cut_off, block)
-                await self._run_bots(injector)
+                    self.nursery.start_soon(self._cut_off)
+                await self.run_bots(injector)
                 await trio.sleep(_SETTLED + 4 * settings.most_latency)
                 self.settled_doubts = self.named()
                 await trio.sleep(_CALM - _SETTLED)
@@ -209,19 +216,19 @@ class FateWorld:
             ensure(took <= most, f"the client's block outlasts its cancellation by {took:.2f} s")
             injector.calm_down()
 
-    async def _cut_off(self, block: trio.CancelScope) -> None:
+    async def _cut_off(self) -> None:
         """Cancel the client's block, in the midst of its calls."""
         assert self.settings.cut_off is not None
         await trio.sleep(self.settings.cut_off)
-        if not block.cancel_called:
+        if not self.block.cancel_called:
             self.log("world", "the client's block is cancelled")
             self.cut_off_at = trio.current_time()
             for call in self.calls:
                 if call.ended is None and call.cancelled is None:
                     call.cancelled = self.cut_off_at
-            block.cancel()
+            self.block.cancel()
 
-    async def _run_bots(self, injector: Injector) -> None:
+    async def run_bots(self, injector: Injector) -> None:
         """Let the bots make their calls; faults happen for a part of that time."""
         async with open_plain_nursery() as chaos:
             chaos.start_soon(injector.run)
@@ -248,14 +255,18 @@ async def _main(world: FateWorld) -> None:
         world.outcome.crash = explain(exc)
 
 
-def run_fates(settings: FateSettings, *, guess: Guess | None = None, verbose: bool = False) -> FateOutcome:
-    """Run the world of some settings, and return its outcome. The arguments are those of `FateWorld`."""
-    world_of: list[FateWorld] = []
+def run_world(make: Callable[[], W]) -> W:
+    """Make a world, run it, and return it."""
+    worlds: list[W] = []
 
     async def main() -> None:
-        world = FateWorld(settings, guess=guess, verbose=verbose)
-        world_of.append(world)
-        await _main(world)
+        worlds.append(make())
+        await _main(worlds[-1])
 
     deterministic(partial(trio.run, main, clock=MockClock(autojump_threshold=0)))
-    return world_of[-1].outcome
+    return worlds[-1]
+
+
+def run_fates(settings: FateSettings, *, guess: Guess | None = None, verbose: bool = False) -> FateOutcome:
+    """Run the world of some settings, and return its outcome. The arguments are those of `FateWorld`."""
+    return run_world(partial(FateWorld, settings, guess=guess, verbose=verbose)).outcome
