@@ -191,6 +191,7 @@ class Bot:
         elif kind == "gtd":
             expiry_ns = self._world.now_ns() + round(rng.choice((-0.5, 0.5, 3.0, 20.0)) * 1e9)
             terms["time_in_force"] = GTD(timestamp_ns=expiry_ns, post_only=False)
+            call.items[0].expires = True
         elif kind == "trigger":
             condition = rng.choice((TriggerAbove, TriggerBelow))(rng.randint(97, 103))
             terms["trigger"] = OrderTrigger(None, condition)

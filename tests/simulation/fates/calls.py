@@ -27,6 +27,7 @@ class Item:
         order_id: The order.
         asset: Its market.
         quantity: The quantity requested; no two items of a world have the same one. None for a cancellation.
+        expires: Whether it is an order that expires.
         statement: What the call said of it; None while it runs.
         error: The error that said so.
         is_named: Whether the client listed the order as in doubt when the call ended.
@@ -37,6 +38,7 @@ class Item:
     order_id: str
     asset: str
     quantity: int | None = None
+    expires: bool = False
     statement: Statement | None = None
     error: BaseException | None = None
     is_named: bool = False

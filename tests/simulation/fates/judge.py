@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
-from tplus_trio import ApiError, NotFoundError, OrderRejected, RateLimitError
-from tplus_trio.testing import Effect, RecordedOrder, replay_effects
+from tplus_trio import ApiError, NotFoundError, OrderRejected
+from tplus_trio.testing import Effect, RecordedOrder
 
 from .api import HAS_FATES
 from .calls import Call, Item
@@ -25,8 +25,6 @@ __all__ = ["Finding", "Judge"]
 Wrong: TypeAlias = Literal["false", "guess", "forgotten", "twice", "late", "cancelled", "error"]
 NEVER_TOOK_EFFECT: Final = "NEVER_TOOK_EFFECT"
 _RECEIVED: Final = "Received"
-#: Rules that let a client prove that a create never takes effect.
-_FENCES: Final = frozenset({"order_ids_remembered", "control_keeps_order", "clock_bound"})
 #: Seconds by which the last answer must be over for a fate to be resolvable.
 _REACHABLE: Final = 3.0
 #: Seconds by which a time in nanoseconds may differ from one of trio's clock.
@@ -90,7 +88,7 @@ class Judge:
         """Return the requests of an item that arrived. Cancellations are told by the time of their signature."""
         if item.quantity is not None:
             return self._of_quantity[item.quantity]
-        world, ended = self._world, call.ended if call.ended is not None else float("inf")
+        world, ended = self._world, self._ended(call)
         return [
             arrival
             for arrival in self._cancels[item.order_id]
@@ -105,15 +103,15 @@ class Judge:
             for run in arrival.runs
         )
 
-    def _end_of(self, order_id: str) -> float | None:
-        """Return when an order ended, on trio's clock; None if it is open or never was."""
-        ended: float | None = None
+    def _is_over(self, order_id: str, time: float) -> bool:
+        """Return whether an order had existed, and ended, at a time of trio's clock."""
+        is_over = False
         for effect in self._world.exchange.effects_of(self._world.user, order_id):
-            if effect.kind in {"cancel", "expire", "remove"}:
-                ended = (effect.time_ns - self._world.epoch_ns) / 1e9
-            elif effect.kind == "create":
-                ended = None
-        return ended
+            if (effect.time_ns - self._world.epoch_ns) / 1e9 > time + _ROUNDING:
+                break
+            if effect.kind in {"create", "cancel", "expire", "remove"}:
+                is_over = effect.kind != "create"
+        return is_over
 
     # One item.
 
@@ -143,54 +141,72 @@ class Judge:
             self._judge_repetition(call, item, arrivals)
 
     def _judge_cancelled_order(self, call: Call, item: Item, arrivals: list[Arrival]) -> None:
-        """A cancellation that is said to have taken effect."""
-        said = _said(arrivals if call.kind == "cancel" else self._cancels[item.order_id], item)
-        ended = self._end_of(item.order_id)
-        if _RECEIVED not in said and (ended is None or ended < call.began) and not self._took_effect(arrivals, item):
-            if call.kind == "cancel all" and not self._is_open(item.order_id):
-                return  # it ended between the listing and its cancellation
+        """A cancellation that is said to have taken effect: the service took it, or the order is over."""
+        if call.kind == "cancel all":
+            arrivals = self._cancels[item.order_id]
+        is_over = self._is_over(item.order_id, self._ended(call))
+        if not (is_over or _RECEIVED in _said(arrivals, item) or self._took_effect(arrivals, item)):
             self._add("false", f"cancel {item.order_id} is said to have taken effect, and never did", call)
 
-    def _is_open(self, order_id: str) -> bool:
-        order = replay_effects(self._world.exchange.effects_of(self._world.user, order_id)).get(
-            (self._world.user.public_key, order_id)
-        )
-        return order is not None and order.is_open
+    @staticmethod
+    def _ended(call: Call) -> float:
+        return call.ended if call.ended is not None else float("inf")
 
     def _is_proved(self, call: Call, item: Item, arrivals: list[Arrival]) -> bool:
         """Return whether it is known that an item never takes effect: by a refusal that was sent, or by a fence."""
         error = item.error
         if not isinstance(error, ApiError):
             return False
-        rules = self._world.settings.rules
-        if not self._world.settings.by_control:
-            rules -= {"control_keeps_order"}
-        has_fence = bool(rules & _FENCES) or (item.act != "create" and not self._is_open(item.order_id))
+        if item.act == "cancel" and self._is_over(item.order_id, self._ended(call)):
+            return True
+        has_fence = self._has_fence(call, item)
         if error.code == NEVER_TOOK_EFFECT:
             return has_fence
         if not arrivals:
             return not isinstance(error, OrderRejected | NotFoundError)
-        runs = [run for arrival in arrivals for run in arrival.runs]
-        codes = {run.said.get(item.order_id): run for run in runs}
-        refusal = codes.get(error.code)
-        if refusal is not None and not _is_ambiguous(error.code, refusal):
-            return True
-        if refusal is not None and (has_fence or item.act == "cancel" or isinstance(error, RateLimitError)):
-            return True
-        return self._failed_later(item, runs, error)
+        refusals = [self._refusal(arrival, item) for arrival in arrivals]
+        if None in refusals:
+            return self._failed_later(item, arrivals, error)
+        return "clear" in refusals[-1:] or has_fence or item.act == "cancel"
 
-    def _failed_later(self, item: Item, runs: list[Run], error: ApiError) -> bool:
-        """Return whether the request was answered ``Received``, and refused on the order feed."""
-        return any(run.said.get(item.order_id) == _RECEIVED or run.is_instead for run in runs) and (
-            error.code == "INSUFFICIENT_MARGIN"
+    def _has_fence(self, call: Call, item: Item) -> bool:
+        """Return whether a declared rule, or the end of the order, lets a client prove that an item never takes effect."""
+        if item.act != "create" and self._is_over(item.order_id, self._ended(call)):
+            return True
+        settings = self._world.settings
+        return (
+            "order_ids_remembered" in settings.rules
+            or ("control_keeps_order" in settings.rules and settings.by_control)
+            or ("clock_bound" in settings.rules and item.expires)
         )
 
+    def _refusal(self, arrival: Arrival, item: Item) -> Literal["clear", "ambiguous"] | None:
+        """Return whether a request was refused; and whether that leaves it open that a copy of it took effect."""
+        found: Literal["clear", "ambiguous"] | None = None
+        for run in arrival.runs:
+            code = run.said.get(item.order_id)
+            if code not in {None, "garbage", _RECEIVED}:
+                is_unsure = run.status in {401, 403} and "unauthorized_does_nothing" not in self._world.settings.rules
+                found = "ambiguous" if is_unsure or _is_ambiguous(code, run) else "clear"
+        return found
+
+    def _failed_later(self, item: Item, arrivals: list[Arrival], error: ApiError) -> bool:
+        """Return whether the order feed said that a request was refused, for the reason of the error."""
+        runs = [run for arrival in arrivals for run in arrival.runs]
+        numbers = {run.number for run in runs}
+        effects = self._world.exchange.effects_of(self._world.user, item.order_id)
+        refusals = {one.reason for one in effects if one.kind == "refuse" and one.request_number in numbers}
+        was_taken = any(run.said.get(item.order_id) == _RECEIVED or run.is_instead for run in runs)
+        return error.code in refusals or (was_taken and error.code == "INSUFFICIENT_MARGIN")
+
     def _judge_repetition(self, call: Call, item: Item, arrivals: list[Arrival]) -> None:
-        """A request that is not idempotent is sent again only after a 401 or 403."""
+        """A request that is not idempotent is sent again only after a 401 or 403, and only under a rule."""
         if len(arrivals) <= 1:
             return
-        refused = [run.status in {401, 403} for run in arrivals[0].runs]
-        if len(arrivals) > 2 or not any(refused):
+        rules = self._world.settings.rules
+        may_repeat = not HAS_FATES or not rules.isdisjoint({"unauthorized_does_nothing", "order_ids_remembered"})
+        were_refused = all(any(run.status in {401, 403} for run in arrival.runs) for arrival in arrivals[:-1])
+        if not (may_repeat and were_refused):
             self._add("twice", f"{item.act} {item.order_id} was sent {len(arrivals)} times", call)
 
     # The end of a call.
@@ -279,5 +295,5 @@ def _said(arrivals: list[Arrival], item: Item) -> set[str | None]:
 
 def _is_ambiguous(code: str, run: Run) -> bool:
     """Return whether a refusal leaves it open whether an earlier copy of the request took effect."""
-    is_conflict = run.status == 409 and run.way == "rest"  # the control channel has no statuses
+    is_conflict = run.status == 409 or code == "ORDER_REJECTED"  # the control channel has no statuses
     return code == "DUPLICATE_ORDER" or code.endswith("_NOT_FOUND") or is_conflict or run.is_instead

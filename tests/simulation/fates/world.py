@@ -212,7 +212,7 @@ class FateWorld:
                     await trio.sleep(_CALM)
         if self.cut_off_at is not None:
             took = trio.current_time() - self.cut_off_at
-            most = RESOLVE_TIMEOUT + 1.0 + 4 * settings.most_latency + 0.01
+            most = 2 * RESOLVE_TIMEOUT + 1.0 + 4 * settings.most_latency + 0.01
             ensure(took <= most, f"the client's block outlasts its cancellation by {took:.2f} s")
             injector.calm_down()
 
