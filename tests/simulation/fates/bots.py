@@ -58,6 +58,8 @@ class Bot:
         #: The orders that a call may name, and the revisions that they had last.
         self._orders: dict[str, str] = {}
         self._revisions: dict[str, int] = {}
+        #: The orders whose revision is not known: an amendment changes it, and does not return it.
+        self._amended: set[str] = set()
         self._made = 0
 
     async def run(self) -> None:
@@ -127,6 +129,8 @@ class Bot:
         named = self._world.named()
         for item in call.items:
             item.is_named = item.order_id in named
+            if item.act == "create" and item.statement in {"never", "unsent"} and self._rng.random() < 0.7:
+                self._orders.pop(item.order_id, None)
         self._world.log("call", str(call))
 
     def _read(self, call: Call, result: Any) -> None:
@@ -144,6 +148,7 @@ class Bot:
                 item.statement, item.error = statement_of(one.error), one.error
         elif call.kind == "replace":
             self._revisions[call.items[0].order_id] = result[1]
+            self._amended.discard(call.items[0].order_id)
 
     # What is called.
 
@@ -155,7 +160,13 @@ class Bot:
         match kind:
             case "cancel all":
                 return call, partial(self._client.cancel_all_orders)
-            case "cancel":
+            case "amend" if (chosen := self._choose())[0] not in self._amended or rng.random() < 0.05:
+                order_id, asset = chosen
+                self._amended.add(order_id)
+                call.items.append(Item("amend", order_id, asset, quantity := self._world.new_quantity(-1)))
+                revision = self._revisions.get(order_id)
+                return call, partial(self._client.amend_order, order_id, asset, quantity, revision)
+            case "cancel" | "amend":
                 order_id, asset = self._choose()
                 call.items.append(Item("cancel", order_id, asset))
                 return call, partial(self._client.cancel_order, order_id, asset)
@@ -166,11 +177,6 @@ class Bot:
                 return call, partial(
                     self._client.replace_order, order_id, asset, quantity, rng.randint(95, 105), trigger
                 )
-            case "amend":
-                order_id, asset = self._choose()
-                call.items.append(Item("amend", order_id, asset, quantity := self._world.new_quantity(-1)))
-                revision = self._revisions.get(order_id)
-                return call, partial(self._client.amend_order, order_id, asset, quantity, revision)
             case "batch create":
                 return call, partial(self._send_batch, call, rng.randint(1, 4))
             case "batch replace":
@@ -253,7 +259,7 @@ class Bot:
     def _choose(self) -> tuple[str, str]:
         """Return an order of the bot, the newest ones more often, or now and then one that does not exist."""
         rng = self._rng
-        if rng.random() < 0.04:
+        if rng.random() < 0.02:
             return "none", self._world.settings.assets[0]
         orders: Sequence[tuple[str, str]] = list(self._orders.items())
         return rng.choice(orders[-4:])

@@ -54,6 +54,7 @@ class Judge:
     def __init__(self, world: FateWorld, disturbances: list[tuple[float, float]]) -> None:
         self._world = world
         self._disturbances = disturbances
+        self._items = [(call, item) for call in world.calls for item in call.items]
         self._effects = effects_by_request(world.exchange.effects)
         self._of_quantity: dict[int, list[Arrival]] = defaultdict(list)
         self._cancels: dict[str, list[Arrival]] = defaultdict(list)
@@ -127,7 +128,7 @@ class Judge:
                 self._add("false", f"{item.act} {item.order_id} is said never to have taken effect, and did", call)
             case "never" if not self._is_proved(call, item, arrivals):
                 self._add("guess", f"{item.act} {item.order_id} is said never to take effect, without a proof", call)
-            case "unsent" if arrivals:
+            case "unsent" if {self._refusal(arrival, item) for arrival in arrivals} - {"clear"}:
                 self._add("false", f"{item.act} {item.order_id} is said not to be sent, and arrived", call)
             case "unknown" if not item.is_named:
                 self._add("forgotten", f"{item.act} {item.order_id} is not known, and not named", call)
@@ -165,19 +166,31 @@ class Judge:
         if not arrivals:
             return not isinstance(error, OrderRejected | NotFoundError)
         refusals = [self._refusal(arrival, item) for arrival in arrivals]
-        if None in refusals:
-            return self._failed_later(item, arrivals, error)
-        return "clear" in refusals[-1:] or has_fence or item.act == "cancel"
+        if refusals[-1] == "clear" and None not in refusals:
+            return True
+        is_refused = None not in refusals and (has_fence or item.act == "cancel")
+        return is_refused or self._failed_later(item, arrivals, error)
 
     def _has_fence(self, call: Call, item: Item) -> bool:
-        """Return whether a declared rule, or the end of the order, lets a client prove that an item never takes effect."""
-        if item.act != "create" and self._is_over(item.order_id, self._ended(call)):
+        """Return whether a rule, or what became of the order, proves that an item never takes effect."""
+        ended = self._ended(call)
+        if item.act != "create" and (self._is_over(item.order_id, ended) or self._never_existed(item.order_id, ended)):
             return True
         settings = self._world.settings
         return (
             "order_ids_remembered" in settings.rules
             or ("control_keeps_order" in settings.rules and settings.by_control)
             or ("clock_bound" in settings.rules and item.expires)
+        )
+
+    def _never_existed(self, order_id: str, time: float) -> bool:
+        """Return whether no call has created an order, and none could any more at a time."""
+        creates = [(call, item) for call, item in self._items if item.act == "create" and item.order_id == order_id]
+        return bool(creates) and all(
+            self._ended(call) <= time
+            and not self._took_effect(arrivals := self._arrivals(call, item), item)
+            and all(run.time <= time for arrival in arrivals for run in arrival.runs)
+            for call, item in creates
         )
 
     def _refusal(self, arrival: Arrival, item: Item) -> Literal["clear", "ambiguous"] | None:
@@ -233,7 +246,7 @@ class Judge:
     def _judge_resting(self) -> None:
         world = self._world
         named = world.named()
-        creators = {item.quantity: (call, item) for call in world.calls for item in call.items if item.act == "create"}
+        creators = {item.quantity: (call, item) for call, item in self._items if item.act == "create"}
         for order in world.exchange.resting(world.user):
             create = self._creation(order)
             if create is None or order.order_id in named:
