@@ -59,6 +59,8 @@ _MODULES = (
     "book.session",
     "book.live",
     "orders.batch_results",
+    "orders.service_rules",
+    "orders.unsettled",
     "orders.limits",
     "orders.limiter",
     "orders.exposure",

@@ -252,10 +252,11 @@ class OrderLimitExceeded(TplusError, ValueError):
 
 
 class OrderFateUnknown(TplusError):
-    """An order request was sent, but its answer does not state the result. The request may have been carried out.
+    """An order request was sent, and neither its answer nor what was seen afterwards states what became of it.
 
-    Look the order up by its id, as with `get_user_orders`, before you send the request again. The cause
-    (``__cause__``) is the `DecodeError`, if the answer could not be decoded.
+    The request may have been carried out, or may still be. ``orders_in_doubt`` of the client has the order until it is
+    known; a client that was entered goes on to find out. The cause (``__cause__``) is the error with which the doubt
+    began, if there was one.
     """
 
     def __init__(self, order_id: str, operation: str, sent_at_ns: int, why: str) -> None:
@@ -266,11 +267,15 @@ class OrderFateUnknown(TplusError):
         self.operation = operation
         #: When the request was sent, in nanoseconds since the Unix epoch by the clock of the client.
         self.sent_at_ns = sent_at_ns
-        #: What was wrong with the answer.
+        #: Why it is in doubt, such as what was wrong with the answer.
         self.why = why
 
     def __str__(self) -> str:
-        return f"the {self.operation} request was sent, but {self.why}; {may_exist(self.order_id, self.operation)}"
+        state = _DOUBTS.get(self.operation, "may have its old terms or its new ones")
+        return (
+            f"the {self.operation} request was sent, but {self.why}; order {self.order_id!r} {state}: "
+            "see orders_in_doubt, and do not send the request again before it is known"
+        )
 
 
 #: What may have become of an order, by operation.
@@ -279,12 +284,6 @@ _DOUBTS: Final[Mapping[str, str]] = {
     "batch-create": "may exist",
     "cancel": "may be gone or still open",
 }
-
-
-def may_exist(order_id: str, operation: str) -> str:
-    """Return the advice for an order whose request may have been carried out."""
-    state = _DOUBTS.get(operation, "may have its old terms or its new ones")
-    return f"order {order_id!r} {state}: look it up, as with get_user_orders(), before you send it again"
 
 
 class AuthError(ApiError):

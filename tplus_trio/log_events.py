@@ -35,6 +35,12 @@ class LogEvent(enum.StrEnum):
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - the name of an event
     #: An optional sign-in failed, and requests are sent without a user: ``public_key``, ``error``.
     SIGN_IN_FAILED = "sign_in_failed"
+    #: It is not known what became of a request about an order: ``operation``, ``order_id``, ``why``.
+    ORDER_IN_DOUBT = "order_in_doubt"
+    #: It was found out what became of an order in doubt: ``operation``, ``order_id``, ``fate``.
+    ORDER_SETTLED = "order_settled"
+    #: A feed of the client's own orders or trades ended for good: ``path``, ``error``.
+    OWN_FEED_FAILED = "own_feed_failed"
     #: A keyfile can be read by other users of the machine: ``path``, ``mode``.
     KEYFILE_READABLE = "keyfile_readable"
     #: A method of the client's observer raised; logged once for each method: ``method``, ``error``.

@@ -215,7 +215,12 @@ class Service:
         credentials, is_last = await self._sign_in(user, required), False
         answer = await self._http.send(_with_credentials(unsigned, credentials))
         for _ in range(_MOST_TRIES - 1):
-            if credentials is None or is_last or answer.status not in _REFUSED:
+            if credentials is None or answer.status not in _REFUSED:
+                break
+            if dispatch.on_refused is not None and not dispatch.on_refused():
+                self._sessions[credentials.public_key].revoke(credentials)
+                break
+            if is_last:
                 break
             log_event(
                 _log,

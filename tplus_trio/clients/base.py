@@ -192,13 +192,19 @@ class Client(Scoped):
         try:
             async with open_service_tasks() as scope.tasks:
                 try:
-                    yield
+                    try:
+                        yield
+                    finally:
+                        await self._before_leaving()  # noqa: ASYNC102 - it limits its own time
                     await scope.close()
                 finally:
                     await scope.leave()  # noqa: ASYNC102 - leave() limits its own time
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE):
                 await self._service.aclose()
+
+    async def _before_leaving(self) -> None:
+        """Do what is left to do before the streams and tasks of the client end, in bounded time, also if cancelled."""
 
     async def aclose(self) -> None:
         """End the REST requests of a client that was not entered, and close its connections.

@@ -18,8 +18,8 @@ class OrderBookClient(UserStreams, OrderEntry, OrderChanges, MarketUnits, Accoun
     before it sends anything; `get_market`, `get_markets` and `create_market` work without a user.
 
     A stream connects when it is entered or iterated. Leaving it closes its connection. A REST read that is cancelled
-    leaves nothing behind: its connection is closed. A create or cancel request that is cancelled may have been carried
-    out.
+    leaves nothing behind: its connection is closed. A request about orders that is cancelled goes on for at most
+    ``resolve_timeout``, to find out what became of the order; `orders_in_doubt` has what is not known.
 
     The arguments are those of every client: see `Client`.
     """

@@ -33,6 +33,7 @@ from tplus_trio.orders.batch_results import (
 from tplus_trio.orders.building import check_batch, check_signers
 from tplus_trio.orders.limits import Terms
 from tplus_trio.orders.terms import Amount, check_amount, scaled
+from tplus_trio.orders.unsettled import OnCancel, check_on_cancel
 from tplus_trio.users import User
 
 __all__ = ["OrderChanges"]
@@ -53,8 +54,9 @@ class OrderChanges(OrderServiceClient):
     ) -> tuple[OrderOperationResponse, int]:
         """Give an open order new, signed terms (``PATCH /orders/replace``, or the control channel).
 
-        The order keeps its id and its expiry, and in general loses its place in the queue. If the call is cancelled
-        after the request was sent, the order may have its old terms or its new ones; `get_user_orders` shows which.
+        The order keeps its id and its expiry, and in general loses its place in the queue. If the answer does not state
+        what became of the request, or if the call is cancelled after a byte of it may have left, the call finds out,
+        for at most ``resolve_timeout`` more. `orders_in_doubt` has the order if it is not known by then.
 
         Args:
             original_order_id: The id of the order: 1 to 24 UTF-8 bytes.
@@ -75,11 +77,12 @@ class OrderChanges(OrderServiceClient):
                 units were requested.
             MissingUserError: there is no user. Nothing was sent.
             OrderLimitExceeded: the new terms are beyond the client's limits. Nothing was sent.
-            NotFoundError: the user has no open order of this id in this market.
-            OrderRejected: the service refused the new terms. The order keeps its old ones.
-            OrderFateUnknown: the answer cannot be decoded or is about another order: the order may have either terms.
-            ConnectionFailed: there was no answer. The message says whether the order may have its new terms.
-            ServerError: the service failed. The order may have its new terms.
+            NotFoundError: the order had ended before the request was sent.
+            OrderRejected: the service refused the new terms, or they never took effect (``NEVER_TOOK_EFFECT``). The
+                order keeps its old ones.
+            OrderFateUnknown: the request was sent, and it could not be found out which terms the order has, or whether
+                it still exists.
+            ConnectionFailed: no byte of the request has left.
             ApiError: the service refused the request for another reason.
             DecodeError: the answer about the market's units cannot be decoded. Nothing was sent.
             KeyfileError: the user's key cannot be decrypted. Nothing was sent.
@@ -141,8 +144,9 @@ class OrderChanges(OrderServiceClient):
     ) -> OrderOperationResponse:
         """Reduce an open order's quantity, without a signature (``PATCH /orders/amend``, or the control channel).
 
-        The order keeps its place in the queue. If the call is cancelled after the request was sent, the order may have
-        its old quantity or its new one; `get_user_orders` shows which.
+        The order keeps its place in the queue. If the answer does not state what became of the request, or if the call
+        is cancelled after a byte of it may have left, the call finds out, for at most ``resolve_timeout`` more.
+        `orders_in_doubt` has the order if it is not known by then.
 
         Args:
             order_id: The id of the order: 1 to 24 UTF-8 bytes.
@@ -160,12 +164,12 @@ class OrderChanges(OrderServiceClient):
             TypeError, ValueError: an argument is not legal. Nothing was sent; if a Decimal does not fit, the market's
                 units were requested.
             MissingUserError: there is no user. Nothing was sent.
-            NotFoundError: the user has no open order of this id in this market.
+            NotFoundError: the order had ended before the request was sent.
             OrderRejected: the service refused the request, for example because the order has changed since. The order
                 keeps its quantity.
-            OrderFateUnknown: the answer cannot be decoded or is about another order.
-            ConnectionFailed: there was no answer. The message says whether the order may be smaller.
-            ServerError: the service failed. The order may be smaller.
+            OrderFateUnknown: the request was sent, and it could not be found out whether the order is smaller, or
+                whether it still exists.
+            ConnectionFailed: no byte of the request has left.
             ApiError: the service refused the request for another reason.
             DecodeError: the answer about the market's units cannot be decoded. Nothing was sent.
         """
@@ -190,17 +194,22 @@ class OrderChanges(OrderServiceClient):
         return await self._operate(self._builder.amend(request, owner), market)
 
     async def send_multiple_orders(
-        self, create_order_requests: Iterable[CreateOrderRequest], user: User | None = None
+        self,
+        create_order_requests: Iterable[CreateOrderRequest],
+        user: User | None = None,
+        *,
+        on_cancel: OnCancel = "cancel",
     ) -> BatchCreateOrderRequestResponse:
         """Send several signed orders in one request (``POST /orders/batch-create``, or the control channel).
 
-        The service takes or refuses each order for itself. If the call is cancelled after the request was sent, any of
-        the orders may exist.
+        The service takes or refuses each order for itself. Where the answer does not state what became of an order, or
+        if the call is cancelled after a byte may have left, the call goes on as `create_limit_order` does.
 
         Args:
             create_order_requests: 1 to 50 orders from `prepare_limit_order_request`, each id once, all signed by one
                 user.
             user: The user who signed them; None is the default user.
+            on_cancel: As for `create_limit_order`, for each order.
 
         Returns:
             What became of each order, in the order of the argument. The ``error`` of an item is an `OrderRejected` if
@@ -213,7 +222,7 @@ class OrderChanges(OrderServiceClient):
             ConnectionFailed: no byte of the request was sent.
             ApiError: the service refused the whole request.
         """
-        owner = self._user(user)
+        owner, wish = self._user(user), check_on_cancel(on_cancel)
         requests = check_batch(
             "create_order_requests",
             create_order_requests,
@@ -225,7 +234,7 @@ class OrderChanges(OrderServiceClient):
         await self._admit(owner, [Terms.of_order(_market_of(order), order) for order in orders])
         for order in orders:
             self._doubts.sending(owner.public_key, order)
-        results = await self._operations.send_batch(self._builder.batch_create(requests, owner))
+        results = await self._operate_all(self._builder.batch_create(requests, owner), wish)
         self._saw(owner, orders, results)
         return BatchCreateOrderRequestResponse(results)
 
@@ -234,8 +243,8 @@ class OrderChanges(OrderServiceClient):
     ) -> BatchReplaceOrderRequestResponse:
         """Send several signed replacements in one request (``PATCH /orders/batch-replace``, or the control channel).
 
-        The service takes or refuses each replacement for itself. If the call is cancelled after the request was sent,
-        any of the orders may have its new terms.
+        The service takes or refuses each replacement for itself. Where the answer does not state what became of one, or
+        if the call is cancelled after a byte may have left, the call goes on as `replace_order` does.
 
         Args:
             replace_requests: 1 to 50 replacements from `prepare_replace_order_request`, each id once, all signed by
@@ -262,7 +271,7 @@ class OrderChanges(OrderServiceClient):
         )
         new = [request.request for request in requests]
         await self._admit(owner, [Terms.of_replacement(_market_of(one), one) for one in new])
-        results = await self._operations.send_batch(self._builder.batch_replace(requests, owner))
+        results = await self._operate_all(self._builder.batch_replace(requests, owner))
         self._saw(owner, new, results)
         return BatchReplaceOrderRequestResponse(results)
 

@@ -26,6 +26,7 @@ from tplus_trio.orders.building import check_signers
 from tplus_trio.orders.limits import Terms
 from tplus_trio.orders.sending import ORDER, OrderTarget
 from tplus_trio.orders.terms import Amount, OrderTerms, check_limit_size, check_market_size, check_terms
+from tplus_trio.orders.unsettled import OnCancel, check_on_cancel
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.users import User
 
@@ -50,13 +51,14 @@ class OrderEntry(OrderServiceClient):
         reduce_only: bool = False,
         *,
         additional_signers: Sequence[User] | None = None,
+        on_cancel: OnCancel = "cancel",
     ) -> OrderOperationResponse:
         """Sign a limit order and send it (``POST /orders/create``, or the control channel).
 
-        If it is cancelled after the request was sent, the order may exist. Choose ``order_id`` beforehand, look for it
-        with `get_user_orders`, and send the order again only if it is not there. Do the same after `OrderFateUnknown`,
-        `ServerError`, and a `ConnectionFailed` whose message says that the order may exist. The first order of a market
-        requests its units first; see `get_market`.
+        If the answer does not state what became of the order, the call finds out, for at most ``resolve_timeout`` more.
+        If it is cancelled after a byte of the request may have left, it lasts at most ``resolve_timeout`` longer, in
+        which it does what ``on_cancel`` says; all cancelled calls of a client end together. `orders_in_doubt` has what
+        is not known by then. The first order of a market requests its units first; see `get_market`.
 
         Args:
             quantity: More than 0. An ``int`` is in the book's quantity units: one unit is
@@ -75,6 +77,9 @@ class OrderEntry(OrderServiceClient):
             user: The user that signs; None is the default user.
             reduce_only: Whether the order may only make a position smaller.
             additional_signers: Other users that sign the order too.
+            on_cancel: What the client does with the order if the call is cancelled, or if its fate stays unknown and it
+                shows up later: ``"cancel"`` takes it back, ``"resolve"`` only finds out what became of it, ``"leave"``
+                does nothing. An order that cannot rest, such as immediate-or-cancel, is never taken back.
 
         Returns:
             The service's answer: it took the order. The book may still refuse it; the order stream tells.
@@ -85,9 +90,10 @@ class OrderEntry(OrderServiceClient):
             MissingUserError: there is no user. Nothing was sent.
             OrderLimitExceeded: the order is beyond the client's limits. Nothing was sent.
             OrderRejected: the service refused the order, for example because a post-only order would have traded.
-            OrderFateUnknown: the answer cannot be decoded or is about another order: the order may exist.
-            ConnectionFailed: there was no answer. The message says whether the order may exist.
-            ServerError: the service failed. The order may exist.
+                A code of ``NEVER_TOOK_EFFECT`` means that no answer says so, but the declared `ServiceRules`.
+            OrderFateUnknown: the request was sent, and it could not be found out whether the order exists. The client
+                goes on if it was entered; do not send the order again while it is in `orders_in_doubt`.
+            ConnectionFailed: no byte of the request has left.
             ApiError: the service refused the request for another reason.
             DecodeError: the answer about the market's units cannot be decoded. The order was not sent.
             KeyfileError: the user's key cannot be decrypted. The order was not sent.
@@ -102,7 +108,8 @@ class OrderEntry(OrderServiceClient):
             trigger=trigger,
             reduce_only=reduce_only,
         )
-        return await self._create(terms, self._user(user), check_signers(additional_signers))
+        wish = check_on_cancel(on_cancel)
+        return await self._create(terms, self._user(user), check_signers(additional_signers), wish)
 
     async def create_market_order(
         self,
@@ -121,10 +128,12 @@ class OrderEntry(OrderServiceClient):
         *,
         reduce_only: bool = False,
         additional_signers: Sequence[User] | None = None,
+        on_cancel: OnCancel = "cancel",
     ) -> OrderOperationResponse:
         """Sign a market order and send it (``POST /orders/create``, or the control channel).
 
-        If it is cancelled after the request was sent, the order may have traded; see `create_limit_order`.
+        Its fate is found out as that of a limit order; see `create_limit_order`. If the call is cancelled, it does not
+        take the order back: it only finds out what became of it.
 
         Args:
             side: ``Side.BUY`` or ``Side.SELL``, or their names.
@@ -145,6 +154,7 @@ class OrderEntry(OrderServiceClient):
             user: As for `create_limit_order`.
             reduce_only: As for `create_limit_order`.
             additional_signers: As for `create_limit_order`.
+            on_cancel: As for `create_limit_order`. It matters for an order with a trigger, which can rest.
 
         Returns:
             The service's answer: it took the order. `stream_user_trade_events` delivers the fills.
@@ -162,7 +172,8 @@ class OrderEntry(OrderServiceClient):
             trigger=trigger,
             reduce_only=reduce_only,
         )
-        return await self._create(terms, self._user(user), check_signers(additional_signers))
+        wish = check_on_cancel(on_cancel)
+        return await self._create(terms, self._user(user), check_signers(additional_signers), wish)
 
     async def prepare_limit_order_request(
         self,
@@ -229,8 +240,9 @@ class OrderEntry(OrderServiceClient):
     ) -> OrderOperationResponse:
         """Sign a cancel request for an order and send it (``DELETE /orders/cancel``, or the control channel).
 
-        If it is cancelled after the request was sent, the order may be gone or still rest: look for it with
-        `get_user_orders`, or call it again.
+        If there is no answer, or none that states what became of the request, the call sends the cancel again and looks
+        for the order, for at most ``resolve_timeout`` more; also if it is cancelled after a byte of the request may
+        have left. `orders_in_doubt` has the order if it is not known by then.
 
         Args:
             order_id: The id of the order: 1 to 24 UTF-8 bytes.
@@ -238,16 +250,18 @@ class OrderEntry(OrderServiceClient):
             user: The user of the order, who signs; None is the default user.
 
         Returns:
-            The service's answer: it took the request. The order stream tells when the order is removed.
+            The service's answer: it took the request, or the order is known to have been canceled. The order stream
+            tells when the order is removed.
 
         Raises:
             TypeError, ValueError: an argument is not legal. Nothing was sent.
             MissingUserError: there is no user. Nothing was sent.
-            NotFoundError: the user has no open order of this id in this market.
+            NotFoundError: the order has ended without this cancel, or never existed.
             OrderRejected: the service refused the request.
-            OrderFateUnknown: the answer cannot be decoded or is about another order: the order may be gone.
-            ConnectionFailed: there was no answer. The message says whether the order may be gone.
-            ServerError: the service failed. The order may be gone.
+            OrderFateUnknown: the request was sent, and it could not be found out what became of it: the order may be
+                gone or still rest. An answer that the user has no such open order says too little, because it may
+                follow a copy of the request that canceled the order. An entered client goes on cancelling.
+            ConnectionFailed: no byte of the request has left.
             ApiError: the service refused the request for another reason.
             KeyfileError: the user's key cannot be decrypted. Nothing was sent.
         """
@@ -321,7 +335,9 @@ class OrderEntry(OrderServiceClient):
                 await all_done.wait()
         return tuple(results[order] for order in orders)
 
-    async def _create(self, terms: OrderTerms, owner: User, signers: tuple[User, ...]) -> OrderOperationResponse:
+    async def _create(
+        self, terms: OrderTerms, owner: User, signers: tuple[User, ...], on_cancel: OnCancel
+    ) -> OrderOperationResponse:
         market, order = await self._in_units(
             terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
         )
@@ -333,7 +349,7 @@ class OrderEntry(OrderServiceClient):
             self._withdraw(owner, order.order_id)
             raise
         self._doubts.sending(owner.public_key, order)
-        return await self._operate(request, market)
+        return await self._operate(request, market, on_cancel)
 
 
 def _required(asset_id: AssetIdentifier | str | int | None) -> AssetIdentifier:

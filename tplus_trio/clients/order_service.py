@@ -8,21 +8,24 @@ from typing import TypeVar, Unpack
 import attrs
 
 from tplus_trio import codec
-from tplus_trio.arguments import check_instance
+from tplus_trio.arguments import check_instance, check_number
 from tplus_trio.clients.base import Client, ClientOptions
 from tplus_trio.clients.nonces import ActionNonces, RisingTime
+from tplus_trio.clients.order_fates import OrderFates
 from tplus_trio.clients.reference_prices import ReferencePrices
 from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.clients.user_orders import UserOrdersReader
 from tplus_trio.errors import OrderRejected, TplusError
 from tplus_trio.models import AssetIdentifier, Market, OrderOperationResponse, new_order_id, validate_order_id
+from tplus_trio.orders.batch_results import SingleOrderStatusFromBatch
 from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.control_channel import ControlSender
 from tplus_trio.orders.exposure import Doubts
 from tplus_trio.orders.limiter import LimitedSender, OrderLimiter, OrderRateLimit
 from tplus_trio.orders.limits import LimitGuard, OrderLimits, Terms
-from tplus_trio.orders.operations import Fate, OrderOperations
 from tplus_trio.orders.sending import ORDER, OrderRequest, OrderSender, RestSender
+from tplus_trio.orders.service_rules import ServiceRules
+from tplus_trio.orders.unsettled import Fate, OnCancel, OrderInDoubt
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
 
@@ -51,6 +54,9 @@ class OrderServiceClient(Client):
         order_rate_limit: How many requests about orders the client sends; more wait, cancels first. None is no limit.
         order_id_prefix: The beginning of each order id that the client makes: at most 8 UTF-8 bytes.
         limits: What the client refuses to send; None refuses nothing.
+        rules: What is declared about the service; None is ``ServiceRules()``.
+        resolve_timeout: Seconds, more than 0: how long a call goes on to find out what became of its order, where the
+            answer does not say so; also after the call was cancelled, and when the client is left.
         options: The arguments of every client: see `Client`.
 
     Raises:
@@ -67,6 +73,8 @@ class OrderServiceClient(Client):
         order_rate_limit: OrderRateLimit | None = None,
         order_id_prefix: str = "",
         limits: OrderLimits | None = None,
+        rules: ServiceRules | None = None,
+        resolve_timeout: float = 5.0,
         **options: Unpack[ClientOptions],
     ) -> None:
         super().__init__(base_url, default_user=default_user, **options)
@@ -85,10 +93,34 @@ class OrderServiceClient(Client):
             # Half of what the limit lets through before it refuses: other requests may wait as well.
             self._most_cancels = max(1, min(_CANCELS, int(limit.rate * timeout / 2)))
         self._doubts = Doubts()
-        self._operations = OrderOperations(self._service, sender, self._ended)
+        self._fates = OrderFates(
+            self._service,
+            self._client_scope,
+            self._orders,
+            self._builder,
+            sender,
+            rules=ServiceRules() if rules is None else check_instance("rules", rules, ServiceRules),
+            resolve_timeout=check_number("resolve_timeout", resolve_timeout, more=True, finite=True),
+            units=self._units_to_resolve,
+            open_stream=lambda feed: self._stream(feed, {"overflow": "block"}),
+            on_fate=self._ended,
+        )
         #: In nanoseconds. Each change of an order gets a later one, so that the service can put the changes in order.
         self._change_times = RisingTime(self._service.now_ns)
         self._nonces = ActionNonces(self._service.now_ns)
+
+    @property
+    def orders_in_doubt(self) -> tuple[OrderInDoubt, ...]:
+        """The orders of which the client does not know what became of a request, or which it is still taking back.
+
+        They are in the order in which they came into doubt. A client that was entered goes on to find out: an order
+        that shows up gets what its caller wanted. It can be read after the client was left, too.
+        """
+        return self._fates.unsettled.in_doubt()
+
+    async def _before_leaving(self) -> None:
+        """Settle the orders in doubt, as far as possible within ``resolve_timeout``."""
+        await self._fates.settle_all()
 
     def statistics(self) -> ClientStatistics:
         """Return the current statistics of the running streams, the control channels, and all REST requests.
@@ -128,6 +160,12 @@ class OrderServiceClient(Client):
         market = await self._market(asset_id, ORDER)
         return market, convert(market)
 
+    async def _units_to_resolve(self, asset_id: AssetIdentifier, is_refused: bool) -> Market:
+        """Return a market's units, from the service if an order with those that the client has was refused."""
+        if is_refused:
+            self._markets.pop(asset_id, None)
+        return await self._market(asset_id, ORDER)
+
     def _new_guard(self, limits: OrderLimits) -> LimitGuard:
         return LimitGuard(limits, ReferencePrices(self._service).read, self._orders.read_newest)
 
@@ -152,16 +190,26 @@ class OrderServiceClient(Client):
         if self._guard is not None:
             self._guard.ended(owner, order_id, "unsent")
 
-    async def _operate(self, request: OrderRequest, market: Market | None = None) -> OrderOperationResponse:
+    async def _operate(
+        self, request: OrderRequest, market: Market | None = None, on_cancel: OnCancel = "resolve"
+    ) -> OrderOperationResponse:
         """Send a request about one order. A refusal may mean that the units of its market have changed."""
         try:
-            answer = await self._operations.send(request)
+            self._fates.begin(request)
+            answer = await self._fates.operations.send(request, on_cancel)
         except OrderRejected as exc:
             if market is not None:
                 self._refused(request.orders[0].asset_id, market, exc)
             raise
         self._orders.add_known(request.owner)
         return answer
+
+    async def _operate_all(
+        self, request: OrderRequest, on_cancel: OnCancel = "resolve"
+    ) -> tuple[SingleOrderStatusFromBatch, ...]:
+        """Send a request about several orders."""
+        self._fates.begin(request)
+        return await self._fates.operations.send_batch(request, on_cancel)
 
     def _refused(self, asset_id: AssetIdentifier, market: Market, refusal: TplusError | None) -> None:
         """Request a market's units again before the next order if a change of them may have caused a refusal.

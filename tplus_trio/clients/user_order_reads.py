@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tplus_trio import codec
 from tplus_trio.arguments import check_count
 from tplus_trio.clients.bad_rows import report_bad_rows
 from tplus_trio.clients.base import CALL, asset, page_params
 from tplus_trio.clients.order_service import OrderServiceClient
 from tplus_trio.clients.paging import ListedPage, PageIterator, says_more
 from tplus_trio.clients.user_orders import open_only_param, target_of
-from tplus_trio.errors import NotFoundError
 from tplus_trio.models import AssetIdentifier, BadRow, OrderResponse, Rows, UserOrders
 from tplus_trio.users import User
 
@@ -102,20 +100,12 @@ class UserOrderReads(OrderServiceClient):
         self, market: AssetIdentifier, page: int | None, limit: int | None, open_only: bool | None, owner: User
     ) -> tuple[Rows[OrderResponse], bool | None]:
         """Read a page, and whether the service says that another one follows."""
-        key, path = owner.public_key, f"/orders/user/{owner.public_key}/{market}"
         params: dict[str, Any] = {**page_params(page, limit), "open_only": open_only_param(open_only)}
         if any(value is not None for value in params.values()):
             params |= {"page": page or 0, "limit": _PAGE if limit is None else limit}
-        try:
-            body = await self._get(path, user=owner, required=True, **params)
-        except NotFoundError as exc:
-            if page or not self._orders.known.has_none_yet(exc, key, "orders"):
-                raise
-            return Rows(), False
-        rows, about = codec.decode_listing(body, "orders", OrderResponse)
-        self._orders.known.add(key, "orders")
-        report_bad_rows(path, rows, rows.bad)
-        return rows, says_more(about)
+        rows, follows = await self._orders.read_book_page(owner, market, CALL, **params)
+        report_bad_rows(f"/orders/user/{owner.public_key}/{market}", rows, rows.bad)
+        return rows, follows
 
     async def get_open_orders_for_book(
         self,

@@ -10,7 +10,7 @@ from tplus_trio.clients.base import get, page_params
 from tplus_trio.clients.known_users import KnownUsers, is_of_the_service
 from tplus_trio.clients.paging import says_more
 from tplus_trio.errors import DecodeError, NotFoundError, ServerError
-from tplus_trio.models import AssetIdentifier, BadRow, OrderResponse, OrderStatus, UserOrders
+from tplus_trio.models import AssetIdentifier, BadRow, OrderResponse, OrderStatus, Rows, UserOrders
 from tplus_trio.orders.sending import ORDER, OrderTarget
 from tplus_trio.service import Service
 from tplus_trio.transport.pacing import Dispatch
@@ -77,6 +77,38 @@ class UserOrdersReader:
         orders = codec.decode_page(body, UserOrders)
         self.known.add(key)
         return orders
+
+    async def read_book_page(
+        self, owner: User, market: AssetIdentifier, dispatch: Dispatch, **params: int | str | None
+    ) -> tuple[Rows[OrderResponse], bool | None]:
+        """Read a page of a user's orders in a market, and whether the service says that another one follows.
+
+        Args:
+            owner: The user.
+            market: The market.
+            dispatch: The request's priority.
+            params: ``page``, ``limit`` and ``open_only``; the service has a default for each.
+        """
+        key, path = owner.public_key, f"/orders/user/{owner.public_key}/{market}"
+        try:
+            body = await get(self._service, path, user=owner, required=True, dispatch=dispatch, **params)
+        except NotFoundError as exc:
+            if params.get("page") or not self.known.has_none_yet(exc, key, "orders"):
+                raise
+            return Rows(), False
+        rows, about = codec.decode_listing(body, "orders", OrderResponse)
+        self.known.add(key, "orders")
+        return rows, says_more(about)
+
+    async def read_to_resolve(
+        self, owner: User, market: AssetIdentifier, page: int
+    ) -> tuple[Rows[OrderResponse], bool]:
+        """Read a page, open orders and ended ones, before other requests. Return whether another one may follow."""
+        rows, follows = await self.read_book_page(owner, market, ORDER, page=page, limit=_ORDERS_PAGE)
+        has_rows = bool(rows) or bool(rows.bad)
+        # Some services say that no page follows a full one although one does.
+        is_full = len(rows) + len(rows.bad) >= _ORDERS_PAGE
+        return rows, has_rows and (bool(follows) or is_full)
 
     async def read_newest(self, owner: User) -> tuple[OrderResponse, ...]:
         """Read the newest orders of a user, open and done, before other requests."""

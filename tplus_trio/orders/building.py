@@ -55,14 +55,14 @@ class RequestBuilder:
         """Sign an order, and return the request that creates it. Cancelling it leaves nothing behind."""
         text = codec.signable(order)
         body = await self._signed_body(b"order", text, owner, signers)
-        return OrderRequest("create", (OrderTarget(order.base_asset, order.order_id),), body, owner)
+        return OrderRequest("create", (OrderTarget(order.base_asset, order.order_id),), body, owner, (order,))
 
     async def cancel(self, cancel: CancelOrder, owner: User) -> OrderRequest:
         """Sign a cancellation, and return the request. Cancelling it leaves nothing behind."""
         signature = await self._service.sign(owner, codec.signable(cancel))
         request = CancelOrderRequest(cancel, signature, self._service.now_ns())
         body = SecretBytes(codec.encode(request))
-        return OrderRequest("cancel", (OrderTarget(cancel.asset_id, cancel.order_id),), body, owner)
+        return OrderRequest("cancel", (OrderTarget(cancel.asset_id, cancel.order_id),), body, owner, (cancel,))
 
     async def sign_replace(
         self, details: ReplaceOrderDetails, owner: User, signers: Sequence[User] = ()
@@ -77,27 +77,27 @@ class RequestBuilder:
     def replace(request: ReplaceOrderRequestPayload, owner: User) -> OrderRequest:
         """Return the request that gives an order its new terms."""
         target = OrderTarget(request.request.base_asset, request.request.order_id)
-        return OrderRequest("replace", (target,), SecretBytes(codec.encode(request)), owner)
+        return OrderRequest("replace", (target,), SecretBytes(codec.encode(request)), owner, (request.request,))
 
     @staticmethod
     def amend(request: AmendOrderRequest, owner: User) -> OrderRequest:
         """Return the request that reduces an order. It is not signed."""
         target = OrderTarget(request.request.base_asset, request.request.order_id)
-        return OrderRequest("amend", (target,), SecretBytes(codec.encode(request)), owner)
+        return OrderRequest("amend", (target,), SecretBytes(codec.encode(request)), owner, (request.request,))
 
     @staticmethod
     def batch_create(requests: Sequence[CreateOrderRequest], owner: User) -> OrderRequest:
         """Return the request that creates several orders."""
         targets = tuple(OrderTarget(request.order.base_asset, request.order.order_id) for request in requests)
         body = SecretBytes(codec.encode(BatchCreateOrderRequest(tuple(requests))))
-        return OrderRequest("batch-create", targets, body, owner)
+        return OrderRequest("batch-create", targets, body, owner, tuple(request.order for request in requests))
 
     @staticmethod
     def batch_replace(requests: Sequence[ReplaceOrderRequestPayload], owner: User) -> OrderRequest:
         """Return the request that gives several orders new terms."""
         targets = tuple(OrderTarget(one.request.base_asset, one.request.order_id) for one in requests)
         body = SecretBytes(codec.encode(BatchReplaceOrderRequest(tuple(requests))))
-        return OrderRequest("batch-replace", targets, body, owner)
+        return OrderRequest("batch-replace", targets, body, owner, tuple(one.request for one in requests))
 
     async def _signed_body(self, field: bytes, text: str, owner: User, signers: Sequence[User]) -> SecretBytes:
         """Return the body around a signed text: the text is in it as it was signed, and is not encoded again."""

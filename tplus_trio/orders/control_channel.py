@@ -28,7 +28,7 @@ from tplus_trio.orders.control_frames import (
 from tplus_trio.orders.control_requests import ControlRequest, ControlRequests
 from tplus_trio.orders.control_statistics import ControlStatistics
 from tplus_trio.orders.control_writer import ControlWriter
-from tplus_trio.orders.sending import OrderAnswers, OrderRequest
+from tplus_trio.orders.sending import Delivery, OrderAnswers
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.service import Service
 from tplus_trio.streams.lifecycle import Phase
@@ -115,18 +115,28 @@ class ControlChannel(SessionProtocol):
 
     # The senders' side.
 
-    async def send(self, order_request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
+    async def send(self, delivery: Delivery) -> OrderAnswers:
         """Send a request and wait for its answers; see `ControlSender.send`."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        request = ControlRequest(order_request, on_sent)
+        if delivery.only_on not in (None, self._writer.connection):
+            await trio.lowlevel.checkpoint()
+            raise _gone()
+        request = ControlRequest(delivery)
         self._requests.add(request)
         self._writer.write_now()
         if self.session.phase is Phase.BACKOFF and not _asks_to_wait(self._refusal):
             # A backoff delays no call of an application: it is tried at once, as over REST.
             self.session.reconnect()
+        scope = trio.CancelScope(deadline=trio.current_time() + self._timeout)
         try:
-            with trio.move_on_after(self._timeout) as scope:
+            with scope:
                 await request.done.wait()
+        except trio.Cancelled:
+            if request.was_sent:
+                with trio.CancelScope(shield=True, deadline=min(delivery.patience(), scope.deadline)):
+                    await request.done.wait()
+                delivery.late = request.outcome()
+            raise
         finally:
             if not request.done.is_set():
                 self._requests.leave(request)
@@ -203,7 +213,7 @@ class ControlChannel(SessionProtocol):
         try:
             async with open_plain_nursery() as tasks:
                 with trio.CancelScope() as reading:
-                    tasks.start_soon(self._writer.run, websocket.writer(), reading)
+                    tasks.start_soon(self._writer.run, websocket.writer(), self._connects, reading)
                     await self._read(websocket)
             msg = "the service refused the token of the control channel"
             raise _TokenRefused(msg)
@@ -304,16 +314,14 @@ class ControlSender:
         self._channel(owner)
         await self._service.sign_in(owner)
 
-    async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
+    async def send(self, delivery: Delivery) -> OrderAnswers:
         """Send a request, and wait for the answers; see `OrderSender`.
 
         Requests of one user are sent in the order of their calls. Cancel requests are sent before others that wait,
         but not before one about the same order.
 
         Args:
-            request: The request.
-            on_sent: Called in the step before the request's first byte may leave; again if the request is sent over the
-                next connection, because no byte left or its token was refused.
+            delivery: The request. It is sent over the next connection if no byte left, or if its token was refused.
 
         Returns:
             The answers. If a batch got some answers and no others, ``failure`` says why.
@@ -329,15 +337,16 @@ class ControlSender:
             ApiError: the service refused the sign-in or the request, or failed; `AuthError` if it refused the token
                 twice.
 
-        A request whose token is refused is sent once more with a new one, as over REST. One that is cancelled before
-        its turn is never sent. One that is cancelled later may have been carried out; its answer is dropped.
+        A request whose token is refused is sent once more with a new one, as over REST, if ``may_repeat`` allows it.
+        One that is cancelled before its turn is never sent.
         """
+        channel = self._channel(delivery.request.owner)
         try:
-            return await self._channel(request.owner).send(request, on_sent)
+            return await channel.send(delivery)
         except AuthError as exc:
-            if exc.status != 401:
+            if exc.status != 401 or not delivery.refused():
                 raise
-        return await self._channel(request.owner).send(request, on_sent)
+        return await self._channel(delivery.request.owner).send(delivery)
 
     def _channel(self, user: User) -> ControlChannel:
         key = user.public_key
@@ -371,6 +380,12 @@ class ControlSender:
 def _lost(reason: str, close_code: int | None) -> ConnectionFailed:
     failure = ConnectionFailed(f"{reason}, before the request was answered")
     failure.close_code = close_code
+    return failure
+
+
+def _gone() -> ConnectionFailed:
+    failure = ConnectionFailed("the connection that the request was for has ended")
+    failure.nothing_sent = True
     return failure
 
 

@@ -21,7 +21,7 @@ from tplus_trio.orders.control_frames import (
     Refusal,
     UnreadableAnswer,
 )
-from tplus_trio.orders.sending import OrderAnswers, OrderRequest, OrderTarget
+from tplus_trio.orders.sending import Delivery, OrderAnswers, OrderRequest, OrderTarget
 
 __all__ = ["ControlRequest", "ControlRequests"]
 
@@ -40,9 +40,7 @@ def _new_id() -> str:
 class ControlRequest:
     """One request, from its first wait to its last answer."""
 
-    request: OrderRequest
-    #: Called in the step before the first byte may leave.
-    on_sent: Callable[[], object]
+    delivery: Delivery
     request_id: str = attrs.field(factory=_new_id)
     #: Whether a byte of it may have left.
     was_sent: bool = False
@@ -54,9 +52,24 @@ class ControlRequest:
     done: trio.Event = attrs.field(factory=trio.Event)
 
     @property
+    def request(self) -> OrderRequest:
+        """What is sent."""
+        return self.delivery.request
+
+    @property
     def is_complete(self) -> bool:
         """Whether each order has its answer."""
         return len(self.answers) >= len(self.request.orders)
+
+    def outcome(self) -> OrderAnswers | TplusError | None:
+        """Return the answers, or why there are none; None if neither is known."""
+        if not self.done.is_set():
+            return None
+        failure, self.failure = self.failure, None
+        try:
+            return failure if isinstance(failure, TplusError) and not self.answers else OrderAnswers(self.answers)
+        finally:
+            del failure  # whose traceback leads to this frame
 
     def result(self) -> OrderAnswers:
         """Return the answers.

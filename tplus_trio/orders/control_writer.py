@@ -6,7 +6,7 @@ import trio
 
 from tplus_trio.errors import ConnectionFailed
 from tplus_trio.orders.control_frames import encode_control_request
-from tplus_trio.orders.control_requests import ControlRequests
+from tplus_trio.orders.control_requests import ControlRequest, ControlRequests
 from tplus_trio.transport.message_writer import MessageWriter
 
 __all__ = ["ControlWriter"]
@@ -29,6 +29,8 @@ class ControlWriter:
         self._is_writing = False
         #: Whether the service refused the token of this connection. Then no other request is written to it.
         self.is_refused: bool = False
+        #: The number of the present connection; None without one.
+        self.connection: int | None = None
 
     def wake(self) -> None:
         """Let the task look for a request that can be written, or for the end of the connection."""
@@ -39,7 +41,7 @@ class ControlWriter:
         messages = self._messages
         if messages is not None and not self._is_writing and not self.is_refused:
             while (request := self._requests.take()) is not None:
-                request.on_sent()
+                self._sent(request)
                 if not messages.write_now(encode_control_request(request.request_id, request.request)):
                     self._requests.put_back(request)
                     break
@@ -49,14 +51,20 @@ class ControlWriter:
                 return
         self._lot.unpark()
 
-    async def run(self, messages: MessageWriter, reading: trio.CancelScope) -> None:
+    def _sent(self, request: ControlRequest) -> None:
+        """Note that the first byte of a request may leave now."""
+        request.delivery.connection = self.connection
+        request.delivery.sent()
+
+    async def run(self, messages: MessageWriter, connection: int, reading: trio.CancelScope) -> None:
         """Write requests until the connection ends, or until no other may be written to it.
 
         Args:
             messages: Writes to the connection.
+            connection: The number of the connection, from 1.
             reading: Cancelled when the service has refused the token, and the answers to all requests are here.
         """
-        self._messages, self.is_refused = messages, False
+        self._messages, self.connection, self.is_refused = messages, connection, False
         try:
             while not messages.is_over:
                 if self.is_refused and not self._requests.in_flight:
@@ -67,7 +75,7 @@ class ControlWriter:
         except ConnectionFailed:
             pass  # the task that reads raises why the connection ended
         finally:
-            self._messages = None
+            self._messages = self.connection = None
 
     async def _write_one(self, messages: MessageWriter) -> bool:
         """Write a request, or the rest of one. Return False if there is none."""
@@ -79,7 +87,7 @@ class ControlWriter:
             request = None if self.is_refused else self._requests.take()
             if request is None:
                 return False
-            request.on_sent()
+            self._sent(request)
             try:
                 await messages.write(encode_control_request(request.request_id, request.request))
             except ConnectionFailed as exc:

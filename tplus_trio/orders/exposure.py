@@ -20,7 +20,7 @@ from tplus_trio.models import (
     Side,
 )
 from tplus_trio.models.numbers import EXACT
-from tplus_trio.orders.operations import Fate
+from tplus_trio.orders.unsettled import Fate
 
 __all__ = ["Exposure"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import IntEnum
 from typing import Final
 
@@ -11,7 +10,7 @@ import trio
 
 from tplus_trio.arguments import check_count, check_number
 from tplus_trio.errors import RateLimitError
-from tplus_trio.orders.sending import OrderAnswers, OrderRequest, OrderSender, UnsentOrders
+from tplus_trio.orders.sending import Delivery, OrderAnswers, OrderRequest, OrderSender, UnsentOrders
 from tplus_trio.runs import RunLocal
 from tplus_trio.transport.waiting_line import WaitingLine
 from tplus_trio.users import User
@@ -170,26 +169,26 @@ class LimitedSender:
         """Sign in; see `OrderSender`."""
         await self._sender.prepare(owner)
 
-    async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
+    async def send(self, delivery: Delivery) -> OrderAnswers:
         """Wait until the limit allows the request, send it, and wait for the answers; see `OrderSender`.
 
         Raises:
             RateLimitError: the limit would delay the request by more than the timeout; nothing was sent.
         """
-        was_sent = False
+        request, on_sent = delivery.request, delivery.on_sent
 
         def sent() -> None:
-            nonlocal was_sent
-            if was_sent:
+            if delivery.sends > 1:
                 self._limiter.repeat(request)
-            was_sent = True
-            on_sent()
+            if on_sent is not None:
+                on_sent()
 
         await self._limiter.acquire(request)
+        delivery.on_sent = sent
         try:
-            return await self._sender.send(request, sent)
+            return await self._sender.send(delivery)
         finally:
-            if not was_sent:
+            if not delivery.sends:
                 self._limiter.give_back(request)
 
 

@@ -12,7 +12,6 @@ import attrs
 from tplus_trio.arguments import check_count
 from tplus_trio.errors import OrderLimitExceeded
 from tplus_trio.models import (
-    IOC,
     AssetIdentifier,
     LimitOrderDetails,
     Market,
@@ -23,7 +22,8 @@ from tplus_trio.models import (
     ReplaceOrderDetails,
 )
 from tplus_trio.models.numbers import EXACT, check_decimal, named_decimal
-from tplus_trio.orders.operations import Fate
+from tplus_trio.orders.terms import may_rest
+from tplus_trio.orders.unsettled import Fate
 from tplus_trio.users import User
 
 __all__ = ["OrderLimits"]
@@ -101,9 +101,7 @@ class Terms(NamedTuple):
     @classmethod
     def of_order(cls, market: Market, order: Order) -> Terms:
         """Return the terms of an order that is created."""
-        details = order.details
-        rests = isinstance(details, LimitOrderDetails) and not isinstance(details.time_in_force, IOC)
-        return cls(market, order.order_id, details, rests or order.trigger is not None)
+        return cls(market, order.order_id, order.details, may_rest(order))
 
     @classmethod
     def of_replacement(cls, market: Market, new: ReplaceOrderDetails) -> Terms:

@@ -1,34 +1,53 @@
-"""Sends requests about orders, and reads from the answers what became of each order."""
+"""Sends requests about orders, and states what became of each order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal, TypeAlias
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import attrs
+import trio
 
-from tplus_trio.errors import (
-    ApiError,
-    ConnectionFailed,
-    DecodeError,
-    HandshakeRejected,
-    OrderFateUnknown,
-    OrderRejected,
-    RestartLimitExceeded,
-    ServerError,
-    TplusError,
-    may_exist,
-    order_rejected,
-)
-from tplus_trio.models import OperationStatus, OrderOperationResponse
+from tplus_trio.errors import ConnectionFailed, DecodeError, OrderRejected, ServerError, TplusError, order_rejected
+from tplus_trio.models import OperationStatus, Order, OrderOperationResponse
 from tplus_trio.orders.batch_results import SingleOrderStatusFromBatch
-from tplus_trio.orders.sending import OrderAnswers, OrderRequest, OrderSender
+from tplus_trio.orders.cancelled_calls import CancelledCalls
+from tplus_trio.orders.resolution import OrderResolver
+from tplus_trio.orders.sending import Delivery, OrderAnswers, OrderRequest, OrderSender, OrderTarget
+from tplus_trio.orders.service_rules import ServiceRules
+from tplus_trio.orders.terms import may_rest
+from tplus_trio.orders.unsettled import Fate, OnCancel, UnsettledOrder
+from tplus_trio.orders.verdicts import Verdict, verdict_of_answer, verdict_of_error
 from tplus_trio.service import Service
 
-__all__ = ["Fate", "OrderOperations"]
+__all__ = ["OnFate", "OrderOperations"]
 
-#: What became of an order's request: ``done``, ``rejected``, ``unsent`` (no byte has left), or ``unknown``.
-Fate: TypeAlias = Literal["done", "rejected", "unsent", "unknown"]
+#: Called with the request, the id of one of its orders, and what became of it; again if that is found out later.
+OnFate: TypeAlias = Callable[[OrderRequest, str, Fate], object]
+
+#: The fate that a verdict states. The others leave it unknown.
+_FATES: Final[dict[Verdict, Fate]] = {
+    Verdict.TAKEN: "done",
+    Verdict.REFUSED: "rejected",
+    Verdict.UNSENT: "unsent",
+}
+
+
+class _Item(NamedTuple):
+    """What the outcome of a request says about one of its orders."""
+
+    verdict: Verdict
+    #: Why the fate is unknown.
+    why: str = ""
+    #: The error that says so; None if an answer does.
+    error: TplusError | None = None
+    answer: OrderOperationResponse | None = None
+
+    @property
+    def fate(self) -> Fate:
+        """What became of the request about this order, as far as the outcome states it."""
+        return _FATES.get(self.verdict, "unknown")
 
 
 class OrderOperations:
@@ -37,123 +56,184 @@ class OrderOperations:
     Args:
         service: The order book service.
         sender: The way to send.
-        on_fate: Called with the fate of each order of each request.
+        rules: What is declared about the service.
+        resolver: Finds out what became of requests whose outcome does not say so.
+        calls: The calls that were cancelled.
+        resolve_timeout: Seconds for finding out.
+        has_ended: Returns whether an order is known to have ended: the public key of its user, and the order.
+        on_fate: Called with each fate.
     """
 
     def __init__(
-        self, service: Service, sender: OrderSender, on_fate: Callable[[OrderRequest, str, Fate], object] | None = None
+        self,
+        service: Service,
+        sender: OrderSender,
+        rules: ServiceRules,
+        resolver: OrderResolver,
+        *,
+        calls: CancelledCalls,
+        resolve_timeout: float,
+        has_ended: Callable[[str, OrderTarget], bool],
+        on_fate: OnFate,
     ) -> None:
         self._service = service
         self._sender = sender
+        self._rules = rules
+        self._resolver = resolver
+        self._calls = calls
+        self._resolve_timeout = resolve_timeout
+        self._has_ended = has_ended
         self._on_fate = on_fate
 
-    async def send(self, request: OrderRequest) -> OrderOperationResponse:
+    async def send(self, request: OrderRequest, on_cancel: OnCancel = "resolve") -> OrderOperationResponse:
         """Send a request about one order.
+
+        Args:
+            request: The request.
+            on_cancel: What becomes of an order that the request creates, if the call is cancelled or the fate stays
+                unknown.
 
         Returns:
             The answer. It names the order, and its status is ``RECEIVED``.
 
         Raises:
-            OrderRejected: the service refused the request.
-            OrderFateUnknown: the request was sent, but the answer does not state what became of the order.
-            ConnectionFailed: there was no answer. Unless no connection was made, the message says that the request may
-                have been carried out.
-            ApiError: the service refused the sign-in or the request for another reason, or failed.
-
-        A cancelled request may have been carried out.
+            OrderRejected, ApiError: the service refused the request.
+            OrderFateUnknown: the request was sent, and it could not be found out what became of the order.
+            ConnectionFailed: no byte of the request has left.
         """
-        sending = _Sending(self._service, request, self._on_fate)
-        fates: list[Fate] = ["unknown"]
-        try:
-            await self._sender.prepare(request.owner)
-            answer = await self._send(request, sending)
-            fates = ["done"]
-            return answer  # noqa: TRY300 - `fates` is read below
-        except ConnectionFailed as exc:
-            fates = ["unsent" if exc.nothing_sent else "unknown"]
-            raise
-        except (HandshakeRejected, RestartLimitExceeded):
-            fates = ["unsent"]
-            raise
-        except (ServerError, OrderFateUnknown):
-            raise
-        except ApiError:
-            fates = ["rejected"]
-            raise
-        finally:
-            sending.ended(fates)
+        (result,) = await self._run(request, on_cancel)
+        if isinstance(result, TplusError):
+            try:
+                raise result
+            finally:
+                del result  # whose traceback leads to this frame
+        return result
 
-    async def _send(self, request: OrderRequest, sending: _Sending) -> OrderOperationResponse:
-        ((_, order_id),) = request.orders
-        try:
-            answers = await self._sender.send(request, sending.sent)
-        except DecodeError as exc:
-            raise sending.unknown(order_id, f"its answer cannot be read ({exc})") from exc
-        except OrderRejected as exc:
-            if exc.order_id is not None:
-                raise
-            details = {**(exc.details or {}), "order_id": order_id}
-            raise OrderRejected(
-                exc.code, exc.message, exc.status, details, exc.retryable, exc.retry_after
-            ) from exc.__cause__
-        except ConnectionFailed as exc:
-            if exc.nothing_sent:
-                raise
-            raise ConnectionFailed(f"{exc}; {may_exist(order_id, request.operation)}") from exc.__cause__
-        answer = answers.by_id.get(order_id)
-        if answer is None:
-            others = ", ".join(repr(other[:40]) for other in answers.by_id)
-            raise sending.unknown(order_id, f"its answer names another order, {others}") from answers.failure
-        return _accepted(answer, sending)
-
-    async def send_batch(self, request: OrderRequest) -> tuple[SingleOrderStatusFromBatch, ...]:
+    async def send_batch(
+        self, request: OrderRequest, on_cancel: OnCancel = "resolve"
+    ) -> tuple[SingleOrderStatusFromBatch, ...]:
         """Send a request about several orders.
 
+        Args:
+            request: The request.
+            on_cancel: As for `send`.
+
         Returns:
-            What became of each order, in the order of the request. An item whose fate is not known has an
-            `OrderFateUnknown` as its ``error``, also if there was no answer at all.
+            What became of each order, in the order of the request.
 
         Raises:
-            ConnectionFailed: no byte of the request was sent.
+            ConnectionFailed: no byte of the request has left.
             ApiError: the service refused the sign-in or the whole request.
-
-        A cancelled request may have been carried out.
         """
-        sending = _Sending(self._service, request, self._on_fate)
-        fates: list[Fate] = ["unknown"] * len(request.orders)
+        results = await self._run(request, on_cancel)
+        targets = zip(request.orders, results, strict=True)
+        return tuple(_batch_result(order_id, result) for (_, order_id), result in targets)
+
+    async def _run(self, request: OrderRequest, on_cancel: OnCancel) -> list[OrderOperationResponse | TplusError]:
+        call = _Call(self._service, request, on_cancel, self._on_fate)
+        if request.operation != "create":
+            owner = request.owner.public_key
+            call.ended_before = frozenset(target for target in request.orders if self._has_ended(owner, target))
+        delivery = call.delivery = Delivery(
+            request,
+            on_sent=call.sent,
+            may_repeat=self._rules.unauthorized_does_nothing or self._rules.order_ids_remembered,
+        )
+        delivery.patience = partial(self._calls.patience, delivery)
         try:
-            await self._sender.prepare(request.owner)
-            answers = await self._send_batch(request, sending)
-            results = tuple(_result(order_id, answers, sending) for _, order_id in request.orders)
-            fates = [_FATES.get(type(result.error), "unknown") for result in results]
-            return results  # noqa: TRY300 - `fates` is read below
-        except (ConnectionFailed, HandshakeRejected, RestartLimitExceeded):
-            fates = ["unsent"] * len(request.orders)
-            raise
-        except ApiError:
-            fates = ["rejected"] * len(request.orders)
+            outcome: OrderAnswers | TplusError
+            try:
+                await self._sender.prepare(request.owner)
+                outcome = await self._sender.send(delivery)
+            except TplusError as exc:
+                outcome = exc
+            call.items = self._items(delivery, outcome)
+            if request.is_batch and isinstance(outcome, TplusError) and call.items[0].fate != "unknown":
+                call.ended()
+                raise outcome
+            return await self._results(call)
+        except trio.Cancelled:
+            if delivery.sends:
+                await self._after_cancel(call)
             raise
         finally:
-            sending.ended(fates)
+            self._calls.end(delivery)
+            if not call.has_ended:  # cancelled before a byte left
+                call.items = call.items or self._items(delivery, None)
+                call.ended()
 
-    async def _send_batch(self, request: OrderRequest, sending: _Sending) -> OrderAnswers:
-        try:
-            return await self._sender.send(request, sending.sent)
-        except ConnectionFailed as exc:
-            if exc.nothing_sent:
-                raise
-            return OrderAnswers({}, exc)
-        except (DecodeError, ServerError) as exc:
-            return OrderAnswers({}, exc)
+    async def _results(self, call: _Call) -> list[OrderOperationResponse | TplusError]:
+        """Return what became of each order, after an attempt to find out where the outcome does not say so."""
+        doubtful = [number for number, item in enumerate(call.items) if item.fate == "unknown"]
+        if doubtful:
+            call.unsettled = {number: call.to_settle(number) for number in doubtful}
+            for order in call.unsettled.values():
+                if order.operation == "create":
+                    order.on_cancel = "resolve"  # the caller waits for it
+            with trio.move_on_after(self._resolve_timeout):
+                await self._resolver.settle_all(call.unsettled.values())
+            call.restore_wishes(was_cancelled=False)
+        call.ended()
+        self._resolver.watch(call.unsettled.values())
+        return [
+            _result(order_id, item, call.unsettled.get(number))
+            for number, ((_, order_id), item) in enumerate(zip(call.request.orders, call.items, strict=True))
+        ]
+
+    async def _after_cancel(self, call: _Call) -> None:
+        """Find out what became of the orders of a cancelled call, and take back what it created."""
+        deadline = self._calls.begin(call.delivery)
+        call.items = call.items or self._items(call.delivery, call.delivery.late)
+        call.restore_wishes(was_cancelled=True)
+        for number, item in enumerate(call.items):
+            if number not in call.unsettled and (item.fate == "unknown" or call.takes_back(number, item)):
+                call.unsettled[number] = call.to_settle(number)
+        orders = call.unsettled.values()
+        with trio.CancelScope(shield=True, deadline=deadline):
+            await self._resolver.settle_all([order for order in orders if order.on_cancel != "leave"])
+        call.ended()
+        self._resolver.watch(orders)
+
+    def _items(self, delivery: Delivery, outcome: OrderAnswers | TplusError | None) -> list[_Item]:
+        """Return what the outcome of a request says about each of its orders."""
+        if isinstance(outcome, OrderAnswers):
+            items = [_item_of(order_id, outcome) for _, order_id in delivery.request.orders]
+        elif outcome is None:
+            items = [_Item(Verdict.UNKNOWN, "the call was cancelled before an answer came")] * len(
+                delivery.request.orders
+            )
+        else:
+            verdict = verdict_of_error(outcome, was_sent=delivery.sends > 0)
+            items = [_Item(verdict, _why(outcome), outcome)] * len(delivery.request.orders)
+        return [self._believed(delivery, item) for item in items]
+
+    def _believed(self, delivery: Delivery, item: _Item) -> _Item:
+        """Return an item with the verdict that the rules of the service allow."""
+        if item.verdict is Verdict.UNAUTHORIZED:
+            believed = self._rules.unauthorized_does_nothing
+            return item._replace(verdict=Verdict.REFUSED if believed else Verdict.UNKNOWN)
+        if delivery.refusals and not self._rules.unauthorized_does_nothing and item.verdict is not Verdict.TAKEN:
+            return item._replace(verdict=Verdict.UNKNOWN)  # the first try may have been, or may be, carried out
+        return item
 
 
-@attrs.define
-class _Sending:
-    """One request on its way, and what the observer hears of it."""
+@attrs.define(eq=False)
+class _Call:
+    """One call, and what the observer hears of it."""
 
     _service: Service
-    _request: OrderRequest
-    _on_fate: Callable[[OrderRequest, str, Fate], object] | None
+    request: OrderRequest
+    on_cancel: OnCancel
+    _on_fate: OnFate
+    delivery: Delivery = attrs.field(init=False)
+    #: Whether the fates were reported.
+    has_ended: bool = False
+    #: What the outcome says about each order; empty before there is one.
+    items: list[_Item] = attrs.field(factory=list[_Item])
+    #: The orders that are to be settled, by their numbers.
+    unsettled: dict[int, UnsettledOrder] = attrs.field(factory=dict[int, UnsettledOrder])
+    #: The orders that were known to have ended before the request was sent.
+    ended_before: frozenset[OrderTarget] = frozenset()
     #: When its first byte may have left, in nanoseconds since the Unix epoch; None if none has.
     _sent_at_ns: int | None = None
 
@@ -161,53 +241,133 @@ class _Sending:
         """Note that the first byte may leave now."""
         if self._sent_at_ns is None:  # a second time after a sign-in, where the service refused the token of the first
             self._sent_at_ns = self._service.now_ns()
-            for _, order_id in self._request.orders:
-                self._service.observer.order_sent(self._request.operation, order_id)
+            for _, order_id in self.request.orders:
+                self._service.observer.order_sent(self.request.operation, order_id)
 
-    def ended(self, fates: Sequence[Fate]) -> None:
+    def takes_back(self, number: int, item: _Item) -> bool:
+        """Return whether the request created an order that is not wanted any more once the call is cancelled."""
+        return item.fate == "done" and self._operation() == "create" and self._wish(number) == "cancel"
+
+    def _operation(self) -> Literal["create", "cancel", "replace", "amend"]:
+        operation = self.request.operation
+        if operation == "batch-create":
+            return "create"
+        return "replace" if operation == "batch-replace" else operation
+
+    def _wish(self, number: int) -> OnCancel:
+        terms = self.request.terms[number]
+        if isinstance(terms, Order):
+            return self.on_cancel if may_rest(terms) else "resolve"
+        return "cancel" if self.request.operation == "cancel" else "resolve"
+
+    def restore_wishes(self, *, was_cancelled: bool) -> None:
+        """Let orders get what their caller wants: those that show up later, and all if the call was cancelled."""
+        for number, order in self.unsettled.items():
+            if was_cancelled or order.fate == "unknown":
+                order.on_cancel = self._wish(number)
+
+    def to_settle(self, number: int) -> UnsettledOrder:
+        """Return what is needed to settle one of the orders."""
+        item = self.items[number]
+        sent_at_ns = self._service.now_ns() if self._sent_at_ns is None else self._sent_at_ns
+        order = UnsettledOrder(
+            self.request.owner,
+            self.request.orders[number],
+            self._operation(),
+            self.request.terms[number],
+            self.delivery,
+            sent_at_ns,
+            item.why,
+            self._wish(number),
+        )
+        if item.verdict in {Verdict.CONFLICT, Verdict.NOT_FOUND}:
+            order.refusal = item.error
+        order.had_ended = order.target in self.ended_before
+        order.cause, order.response = item.error, item.answer if item.fate == "done" else None
+        if item.fate == "done":
+            order.settle("done")
+        return order
+
+    def ended(self) -> None:
         """Report the fate of each order: to the observer only if the request was sent or found no connection."""
+        self.has_ended = True
+        fates = [item.fate for item in self.items]
+        for number, order in self.unsettled.items():
+            fates[number] = order.fate
+            order.on_settled = partial(self._settled, order) if order.fate == "unknown" else None
         if "unsent" in fates:
             self.sent()
-        for (_, order_id), fate in zip(self._request.orders, fates, strict=True):
-            if self._on_fate is not None:
-                self._on_fate(self._request, order_id, "unsent" if self._sent_at_ns is None else fate)
-            if self._sent_at_ns is not None:
-                self._service.observer.order_fate(self._request.operation, order_id, fate)
+        for (_, order_id), fate in zip(self.request.orders, fates, strict=True):
+            self._report(order_id, fate)
 
-    def unknown(self, order_id: str, why: str) -> OrderFateUnknown:
-        """Return the error for an order whose fate is not known."""
-        sent_at_ns = self._service.now_ns() if self._sent_at_ns is None else self._sent_at_ns
-        return OrderFateUnknown(order_id, self._request.operation, sent_at_ns, why)
+    def _settled(self, order: UnsettledOrder) -> None:
+        """Report a fate that was unknown when the call ended."""
+        if order.fate != "unknown":
+            self._report(order.target.order_id, order.fate)
 
-
-#: The fate of an order by the error of its result.
-_FATES: Final[Mapping[type, Fate]] = {type(None): "done", OrderRejected: "rejected"}
+    def _report(self, order_id: str, fate: Fate) -> None:
+        self._on_fate(self.request, order_id, "unsent" if self._sent_at_ns is None else fate)
+        if self._sent_at_ns is not None:
+            self._service.observer.order_fate(self.request.operation, order_id, fate)
 
 
-def _accepted(answer: OrderOperationResponse, sending: _Sending) -> OrderOperationResponse:
-    """Return an answer if it says that the service took the request.
-
-    Raises:
-        OrderRejected: it says that the service refused it.
-        OrderFateUnknown: its status is not known.
-    """
-    if answer.status is OperationStatus.REJECTED:
-        raise order_rejected(answer.order_id, answer.reason)
-    if not answer.status.is_known:
-        raise sending.unknown(answer.order_id, f"its answer has an unknown status, {str(answer.status)[:40]!r}")
-    return answer
-
-
-def _result(order_id: str, answers: OrderAnswers, sending: _Sending) -> SingleOrderStatusFromBatch:
+def _item_of(order_id: str, answers: OrderAnswers) -> _Item:
+    """Return what the answers say about one order."""
     answer = answers.by_id.get(order_id)
     if answer is None:
         failure = answers.failure
+        if answers.by_id and failure is None:
+            others = ", ".join(repr(other[:40]) for other in answers.by_id)
+            return _Item(Verdict.UNKNOWN, f"its answer names another order, {others}")
         why = "there was no answer about it" if failure is None else f"there was no answer about it ({failure})"
-        error: TplusError = sending.unknown(order_id, why)
-        error.__cause__ = failure
-        return SingleOrderStatusFromBatch(order_id, None, None, error)
-    try:
-        _accepted(answer, sending)
-    except (OrderRejected, OrderFateUnknown) as exc:
-        return SingleOrderStatusFromBatch(order_id, answer.status, answer.reason, exc)
-    return SingleOrderStatusFromBatch(order_id, answer.status, answer.reason)
+        return _Item(Verdict.UNKNOWN, why, failure)
+    verdict = verdict_of_answer(answer)
+    if verdict is Verdict.TAKEN:
+        return _Item(verdict, answer=answer)
+    if not answer.status.is_known:
+        return _Item(verdict, f"its answer has an unknown status, {str(answer.status)[:40]!r}", answer=answer)
+    refusal = order_rejected(order_id, answer.reason)
+    return _Item(verdict, _why(refusal), refusal, answer)
+
+
+def _why(error: TplusError) -> str:
+    """Say why the fate of an order is unknown after an error."""
+    if isinstance(error, ConnectionFailed):
+        return f"there was no answer ({error})"
+    if isinstance(error, DecodeError):
+        return f"its answer cannot be read ({error})"
+    if isinstance(error, ServerError):
+        return f"the service failed ({error})"
+    return f"the service answered {error}"
+
+
+def _result(order_id: str, item: _Item, unsettled: UnsettledOrder | None) -> OrderOperationResponse | TplusError:
+    """Return the answer about an order, or the error that states what became of it."""
+    fate = item.fate if unsettled is None else unsettled.fate
+    rejection = item.error if unsettled is None else unsettled.rejection
+    answer = item.answer if unsettled is None else unsettled.response
+    if fate == "done":
+        return answer or OrderOperationResponse(order_id, OperationStatus.RECEIVED)
+    if unsettled is None or fate == "rejected":
+        return _naming(order_id, rejection or item.error or ConnectionFailed("the request was not sent"))
+    error = unsettled.error()
+    error.__cause__ = item.error
+    return error
+
+
+def _naming(order_id: str, error: TplusError) -> TplusError:
+    """Return a refusal that names its order."""
+    if not isinstance(error, OrderRejected) or error.order_id is not None:
+        return error
+    details = {**(error.details or {}), "order_id": order_id}
+    named = OrderRejected(error.code, error.message, error.status, details, error.retryable, error.retry_after)
+    named.__cause__ = error.__cause__
+    return named
+
+
+def _batch_result(order_id: str, result: OrderOperationResponse | TplusError) -> SingleOrderStatusFromBatch:
+    if isinstance(result, OrderOperationResponse):
+        return SingleOrderStatusFromBatch(order_id, result.status, result.reason)
+    if isinstance(result, OrderRejected):
+        return SingleOrderStatusFromBatch(order_id, OperationStatus.REJECTED, result.reason, result)
+    return SingleOrderStatusFromBatch(order_id, None, None, result)

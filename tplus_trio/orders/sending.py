@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import attrs
+import trio
 
 from tplus_trio import codec
 from tplus_trio.errors import DecodeError, TplusError
-from tplus_trio.models import AssetIdentifier, BatchResults, OrderOperationResponse
+from tplus_trio.models import (
+    AmendOrder,
+    AssetIdentifier,
+    BatchResults,
+    CancelOrder,
+    Order,
+    OrderOperationResponse,
+    ReplaceOrderDetails,
+)
+from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.secret import SecretBytes
 from tplus_trio.service import Service
 from tplus_trio.transport.pacing import Dispatch, Priority
@@ -18,16 +28,20 @@ from tplus_trio.users import User
 
 __all__ = [
     "ORDER",
+    "Delivery",
     "Operation",
     "OrderAnswers",
     "OrderRequest",
     "OrderSender",
     "OrderTarget",
     "RestSender",
+    "Terms",
     "UnsentOrders",
 ]
 
 Operation: TypeAlias = Literal["create", "cancel", "replace", "amend", "batch-create", "batch-replace"]
+#: What is asked for one order.
+Terms: TypeAlias = Order | ReplaceOrderDetails | AmendOrder | CancelOrder
 
 #: The dispatch of the reads that order requests wait for: they are sent before other requests.
 ORDER: Final = Dispatch(Priority.ORDER_READ)
@@ -61,6 +75,8 @@ class OrderRequest:
     body: SecretBytes = attrs.field(repr=False)
     #: The user to sign in as.
     owner: User
+    #: What is asked for each of `orders`.
+    terms: tuple[Terms, ...] = ()
 
     @property
     def is_batch(self) -> bool:
@@ -108,6 +124,46 @@ class OrderAnswers:
     failure: TplusError | None = None
 
 
+def _at_once() -> float:
+    return 0.0
+
+
+@attrs.define(eq=False)
+class Delivery:
+    """What a sender is given for one request, and what it notes there. Every request gets one of its own."""
+
+    # Nine attributes: five are given, and four are notes.
+    request: OrderRequest
+    #: Called in the step before the request's first byte may leave; again if it is sent again.
+    on_sent: Callable[[], object] | None = None
+    #: Returns until when, on trio's clock, the sender waits for the answer although its caller was cancelled. It is
+    #: called if the caller is cancelled when a byte of the request may have left.
+    patience: Callable[[], float] = _at_once
+    #: Whether the request may be sent again after a 401 or 403.
+    may_repeat: bool = True
+    #: The number of the only control connection that the request may be sent over; None is any.
+    only_on: int | None = None
+    #: How often the request's first byte may have left.
+    sends: int = 0
+    #: How often the request was answered with 401 or 403.
+    refusals: int = 0
+    #: The number of the control connection over which the request was sent last; None over REST.
+    connection: int | None = None
+    #: The outcome that came after the caller was cancelled; None if none did.
+    late: OrderAnswers | TplusError | None = None
+
+    def sent(self) -> None:
+        """Note that the request's first byte may leave now."""
+        self.sends += 1
+        if self.on_sent is not None:
+            self.on_sent()
+
+    def refused(self) -> bool:
+        """Note that the request was answered with 401 or 403. Return whether it may be sent again."""
+        self.refusals += 1
+        return self.may_repeat
+
+
 class OrderSender(Protocol):
     """A way to send order requests."""
 
@@ -120,12 +176,8 @@ class OrderSender(Protocol):
         """
         ...
 
-    async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
+    async def send(self, delivery: Delivery) -> OrderAnswers:
         """Send a request, and wait for the answers.
-
-        Args:
-            request: The request.
-            on_sent: Called in the step before the request's first byte may leave; again if it is repeated.
 
         Returns:
             The answers. A request about one order may get an answer that names another order; the caller checks that.
@@ -135,7 +187,8 @@ class OrderSender(Protocol):
             DecodeError: the answer cannot be decoded.
             ApiError: the service refused the sign-in or the whole request, or failed.
 
-        A cancelled request may have been carried out.
+        If it is cancelled before a byte has left, nothing is sent. If it is cancelled later, it goes on waiting for the
+        answer for as long as ``delivery.patience()`` says; ``delivery.late`` then has the outcome.
         """
         ...
 
@@ -155,26 +208,26 @@ class RestSender:
         """Sign in; see `OrderSender`."""
         await self._service.sign_in(owner)
 
-    async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
+    async def send(self, delivery: Delivery) -> OrderAnswers:
         """Send a request, and wait for the answers; see `OrderSender`.
 
         A cancel is sent before other requests that wait, but not before one about its own order.
         """
+        request = delivery.request
         priority = Priority.CANCEL if self._unsent.goes_first(request) else Priority.ORDER
-        was_sent = False
 
         def sent() -> None:
-            nonlocal was_sent
-            if not was_sent:
-                was_sent = True
+            if not delivery.sends:
                 self._unsent.remove(request)
-            on_sent()
+            delivery.sent()
 
         self._unsent.add(request)
         try:
-            return await self._send(request, Dispatch(priority, sent))
+            return await _in_its_own_task(
+                delivery, lambda: self._send(request, Dispatch(priority, sent, delivery.refused))
+            )
         finally:
-            if not was_sent:
+            if not delivery.sends:
                 self._unsent.remove(request)
 
     async def _send(self, request: OrderRequest, dispatch: Dispatch) -> OrderAnswers:
@@ -191,6 +244,50 @@ class RestSender:
             return _batch_answers(codec.decode(body, BatchResults).results)
         answer = codec.decode(body, OrderOperationResponse)
         return OrderAnswers({answer.order_id: answer})
+
+
+async def _in_its_own_task(delivery: Delivery, send: Callable[[], Awaitable[OrderAnswers]]) -> OrderAnswers:
+    """Let a task send a request and read its answer, so that a caller who is cancelled can still wait for the answer.
+
+    An HTTP request that is cancelled closes its connection, and its answer is lost.
+    """
+    outcome: OrderAnswers | Exception | None = None
+    shield, has_ended = trio.CancelScope(shield=True), trio.Event()
+
+    async def run() -> None:
+        nonlocal outcome
+        with shield:
+            try:
+                outcome = await send()
+            except Exception as exc:  # noqa: BLE001 - raised in the caller's task
+                outcome = exc
+        has_ended.set()
+
+    try:
+        async with open_plain_nursery() as nursery:
+            nursery.start_soon(run)
+            try:
+                await has_ended.wait()
+            except trio.Cancelled:
+                if not delivery.sends:
+                    shield.cancel()
+                else:
+                    shield.deadline = delivery.patience()
+                raise
+        return _answers_of(outcome)
+    except trio.Cancelled:
+        if isinstance(outcome, OrderAnswers | TplusError):
+            delivery.late = outcome
+        raise
+    finally:
+        outcome = None  # an error's traceback leads to this frame
+
+
+def _answers_of(outcome: OrderAnswers | Exception | None) -> OrderAnswers:
+    """Return the answers, or raise why there are none."""
+    if isinstance(outcome, OrderAnswers):
+        return outcome
+    raise outcome or RuntimeError("the task that sends a request ended without an outcome")
 
 
 def _batch_answers(results: Iterable[OrderOperationResponse]) -> OrderAnswers:

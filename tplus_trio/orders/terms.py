@@ -40,6 +40,7 @@ __all__ = [
     "check_limit_size",
     "check_market_size",
     "check_terms",
+    "may_rest",
     "scaled",
 ]
 
@@ -282,3 +283,10 @@ def check_terms(
         reduce_only=reduce_only,
         max_trading_fees_rate=rate,
     )
+
+
+def may_rest(order: Order) -> bool:
+    """Return whether an order may rest in the book, or wait for its trigger."""
+    details = order.details
+    rests = isinstance(details, LimitOrderDetails) and not isinstance(details.time_in_force, IOC)
+    return rests or order.trigger is not None

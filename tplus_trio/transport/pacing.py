@@ -75,6 +75,9 @@ class Dispatch:
     priority: Priority = Priority.CALL
     #: Called in the step before the request's first byte may leave; again if the request is repeated.
     on_sent: Callable[[], object] | None = None
+    #: Called when the service answers 401 or 403, before the request is repeated with a new token. It returns whether
+    #: the request may be repeated; None repeats it.
+    on_refused: Callable[[], bool] | None = None
 
 
 class RateLimit:

@@ -1,0 +1,207 @@
+"""What an order book client knows of its orders: the feeds of its users, the tracker, and the orders in doubt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from decimal import Decimal
+from functools import partial
+from typing import Any, Final
+
+import trio
+
+from tplus_trio import codec
+from tplus_trio.clients.base import get
+from tplus_trio.clients.user_feeds import orders_feed, trade_events_feed
+from tplus_trio.clients.user_orders import UserOrdersReader
+from tplus_trio.errors import NotFoundError, TplusError
+from tplus_trio.log_events import LogEvent, log_event
+from tplus_trio.models import (
+    AssetIdentifier,
+    Gap,
+    Order,
+    OrderBook,
+    OrderResponse,
+    OrdersSnapshot,
+    UnknownOrderEvent,
+    UserOrders,
+)
+from tplus_trio.orders.building import RequestBuilder
+from tplus_trio.orders.cancelled_calls import CancelledCalls
+from tplus_trio.orders.evidence import OrderEvidence
+from tplus_trio.orders.fences import Fences, Units
+from tplus_trio.orders.listings import ListingReader
+from tplus_trio.orders.operations import OnFate, OrderOperations
+from tplus_trio.orders.order_facts import Outcome, RequestFact
+from tplus_trio.orders.resolution import OrderResolver
+from tplus_trio.orders.sending import ORDER, OrderRequest, OrderSender, OrderTarget
+from tplus_trio.orders.service_rules import ServiceRules
+from tplus_trio.orders.tracker import OrderTracker, TrackerItem
+from tplus_trio.orders.unsettled import Fate, UnsettledOrders
+from tplus_trio.service import Service
+from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.stream import ClientScope, Stream
+from tplus_trio.users import User
+
+__all__ = ["OrderFates"]
+
+_log = logging.getLogger("tplus_trio.orders")
+#: What the tracker is told of a request by its fate.
+_OUTCOMES: Final[dict[Fate, Outcome]] = {"done": "accepted", "rejected": "refused", "unsent": "no effect"}
+_NO_ASK: Final = Decimal("Infinity")
+
+
+class OrderFates:
+    """Follows the orders that a client sends, and settles those in doubt.
+
+    Args:
+        service: The order book service.
+        client_scope: The scope of the client, whose tasks follow the feeds and settle orders.
+        orders: Reads the user's orders.
+        builder: Signs requests.
+        sender: The way to send.
+        rules: What is declared about the service.
+        resolve_timeout: Seconds for finding out what became of an order before a call ends.
+        units: Returns a market's units; with True, it requests them again.
+        open_stream: Makes a stream of a feed.
+        on_fate: Called with each fate.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        client_scope: ClientScope,
+        orders: UserOrdersReader,
+        builder: RequestBuilder,
+        sender: OrderSender,
+        *,
+        rules: ServiceRules,
+        resolve_timeout: float,
+        units: Units,
+        open_stream: Callable[[Feed[Any]], Stream[Any]],
+        on_fate: OnFate,
+    ) -> None:
+        self._service = service
+        self._client_scope = client_scope
+        self._orders = orders
+        self._resolve_timeout = resolve_timeout
+        self._open_stream = open_stream
+        self._on_fate = on_fate
+        self.tracker: OrderTracker = OrderTracker()
+        self.unsettled: UnsettledOrders = UnsettledOrders()
+        #: The users whose feeds are followed.
+        self._followed: set[str] = set()
+        resolver = OrderResolver(
+            sender,
+            builder,
+            ListingReader(orders.read_to_resolve, self._saw_rows),
+            Fences(rules, service, sender, builder, self._best_ask, units, self._sends),
+            OrderEvidence(rules, self.tracker),
+            self.unsettled,
+            self._start_task,
+        )
+        self.operations: OrderOperations = OrderOperations(
+            service,
+            sender,
+            rules,
+            resolver,
+            calls=CancelledCalls(resolve_timeout),
+            resolve_timeout=resolve_timeout,
+            has_ended=self._has_ended,
+            on_fate=self._ended,
+        )
+
+    def begin(self, request: OrderRequest) -> None:
+        """Follow the orders of a request, and the feeds of its user, from before it is sent."""
+        owner = request.owner.public_key
+        for terms in request.terms:
+            if isinstance(terms, Order):
+                self.tracker.track(owner, terms)
+            else:
+                self.tracker.apply(owner, RequestFact(terms, "sent"))
+        self.follow(request.owner)
+
+    def _has_ended(self, owner: str, target: OrderTarget) -> bool:
+        tracked = self.tracker.get(owner, target.asset_id, target.order_id)
+        return bool(tracked) and all(order.is_done and not order.ambiguous for order in tracked)
+
+    def _ended(self, request: OrderRequest, order_id: str, fate: Fate) -> None:
+        """Note what became of a request about an order."""
+        if (outcome := _OUTCOMES.get(fate)) is not None:
+            terms = next(terms for terms in request.terms if terms.order_id == order_id)
+            self.tracker.apply(request.owner.public_key, RequestFact(terms, outcome))
+        self._on_fate(request, order_id, fate)
+
+    def _sends(self, owner: str, order: Order) -> None:
+        self.tracker.apply(owner, RequestFact(order, "sent"))
+
+    async def settle_all(self) -> None:
+        """Wait until no order is in doubt, at most ``resolve_timeout``, although the caller is cancelled."""
+        if self.unsettled:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + self._resolve_timeout):
+                await self.unsettled.wait_settled()
+
+    # What is seen.
+
+    def follow(self, owner: User) -> None:
+        """Open the feeds of a user's orders and trades, unless they are open or the client was not entered."""
+        if owner.public_key in self._followed or self._client_scope.tasks is None:
+            return
+        self._followed.add(owner.public_key)
+        for feed in (orders_feed(owner, self._orders, snapshot=True), trade_events_feed(owner, self._orders)):
+            self._start_task(partial(self._follow, owner.public_key, feed))
+
+    async def _follow(self, owner: str, feed: Feed[Any]) -> None:
+        try:
+            async with self._open_stream(feed) as items:
+                await self._see_all(owner, items)
+        except trio.ClosedResourceError:
+            pass  # the client has been left
+        except TplusError as exc:
+            log_event(
+                _log,
+                logging.WARNING,
+                LogEvent.OWN_FEED_FAILED,
+                "%s ended, and orders in doubt are looked for in listings alone: %s",
+                feed.path,
+                exc,
+                path=feed.path,
+                error=str(exc),
+            )
+
+    async def _see_all(self, owner: str, items: AsyncIterable[TrackerItem]) -> None:
+        async for item in items:
+            self.see(owner, item)
+
+    def see(self, owner: str, item: TrackerItem) -> None:
+        """Add what an item of a user's feeds or listings says."""
+        self.tracker.apply(owner, item)
+        if not self.unsettled:
+            return
+        if isinstance(item, OrdersSnapshot | UserOrders):
+            self._see_rows(owner, item.orders)
+        elif not isinstance(item, UnknownOrderEvent | Gap | RequestFact):
+            self.unsettled.saw(owner, item.order_id, getattr(item, "asset_id", None), item)
+
+    def _saw_rows(self, owner: str, rows: Iterable[OrderResponse]) -> None:
+        for row in rows:
+            self.tracker.apply(owner, row)
+        self._see_rows(owner, rows)
+
+    def _see_rows(self, owner: str, rows: Iterable[OrderResponse]) -> None:
+        for row in rows:
+            self.unsettled.saw(owner, row.order_id, row.base_asset, row)
+
+    async def _best_ask(self, asset_id: AssetIdentifier) -> Decimal | None:
+        """Read the best ask of a market, in quote units; infinity if there is none, None if the service has no book."""
+        try:
+            body = await get(self._service, f"/marketdepth/{asset_id}", user=None, required=False, dispatch=ORDER)
+        except NotFoundError:
+            return None
+        asks = codec.decode(body, OrderBook).asks
+        return asks[0].price if asks else _NO_ASK
+
+    def _start_task(self, run: Callable[[], Awaitable[object]]) -> None:
+        """Start a task of the client; nothing happens if the client was not entered or has been left."""
+        if self._client_scope.tasks is not None:
+            self._client_scope.tasks.start_soon(run)

@@ -1,0 +1,270 @@
+"""What was seen of an order states what became of a request about it, or does not. Pure: no I/O, no clock.
+
+Presence is proved by what shows it. Absence is proved by a fence; ``docs/guarantees.md`` says what each one shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from tplus_trio.errors import NotFoundError, OrderRejected
+from tplus_trio.models import (
+    AmendOrder,
+    CancelOrder,
+    LimitOrderDetails,
+    Order,
+    OrderResponse,
+    ReplaceOrderDetails,
+    TriggerAbove,
+    TriggerBelow,
+)
+from tplus_trio.orders.order_facts import Change, OrderFacts, is_same_order
+from tplus_trio.orders.order_state import OrderState, state_of_reason, state_of_status
+from tplus_trio.orders.service_rules import ServiceRules
+from tplus_trio.orders.tracked_order import TrackedOrder
+from tplus_trio.orders.tracker import OrderTracker
+from tplus_trio.orders.unsettled import UnsettledOrder
+
+__all__ = ["NEVER_TOOK_EFFECT", "OrderEvidence"]
+
+#: The code of an `OrderRejected` that no answer states, but a fence.
+NEVER_TOOK_EFFECT: Final = "NEVER_TOOK_EFFECT"
+
+
+class OrderEvidence:
+    """Settles orders from what was seen of them.
+
+    Args:
+        rules: What is declared about the service.
+        tracker: What was seen of the orders that this client created.
+    """
+
+    def __init__(self, rules: ServiceRules, tracker: OrderTracker) -> None:
+        self._rules = rules
+        self._tracker = tracker
+
+    def conclude(self, order: UnsettledOrder) -> None:
+        """Settle an order if it is known what became of it, and note whether it has ended."""
+        tracked = self._tracker.get(order.owner.public_key, order.target.asset_id, order.target.order_id)
+        if order.fate == "unknown":
+            if order.had_ended and order.refusal is not None:
+                order.settle("rejected", order.refusal)
+            elif isinstance(order.terms, Order):
+                self._conclude_create(order, order.terms, tracked)
+            elif isinstance(order.terms, CancelOrder):
+                self._conclude_cancel(order, tracked)
+            else:
+                self._conclude_change(order, order.terms, tracked)
+        if order.fate == "done" and not order.is_gone:
+            order.is_gone = _has_ended(order, tracked)
+
+    # Creates.
+
+    def _conclude_create(self, order: UnsettledOrder, terms: Order, tracked: Sequence[TrackedOrder]) -> None:
+        own = next((one for one in tracked if is_same_order(one.order, terms)), None)
+        if own is None:
+            return
+        created = own.facts.created
+        if _is_shown(order, terms, own):
+            order.settle("done")
+        elif any(is_same_order(event.user_order, burn) for event in created for burn in order.burns) or (
+            _shows_burn(order, terms, own)
+        ):
+            order.settle("rejected", never(order, "its id was free until now, and is used up"))
+        elif self._rules.order_ids_remembered and _shows_other(order, own, tracked):
+            taken = never(order, "another order has had its id")
+            order.settle("rejected", order.refusal or taken)
+        elif self._is_absent(order):
+            order.settle("rejected", never(order, "it was not carried out before a later moment, and is not listed"))
+
+    def _is_absent(self, order: UnsettledOrder) -> bool:
+        """Return whether a listing after a fence lacks the order."""
+        fence, listing = order.fence, order.listing
+        if fence is None or listing is None or not listing.is_complete or order.target.order_id in listing.orders:
+            return False
+        return self._rules.listings_current or fence.marker in listing.orders
+
+    # Cancels.
+
+    def _conclude_cancel(self, order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> None:
+        refusal = order.refusal or NotFoundError(
+            "ORDER_NOT_FOUND", "the order ended before it could be canceled", 404, {"order_id": order.target.order_id}
+        )
+        states = _states(order, tracked)
+        if states and all(state.is_done for state in states):
+            order.is_gone = True
+            if OrderState.CANCELED in states:
+                order.settle("done")
+            else:
+                order.settle("rejected", refusal)
+        else:
+            self._conclude_missing(order)
+
+    def _conclude_missing(self, order: UnsettledOrder) -> None:
+        """Settle a request about an order that a whole listing lacks, if it was refused, or after a fence."""
+        listing = order.listing
+        if listing is None or not self._rules.listings_current or not listing.is_complete:
+            return
+        if order.target.order_id in listing.orders:
+            return
+        if order.refusal is not None:
+            order.settle("rejected", order.refusal)
+        elif order.fence is not None:
+            order.settle("rejected", never(order, "there is no such order"))
+
+    # Replacements and amendments.
+
+    def _conclude_change(self, order: UnsettledOrder, terms: Change, tracked: Sequence[TrackedOrder]) -> None:
+        facts = [order.seen, *(one.facts for one in tracked)]
+        if any(_has_revision(terms, each) for each in facts):
+            order.settle("done")
+            return
+        if any(_may_come_after(terms, each) for each in facts):
+            is_only = False
+        else:
+            is_only = True
+            rows = [listed.newest for each in facts for listed in each.listed.values()]
+            if any(_shows_change(terms, row) for row in rows) and not any(_had_terms(terms, each) for each in facts):
+                order.settle("done")
+                return
+        states = _states(order, tracked)
+        if states and all(state.is_done for state in states):
+            order.is_gone = True
+            self._conclude_ended(order, terms, states, facts, is_only=is_only)
+            return
+        self._conclude_missing(order)
+        if is_only:
+            self._conclude_unchanged(order, terms)
+
+    def _conclude_ended(
+        self,
+        order: UnsettledOrder,
+        terms: Change,
+        states: Sequence[OrderState],
+        facts: Sequence[OrderFacts],
+        *,
+        is_only: bool,
+    ) -> None:
+        """Settle a change of an order that has ended. Its last row has its last terms."""
+        ended = {listed.newest for each in facts for listed in each.listed.values() if listed.newest.is_done}
+        if all(state is OrderState.REJECTED for state in states):
+            order.settle("rejected", never(order, "the order never existed"))
+        elif is_only and ended and not any(_shows_change(terms, row) for row in ended):
+            order.settle("rejected", never(order, "the order has ended with other terms"))
+        elif ended:
+            order.is_closed = True  # nothing will show more, and there is nothing left to change
+
+    def _conclude_unchanged(self, order: UnsettledOrder, terms: Change) -> None:
+        """Settle a change that a current listing does not show: it was refused, or not carried out before a fence."""
+        listing = order.listing
+        if listing is None or not self._rules.listings_current:
+            return
+        row = listing.orders.get(order.target.order_id)
+        if row is None or _shows_change(terms, row):
+            return
+        if order.refusal is not None:
+            order.settle("rejected", order.refusal)
+        elif order.fence is not None:
+            order.settle("rejected", never(order, "it was not carried out before a later moment"))
+
+
+def never(order: UnsettledOrder, why: str) -> OrderRejected:
+    """Return the error for a request that never took effect, and never will."""
+    message = f"the {order.operation} never took effect: {why}"
+    return OrderRejected(NEVER_TOOK_EFFECT, message, 0, {"order_id": order.target.order_id})
+
+
+def _is_shown(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
+    """Return whether something shows that an order was created."""
+    if any(is_same_order(event.user_order, terms) for event in own.facts.created):
+        return True
+    if not own.was_seen:
+        return False
+    # Another order of this client may have had the id: then what names the id alone, and a row, may be about that one.
+    return all(any(is_same_order(other, burn) for burn in order.burns) for other in own.facts.sent_others)
+
+
+def _shows_burn(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
+    """Return whether a row shows an order with which the client used up the id, and that cannot be the order itself."""
+    if not order.burns:
+        return False
+    burn = order.burns[0]
+    details = burn.details
+    if not isinstance(details, LimitOrderDetails) or (terms.side is burn.side and terms.details == details):
+        return False
+    return any(
+        row.side is burn.side
+        and row.limit_price == details.limit_price
+        and row.quantity == details.quantity
+        and row.is_immediate_or_cancel is True
+        for row in own.view.other_rows
+    )
+
+
+def _shows_other(order: UnsettledOrder, own: TrackedOrder, tracked: Sequence[TrackedOrder]) -> bool:
+    """Return whether another order than this one, and than those that were to use up the id, is known to have had it."""
+    if any(one.was_seen and not one.ambiguous for one in tracked if one is not own):
+        return True
+    if order.burns:
+        created = own.view.other_created
+        return any(not any(is_same_order(event.user_order, burn) for burn in order.burns) for event in created)
+    return bool(own.others)
+
+
+def _states(order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> list[OrderState]:
+    """Return the states of the orders of an id, as far as they are certain; an order of another program has one too."""
+    if tracked:
+        return [OrderState.OPEN if one.ambiguous and one.is_done else one.state for one in tracked]
+    removed = [state_of_reason(event.reason) for event in order.seen.removed]
+    ended = [state_of_status(status) for listed in order.seen.listed.values() for status in listed.ends]
+    return removed or ended
+
+
+def _has_ended(order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> bool:
+    if isinstance(order.terms, Order):
+        terms = order.terms
+        return any(one.is_done and not one.ambiguous for one in tracked if is_same_order(one.order, terms))
+    states = _states(order, tracked)
+    return bool(states) and all(state.is_done for state in states)
+
+
+def _has_revision(terms: Change, facts: OrderFacts) -> bool:
+    kept = facts.replaced if isinstance(terms, ReplaceOrderDetails) else facts.amended
+    return (terms.timestamp_ns, 0) in kept
+
+
+def _may_come_after(terms: Change, facts: OrderFacts) -> bool:
+    """Return whether other changes of the order are known that may have come after this one."""
+    changes = (change for change, _ in facts.changes.values())
+    if any(change.timestamp_ns >= terms.timestamp_ns and change != terms for change in changes):
+        return True
+    return any(revision > terms.timestamp_ns for revision, _ in (*facts.replaced, *facts.amended))
+
+
+def _had_terms(terms: Change, facts: OrderFacts) -> bool:
+    """Return whether the order may have had the same terms without this change."""
+    changes = [change for change, _ in facts.changes.values() if change != terms]
+    quantities = {change.new_quantity for change in changes}
+    prices = {change.new_price_limit for change in changes if isinstance(change, ReplaceOrderDetails)}
+    if facts.order is not None and isinstance(facts.order.details, LimitOrderDetails):
+        prices.add(facts.order.details.limit_price)
+        quantities.add(facts.order.details.quantity)
+    if isinstance(terms, AmendOrder):
+        return terms.new_quantity in quantities
+    return terms.new_quantity in quantities and terms.new_price_limit in prices
+
+
+def _shows_change(terms: Change, row: OrderResponse) -> bool:
+    """Return whether a row has the terms of a change."""
+    if isinstance(terms, AmendOrder):
+        return row.quantity == terms.new_quantity
+    trigger = terms.new_trigger
+    above = trigger.price if isinstance(trigger, TriggerAbove) else None
+    below = trigger.price if isinstance(trigger, TriggerBelow) else None
+    has_triggers = (row.trigger_above_price, row.trigger_below_price) == (above, below)
+    return (
+        row.limit_price == terms.new_price_limit
+        and row.quantity == terms.new_quantity
+        and (has_triggers or row.trigger_touched is True)
+    )
