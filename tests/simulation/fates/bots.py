@@ -11,7 +11,6 @@ import trio
 from tests.simulation.settings import sources
 from tplus_trio import GTC, GTD, IOC, OrderBookClient, OrderTrigger, TplusError, TriggerAbove, TriggerBelow
 
-from .api import on_cancel
 from .calls import Call, Item, Mode, statement_of
 from .settings import RESOLVE_TIMEOUT
 
@@ -237,7 +236,7 @@ class Bot:
 
     def _on_cancel(self, call: Call) -> dict[str, Any]:
         """Return the mode of a call. A client that guesses leaves its orders to the guess."""
-        return on_cancel(call.mode if self._world.guess is None else "leave")
+        return {"on_cancel": call.mode if self._world.guess is None else "leave"}
 
     def _terms(self) -> tuple[str, int]:
         """Draw a side and a price of an order that mostly rests."""

@@ -10,7 +10,6 @@ import attrs
 from tplus_trio import ApiError, NotFoundError, OrderRejected
 from tplus_trio.testing import Effect, RecordedOrder
 
-from .api import HAS_FATES
 from .calls import Call, Item
 from .record import Arrival, Run, effects_by_request
 from .settings import RESOLVE_TIMEOUT
@@ -77,7 +76,7 @@ class Judge:
                 self._count_resolvable(call, item)
             self._world.outcome.calls += 1
         self._judge_resting()
-        if self._world.settings.has_all_rules and HAS_FATES:
+        if self._world.settings.has_all_rules:
             self._judge_settled()
 
     def _add(self, wrong: Wrong, what: str, call: Call | None = None) -> None:
@@ -158,7 +157,8 @@ class Judge:
         error = item.error
         if not isinstance(error, ApiError):
             return False
-        if item.act == "cancel" and self._is_over(item.order_id, self._ended(call)):
+        ended = self._ended(call)
+        if item.act == "cancel" and (self._is_over(item.order_id, ended) or self._never_existed(item.order_id, ended)):
             return True
         has_fence = self._has_fence(call, item)
         if error.code == NEVER_TOOK_EFFECT:
@@ -184,8 +184,12 @@ class Judge:
         )
 
     def _never_existed(self, order_id: str, time: float) -> bool:
-        """Return whether no call has created an order, and none could any more at a time."""
-        creates = [(call, item) for call, item in self._items if item.act == "create" and item.order_id == order_id]
+        """Return whether calls were to create an order before a time, and none of them did, or could any more."""
+        creates = [
+            (call, item)
+            for call, item in self._items
+            if item.act == "create" and item.order_id == order_id and call.began <= time
+        ]
         return bool(creates) and all(
             self._ended(call) <= time
             and not self._took_effect(arrivals := self._arrivals(call, item), item)
@@ -217,7 +221,7 @@ class Judge:
         if len(arrivals) <= 1:
             return
         rules = self._world.settings.rules
-        may_repeat = not HAS_FATES or not rules.isdisjoint({"unauthorized_does_nothing", "order_ids_remembered"})
+        may_repeat = not rules.isdisjoint({"unauthorized_does_nothing", "order_ids_remembered"})
         were_refused = all(any(run.status in {401, 403} for run in arrival.runs) for arrival in arrivals[:-1])
         if not (may_repeat and were_refused):
             self._add("twice", f"{item.act} {item.order_id} was sent {len(arrivals)} times", call)
@@ -255,9 +259,7 @@ class Judge:
             if quantity not in creators:
                 continue  # nobody's but a liquidation's
             call, item = creators[quantity]
-            if (item.statement == "cancelled" and call.mode == "cancel") or (
-                item.statement in {"unknown", "unstated"} and (call.mode == "cancel" or not HAS_FATES)
-            ):
+            if item.statement in {"cancelled", "unknown", "unstated"} and call.mode == "cancel":
                 self._add("forgotten", f"{order.order_id} rests, and is not named", call)
 
     def _creation(self, order: RecordedOrder) -> Effect | None:
@@ -281,25 +283,24 @@ class Judge:
             return
         if any(begin < ended and end > ended - _REACHABLE for begin, end in self._disturbances):
             return
-        if any(self._is_held(arrival, ended) for arrival in self._arrivals(call, item)):
-            return
         outcome.unresolved += 1
-        self._add("late", f"{item.act} {item.order_id} is not known, although the service could be reached", call)
+        if item.act in {"create", "cancel"} and not any(
+            self._is_held(arrival, ended) for arrival in self._arrivals(call, item)
+        ):
+            self._add("late", f"{item.act} {item.order_id} is not known, although the service could be reached", call)
 
     def _is_held(self, arrival: Arrival, now: float) -> bool:
         """Return whether a request had arrived, and was not carried out yet."""
         return arrival.time <= now and all(run.time >= now - _REACHABLE for run in arrival.runs)
 
     def _judge_settled(self) -> None:
-        """Nothing is in doubt two seconds after the last fault, but what a change may still do that is held."""
-        held = {
-            part.order_id
-            for arrival in self._world.record.arrivals
-            for part in arrival.parts
-            if part.act in {"replace", "amend"} and any(run.time - arrival.time > 1.0 for run in arrival.runs)
-        }
-        if late := self._world.settled_doubts - held:
-            self._add("late", f"in doubt 2 s after the last fault: {', '.join(sorted(late))}")
+        """No creation and no cancellation is in doubt two seconds after the last fault.
+
+        A change may be, until its order ends: no rule says that it is not carried out later.
+        """
+        late = sorted(order_id for order_id, act in self._world.settled_doubts if act in {"create", "cancel"})
+        if late:
+            self._add("late", f"in doubt 2 s after the last fault: {', '.join(late)}")
 
 
 def _said(arrivals: list[Arrival], item: Item) -> set[str | None]:

@@ -16,11 +16,10 @@ from tests.simulation.determinism import deterministic
 from tests.simulation.invariants import ensure
 from tests.simulation.settings import sources
 from tests.simulation.world import explain
-from tplus_trio import OrderBookClient, RestartPolicy, User
+from tplus_trio import OrderBookClient, RestartPolicy, ServiceRules, User
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from tplus_trio.testing import Exchange, Faults, MemoryNetwork
 
-from .api import doubts_of, rules_options
 from .bots import Bot
 from .calls import Call
 from .faults import Injector
@@ -95,7 +94,7 @@ class FateWorld:
         self._verbose = verbose
         self._partitioned_until = 0.0
         #: When everything that was held had become known; and what was in doubt then.
-        self.settled_doubts: set[str] = set()
+        self.settled_doubts: set[tuple[str, str]] = set()
         #: The scope around the client's block; and when that was cancelled from outside.
         self.block: trio.CancelScope = trio.CancelScope()
         self.cut_off_at: float | None = None
@@ -120,7 +119,13 @@ class FateWorld:
 
     def named(self) -> set[str]:
         """Return the ids of the orders that the client lists as in doubt."""
-        return doubts_of(self.client) if self.guess is None else set()
+        return {order_id for order_id, _ in self.doubts()}
+
+    def doubts(self) -> set[tuple[str, str]]:
+        """Return what the client lists as in doubt: the ids of orders, and what was requested."""
+        if self.guess is not None:
+            return set()
+        return {(doubt.order_id, doubt.operation) for doubt in self.client.orders_in_doubt}
 
     @property
     def is_partitioned(self) -> bool:
@@ -193,7 +198,8 @@ class FateWorld:
             "restart": RestartPolicy(initial_delay=0.05, max_delay=0.5),
             "now_ns": self.now_ns,
             "jitter": sources(settings.seed, "fates/jitter").random,
-            **rules_options(settings.declared(), RESOLVE_TIMEOUT if self.guess is None else _NO_TIME),
+            "rules": ServiceRules(**settings.declared()),
+            "resolve_timeout": RESOLVE_TIMEOUT if self.guess is None else _NO_TIME,
         }
 
     async def _run_client(self, injector: Injector) -> None:
@@ -205,7 +211,7 @@ class FateWorld:
                     self.nursery.start_soon(self._cut_off)
                 await self.run_bots(injector)
                 await trio.sleep(_SETTLED + 4 * settings.most_latency)
-                self.settled_doubts = self.named()
+                self.settled_doubts = self.doubts()
                 await trio.sleep(_CALM - _SETTLED)
                 if settings.waits:
                     await self.record.wait_carried_out()
