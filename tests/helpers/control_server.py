@@ -18,7 +18,7 @@ from tests.helpers.peers import answer, read_head
 from tests.helpers.world import ASSET, URL
 from tplus_trio import AssetIdentifier, OrderBookClient, User
 from tplus_trio.orders.control_channel import ControlSender
-from tplus_trio.orders.sending import Operation, OrderAnswers, OrderRequest, OrderTarget
+from tplus_trio.orders.sending import Delivery, Operation, OrderAnswers, OrderRequest, OrderTarget
 from tplus_trio.secret import SecretBytes
 from tplus_trio.testing import MemoryNetwork
 
@@ -185,7 +185,7 @@ class Call:
     async def run(self, sender: ControlSender, request: OrderRequest) -> None:
         with self.scope:
             try:
-                self.answers = await sender.send(request, lambda: self.sent_at.append(trio.current_time()))
+                self.answers = await sender.send(Delivery(request, lambda: self.sent_at.append(trio.current_time())))
             except Exception as exc:  # noqa: BLE001 - each is looked at
                 self.failure = exc
         self.ended_at = trio.current_time()

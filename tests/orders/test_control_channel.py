@@ -26,6 +26,7 @@ from tplus_trio import (
     StreamState,
 )
 from tplus_trio.orders.control_channel import ControlSender
+from tplus_trio.orders.sending import Delivery
 from tplus_trio.testing import MemoryNetwork
 
 
@@ -351,11 +352,11 @@ async def test_a_client_that_was_not_entered_has_no_channel(autojump_clock: Mock
         oms = OrderBookClient(URL, connector=network, default_user=world.user)
         sender = ControlSender(oms._service, oms._client_scope, limits=oms._service.limits, restart=None)
         with pytest.raises(RuntimeError, match=r"enter the client: .*; its channel lives in its nursery"):
-            await sender.send(order_request(world.user, "a"), lambda: None)
+            await sender.send(Delivery(order_request(world.user, "a")))
         async with oms:
             pass
         with pytest.raises(RuntimeError, match="has been left"):
-            await sender.send(order_request(world.user, "a"), lambda: None)
+            await sender.send(Delivery(order_request(world.user, "a")))
     with pytest.raises(ValueError, match="max_in_flight is at least 1"):
         ControlSender(oms._service, oms._client_scope, limits=oms._service.limits, restart=None, max_in_flight=0)
 

@@ -23,6 +23,7 @@ from tests.helpers.peers import answer
 from tests.helpers.world import URL
 from tests.helpers.wrapped_streams import WrappedStream
 from tplus_trio import AuthError, ConnectionFailed, OrderBookClient, RestartPolicy, StreamState
+from tplus_trio.orders.sending import Delivery
 from tplus_trio.testing.wire_frames import text_frame
 from tplus_trio.transport.message_writer import MessageWriter
 
@@ -344,7 +345,7 @@ async def test_the_shielded_cleanup_of_a_cancelled_body_can_send(autojump_clock:
             async with OrderBookClient(URL, connector=world.network, default_user=world.user) as oms:
                 sender = sender_of(oms)
                 try:
-                    await sender.send(order_request(world.user, "a"), lambda: None)
+                    await sender.send(Delivery(order_request(world.user, "a")))
                     scope.cancel()
                     await trio.sleep_forever()
                 finally:

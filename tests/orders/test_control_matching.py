@@ -13,7 +13,7 @@ from tplus_trio import ApiError, AssetIdentifier, ConnectionFailed, OperationSta
 from tplus_trio.errors import api_error
 from tplus_trio.orders.control_frames import RESPONSES, Acknowledgement, Answer, Refusal
 from tplus_trio.orders.control_requests import ControlRequest, ControlRequests
-from tplus_trio.orders.sending import Operation, OrderRequest, OrderTarget
+from tplus_trio.orders.sending import Delivery, Operation, OrderRequest, OrderTarget
 from tplus_trio.secret import SecretBytes
 
 USER = User()
@@ -55,7 +55,7 @@ class Channel(RuleBasedStateMachine):
     )
     def send(self, operation: Operation, orders: list[OrderTarget]) -> None:
         chosen = tuple(orders if operation.startswith("batch-") else orders[:1])
-        request = ControlRequest(OrderRequest(operation, chosen, SecretBytes(b"{}"), USER), lambda: None)
+        request = ControlRequest(Delivery(OrderRequest(operation, chosen, SecretBytes(b"{}"), USER)))
         self.requests.add(request)
         self.waiting.append(request)
 
@@ -168,7 +168,7 @@ def test_each_order_keeps_its_sequence(plan: list[tuple[Operation, OrderTarget]]
     requests = ControlRequests(100)
     for n, (operation, target) in enumerate(plan):
         order = OrderRequest(operation, (target,), SecretBytes(b"%d" % n), USER)
-        requests.add(ControlRequest(order, lambda: None))
+        requests.add(ControlRequest(Delivery(order)))
     sent: list[tuple[Any, ...]] = []
     while (request := requests.take()) is not None:
         sent.append((*request.request.orders, request.request.operation, int(request.request.body)))
@@ -183,9 +183,8 @@ def test_each_order_keeps_its_sequence(plan: list[tuple[Operation, OrderTarget]]
 def test_only_the_latest_ids_are_remembered() -> None:
     requests = ControlRequests(1)
     for _ in range(3000):
-        request = ControlRequest(
-            OrderRequest("cancel", (OrderTarget(ASSETS[0], "a"),), SecretBytes(b"{}"), USER), lambda: None
-        )
+        cancel = OrderRequest("cancel", (OrderTarget(ASSETS[0], "a"),), SecretBytes(b"{}"), USER)
+        request = ControlRequest(Delivery(cancel))
         requests.add(request)
         assert requests.take() is request
         requests.receive(Answer(request.request_id, "CancelOrderResponse", None, response("a", "")), named=True)
@@ -196,9 +195,7 @@ def test_only_the_latest_ids_are_remembered() -> None:
 def test_after_the_end_nothing_is_accepted() -> None:
     requests = ControlRequests(1)
     requests.end(lambda: ConnectionFailed("over"))
-    request = ControlRequest(
-        OrderRequest("cancel", (OrderTarget(ASSETS[0], "a"),), SecretBytes(b"{}"), USER), lambda: None
-    )
+    request = ControlRequest(Delivery(OrderRequest("cancel", (OrderTarget(ASSETS[0], "a"),), SecretBytes(b"{}"), USER)))
     requests.add(request)
     assert request.done.is_set()
     with pytest.raises(ConnectionFailed, match="over"):

@@ -15,7 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tplus_trio import ConnectionFailed, OrderRateLimit, RateLimitError, User
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.orders.limiter import LimitedSender, OrderLimiter, TokenBucket
-from tplus_trio.orders.sending import Operation, OrderAnswers, OrderRequest, OrderTarget
+from tplus_trio.orders.sending import Delivery, Operation, OrderAnswers, OrderRequest, OrderTarget
 from tplus_trio.secret import SecretBytes
 
 MARKET = AssetIdentifier(200)
@@ -230,10 +230,10 @@ class Sender:
     async def prepare(self, owner: User) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def send(self, request: OrderRequest, on_sent: Callable[[], object]) -> OrderAnswers:
+    async def send(self, delivery: Delivery) -> OrderAnswers:
         def sent() -> None:
             self.sent.append(round(trio.current_time(), 6))
-            on_sent()
+            delivery.sent()
 
         await trio.lowlevel.checkpoint()
         if self.is_stuck:
@@ -248,14 +248,10 @@ async def sending(rate: float, burst: int = 1) -> AsyncGenerator[tuple[Sender, L
     yield sender, LimitedSender(sender, limiter(rate, burst))
 
 
-def nothing() -> None:
-    pass
-
-
 async def test_a_sender_sends_at_the_rate(autojump_clock: MockClock) -> None:
     async with sending(2, 2) as (sender, limited):
         for _ in range(4):
-            await limited.send(request(), nothing)
+            await limited.send(Delivery(request()))
     assert sender.sent == [0.0, 0.0, 0.5, 1.0]
 
 
@@ -267,13 +263,13 @@ async def test_what_was_not_sent_does_not_count(autojump_clock: MockClock) -> No
         sender.script = fail
         for _ in range(5):
             with pytest.raises(ConnectionFailed):
-                await limited.send(request(), nothing)
+                await limited.send(Delivery(request()))
         with trio.CancelScope() as scope:
             scope.cancel()
-            await limited.send(request(), nothing)
+            await limited.send(Delivery(request()))
         assert scope.cancelled_caught
         sender.script = lambda on_sent: on_sent()
-        await limited.send(request(), nothing)
+        await limited.send(Delivery(request()))
         assert sender.sent == [0.0]
 
 
@@ -286,7 +282,7 @@ async def test_what_was_sent_counts_whatever_became_of_it(autojump_clock: MockCl
         sender.script = fail
         for _ in range(3):
             with pytest.raises(ConnectionFailed):
-                await limited.send(request(), nothing)
+                await limited.send(Delivery(request()))
         assert sender.sent == [0.0, 1.0, 2.0]
 
 
@@ -299,7 +295,7 @@ async def test_what_was_sent_twice_counts_twice(autojump_clock: MockClock) -> No
     async with sending(1) as (sender, limited):
         sender.script = twice
         for _ in range(2):
-            await limited.send(request(), lambda: told.append(trio.current_time()))
+            await limited.send(Delivery(request(), lambda: told.append(trio.current_time())))
     assert sender.sent == [0.0, 0.0, 2.0, 2.0]
     assert len(told) == 4
 
@@ -311,12 +307,12 @@ async def test_a_unit_that_was_given_back_goes_to_who_waits(autojump_clock: Mock
 
         async def connect() -> None:
             with connecting:
-                await limited.send(request(), nothing)
+                await limited.send(Delivery(request()))
 
         nursery.start_soon(connect)
         await wait_all_tasks_blocked()
         sender.is_stuck = False
-        nursery.start_soon(limited.send, request(), nothing)
+        nursery.start_soon(limited.send, Delivery(request()))
         await trio.sleep(1)
         assert sender.sent == []
         connecting.cancel()

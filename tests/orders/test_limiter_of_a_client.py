@@ -11,9 +11,6 @@ from trio.testing import MockClock
 
 from tests.helpers.world import ASSET, World, open_world
 from tplus_trio import OrderRateLimit, RateLimitError
-from tplus_trio.orders.limiter import LimitedSender, OrderLimiter
-from tplus_trio.orders.operations import OrderOperations
-from tplus_trio.orders.sending import RestSender
 
 
 @asynccontextmanager
@@ -22,10 +19,9 @@ async def limited_world(rate: float, burst: int, timeout: float = 30.0) -> Async
 
     Its burst is larger by one: it counts in whole nanoseconds, and would refuse what comes at the very moment.
     """
-    async with open_world(timeout=timeout) as world:
-        service = world.oms._service
-        limiter = OrderLimiter(OrderRateLimit(rate=rate, burst=burst), timeout)
-        world.oms._operations = OrderOperations(service, LimitedSender(RestSender(service), limiter))
+    async with open_world(
+        timeout=timeout, orders={"order_rate_limit": OrderRateLimit(rate=rate, burst=burst)}
+    ) as world:
         world.exchange.faults.limit_rate(rate, path="/orders", burst=burst + 1)
         yield world
 
@@ -49,7 +45,7 @@ async def test_a_client_that_does_not_limit_itself_is_refused(autojump_clock: Mo
             await create(world)
 
     async with open_world() as world:
-        world.exchange.faults.limit_rate(10, path="/orders", burst=11)
+        world.exchange.faults.limit_rate(10, path="/orders/create", burst=11)
         async with trio.open_nursery() as nursery:
             for _ in range(100):
                 nursery.start_soon(attempt)

@@ -29,10 +29,10 @@ from tplus_trio.models import (
 from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.cancelled_calls import CancelledCalls
 from tplus_trio.orders.evidence import OrderEvidence
-from tplus_trio.orders.fences import Fences
+from tplus_trio.orders.fences import Fences, Units
 from tplus_trio.orders.listings import ListingReader
 from tplus_trio.orders.operations import OnFate, OrderOperations
-from tplus_trio.orders.order_facts import Outcome, RequestFact
+from tplus_trio.orders.order_facts import Fact, Outcome, RequestFact
 from tplus_trio.orders.resolution import OrderResolver
 from tplus_trio.orders.sending import ORDER, OrderRequest, OrderSender, OrderTarget
 from tplus_trio.orders.service_rules import ServiceRules
@@ -62,6 +62,7 @@ class OrderFates:
         sender: The way to send.
         rules: What is declared about the service.
         resolve_timeout: Seconds for finding out what became of an order before a call ends.
+        units: Returns a market's units; with True, it requests them again.
         open_stream: Makes a stream of a feed.
         on_fate: Called with each fate.
     """
@@ -76,6 +77,7 @@ class OrderFates:
         *,
         rules: ServiceRules,
         resolve_timeout: float,
+        units: Units,
         open_stream: Callable[[Feed[Any]], Stream[Any]],
         on_fate: OnFate,
     ) -> None:
@@ -89,11 +91,11 @@ class OrderFates:
         self.unsettled: UnsettledOrders = UnsettledOrders()
         #: The users whose feeds are followed.
         self._followed: set[str] = set()
-        resolver = OrderResolver(
+        self._resolver = resolver = OrderResolver(
             sender,
             builder,
             ListingReader(orders.read_to_resolve, self._saw_rows),
-            Fences(rules, service, sender, builder, self._best_ask, self._sends),
+            Fences(rules, service, sender, builder, self._best_ask, units, self._sends),
             OrderEvidence(rules, self.tracker),
             self.unsettled,
             self._start_task,
@@ -179,7 +181,7 @@ class OrderFates:
         if isinstance(item, OrdersSnapshot | UserOrders):
             self._see_rows(owner, item.orders)
         elif not isinstance(item, UnknownOrderEvent | Gap | RequestFact):
-            self.unsettled.saw(owner, item.order_id, getattr(item, "asset_id", None), item)
+            self._give(owner, item.order_id, getattr(item, "asset_id", None), item)
 
     def _saw_rows(self, owner: str, rows: Iterable[OrderResponse]) -> None:
         for row in rows:
@@ -188,7 +190,13 @@ class OrderFates:
 
     def _see_rows(self, owner: str, rows: Iterable[OrderResponse]) -> None:
         for row in rows:
-            self.unsettled.saw(owner, row.order_id, row.base_asset, row)
+            self._give(owner, row.order_id, row.base_asset, row)
+
+    def _give(self, owner: str, order_id: str, asset_id: AssetIdentifier | None, fact: Fact) -> None:
+        """Give a fact to the orders in doubt that it is about. No task works on those that are left alone."""
+        for order in self.unsettled.saw(owner, order_id, asset_id, fact):
+            if order.on_cancel == "leave":
+                self._resolver.look(order)
 
     async def _best_ask(self, asset_id: AssetIdentifier) -> Decimal | None:
         """Read the best ask of a market, in quote units; infinity if there is none, None if the service has no book."""

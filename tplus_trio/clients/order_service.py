@@ -101,6 +101,7 @@ class OrderServiceClient(Client):
             sender,
             rules=ServiceRules() if rules is None else check_instance("rules", rules, ServiceRules),
             resolve_timeout=check_number("resolve_timeout", resolve_timeout, more=True, finite=True),
+            units=self._units_to_resolve,
             open_stream=lambda feed: self._stream(feed, {"overflow": "block"}),
             on_fate=self._ended,
         )
@@ -158,6 +159,12 @@ class OrderServiceClient(Client):
         self._forget(asset_id, market)
         market = await self._market(asset_id, ORDER)
         return market, convert(market)
+
+    async def _units_to_resolve(self, asset_id: AssetIdentifier, is_refused: bool) -> Market:
+        """Return a market's units, from the service if an order with those that the client has was refused."""
+        if is_refused:
+            self._markets.pop(asset_id, None)
+        return await self._market(asset_id, ORDER)
 
     def _new_guard(self, limits: OrderLimits) -> LimitGuard:
         return LimitGuard(limits, ReferencePrices(self._service).read, self._orders.read_newest)

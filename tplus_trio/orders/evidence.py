@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tplus_trio.errors import NotFoundError, OrderRejected, TplusError, order_rejected
+from tplus_trio.errors import NotFoundError, OrderRejected
 from tplus_trio.models import (
     AmendOrder,
     CancelOrder,
@@ -74,8 +74,6 @@ class OrderEvidence:
             order.settle("rejected", never(order, "its id was free until now, and is used up"))
         elif order.refusal is not None and self._rules.order_ids_remembered and _shows_other(order, own, tracked):
             order.settle("rejected", order.refusal)  # another order has the id, and has it for ever
-        elif (reason := _failure_of(order, [own.facts])) is not None:
-            order.settle("rejected", reason)
         elif self._is_absent(order):
             order.settle("rejected", never(order, "it was not carried out before a later moment, and is not listed"))
 
@@ -99,10 +97,20 @@ class OrderEvidence:
                 order.settle("done")
             else:
                 order.settle("rejected", refusal)
-        elif order.refusal is not None and self._rules.listings_current:
-            listing = order.listing
-            if listing is not None and listing.is_complete and order.target.order_id not in listing.orders:
-                order.settle("rejected", order.refusal)
+        else:
+            self._conclude_missing(order)
+
+    def _conclude_missing(self, order: UnsettledOrder) -> None:
+        """Settle a request about an order that a whole listing lacks, if it was refused, or after a fence."""
+        listing = order.listing
+        if listing is None or not self._rules.listings_current or not listing.is_complete:
+            return
+        if order.target.order_id in listing.orders:
+            return
+        if order.refusal is not None:
+            order.settle("rejected", order.refusal)
+        elif order.fence is not None:
+            order.settle("rejected", never(order, "there is no such order"))
 
     # Replacements and amendments.
 
@@ -119,15 +127,14 @@ class OrderEvidence:
             if any(_shows_change(terms, row) for row in rows) and not any(_had_terms(terms, each) for each in facts):
                 order.settle("done")
                 return
-            if (reason := _failure_of(order, facts)) is not None:
-                order.settle("rejected", reason)
-                return
         states = _states(order, tracked)
         if states and all(state.is_done for state in states):
             order.is_gone = True
             self._conclude_ended(order, terms, states, facts, is_only=is_only)
-        elif is_only:
-            self._conclude_fenced(order, terms)
+            return
+        self._conclude_missing(order)
+        if is_only:
+            self._conclude_unchanged(order, terms)
 
     def _conclude_ended(
         self,
@@ -147,13 +154,17 @@ class OrderEvidence:
         elif ended:
             order.is_closed = True  # nothing will show more, and there is nothing left to change
 
-    def _conclude_fenced(self, order: UnsettledOrder, terms: Change) -> None:
-        """Settle a change that was not carried out before a fence."""
+    def _conclude_unchanged(self, order: UnsettledOrder, terms: Change) -> None:
+        """Settle a change that a current listing does not show: it was refused, or not carried out before a fence."""
         listing = order.listing
-        if order.fence is None or listing is None or not self._rules.listings_current:
+        if listing is None or not self._rules.listings_current:
             return
         row = listing.orders.get(order.target.order_id)
-        if (row is None and listing.is_complete) or (row is not None and not _shows_change(terms, row)):
+        if row is None or _shows_change(terms, row):
+            return
+        if order.refusal is not None:
+            order.settle("rejected", order.refusal)
+        elif order.fence is not None:
             order.settle("rejected", never(order, "it was not carried out before a later moment"))
 
 
@@ -198,19 +209,6 @@ def _shows_other(order: UnsettledOrder, own: TrackedOrder, tracked: Sequence[Tra
 
 def _was_accepted(order: TrackedOrder) -> bool:
     return any(outcome == "accepted" for outcome, _ in order.facts.create)
-
-
-def _failure_of(order: UnsettledOrder, facts: Sequence[OrderFacts]) -> TplusError | None:
-    """Return the error for a failure that the order feed reported, if it can only be this request's."""
-    reasons = {reason for each in facts for reason in each.failures.get(order.operation, ())}
-    delivery = order.delivery
-    has_others = order.burns or any(each.sent_others for each in facts)
-    if len(reasons) != 1 or has_others or delivery.sends - delivery.refusals != 1:
-        return None
-    (reason,) = reasons
-    if reason == "DUPLICATE_ORDER" or reason.endswith("_NOT_FOUND"):
-        return None
-    return order_rejected(order.target.order_id, reason)
 
 
 def _states(order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> list[OrderState]:

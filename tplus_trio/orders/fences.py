@@ -18,6 +18,7 @@ from tplus_trio.models import (
     AssetIdentifier,
     CancelOrder,
     LimitOrderDetails,
+    Market,
     Order,
     ReplaceOrderDetails,
     Side,
@@ -33,6 +34,8 @@ __all__ = ["BestAsk", "Fences"]
 
 #: Reads the best ask of a market in quote units: a price, infinity if there is no ask, and None if it is not known.
 BestAsk = Callable[[AssetIdentifier], Awaitable[Decimal | None]]
+#: Returns the units of a market. With True, they are requested, even if they are known.
+Units = Callable[[AssetIdentifier, bool], Awaitable[Market]]
 
 #: The terms of an order that cannot trade: a buy of the least quantity at one tick. The best ask is above that.
 _LEAST: Final = LimitOrderDetails(1, 1, IOC(fill_or_kill=False))
@@ -49,6 +52,7 @@ class Fences:
         sender: The way to send.
         builder: Signs the requests.
         best_ask: Reads the best ask of a market at the client's own base URL.
+        units: Returns a market's units; with True, it requests them again.
         on_burn: Called with each order that is about to be sent to use up an id, and the public key of its user.
     """
 
@@ -59,6 +63,7 @@ class Fences:
         sender: OrderSender,
         builder: RequestBuilder,
         best_ask: BestAsk,
+        units: Units,
         on_burn: Callable[[str, Order], object],
     ) -> None:
         self._rules = rules
@@ -66,6 +71,7 @@ class Fences:
         self._sender = sender
         self._builder = builder
         self._best_ask = best_ask
+        self._units = units
         self._on_burn = on_burn
 
     def may_help(self, order: UnsettledOrder) -> bool:
@@ -80,8 +86,8 @@ class Fences:
         """Return whether it would mean something that a whole listing lacks the order, or shows its old terms."""
         if order.fate != "unknown":
             return False
-        if order.operation == "cancel":
-            return order.refusal is not None and self._rules.listings_current
+        if order.operation != "create" and order.refusal is not None and self._rules.listings_current:
+            return True
         return order.fence is not None and (self._rules.listings_current or order.fence.marker is not None)
 
     async def pass_one(self, order: UnsettledOrder) -> None:
@@ -116,17 +122,19 @@ class Fences:
             return
         # Each burn has a creation time of its own, by which its event is known again.
         made_at = max(self._service.now_ns(), terms.creation_timestamp_ns + 1 + len(order.burns))
-        if not await self._is_above_one_tick(terms):
+        # The units may have changed since the order was made. A second burn may follow one that was refused for that.
+        market = await self._units(terms.base_asset, bool(order.burns))
+        if not await self._is_above_one_tick(market):
             return
-        burn = _harmless(terms, terms.order_id, made_at)
+        burn = _harmless(terms, market, terms.order_id, made_at)
         request = await self._builder.create(burn, order.owner)
         order.burns += (burn,)
         self._on_burn(order.owner.public_key, burn)
         await self._sender.send(Delivery(request))
 
-    async def _is_above_one_tick(self, terms: Order | ReplaceOrderDetails) -> bool:
-        ask = await self._best_ask(terms.base_asset)
-        return ask is not None and ask > Decimal(1).scaleb(-terms.book_price_decimals)
+    async def _is_above_one_tick(self, market: Market) -> bool:
+        ask = await self._best_ask(market.asset_id)
+        return ask is not None and ask > Decimal(1).scaleb(-market.book_price_decimals)
 
     # Following on the channel: under `control_keeps_order`, the answer to a later request comes after the earlier one.
 
@@ -156,9 +164,13 @@ class Fences:
     async def _mark(self, order: UnsettledOrder, connection: int | None) -> str | None:
         """Send an order that cannot trade under an id of its own. Return the id if the service took it."""
         terms = order.terms
-        if not isinstance(terms, Order) or not await self._is_above_one_tick(terms):
+        if not isinstance(terms, Order):
             return None
-        marker = _harmless(terms, new_order_id(), max(self._service.now_ns(), terms.creation_timestamp_ns + 1))
+        market = await self._units(terms.base_asset, True)
+        if not await self._is_above_one_tick(market):
+            return None
+        made_at = max(self._service.now_ns(), terms.creation_timestamp_ns + 1)
+        marker = _harmless(terms, market, new_order_id(), made_at)
         request = await self._builder.create(marker, order.owner)
         return marker.order_id if await self._is_answered(request, connection) else None
 
@@ -194,11 +206,13 @@ class Fences:
         return self._service.now_ns() + offset.offset_ns - offset.bound_ns > time_ns
 
 
-def _harmless(terms: Order, order_id: str, made_at_ns: int) -> Order:
+def _harmless(terms: Order, market: Market, order_id: str, made_at_ns: int) -> Order:
     """Return an order in the same market that neither trades nor rests while the best ask is above one tick."""
     return attrs.evolve(
         terms,
         order_id=order_id,
+        book_price_decimals=market.book_price_decimals,
+        book_quantity_decimals=market.book_quantity_decimals,
         details=_LEAST,
         side=Side.BUY,
         trigger=None,

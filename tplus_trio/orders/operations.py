@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -147,54 +147,52 @@ class OrderOperations:
                 outcome = await self._sender.send(delivery)
             except TplusError as exc:
                 outcome = exc
-            items = self._items(delivery, outcome)
-            if request.is_batch and isinstance(outcome, TplusError) and items[0].fate != "unknown":
-                call.ended(items)
+            call.items = self._items(delivery, outcome)
+            if request.is_batch and isinstance(outcome, TplusError) and call.items[0].fate != "unknown":
+                call.ended()
                 raise outcome
-            return await self._results(call, items)
+            return await self._results(call)
         except trio.Cancelled:
             if delivery.sends:
                 await self._after_cancel(call)
             raise
         finally:
             self._calls.end(delivery)
+            if not call.has_ended:  # cancelled before a byte left
+                call.items = call.items or self._items(delivery, None)
+                call.ended()
 
-    async def _results(self, call: _Call, items: Sequence[_Item]) -> list[OrderOperationResponse | TplusError]:
+    async def _results(self, call: _Call) -> list[OrderOperationResponse | TplusError]:
         """Return what became of each order, after an attempt to find out where the outcome does not say so."""
-        unsettled = {
-            number: call.unsettled(number, item) for number, item in enumerate(items) if item.fate == "unknown"
-        }
-        if unsettled:
-            orders = tuple(unsettled.values())
-            wanted = [order.on_cancel for order in orders]
-            for order in orders:
+        doubtful = [number for number, item in enumerate(call.items) if item.fate == "unknown"]
+        if doubtful:
+            call.unsettled = {number: call.to_settle(number) for number in doubtful}
+            for order in call.unsettled.values():
                 if order.operation == "create":
                     order.on_cancel = "resolve"  # the caller waits for it
-            await self._resolver.settle_all(orders, trio.current_time() + self._resolve_timeout)
-            for order, on_cancel in zip(orders, wanted, strict=True):
-                if order.fate == "unknown":
-                    order.on_cancel = on_cancel
-        call.ended(items, unsettled)
-        self._resolver.watch(unsettled.values())
+            with trio.move_on_after(self._resolve_timeout):
+                await self._resolver.settle_all(call.unsettled.values())
+            call.restore_wishes(was_cancelled=False)
+        call.ended()
+        self._resolver.watch(call.unsettled.values())
         return [
-            _result(order_id, item, unsettled.get(number))
-            for number, ((_, order_id), item) in enumerate(zip(call.request.orders, items, strict=True))
+            _result(order_id, item, call.unsettled.get(number))
+            for number, ((_, order_id), item) in enumerate(zip(call.request.orders, call.items, strict=True))
         ]
 
     async def _after_cancel(self, call: _Call) -> None:
         """Find out what became of the orders of a cancelled call, and take back what it created."""
         deadline = self._calls.begin(call.delivery)
-        items = self._items(call.delivery, call.delivery.late)
-        unsettled: dict[int, UnsettledOrder] = {}
-        for number, item in enumerate(items):
-            if item.fate == "unknown" or (item.fate == "done" and call.takes_back(number)):
-                unsettled[number] = call.unsettled(number, item)
-        # `settle_all` shields itself until the deadline.
-        await self._resolver.settle_all(  # noqa: ASYNC120 - see above
-            [order for order in unsettled.values() if order.on_cancel != "leave"], deadline
-        )
-        call.ended(items, unsettled)
-        self._resolver.watch(unsettled.values())
+        call.items = call.items or self._items(call.delivery, call.delivery.late)
+        call.restore_wishes(was_cancelled=True)
+        for number, item in enumerate(call.items):
+            if number not in call.unsettled and (item.fate == "unknown" or call.takes_back(number, item)):
+                call.unsettled[number] = call.to_settle(number)
+        orders = call.unsettled.values()
+        with trio.CancelScope(shield=True, deadline=deadline):
+            await self._resolver.settle_all([order for order in orders if order.on_cancel != "leave"])
+        call.ended()
+        self._resolver.watch(orders)
 
     def _items(self, delivery: Delivery, outcome: OrderAnswers | TplusError | None) -> list[_Item]:
         """Return what the outcome of a request says about each of its orders."""
@@ -228,6 +226,12 @@ class _Call:
     on_cancel: OnCancel
     _on_fate: OnFate
     delivery: Delivery = attrs.field(init=False)
+    #: Whether the fates were reported.
+    has_ended: bool = False
+    #: What the outcome says about each order; empty before there is one.
+    items: list[_Item] = attrs.field(factory=list[_Item])
+    #: The orders that are to be settled, by their numbers.
+    unsettled: dict[int, UnsettledOrder] = attrs.field(factory=dict[int, UnsettledOrder])
     #: The orders that were known to have ended before the request was sent.
     ended_before: frozenset[OrderTarget] = frozenset()
     #: When its first byte may have left, in nanoseconds since the Unix epoch; None if none has.
@@ -240,9 +244,9 @@ class _Call:
             for _, order_id in self.request.orders:
                 self._service.observer.order_sent(self.request.operation, order_id)
 
-    def takes_back(self, number: int) -> bool:
-        """Return whether the order that the request creates is not wanted any more once the call is cancelled."""
-        return self._wish(number) == "cancel" and self._operation() == "create"
+    def takes_back(self, number: int, item: _Item) -> bool:
+        """Return whether the request created an order that is not wanted any more once the call is cancelled."""
+        return item.fate == "done" and self._operation() == "create" and self._wish(number) == "cancel"
 
     def _operation(self) -> Literal["create", "cancel", "replace", "amend"]:
         operation = self.request.operation
@@ -256,8 +260,15 @@ class _Call:
             return self.on_cancel if may_rest(terms) else "resolve"
         return "cancel" if self.request.operation == "cancel" else "resolve"
 
-    def unsettled(self, number: int, item: _Item) -> UnsettledOrder:
+    def restore_wishes(self, *, was_cancelled: bool) -> None:
+        """Let orders get what their caller wants: those that show up later, and all if the call was cancelled."""
+        for number, order in self.unsettled.items():
+            if was_cancelled or order.fate == "unknown":
+                order.on_cancel = self._wish(number)
+
+    def to_settle(self, number: int) -> UnsettledOrder:
         """Return what is needed to settle one of the orders."""
+        item = self.items[number]
         sent_at_ns = self._service.now_ns() if self._sent_at_ns is None else self._sent_at_ns
         order = UnsettledOrder(
             self.request.owner,
@@ -269,7 +280,7 @@ class _Call:
             item.why,
             self._wish(number),
         )
-        if item.verdict in {Verdict.DUPLICATE, Verdict.NOT_FOUND}:
+        if item.verdict in {Verdict.CONFLICT, Verdict.NOT_FOUND}:
             order.refusal = item.error
         order.had_ended = order.target in self.ended_before
         order.cause, order.response = item.error, item.answer if item.fate == "done" else None
@@ -277,10 +288,11 @@ class _Call:
             order.settle("done")
         return order
 
-    def ended(self, items: Sequence[_Item], unsettled: dict[int, UnsettledOrder] | None = None) -> None:
+    def ended(self) -> None:
         """Report the fate of each order: to the observer only if the request was sent or found no connection."""
-        fates = [item.fate for item in items]
-        for number, order in (unsettled or {}).items():
+        self.has_ended = True
+        fates = [item.fate for item in self.items]
+        for number, order in self.unsettled.items():
             fates[number] = order.fate
             order.on_settled = partial(self._settled, order) if order.fate == "unknown" else None
         if "unsent" in fates:

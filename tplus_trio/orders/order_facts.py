@@ -41,6 +41,12 @@ Change: TypeAlias = ReplaceOrderDetails | AmendOrder
 #: effect, as a fence proved.
 Outcome: TypeAlias = Literal["sent", "accepted", "refused", "no effect"]
 
+#: An outcome, and the code of a refusal.
+Answer: TypeAlias = tuple[Outcome, str | None]
+
+#: The outcomes of a request that changed nothing.
+DENIALS: Final = frozenset({"refused", "no effect"})
+
 #: How many different facts of one kind are kept. More than two contradict each other, or are of other orders.
 _MOST: Final = 16
 #: How many revisions, and how many changes that were sent, are kept: the newest.
@@ -87,7 +93,7 @@ class Revision(Generic[T]):
     is_contradicted: bool = False
 
 
-# Sixteen attributes: one for each kind of fact.
+# Seventeen attributes: one for each kind of fact.
 @attrs.define(eq=False)
 class OrderFacts:
     """All that was seen under the id of one order. Each method returns whether it was new."""
@@ -95,31 +101,37 @@ class OrderFacts:
     #: The order as this client sent it; None if another program sent it.
     order: Order | None
     #: What is known of the request that creates it, with the codes of refusals.
-    create: set[tuple[Outcome, str | None]] = attrs.field(factory=set)
+    create: set[Answer] = attrs.field(factory=set[Answer])
     #: The other orders that this client sent under the same id.
-    sent_others: list[Order] = attrs.field(factory=list)
+    sent_others: list[Order] = attrs.field(factory=list[Order])
     #: The changes that this client sent, by kind and time, with what is known of each.
-    changes: dict[tuple[int, str], tuple[Change, frozenset[tuple[Outcome, str | None]]]] = attrs.field(factory=dict)
+    changes: dict[tuple[int, str], tuple[Change, frozenset[Answer]]] = attrs.field(
+        factory=dict[tuple[int, str], tuple[Change, frozenset[Answer]]]
+    )
     #: What is known of the cancellations that this client sent.
-    cancels: set[tuple[Outcome, str | None]] = attrs.field(factory=set)
-    created: list[OrderCreatedEvent] = attrs.field(factory=list)
-    removed: list[OrderRemovedEvent] = attrs.field(factory=list)
-    canceled: list[OrderCancelledEvent] = attrs.field(factory=list)
-    triggered: list[OrderTriggeredEvent] = attrs.field(factory=list)
+    cancels: set[Answer] = attrs.field(factory=set[Answer])
+    created: list[OrderCreatedEvent] = attrs.field(factory=list[OrderCreatedEvent])
+    removed: list[OrderRemovedEvent] = attrs.field(factory=list[OrderRemovedEvent])
+    canceled: list[OrderCancelledEvent] = attrs.field(factory=list[OrderCancelledEvent])
+    triggered: list[OrderTriggeredEvent] = attrs.field(factory=list[OrderTriggeredEvent])
     #: The events of older servers, of which the one with the most filled is kept.
     updated: OrderUpdatedEvent | None = None
     #: Replacements and amendments by revision; without one, by time, or -1. Of several amendments of one revision the
     #: least quantity is kept, since an amendment only reduces.
-    replaced: dict[tuple[int, int], Revision[OrderReplacedEvent]] = attrs.field(factory=dict)
-    amended: dict[tuple[int, int], Revision[OrderAmendedEvent]] = attrs.field(factory=dict)
+    replaced: dict[tuple[int, int], Revision[OrderReplacedEvent]] = attrs.field(
+        factory=dict[tuple[int, int], Revision[OrderReplacedEvent]]
+    )
+    amended: dict[tuple[int, int], Revision[OrderAmendedEvent]] = attrs.field(
+        factory=dict[tuple[int, int], Revision[OrderAmendedEvent]]
+    )
     #: The reasons of failures by the operation.
-    failures: dict[str, set[str]] = attrs.field(factory=dict)
+    failures: dict[str, set[str]] = attrs.field(factory=dict[str, set[str]])
     #: What listings showed, for each order of this id.
-    listed: dict[tuple[Any, ...], ListedOrder] = attrs.field(factory=dict)
+    listed: dict[tuple[Any, ...], ListedOrder] = attrs.field(factory=dict[tuple[Any, ...], ListedOrder])
     #: The trades by their ids, each at its best status.
-    trades: dict[int, UserTrade] = attrs.field(factory=dict)
-    #: The trades of equal status of which two versions differ.
-    contradicted_trades: set[int] = attrs.field(factory=set)
+    trades: dict[int, UserTrade] = attrs.field(factory=dict[int, UserTrade])
+    #: The ids of the trades of which two versions differ in price, quantity or side.
+    contradicted_trades: set[int] = attrs.field(factory=set[int])
     #: The time in which trades may be missing, in nanoseconds since the Unix epoch: of several gaps, all of it.
     gap: tuple[int, int] | None = None
 
@@ -139,8 +151,26 @@ class OrderFacts:
         added: bool = _ADD[type(fact)](self, fact)
         return added
 
+    def shows_other_decimals(self) -> bool:
+        """Return whether the market's decimals have changed: rows do not say in which units they are."""
+        known = self.sent.book_quantity_decimals
+        found = {one.event.book_quantity_decimals for one in self.amended.values()}
+        found.update(event.book_quantity_decimals for event in self.removed)
+        found.update(change.book_quantity_decimals for change, _ in self.changes.values())
+        replacements = (change for change, _ in self.changes.values() if isinstance(change, ReplaceOrderDetails))
+        return bool(found - {0, known}) or any(
+            change.book_price_decimals != self.sent.book_price_decimals for change in replacements
+        )
+
+    def denials(self) -> tuple[tuple[int, str], ...]:
+        """Return the times and kinds of the changes that were said to be refused or to have had no effect."""
+        return tuple(
+            key for key, (_, outcomes) in self.changes.items() if any(outcome in DENIALS for outcome, _ in outcomes)
+        )
+
     def _add_request(self, fact: RequestFact) -> bool:
-        request, known = fact.request, (fact.outcome, fact.code)
+        request = fact.request
+        known: Answer = (fact.outcome, fact.code)
         if isinstance(request, Order):
             if self.order is not None and is_same_order(request, self.order):
                 return _add_to(self.create, known)
@@ -148,7 +178,7 @@ class OrderFacts:
         if isinstance(request, CancelOrder):
             return _add_to(self.cancels, known)
         key = (request.timestamp_ns, type(request).__name__)
-        _, outcomes = self.changes.get(key, (request, frozenset[tuple[Outcome, str | None]]()))
+        _, outcomes = self.changes.get(key, (request, frozenset[Answer]()))
         if known in outcomes:
             return False
         self.changes[key] = (request, outcomes | {known})

@@ -65,32 +65,42 @@ def fills_of(
     """
     decimals = facts.sent.book_quantity_decimals
     sums = _sums_of(trades)
-    listed = owners.listed
+    listed = None if facts.shows_other_decimals() else owners.listed
     at_end = _traded_at_end(removed, decimals, terms, why)
     matched = max(sums.matched, at_end, _shown_by_changes(facts, decimals) if owners.are_unique else _NOTHING)
     if listed is not None:
         matched = max(matched, scaled_down(listed.most_filled, decimals))
     if at_end and at_end < sums.matched:
         why.append("the trades of the order are more than its end says")
-    if facts.contradicted_trades and any(trade.trade_id in facts.contradicted_trades for trade in trades):
+    if any(trade.trade_id in facts.contradicted_trades for trade in trades):
         why.append("two versions of a trade differ")
-    is_complete = matched <= sums.matched
-    rolled_back = sums.rolled_back
+    is_complete, rolled_back = matched <= sums.matched, sums.rolled_back
     if facts.gap is not None and _may_concern(facts.gap, owners.start_ns, None):
-        if _may_concern(facts.gap, owners.start_ns, _end_ns(removed, listed)):
-            is_complete = is_complete and bool(at_end) and at_end == sums.matched
+        is_complete = is_complete and not _may_miss_trades(facts.gap, owners, removed, at_end, sums)
         if listed is not None:
             rolled_back = _rolled_back(listed, decimals, matched, sums, removed)
-    if not is_complete and rolled_back and listed is not None:
-        least = scaled_down(listed.lowest_filled, decimals)
-        if least != EXACT.subtract(matched, rolled_back):
-            why.append("a listing may or may not contain a rollback")
     filled = EXACT.subtract(matched, rolled_back)
+    if not is_complete and rolled_back and listed is not None and scaled_down(listed.lowest_filled, decimals) != filled:
+        why.append("a listing may or may not contain a rollback")
     confirmed = max(sums.confirmed, _confirmed_elsewhere(listed, removed, decimals, filled, rolled_back))
-    is_settled = is_complete and not sums.has_pending
-    if not is_settled and listed is not None and listed.newest.is_done:
-        is_settled = not listed.least_pending
-    return Fills(matched, filled, confirmed, is_complete, is_settled)
+    return Fills(matched, filled, confirmed, is_complete, _is_settled(sums, listed, is_complete=is_complete))
+
+
+def _may_miss_trades(
+    gap: tuple[int, int], owners: Owners, removed: list[OrderRemovedEvent], at_end: Decimal, sums: _Sums
+) -> bool:
+    """Return whether trades may have been lost in a gap: the end of the order does not account for all of them."""
+    if not _may_concern(gap, owners.start_ns, _end_ns(removed, owners.listed)):
+        return False
+    # An end without decimals is of an older server, which does not say how much traded.
+    is_said = bool(at_end) or any(event.book_quantity_decimals for event in removed)
+    return not is_said or at_end != sums.matched
+
+
+def _is_settled(sums: _Sums, listed: ListedOrder | None, *, is_complete: bool) -> bool:
+    if is_complete and not sums.has_pending:
+        return True
+    return listed is not None and listed.newest.is_done and not listed.least_pending
 
 
 def _sums_of(trades: list[UserTrade]) -> _Sums:

@@ -26,6 +26,7 @@ from tplus_trio.orders.order_rows import ListedOrder
 __all__ = ["Owners", "owners_of"]
 
 
+# Eleven attributes: each kind of evidence, the order's and the others', and what follows from it.
 @attrs.define(eq=False)
 class Owners:
     """The orders that are known under one id, and when each of them began."""
@@ -35,6 +36,8 @@ class Owners:
     listed: ListedOrder | None
     other_created: tuple[OrderCreatedEvent, ...]
     other_listed: tuple[ListedOrder, ...]
+    #: What listings show of an order that may be this one, changed by somebody else, or another.
+    unexplained: tuple[ListedOrder, ...]
     #: When the order began by the service's clock, in nanoseconds since the Unix epoch; None if that is not known.
     start_ns: int | None
     #: When the others began.
@@ -55,8 +58,15 @@ class Owners:
 
     @property
     def is_superseded(self) -> bool:
-        """Whether another order began after this one under the id, which is free only after the end of this one."""
-        return self.start_ns is not None and any(start > self.start_ns for start in self.other_starts)
+        """Whether another order was created under the id after this one, whose end frees the id."""
+        start_ns = self.start_ns
+        return start_ns is not None and any(event.book_timestamp_ns > start_ns for event in self.other_created)
+
+    @property
+    def is_followed_in_listing(self) -> bool:
+        """Whether a row looks like a later order under the id. That alone does not prove the end of this one."""
+        start_ns = self.start_ns
+        return start_ns is not None and any(one.newest.timestamp_ns > start_ns for one in self.other_listed)
 
     def has(self, time_ns: int | None) -> bool | None:
         """Return whether an event that names only the id is the order's; None if that cannot be decided.
@@ -101,17 +111,16 @@ def owners_of(facts: OrderFacts) -> Owners:
         mine = tuple(facts.created)
         if not mine or is_creation_of(mine[0].user_order, facts):
             start = mine[0].book_timestamp_ns if mine else None
-            return Owners(mine, None, (), (), start, (), False, _NONE, _ANY, False)
+            return Owners(mine, None, (), (), (), start, (), False, _NO_SIDES, _NO_REVISIONS, False)
     mine = tuple(event for event in facts.created if is_creation_of(event.user_order, facts))
     others = tuple(event for event in facts.created if event not in mine)
     start_ns = min((event.book_timestamp_ns for event in mine), default=None)
-    mine_listed, other_listed = _split_listed(facts, start_ns, has_created_others=bool(others))
+    mine_listed, other_listed, unexplained = _split_listed(facts, start_ns, has_created_others=bool(others))
     listed: ListedOrder | None = None
     for one in mine_listed:
         listed = one if listed is None else listed.joined(one)
     if start_ns is None:
         start_ns = min((one.newest.timestamp_ns for one in mine_listed), default=None)
-    # A ``Created`` event and a row of one order may differ slightly in time, and each alone proves the order.
     sides = [event.user_order.side for event in others]
     sides += [one.newest.side for one in other_listed]
     sides += [order.side for order in facts.sent_others]
@@ -120,6 +129,7 @@ def owners_of(facts: OrderFacts) -> Owners:
         listed,
         others,
         other_listed,
+        unexplained,
         start_ns,
         tuple(
             sorted(
@@ -157,17 +167,34 @@ def is_creation_of(created: Order, facts: OrderFacts) -> bool:
 
 def _split_listed(
     facts: OrderFacts, start_ns: int | None, *, has_created_others: bool
-) -> tuple[list[ListedOrder], tuple[ListedOrder, ...]]:
-    """Separate what listings show of the order from what they show of others."""
-    alike = [one for one in facts.listed.values() if _may_be(one, facts.sent)]
-    explained = [one for one in alike if _is_explained(one, facts)]
-    if not explained and start_ns is not None and not has_created_others and len(alike) == 1:
-        explained = alike  # somebody else replaced the order
-    mine = explained
-    if len(explained) > 1 and start_ns is not None:
-        mine = [one for one in explained if one.newest.timestamp_ns == start_ns] or explained
-    others = tuple(one for one in facts.listed.values() if all(one is not other for other in mine))
-    return mine, others
+) -> tuple[list[ListedOrder], tuple[ListedOrder, ...], tuple[ListedOrder, ...]]:
+    """Separate what listings show of the order, of others, and of an order that may be this one or another."""
+    listed = list(facts.listed.values())
+    if len(listed) > 1:
+        listed = [facts.listed[key] for key in sorted(facts.listed, key=repr)]
+    alike = [one for one in listed if _may_be(one, facts.sent)]
+    mine = [one for one in alike if _is_explained(one, facts)]
+    if not mine and start_ns is not None and not has_created_others and len(alike) == 1:
+        mine = alike  # somebody else changed the order
+    if len(mine) > 1 and start_ns is not None:
+        mine = [one for one in mine if one.newest.timestamp_ns == start_ns] or mine
+    others: list[ListedOrder] = []
+    unexplained: list[ListedOrder] = []
+    for one in listed:
+        if one not in mine:
+            is_other = one not in alike or bool(mine) or any(_shows(one, other) for other in facts.sent_others)
+            (others if is_other else unexplained).append(one)
+    return mine, tuple(others), tuple(unexplained)
+
+
+def _shows(listed: ListedOrder, other: Order) -> bool:
+    """Return whether rows show another order that this client sent, with its first terms."""
+    details = other.details
+    if not _may_be(listed, other):
+        return False
+    return not isinstance(details, LimitOrderDetails) or any(
+        price == details.limit_price and quantity == details.quantity for price, quantity in listed.all_terms
+    )
 
 
 def _may_be(listed: ListedOrder, sent: Order) -> bool:
@@ -213,11 +240,14 @@ def _explains(facts: OrderFacts, price: Decimal | int, quantity: Decimal | int) 
     for replaced in facts.replaced.values():
         prices.add(replaced.event.new_price)
         quantities.add(replaced.event.new_quantity)
-    quantities.update(amended.event.new_quantity for amended in facts.amended.values())
-    # The service itself reduces orders that may only reduce a position.
-    reduced = facts.sent.reduce_only and quantity <= max(quantities, default=0)
-    return price in prices and (quantity in quantities or reduced)
+    most = max(quantities, default=0)
+    # Amendments leave every quantity between the least one and what was there before; of those of one revision only the
+    # least is kept. The service itself reduces orders that may only reduce a position.
+    least = (
+        0 if facts.sent.reduce_only else min((one.event.new_quantity for one in facts.amended.values()), default=most)
+    )
+    return price in prices and (quantity in quantities or least <= quantity <= most)
 
 
-_NONE: frozenset[Side] = frozenset()
-_ANY: frozenset[int] = frozenset()
+_NO_SIDES: frozenset[Side] = frozenset()
+_NO_REVISIONS: frozenset[int] = frozenset()

@@ -67,7 +67,7 @@ def current_terms(facts: OrderFacts, owners: Owners, why: list[str]) -> CurrentT
     removes_trigger = False
     if facts.replaced or facts.amended:
         removes_trigger = _revise(facts, owners, terms, why)
-    if owners.listed is not None:
+    if owners.listed is not None and not facts.shows_other_decimals():
         _follow_listing(facts, owners.listed, terms, why)
     return CurrentTerms(
         None if terms.price is None else scaled_down(terms.price, terms.price_decimals),
@@ -93,6 +93,9 @@ def _revise(facts: OrderFacts, owners: Owners, terms: _Units, why: list[str]) ->
         return False
     if _cannot_be_ordered(replaced, amended):
         why.append("changes without a revision or a time cannot be ordered")
+    for revision, kind in facts.denials() if facts.changes else ():
+        if (revision, 0) in (replaced if kind == "ReplaceOrderDetails" else amended):
+            why.append("a change took effect, although it was said to be refused or to have had no effect")
     removes_trigger = False
     last_replaced = max(replaced, default=None)
     if last_replaced is not None:

@@ -20,7 +20,7 @@ _MOST_TERMS: Final = 64
 ListedTerms = tuple[Decimal | None, Decimal | None]
 
 
-# Thirteen attributes: the newest row, and one bound for each thing that an older row may prove too.
+# Twelve attributes: the newest row, and one bound for each thing that an older row may prove too.
 @attrs.frozen
 class ListedOrder:
     """The rows of one order. Quantities are in units of the book."""
@@ -89,7 +89,7 @@ class ListedOrder:
         least, most = newer.lowest_filled, newer.highest_filled
         newest, pending = newer.newest, newer.least_pending
         if mine == theirs:
-            newest = max(self.newest, other.newest, key=_rank)
+            newest = _later(self.newest, other.newest)
             lowest = min(self.lowest_terms, other.lowest_terms, key=_terms_rank)
             highest = max(self.highest_terms, other.highest_terms, key=_terms_rank)
             least = min(self.lowest_filled, other.lowest_filled)
@@ -145,8 +145,16 @@ def _terms_rank(terms: ListedTerms) -> tuple[Decimal, ...]:
     return tuple(Decimal(-1) if one is None else one for one in terms)
 
 
+def _later(one: OrderResponse, other: OrderResponse) -> OrderResponse:
+    """Return that of two rows of one time which shows more progress; the choice does not depend on arrival."""
+    mine, theirs = _rank(one), _rank(other)
+    if mine == theirs:
+        mine, theirs = (repr(one),), (repr(other),)
+    return one if mine > theirs else other
+
+
 def _rank(row: OrderResponse) -> tuple[Any, ...]:
-    """Return a key that puts rows of one time in an order, so that the newest of them does not depend on arrival."""
+    """Return a key that puts rows of one time in an order, by their progress."""
     return (
         row.is_done,
         row.trigger_touched is True,
@@ -154,5 +162,4 @@ def _rank(row: OrderResponse) -> tuple[Any, ...]:
         row.confirmed_filled_quantity,
         str(row.status),
         _terms_rank((row.limit_price, row.quantity)),
-        repr(row),
     )

@@ -17,7 +17,7 @@ from tplus_trio.models import (
     UserTrade,
 )
 from tplus_trio.models.numbers import EXACT
-from tplus_trio.orders.order_facts import OrderFacts, Revision
+from tplus_trio.orders.order_facts import DENIALS, OrderFacts
 from tplus_trio.orders.order_fills import Fills, fills_of
 from tplus_trio.orders.order_owners import Owners, owners_of
 from tplus_trio.orders.order_revisions import CurrentTerms, current_terms
@@ -34,7 +34,7 @@ __all__ = ["OrderView", "view_of"]
 _NOTHING: Final = Decimal(0)
 
 
-# Sixteen attributes: the public properties of a tracked order, derived in one step.
+# Nineteen attributes: the public properties of a tracked order, derived in one step.
 @attrs.frozen
 class OrderView:
     """What is known of one order. Quantities are in base units, prices in quote units."""
@@ -55,8 +55,15 @@ class OrderView:
     #: Whether the order has ended and no trade of it is pending.
     is_final: bool
     end: OrderEnd | None
+    #: The events that created and removed the order; more than one of a kind if they differ.
+    created: tuple[OrderCreatedEvent, ...]
+    removed: tuple[OrderRemovedEvent, ...]
+    #: The events that created other orders under the id, and the newest row of each.
     other_created: tuple[OrderCreatedEvent, ...]
     other_rows: tuple[OrderResponse, ...]
+    #: Rows that may be of the order, changed by somebody else, or of another.
+    unexplained_rows: tuple[OrderResponse, ...]
+    #: The newest row of the order.
     row: OrderResponse | None
 
 
@@ -81,9 +88,13 @@ def view_of(facts: OrderFacts) -> OrderView:
     terms = current_terms(facts, owners, why)
     fills = fills_of(facts, owners, terms, mine.removed, mine.trades, why)
     was_seen = bool(owners.created or owners.listed or mine.removed or mine.trades or mine.was_seen)
-    is_absent = any(outcome in ("refused", "no effect") for outcome, _ in facts.create)
+    is_absent = any(outcome in DENIALS for outcome, _ in facts.create)
     if mine.is_undecided and not (is_absent and not was_seen):
         why.append("an event may be of another order under the same id")
+    if owners.is_followed_in_listing and not owners.is_superseded:
+        why.append("a listing shows a later order under the same id")
+    if owners.unexplained:
+        why.append("a listing shows terms that nothing explains, of this order or another")
     if owners.was_repeated:
         why.append("the order was created more than once")
     state, end = _seen_state(facts, owners, mine, terms, fills, why) if was_seen else _unseen_state(facts, owners, why)
@@ -106,8 +117,11 @@ def view_of(facts: OrderFacts) -> OrderView:
         fills.is_complete,
         state.is_done and fills.is_settled,
         end,
+        owners.created,
+        tuple(mine.removed),
         owners.other_created,
         tuple(one.newest for one in owners.other_listed),
+        tuple(one.newest for one in owners.unexplained),
         None if owners.listed is None else owners.listed.newest,
     )
 
@@ -131,9 +145,9 @@ def _attributed(facts: OrderFacts, owners: Owners) -> Attributed:
     trades_of = [(trade, owners.has_trade(trade, facts.sent.side)) for trade in facts.trades.values()]
     triggered = [owners.has(event.timestamp_ns) for event in facts.triggered]
     seen = [owners.has(event.timestamp_ns) for event in facts.canceled]
-    revisions: tuple[Revision[OrderReplacedEvent] | Revision[OrderAmendedEvent], ...]
-    revisions = (*facts.replaced.values(), *facts.amended.values())
-    seen += [owners.has_revision(one.event.authorization_revision, one.event.timestamp_ns) for one in revisions]
+    changes: list[OrderReplacedEvent | OrderAmendedEvent] = [one.event for one in facts.replaced.values()]
+    changes += [one.event for one in facts.amended.values()]
+    seen += [owners.has_revision(event.authorization_revision, event.timestamp_ns) for event in changes]
     if facts.updated is not None:
         seen.append(owners.has(facts.updated.update_timestamp_ns))
     decided = [*(owner for _, owner in removed), *(owner for _, owner in trades_of), *triggered, *seen]

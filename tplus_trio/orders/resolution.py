@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Final, Protocol
 
@@ -18,6 +18,7 @@ from tplus_trio.orders.listings import ListingReader
 from tplus_trio.orders.sending import Delivery, OrderSender
 from tplus_trio.orders.unsettled import UnsettledOrder, UnsettledOrders
 from tplus_trio.orders.verdicts import Verdict, verdict_of_answer, verdict_of_error
+from tplus_trio.scopes import open_plain_nursery
 
 __all__ = ["OrderResolver"]
 
@@ -81,19 +82,30 @@ class OrderResolver:
             self._unsettled.settled(order)
         return order.is_settled
 
-    async def settle_all(self, orders: Sequence[UnsettledOrder], deadline: float) -> None:
-        """Try to settle orders until a time of trio's clock, although the caller is cancelled.
+    async def settle_all(self, orders: Collection[UnsettledOrder]) -> None:
+        """Try to settle orders until all are settled. From its first step on, they are in doubt.
 
-        From its first step on, and until they are settled, they are in doubt.
+        Cancelling it leaves nothing behind but requests that may be repeated: reads, cancels, and burns.
         """
         for order in orders:
             self._unsettled.add(order)
-        if all(self.look(order) for order in tuple(orders)):
-            return
-        with trio.CancelScope(shield=True, deadline=deadline):
-            async with trio.open_nursery(strict_exception_groups=True) as nursery:
-                for order in orders:
-                    nursery.start_soon(self.settle, order)
+        left = [order for order in orders if not self.look(order)]
+        if len(left) == 1:
+            await self.settle(left[0])
+        elif left:
+            # The body waits, so that a cancellation is raised plainly and not in a group.
+            unsettled, all_settled = set(left), trio.Event()
+
+            async def settle(order: UnsettledOrder) -> None:
+                await self.settle(order)
+                unsettled.discard(order)
+                if not unsettled:
+                    all_settled.set()
+
+            async with open_plain_nursery() as nursery:
+                for order in left:
+                    nursery.start_soon(settle, order)
+                await all_settled.wait()
 
     def watch(self, orders: Iterable[UnsettledOrder]) -> None:
         """Go on with orders that are not settled, in tasks of the client, for as long as it lives."""
@@ -101,6 +113,8 @@ class OrderResolver:
             if order.is_settled:
                 continue
             self._unsettled.add(order)
+            if self.look(order):
+                continue
             if order.fate == "unknown":
                 log_event(
                     _log,

@@ -21,7 +21,7 @@ from tplus_trio.models import (
     UserOrders,
     UserTrade,
 )
-from tplus_trio.orders.order_facts import Fact, RequestFact, is_same_order
+from tplus_trio.orders.order_facts import DENIALS, Fact, RequestFact, is_same_order
 from tplus_trio.orders.tracked_order import TrackedOrder
 
 __all__ = ["OrderTracker", "Tracked", "TrackerItem"]
@@ -58,7 +58,8 @@ class OrderTracker:
         self._most_done = most_done
         #: The orders of each owner, by their ids: more than one if an id was used in several markets, or again.
         self._orders: dict[str, dict[str, list[TrackedOrder]]] = {}
-        #: The orders that are done and not pinned, the one that ended first at the left.
+        #: The orders that are not pinned and of which a message said that they are done, the oldest message at the
+        #: left. Nearly all of them are: another message may have shown that it was of another order.
         self._done: dict[TrackedOrder, None] = {}
 
     def __len__(self) -> int:
@@ -66,6 +67,9 @@ class OrderTracker:
 
     def track(self, owner: str, order: Order) -> TrackedOrder:
         """Follow an order from before it is sent, and return it. The same order again is the same object.
+
+        If another order of this id is tracked in the market, each of the two is told that the other was sent. To tell
+        an order of another one without following that, apply a `RequestFact` of the other one.
 
         Args:
             owner: The public key of its user.
@@ -134,7 +138,8 @@ class OrderTracker:
         if not order.pins:
             raise RuntimeError("unpin() was called more often than pin()")
         order.pins -= 1
-        self._count_done(order)
+        if order.is_done:
+            self._count_done(order)
 
     def _apply_to(
         self, orders: list[TrackedOrder] | None, fact: Fact, asset_id: AssetIdentifier | None, seen_at_ns: int | None
@@ -149,20 +154,20 @@ class OrderTracker:
         if not changed:
             return _NOTHING_NEW
         for order in changed:
-            if order in self._done or _may_end(fact, order):
+            if _may_end(fact, order):
                 self._count_done(order)
         return Tracked(changed, was_tracked=True)
 
     def _count_done(self, order: TrackedOrder) -> None:
-        """Remember when an order was done, and forget the one that was done first if there are too many."""
-        if order.pins or not order.is_done:
-            self._done.pop(order, None)
+        """Put an order in the line of those that are done; whether it is, is looked at when it is the oldest."""
+        if order.pins:
             return
         self._done.setdefault(order)
         while len(self._done) > self._most_done:
             oldest = next(iter(self._done))
             del self._done[oldest]
-            self._forget(oldest)
+            if oldest.is_done:
+                self._forget(oldest)
 
     def _forget(self, order: TrackedOrder) -> None:
         by_id = self._orders[order.owner]
@@ -175,15 +180,14 @@ class OrderTracker:
 
 
 def _may_end(fact: Fact, order: TrackedOrder) -> bool:
-    """Return whether a fact may have ended an order; if not, nobody need look whether it is done."""
+    """Return whether a fact may have ended an order."""
     if isinstance(fact, OrderCreatedEvent):
         return len(order.facts.created) > 1
     if isinstance(fact, RequestFact):
-        return fact.outcome in _DENIALS
-    return isinstance(fact, OrderRemovedEvent | OrderCreateFailedEvent | OrderResponse)
-
-
-_DENIALS: Final = frozenset({"refused", "no effect"})
+        return fact.outcome in DENIALS
+    if isinstance(fact, OrderResponse):
+        return fact.is_done
+    return isinstance(fact, OrderRemovedEvent | OrderCreateFailedEvent)
 
 
 def _asset_of(fact: Fact) -> AssetIdentifier | None:

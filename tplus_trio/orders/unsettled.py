@@ -167,12 +167,24 @@ class UnsettledOrders:
         """Return those that are about one order of a user, given by the public key."""
         return tuple(one for one in self._orders if one.target == target and one.owner.public_key == owner)
 
-    def saw(self, owner: str, order_id: str, asset_id: AssetIdentifier | None, fact: Fact) -> None:
-        """Give a fact about an order of a user to those that are about this order. None is any market."""
+    def saw(
+        self, owner: str, order_id: str, asset_id: AssetIdentifier | None, fact: Fact
+    ) -> tuple[UnsettledOrder, ...]:
+        """Give a fact to those that are about its order, and return those of them for which it is new.
+
+        Args:
+            owner: The public key of the order's user.
+            order_id: The id of the order.
+            asset_id: The market; None is any.
+            fact: The fact.
+        """
+        changed: list[UnsettledOrder] = []
         for order in self._orders:
             is_about = order.target.order_id == order_id and asset_id in (None, order.target.asset_id)
             if is_about and order.owner.public_key == owner and order.seen.add(fact):
                 order.wake()
+                changed.append(order)
+        return tuple(changed)
 
     def in_doubt(self) -> tuple[OrderInDoubt, ...]:
         """Return what a program sees of them."""

@@ -28,8 +28,9 @@ class Verdict(enum.Enum):
     REFUSED = "refused"
     #: The service refused the token or the user: 401 or 403.
     UNAUTHORIZED = "unauthorized"
-    #: The service knows the order id already: it refused this request, or it had carried out a copy of it.
-    DUPLICATE = "duplicate"
+    #: The request contradicts what the service has, such as an order of this id, or later terms of the order: the
+    #: service refused it, or it had carried out a copy of it.
+    CONFLICT = "conflict"
     #: The service has no such open order: it refused this request, or it had carried out a copy of it.
     NOT_FOUND = "not found"
     #: The outcome says nothing: the request may have been carried out, or may still be.
@@ -70,7 +71,7 @@ def verdict_of_answer(answer: OrderOperationResponse) -> Verdict:
         return Verdict.UNKNOWN
     reason = answer.reason or ""
     if reason == "DUPLICATE_ORDER":
-        return Verdict.DUPLICATE
+        return Verdict.CONFLICT
     if reason.endswith("_NOT_FOUND"):
         return Verdict.NOT_FOUND
     return Verdict.UNKNOWN if _FAILURES.fullmatch(reason) else Verdict.REFUSED
@@ -80,10 +81,10 @@ def _verdict_of_refusal(code: str, status: int) -> Verdict:
     # The order of these matters: a proxy in front of the service may send a status of its own with the service's code.
     if status == 408 or status >= 500 or _FAILURES.fullmatch(code):
         return Verdict.UNKNOWN
-    if code == "DUPLICATE_ORDER":
-        return Verdict.DUPLICATE
+    if code == "DUPLICATE_ORDER" or status == 409:
+        return Verdict.CONFLICT
     if code.endswith("_NOT_FOUND"):
         return Verdict.NOT_FOUND
     if status in {401, 403} or code == "UNAUTHORIZED":
         return Verdict.UNAUTHORIZED
-    return Verdict.REFUSED if status == 429 or (status != 409 and _REFUSALS.fullmatch(code)) else Verdict.UNKNOWN
+    return Verdict.REFUSED if status == 429 or _REFUSALS.fullmatch(code) else Verdict.UNKNOWN
