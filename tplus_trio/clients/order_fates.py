@@ -32,7 +32,7 @@ from tplus_trio.orders.evidence import OrderEvidence
 from tplus_trio.orders.fences import Fences, Units
 from tplus_trio.orders.listings import ListingReader
 from tplus_trio.orders.operations import OnFate, OrderOperations
-from tplus_trio.orders.order_facts import Fact, Outcome, RequestFact
+from tplus_trio.orders.order_facts import Outcome, RequestFact
 from tplus_trio.orders.resolution import OrderResolver
 from tplus_trio.orders.sending import ORDER, OrderRequest, OrderSender, OrderTarget
 from tplus_trio.orders.service_rules import ServiceRules
@@ -91,7 +91,7 @@ class OrderFates:
         self.unsettled: UnsettledOrders = UnsettledOrders()
         #: The users whose feeds are followed.
         self._followed: set[str] = set()
-        self._resolver = resolver = OrderResolver(
+        resolver = OrderResolver(
             sender,
             builder,
             ListingReader(orders.read_to_resolve, self._saw_rows),
@@ -181,7 +181,7 @@ class OrderFates:
         if isinstance(item, OrdersSnapshot | UserOrders):
             self._see_rows(owner, item.orders)
         elif not isinstance(item, UnknownOrderEvent | Gap | RequestFact):
-            self._give(owner, item.order_id, getattr(item, "asset_id", None), item)
+            self.unsettled.saw(owner, item.order_id, getattr(item, "asset_id", None), item)
 
     def _saw_rows(self, owner: str, rows: Iterable[OrderResponse]) -> None:
         for row in rows:
@@ -190,13 +190,7 @@ class OrderFates:
 
     def _see_rows(self, owner: str, rows: Iterable[OrderResponse]) -> None:
         for row in rows:
-            self._give(owner, row.order_id, row.base_asset, row)
-
-    def _give(self, owner: str, order_id: str, asset_id: AssetIdentifier | None, fact: Fact) -> None:
-        """Give a fact to the orders in doubt that it is about. No task works on those that are left alone."""
-        for order in self.unsettled.saw(owner, order_id, asset_id, fact):
-            if order.on_cancel == "leave":
-                self._resolver.look(order)
+            self.unsettled.saw(owner, row.order_id, row.base_asset, row)
 
     async def _best_ask(self, asset_id: AssetIdentifier) -> Decimal | None:
         """Read the best ask of a market, in quote units; infinity if there is none, None if the service has no book."""

@@ -72,8 +72,9 @@ class OrderEvidence:
             _shows_burn(order, terms, own)
         ):
             order.settle("rejected", never(order, "its id was free until now, and is used up"))
-        elif order.refusal is not None and self._rules.order_ids_remembered and _shows_other(order, own, tracked):
-            order.settle("rejected", order.refusal)  # another order has the id, and has it for ever
+        elif self._rules.order_ids_remembered and _shows_other(order, own, tracked):
+            taken = never(order, "another order has had its id")
+            order.settle("rejected", order.refusal or taken)
         elif self._is_absent(order):
             order.settle("rejected", never(order, "it was not carried out before a later moment, and is not listed"))
 
@@ -178,7 +179,9 @@ def _is_shown(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
     """Return whether something shows that an order was created."""
     if any(is_same_order(event.user_order, terms) for event in own.facts.created):
         return True
-    if not own.was_seen:
+    if not own.was_seen and not (
+        order.has_new_units and any(not _is_burn(order, row) for row in own.view.unexplained_rows)
+    ):
         return False
     # Another order of this client may have had the id: then what names the id alone, and a row, may be about that one.
     return all(any(is_same_order(other, burn) for burn in order.burns) for other in own.facts.sent_others)
@@ -189,26 +192,31 @@ def _shows_burn(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
     if not order.burns:
         return False
     burn = order.burns[0]
-    details = burn.details
-    if not isinstance(details, LimitOrderDetails) or (terms.side is burn.side and terms.details == details):
+    if terms.side is burn.side and terms.details == burn.details:
         return False
+    return any(_is_burn(order, listed.newest) for listed in own.facts.listed.values())
+
+
+def _is_burn(order: UnsettledOrder, row: OrderResponse) -> bool:
+    """Return whether a row has the terms of an order with which the client tried to use up the id."""
     return any(
-        row.side is burn.side
+        isinstance(details := burn.details, LimitOrderDetails)
+        and row.side is burn.side
         and row.limit_price == details.limit_price
         and row.quantity == details.quantity
         and row.is_immediate_or_cancel is True
-        for row in own.view.other_rows
+        for burn in order.burns
     )
 
 
 def _shows_other(order: UnsettledOrder, own: TrackedOrder, tracked: Sequence[TrackedOrder]) -> bool:
-    """Return whether another order is known to have the id."""
-    others = (one for one in tracked if one is not own)
-    return not order.burns and (bool(own.others) or any(one.was_seen or _was_accepted(one) for one in others))
-
-
-def _was_accepted(order: TrackedOrder) -> bool:
-    return any(outcome == "accepted" for outcome, _ in order.facts.create)
+    """Return whether an order is known to have had the id that is neither this one nor one to use up the id."""
+    if any(one.was_seen and not one.ambiguous for one in tracked if one is not own):
+        return True
+    if order.burns:
+        created = own.view.other_created
+        return any(not any(is_same_order(event.user_order, burn) for burn in order.burns) for event in created)
+    return bool(own.others)
 
 
 def _states(order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> list[OrderState]:

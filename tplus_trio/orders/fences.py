@@ -124,6 +124,10 @@ class Fences:
         made_at = max(self._service.now_ns(), terms.creation_timestamp_ns + 1 + len(order.burns))
         # The units may have changed since the order was made. A second burn may follow one that was refused for that.
         market = await self._units(terms.base_asset, bool(order.burns))
+        order.has_new_units = (market.book_price_decimals, market.book_quantity_decimals) != (
+            terms.book_price_decimals,
+            terms.book_quantity_decimals,
+        )
         if not await self._is_above_one_tick(market):
             return
         burn = _harmless(terms, market, terms.order_id, made_at)

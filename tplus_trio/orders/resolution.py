@@ -128,8 +128,7 @@ class OrderResolver:
                     order_id=order.target.order_id,
                     why=order.why,
                 )
-            if order.on_cancel != "leave":
-                self._start_task(partial(self.settle, order))
+            self._start_task(partial(self.settle, order))
 
     async def settle(self, order: UnsettledOrder) -> None:
         """Try to settle an order until it is settled.

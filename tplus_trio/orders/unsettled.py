@@ -66,7 +66,7 @@ class Fence:
 class UnsettledOrder:
     """One order of a request, while it is not settled."""
 
-    # Twenty-two attributes: what was asked, what is wanted, and what was found out so far.
+    # Twenty-three attributes: what was asked, what is wanted, and what was found out so far.
     owner: User
     target: OrderTarget
     operation: Literal["create", "cancel", "replace", "amend"]
@@ -86,6 +86,8 @@ class UnsettledOrder:
     response: OrderOperationResponse | None = None
     #: Whether the order has ended for good, or never existed.
     is_gone: bool = False
+    #: Whether the units of the market have changed since the order was made. Rows then have other numbers.
+    has_new_units: bool = False
     #: The orders with which the client tried to use up the id.
     burns: tuple[Order, ...] = ()
     fence: Fence | None = None
@@ -167,10 +169,8 @@ class UnsettledOrders:
         """Return those that are about one order of a user, given by the public key."""
         return tuple(one for one in self._orders if one.target == target and one.owner.public_key == owner)
 
-    def saw(
-        self, owner: str, order_id: str, asset_id: AssetIdentifier | None, fact: Fact
-    ) -> tuple[UnsettledOrder, ...]:
-        """Give a fact to those that are about its order, and return those of them for which it is new.
+    def saw(self, owner: str, order_id: str, asset_id: AssetIdentifier | None, fact: Fact) -> None:
+        """Give a fact to those that are about its order, and wake those for which it is new.
 
         Args:
             owner: The public key of the order's user.
@@ -178,13 +178,10 @@ class UnsettledOrders:
             asset_id: The market; None is any.
             fact: The fact.
         """
-        changed: list[UnsettledOrder] = []
         for order in self._orders:
             is_about = order.target.order_id == order_id and asset_id in (None, order.target.asset_id)
             if is_about and order.owner.public_key == owner and order.seen.add(fact):
                 order.wake()
-                changed.append(order)
-        return tuple(changed)
 
     def in_doubt(self) -> tuple[OrderInDoubt, ...]:
         """Return what a program sees of them."""
