@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ OTHER = User().public_key
 
 
 @asynccontextmanager
-async def world_with(rules: ServiceRules, **options: Any) -> AsyncIterator[World]:
+async def world_with(rules: ServiceRules, **options: Any) -> AsyncGenerator[World]:
     """Open a market with an ask at 10.00, and a client that declares rules and follows its feeds."""
     async with open_world(orders={"rules": rules, **options}) as world:
         world.exchange.place(OTHER, ASSET, "Sell", 1000, 50)
