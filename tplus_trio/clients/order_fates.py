@@ -28,7 +28,7 @@ from tplus_trio.models import (
 )
 from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.cancelled_calls import CancelledCalls
-from tplus_trio.orders.evidence import OrderEvidence
+from tplus_trio.orders.evidence import UNSENT, OrderEvidence
 from tplus_trio.orders.fences import Fences, Units
 from tplus_trio.orders.listings import ListingReader
 from tplus_trio.orders.operations import OnFate, OrderOperations
@@ -129,7 +129,8 @@ class OrderFates:
         """Note what became of a request about an order."""
         if (outcome := _OUTCOMES.get(fate)) is not None:
             terms = next(terms for terms in request.terms if terms.order_id == order_id)
-            self.tracker.apply(request.owner.public_key, RequestFact(terms, outcome))
+            code = UNSENT if fate == "unsent" else None
+            self.tracker.apply(request.owner.public_key, RequestFact(terms, outcome, code))
         self._on_fate(request, order_id, fate)
 
     def _sends(self, owner: str, order: Order) -> None:
