@@ -94,7 +94,7 @@ class OrderEvidence:
         states = _states(order, tracked)
         if states and all(state.is_done for state in states):
             order.is_gone = True
-            if OrderState.CANCELED in states:
+            if OrderState.CANCELED in states and not order.had_ended:
                 order.settle("done")
             else:
                 order.settle("rejected", refusal)
@@ -120,10 +120,11 @@ class OrderEvidence:
         if any(_has_revision(terms, each) for each in facts):
             order.settle("done")
             return
+        # Of an order that another program created, this client does not know which changes were requested before.
+        is_only = bool(tracked)
         if any(_may_come_after(terms, each) for each in facts):
             is_only = False
         else:
-            is_only = True
             rows = [listed.newest for each in facts for listed in each.listed.values()]
             if any(_shows_change(terms, row) for row in rows) and not any(_had_terms(terms, each) for each in facts):
                 order.settle("done")
@@ -179,12 +180,26 @@ def _is_shown(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
     """Return whether something shows that an order was created."""
     if any(is_same_order(event.user_order, terms) for event in own.facts.created):
         return True
+    if any(_are_alike(terms, burn) for burn in order.burns):
+        return False  # a row may be of the burn
     if not own.was_seen and not (
         order.has_new_units and any(not _is_burn(order, row) for row in own.view.unexplained_rows)
     ):
         return False
+    if order.refusal is not None and own.view.row is None and not order.has_new_units:
+        return False  # another order may have the id, and what names the id alone may be about that one
     # Another order of this client may have had the id: then what names the id alone, and a row, may be about that one.
     return all(any(is_same_order(other, burn) for burn in order.burns) for other in own.facts.sent_others)
+
+
+def _are_alike(terms: Order, burn: Order) -> bool:
+    """Return whether a row of a burn may look like one of the order: a row need not say what cannot rest."""
+    mine, other = terms.details, burn.details
+    return (
+        isinstance(mine, LimitOrderDetails)
+        and isinstance(other, LimitOrderDetails)
+        and (terms.side, mine.limit_price, mine.quantity) == (burn.side, other.limit_price, other.quantity)
+    )
 
 
 def _shows_burn(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
