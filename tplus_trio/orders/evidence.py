@@ -51,7 +51,7 @@ class OrderEvidence:
         """Settle an order if it is known what became of it, and note whether it has ended."""
         tracked = self._tracker.get(order.owner.public_key, order.target.asset_id, order.target.order_id)
         if order.fate == "unknown":
-            if order.had_ended and order.refusal is not None:
+            if (order.had_ended or order.was_outdated) and order.refusal is not None:
                 order.settle("rejected", order.refusal)
             elif isinstance(order.terms, Order):
                 self._conclude_create(order, order.terms, tracked)
@@ -93,6 +93,7 @@ class OrderEvidence:
     def _conclude_cancel(self, order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> None:
         refusal = order.refusal or _ended_before(order)
         states = _states(order, tracked)
+        order.is_open = OrderState.OPEN in states or OrderState.WAITING in states
         if states and all(state.is_done for state in states):
             order.is_gone = True
             if OrderState.CANCELED in states and not order.had_ended:
@@ -255,6 +256,8 @@ def _states(order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> list[Orde
     known = [one for one in tracked if one.was_seen or ("no effect", UNSENT) not in one.facts.create]
     if known:
         return [OrderState.OPEN if one.ambiguous and one.is_done else one.state for one in known]
+    if any(listed.newest.is_open for listed in order.seen.listed.values()) and not order.seen.removed:
+        return [OrderState.OPEN]
     removed = [state_of_reason(event.reason) for event in order.seen.removed]
     ended = [state_of_status(status) for listed in order.seen.listed.values() for status in listed.ends]
     return removed or ended
