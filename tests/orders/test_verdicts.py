@@ -39,10 +39,10 @@ FAILURES = ("TIMEOUT", "TIMEOUT_UNKNOWN_STATE", "INTERNAL_ERROR", "CE_COMMUNICAT
 STRANGE = ("UNKNOWN", "QUEUE_FULL", "MY_ORDER_REJECTED", "INSUFFICIENT_MARGIN_MODE", "NOT_FOUND_YET", "")
 
 
-def of(status: int, code: str = "", *, was_sent: bool = True) -> Verdict:
+def of(status: int, code: str = "", *, operation: str = "create", was_sent: bool = True) -> Verdict:
     """The verdict of an error answer with a code, or without one."""
     body = {"error": {"code": code, "message": "x"}} if code else "<html>a proxy</html>"
-    return verdict_of_error(api_error(status, body), was_sent=was_sent)
+    return verdict_of_error(api_error(status, body), operation, was_sent=was_sent)
 
 
 @pytest.mark.parametrize("status", [400, 402, 404, 422, 429])
@@ -114,28 +114,28 @@ def test_429_is_a_refusal(code: str) -> None:
 
 def test_a_lost_connection_states_nothing_unless_no_byte_has_left() -> None:
     lost = ConnectionFailed("gone")
-    assert verdict_of_error(lost, was_sent=True) is UNKNOWN
+    assert verdict_of_error(lost, "create", was_sent=True) is UNKNOWN
     lost.nothing_sent = True
-    assert verdict_of_error(lost, was_sent=True) is UNSENT
+    assert verdict_of_error(lost, "create", was_sent=True) is UNSENT
 
 
 @pytest.mark.parametrize("error", [DecodeError("no JSON"), TplusError("another")])
 def test_an_unreadable_answer_states_nothing(error: TplusError) -> None:
-    assert verdict_of_error(error, was_sent=True) is UNKNOWN
+    assert verdict_of_error(error, "create", was_sent=True) is UNKNOWN
 
 
 @pytest.mark.parametrize("error", [HandshakeRejected(403), RestartLimitExceeded(5, 60.0)])
 def test_a_control_channel_that_cannot_be_opened_sends_nothing(error: TplusError) -> None:
-    assert verdict_of_error(error, was_sent=True) is UNSENT
+    assert verdict_of_error(error, "create", was_sent=True) is UNSENT
 
 
 @pytest.mark.parametrize("error", [ConnectionFailed("no"), DecodeError("no"), api_error(500, ""), api_error(401, "")])
 def test_any_error_of_a_request_that_has_not_left_says_that_it_has_not(error: TplusError) -> None:
-    assert verdict_of_error(error, was_sent=False) is UNSENT
+    assert verdict_of_error(error, "create", was_sent=False) is UNSENT
 
 
-def answer(status: str, reason: str | None = None) -> Verdict:
-    return verdict_of_answer(OrderOperationResponse("a", OperationStatus.read(status), reason))
+def answer(status: str, reason: str | None = None, operation: str = "create") -> Verdict:
+    return verdict_of_answer(OrderOperationResponse("a", OperationStatus.read(status), reason), operation)
 
 
 def test_an_answer_received_says_that_the_service_took_the_request() -> None:
@@ -162,3 +162,12 @@ def test_an_answer_rejected_by_a_failure_states_nothing(reason: str) -> None:
 def test_an_unknown_status_states_nothing(status: str) -> None:
     assert answer(status) is UNKNOWN
     assert answer(status, "INSUFFICIENT_MARGIN") is UNKNOWN
+
+
+@pytest.mark.parametrize("operation", ["replace", "amend", "batch-replace"])
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_a_change_that_is_refused_without_a_code_of_its_own_may_have_met_its_copy(operation: str, status: int) -> None:
+    assert of(status, "ORDER_REJECTED", operation=operation) is Verdict.CONFLICT
+    assert answer("Rejected", "ORDER_REJECTED", operation) is Verdict.CONFLICT
+    assert of(400, "ORDER_REJECTED", operation="cancel") is Verdict.REFUSED
+    assert of(400, "INVALID_ORDER", operation=operation) is Verdict.REFUSED
