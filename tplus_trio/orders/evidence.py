@@ -54,7 +54,7 @@ class OrderEvidence:
             if (order.had_ended or order.was_outdated) and order.refusal is not None:
                 order.settle("rejected", order.refusal)
             elif isinstance(order.terms, Order):
-                self._conclude_create(order, order.terms, tracked)
+                self._conclude_create(order, order.terms)
             elif isinstance(order.terms, CancelOrder):
                 self._conclude_cancel(order, tracked)
             else:
@@ -64,7 +64,8 @@ class OrderEvidence:
 
     # Creates.
 
-    def _conclude_create(self, order: UnsettledOrder, terms: Order, tracked: Sequence[TrackedOrder]) -> None:
+    def _conclude_create(self, order: UnsettledOrder, terms: Order) -> None:
+        tracked = self._tracker.of_id(order.owner.public_key, order.target.order_id)
         own = next((one for one in tracked if is_same_order(one.order, terms)), None)
         if own is None:
             return
