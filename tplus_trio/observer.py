@@ -64,7 +64,9 @@ class Observer:
         """
 
     def order_fate(self, operation: str, order_id: str, fate: str) -> None:
-        """An order request ended, and its fate is known or not. It is called once after each `order_sent`.
+        """An order request ended, and its fate is known or not.
+
+        It is called once after each `order_sent`, and once more if a fate that was ``unknown`` is found out later.
 
         ``fate`` is ``done``, ``rejected``, ``unsent`` (no byte of the request has left), or ``unknown``: the order may
         exist, or may still rest.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -10,6 +11,7 @@ import attrs
 import trio
 
 from tplus_trio.errors import ConnectionFailed, DecodeError, OrderRejected, ServerError, TplusError, order_rejected
+from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.models import OperationStatus, Order, OrderOperationResponse
 from tplus_trio.orders.batch_results import SingleOrderStatusFromBatch
 from tplus_trio.orders.cancelled_calls import CancelledCalls
@@ -22,6 +24,8 @@ from tplus_trio.orders.verdicts import Verdict, verdict_of_answer, verdict_of_er
 from tplus_trio.service import Service
 
 __all__ = ["OnFate", "OrderOperations"]
+
+_log = logging.getLogger("tplus_trio.orders")
 
 #: Called with the request, the id of one of its orders, and what became of it; again if that is found out later.
 OnFate: TypeAlias = Callable[[OrderRequest, str, Fate], object]
@@ -304,6 +308,18 @@ class _Call:
         """Report a fate that was unknown when the call ended."""
         if order.fate != "unknown":
             self._report(order.target.order_id, order.fate)
+            log_event(
+                _log,
+                logging.INFO,
+                LogEvent.ORDER_SETTLED,
+                "the %s of order %s was in doubt, and is known to be %s",
+                order.operation,
+                order.target.order_id,
+                order.fate,
+                operation=order.operation,
+                order_id=order.target.order_id,
+                fate=order.fate,
+            )
 
     def _report(self, order_id: str, fate: Fate) -> None:
         self._on_fate(self.request, order_id, "unsent" if self._sent_at_ns is None else fate)
