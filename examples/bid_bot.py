@@ -21,7 +21,7 @@ class BidBot:
     """Keeps one bid of one unit, and replaces it every second."""
 
     def __init__(self, md: MarketDataClient, oms: OrderBookClient) -> None:
-        self.md, self.oms, self.order_id, self.bought = md, oms, new_order_id(), 0
+        self.md, self.oms, self.order_id, self.bought = md, oms, "", 0
 
     async def run(self) -> None:
         async with self.md.open_book(ASSET) as book, trio.open_nursery() as nursery:
@@ -35,18 +35,18 @@ class BidBot:
             while True:
                 with suppress(TplusError):  # the order service fails: try again in a second
                     await self.pull()
-                    if book.best_bid is not None:
+                    if (bid := book.best_bid) is not None:
                         self.order_id = new_order_id()  # chosen first, so that it can always be cancelled
-                        price = int(book.best_bid.price * 100)  # in the units of this market's book
-                        await self.oms.create_limit_order(1, price, "Buy", asset_id=ASSET, order_id=self.order_id)
+                        await self.oms.create_limit_order(1, bid.price, "Buy", asset_id=ASSET, order_id=self.order_id)
                 await trio.sleep(1)
         finally:
             with trio.move_on_after(2, shield=True), suppress(TplusError):
                 await self.pull()
 
     async def pull(self) -> None:
-        with suppress(NotFoundError):  # it was filled, or never placed
-            await self.oms.cancel_order(self.order_id, ASSET)
+        if self.order_id:
+            with suppress(NotFoundError):  # it was filled, or never placed
+                await self.oms.cancel_order(self.order_id, ASSET)
 
     async def count(self) -> None:
         async for event in self.oms.stream_user_trade_events():

@@ -54,7 +54,7 @@ class ConnectionFailed(TplusError):
 
     #: The code of the close frame that ended a WebSocket; None if there was no close frame.
     close_code: int | None = None
-    #: True if no connection was made, so the service cannot have seen the request.
+    #: True if no byte of the request has left, so the service cannot have seen it.
     nothing_sent: bool = False
 
 
@@ -212,7 +212,7 @@ class ApiError(TplusError):
         self.code = code
         #: The error text of the server, at most 500 characters; ``""`` if it sent none.
         self.message = message
-        #: The HTTP status code.
+        #: The HTTP status code; 0 if no answer of the service states the error.
         self.status = status
         #: The ``details`` object of the server, unchanged; None if it sent none.
         self.details = details
@@ -230,9 +230,11 @@ class ApiError(TplusError):
 
 
 class OrderRejected(ApiError):
-    """The service refused an order.
+    """The service refused an order, or the request for it never took effect and never will.
 
-    The reason may be its margin, price, size or time in force, or that it would have traded with an order of its user.
+    The reason of a refusal may be its margin, price, size or time in force, or that it would have traded with an order
+    of its user. With the code ``NEVER_TOOK_EFFECT`` and the status 0, no answer says so, but what was seen of the order
+    or the declared `ServiceRules`.
     """
 
     @property
@@ -295,11 +297,17 @@ class RateLimitError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """The requested resource does not exist (HTTP 404, or a code that ends in ``_NOT_FOUND``)."""
+    """The requested resource does not exist (HTTP 404, or a code that ends in ``_NOT_FOUND``).
+
+    A cancel, replacement or amendment that raises it did nothing: there was no such open order.
+    """
 
 
 class ServerError(ApiError):
-    """The server failed or timed out (HTTP 408 or 5xx, or a code such as ``INTERNAL_ERROR`` or ``TIMEOUT``)."""
+    """The server failed or timed out (HTTP 408 or 5xx, or a code such as ``INTERNAL_ERROR`` or ``TIMEOUT``).
+
+    A call about an order raises it only before the order is sent; such an answer to the order leaves it in doubt.
+    """
 
 
 _BY_CODE: Final[Mapping[str, type[ApiError]]] = {

@@ -60,16 +60,18 @@ class Observer:
     def order_sent(self, operation: str, order_id: str) -> None:
         """An order request is being sent. ``operation`` is ``create``, ``cancel`` and the like.
 
-        It is called once for an operation, also if the request is sent again with a new token.
+        It is called once for an operation, also if the request is sent again with a new token. What the client sends by
+        itself to find out about an order, or to take it back, is not observed.
         """
 
     def order_fate(self, operation: str, order_id: str, fate: str) -> None:
-        """An order request ended, and its fate is known or not.
+        """An order request ended, and its fate is known or not; or a fate that was unknown was found out later.
 
-        It is called once after each `order_sent`, and once more if a fate that was ``unknown`` is found out later.
+        It is called once after each `order_sent`, and once more if ``fate`` was ``unknown`` then and is known now.
 
-        ``fate`` is ``done``, ``rejected``, ``unsent`` (no byte of the request has left), or ``unknown``: the order may
-        exist, or may still rest.
+        ``fate`` is ``done`` (the service took the request, or it was seen to have taken effect), ``rejected`` (the
+        service refused it, or it never took effect), ``unsent`` (no byte of the request has left), or ``unknown``: the
+        request may have been carried out, or may still be.
         """
 
 

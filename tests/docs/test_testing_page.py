@@ -20,6 +20,7 @@ INTERNAL |= {"connect_settlement", "rolls_back", "take_rollback"}
 INTERNAL |= {"on_answer", "on_message", "on_trade", "take_lag", "take_replay", "take_shift"}
 INTERNAL |= {
     "take_hold",
+    "take_repetition",
     "take_instead",
     "take_later_refusal",
     "take_replacement",

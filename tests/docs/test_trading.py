@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 import tplus_trio
 from tests.helpers.world import ASSET, URL, World, open_world
-from tplus_trio import GTD, BookNotSynced, ConnectionFailed, LimitOrderDetails, OrderLimitExceeded, OrderStatus, User
+from tplus_trio import BookNotSynced, LimitOrderDetails, OrderLimitExceeded, User
 
 PAGE = (Path(__file__).parents[2] / "docs/trading.md").read_text(encoding="utf-8")
 OTHER = User().public_key
@@ -71,8 +71,11 @@ async def test_a_batch(autojump_clock: MockClock, capsys: pytest.CaptureFixture[
         assert capsys.readouterr().out == ""
         world.exchange.faults.omit_from_batch(1)
         batch = await SHOWN["ladder"](world.oms, ASSET, [Decimal("9.02"), Decimal("9.03")])
+        assert capsys.readouterr().out == ""  # the one without an answer was seen
+        world.exchange.faults.fail_requests("/orders", 503)
+        batch = await SHOWN["ladder"](world.oms, ASSET, [Decimal("9.04")])
         (lost,) = [result.order_id for result in batch.batch_order_status if result.error]
-        assert capsys.readouterr().out == f"look for {lost}\n"
+        assert capsys.readouterr().out == f"in doubt {lost}\n"
 
 
 async def test_an_order_is_moved(autojump_clock: MockClock) -> None:
@@ -118,30 +121,52 @@ async def test_both_sides_are_quoted(autojump_clock: MockClock) -> None:
         assert (statistics.connects, statistics.answered, statistics.in_flight) == (1, 2, 0)
 
 
-@pytest.mark.parametrize("arrives", [True, False])
-async def test_an_order_in_doubt_is_withdrawn(arrives: bool, autojump_clock: MockClock) -> None:
+async def test_three_cases_are_told_apart(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        expiry_ns = world.exchange.now_ns() + 60 * 10**9
-        for order_id in ("older", "ended"):
-            await world.oms.create_limit_order(5, 800, "Buy", asset_id=ASSET, order_id=order_id)
-        await world.oms.cancel_order("ended", ASSET)
-        if arrives:
-            world.exchange.faults.act_then_answer("nothing")
-            world.exchange.faults.lag_listings(5)
-        else:
-            world.network.partition(120)
-        with pytest.raises(ConnectionFailed):
-            await world.oms.create_limit_order(
-                5, 900, "Buy", GTD(post_only=False, timestamp_ns=expiry_ns), asset_id=ASSET, order_id="mine"
-            )
-        listed = await SHOWN["withdraw"](world.oms, ASSET, "mine", expiry_ns, world.exchange.now_ns)
-        if arrives:
-            assert listed.order_id == "mine"
-            assert listed.status is OrderStatus.CANCELLED
-            assert world.exchange.now_ns() < expiry_ns
-        else:
-            assert listed is None
-        assert resting(world).keys() == {"older"}
+        place = partial(SHOWN["place"], world.oms, ASSET, Decimal("9.00"))
+        assert await place("taken") == "taken"
+        world.exchange.faults.fail_requests("/orders/create", 429)
+        assert (await place("refused")).startswith("nothing happened: [RATE_LIMITED]")
+        world.exchange.faults.act_then_answer(503)
+        assert await place("seen") == "taken"
+        world.exchange.faults.fail_requests("/orders/create", 503)
+        assert (await place("lost")).startswith("in doubt: the service failed")
+        assert resting(world).keys() == {"taken", "seen"}
+
+
+async def test_an_order_in_doubt_is_waited_for(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.faults.hold_requests(30, path="/orders/create")
+        assert (await SHOWN["place"](world.oms, ASSET, Decimal("9.00"), "late")).startswith("in doubt")
+        assert [doubt.order_id for doubt in world.oms.orders_in_doubt] == ["late"]
+        await SHOWN["wait_until_known"](world.oms, "late")
+        assert "create" in [effect.kind for effect in world.exchange.effects_of(world.user, "late")]
+        assert resting(world) == {}
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_call_is_bounded(arrives: bool, autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        place = partial(SHOWN["place_in_time"], world.oms, ASSET, Decimal("9.00"))
+        assert await place("taken") is False
+        world.exchange.faults.hold_requests(3 if arrives else 20, path="/orders/create")
+        start = trio.current_time()
+        assert await place("late") is arrives
+        assert trio.current_time() - start <= 6.0
+        assert resting(world).keys() == {"taken"}
+        await trio.sleep(30)
+        assert resting(world).keys() == {"taken"}
+        assert world.oms.orders_in_doubt == ()
+
+
+async def test_with_a_rule_a_lost_order_never_took_effect(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.exchange.place(OTHER, ASSET, "Sell", 1000, 50)
+        options = {"connector": world.network, "now_ns": world.exchange.now_ns}
+        async with SHOWN["open_with_rules"](URL, world.user, **options) as orders:
+            world.exchange.faults.fail_requests("/orders/create", 503)
+            answer = await SHOWN["place"](orders, ASSET, Decimal("9.00"), "lost")
+            assert answer.startswith("nothing happened: [NEVER_TOOK_EFFECT]")
 
 
 async def test_room_to_buy(autojump_clock: MockClock) -> None:

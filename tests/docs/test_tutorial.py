@@ -23,14 +23,13 @@ BROKEN = {
             "if not await book.wait_synced():",
         ),
         (
-            "                    if book.best_bid is not None:\n",
+            "                    if (bid := book.best_bid) is not None:\n",
             (
                 "                    with suppress(TplusError):\n"
                 "                        self.best = book.best_bid\n"
-                "                    if self.best is not None:\n"
+                "                    if (bid := self.best) is not None:\n"
             ),
         ),
-        ("int(book.best_bid.price * 100)", "int(self.best.price * 100)"),
     ],
     "ignores a gap": [
         (

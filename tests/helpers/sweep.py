@@ -16,14 +16,14 @@ import trio
 from tests.helpers.world import World
 from tplus_trio import Client
 
-__all__ = ["Operation", "Tally", "idle_connections", "inspect", "sweep"]
+__all__ = ["MOMENTS", "CancelAt", "Moment", "Operation", "Tally", "idle_connections", "inspect", "sweep"]
 
 Moment = Literal["waiting", "woken"]
 W = TypeVar("W", bound=World)
 Operation: TypeAlias = Callable[[W], Awaitable[object]]
 MakeWorld: TypeAlias = Callable[[], AbstractAsyncContextManager[W]]
 
-_MOMENTS: Final[tuple[Moment, ...]] = ("waiting", "woken")
+MOMENTS: Final[tuple[Moment, ...]] = ("waiting", "woken")
 #: The most checkpoints of an operation. One with more does not end.
 _MOST = 2000
 
@@ -43,13 +43,20 @@ class Tally:
         return "\n".join(["", *lines, f"  {self.total:5} checkpoints cancelled at, in all"])
 
 
-class _CancelAt(trio.abc.Instrument):
-    """Cancels a scope at the n-th checkpoint of a task and of the tasks that it or its client started."""
+class CancelAt(trio.abc.Instrument):
+    """Cancels something at the n-th checkpoint of this task and of the tasks that it or its clients started.
 
-    def __init__(self, n: int, moment: Moment, scope: trio.CancelScope, clients: tuple[Client, ...]) -> None:
+    Args:
+        n: The number of the checkpoint, from 1.
+        moment: Whether the task waits there, or was woken there.
+        cancel: Cancels it.
+        clients: The clients.
+    """
+
+    def __init__(self, n: int, moment: Moment, cancel: Callable[[], object], clients: tuple[Client, ...]) -> None:
         self._left = n
         self._moment = moment
-        self._scope = scope
+        self._cancel = cancel
         self._clients = clients
         self._root = trio.lowlevel.current_task()
 
@@ -64,7 +71,7 @@ class _CancelAt(trio.abc.Instrument):
     def _count(self) -> None:
         self._left -= 1
         if not self._left:
-            self._scope.cancel()
+            self._cancel()
 
     def _is_ours(self, task: trio.lowlevel.Task | None) -> bool:
         homes = [tasks.nursery for client in self._clients if (tasks := client._client_scope.tasks) is not None]
@@ -78,7 +85,7 @@ class _CancelAt(trio.abc.Instrument):
 
 @contextmanager
 def _cancelling_at(n: int, moment: Moment, world: World, scope: trio.CancelScope) -> Generator[None]:
-    instrument = _CancelAt(n, moment, scope, (world.md, world.oms))
+    instrument = CancelAt(n, moment, scope.cancel, (world.md, world.oms))
     trio.lowlevel.add_instrument(instrument)
     try:
         yield
@@ -110,7 +117,7 @@ async def sweep(
         again: Whether the operation has to succeed afterwards.
     """
     count = 0
-    for moment in _MOMENTS:
+    for moment in MOMENTS:
         for n in range(1, _MOST):
             async with make_world() as world:
                 if prepare is not None:
@@ -136,7 +143,7 @@ async def sweep(
         else:
             raise AssertionError(f"{name} does not end")
     assert count >= 2, f"{name} is no checkpoint"
-    for moment in _MOMENTS:
+    for moment in MOMENTS:
         count += await _sweep_from_outside(name, operation, make_world, prepare, moment)
     tally.counts[name] = count
 

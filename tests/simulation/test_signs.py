@@ -100,7 +100,6 @@ SIGNS: dict[str, Callable[[Seen], int]] = {
     "more `request`s, or a `gap`": Seen.asked,
     "a `gap` for a row": Seen.unreadable_rows,
     "`frame_malformed`": lambda seen: seen.logged("frame_malformed"),
-    "`order_fate` unknown": lambda seen: sum(fate == "unknown" for _, _, fate in seen.observer.of("order_fate")),
     "another `sign_in`": lambda seen: seen.told("sign_in"),
 }
 #: Worlds in which nothing is reported without a fault: in others, slow consumers and expiring tokens are.

@@ -49,6 +49,8 @@ INWARD: Mapping[str, Callable[[Faults], object]] = {
     "hold": lambda faults: faults.hold_requests(2, 2),
     "concurrently": lambda faults: faults.handle_concurrently(3, 3),
     "later": lambda faults: faults.refuse_later(n=2),
+    "twice": lambda faults: faults.repeat_requests(2, 2),
+    "twice, second answer": lambda faults: faults.repeat_requests(1, answer="second"),
     "fail": lambda faults: faults.fail_requests("/orders", 503),
     "limit": lambda faults: faults.limit_rate(0.5, path="/control/orders", retry_after=1),
     "forget": lambda faults: faults.forget_ids(),

@@ -327,6 +327,19 @@ async def test_an_answer_that_another_one_replaces_is_recorded_as_unreadable(aut
         assert kinds(wire.exchange, "a") == ["create", "cancel"]
 
 
+@both_ways
+async def test_an_unreadable_answer_has_no_rows_to_change(autojump_clock: MockClock, way: Way) -> None:
+    async with open_wire(way) as wire:
+        faults = wire.exchange.faults
+        faults.spoil_rows(wire.path, change={"order_id": "b"})
+        faults.spoil_messages(wire.path, change={"order_id": "b"})
+        faults.reverse_pages(wire.path)
+        faults.act_then_answer("garbage")
+        faults.ack_style("none")
+        assert await wire.ask("create", order("a")) == "garbage"
+        assert kinds(wire.exchange, "a") == ["create"]
+
+
 async def test_a_refusal_on_rest_is_in_the_record_of_answers(autojump_clock: MockClock) -> None:
     async with open_wire("rest") as wire:
         wire.exchange.faults.fail_requests("/orders/create", 429)

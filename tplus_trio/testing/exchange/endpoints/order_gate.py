@@ -141,9 +141,9 @@ class OrderGate:
         """
         wait = self._market_state.faults.take_hold(call.path)
         if wait:
-            self._market_state.schedule.after(wait, partial(self._carry_out, call))
+            self._market_state.schedule.after(wait, partial(self._begin, call))
         else:
-            self._carry_out(call)
+            self._begin(call)
 
     def log_refusal(self, call: OrderCall, refusal: Rejection) -> None:
         """Record the refusal of a request that is not carried out."""
@@ -155,25 +155,43 @@ class OrderGate:
         answer = SentAnswer(number, call.way, call.operation.name, call.user, ids, answers, now_ns)
         self._market_state.answers.add(answer)
 
-    def _carry_out(self, call: OrderCall) -> None:
-        faults = self._market_state.faults
+    def _begin(self, call: OrderCall) -> None:
+        """Carry out a request, and once more later if a fault repeats it."""
         call.begin()
+        repetition = self._market_state.faults.take_repetition(call.path)
+        self._carry_out(call, is_answered=repetition is None or repetition.answers_first)
+        if repetition is None:
+            return
+        again = partial(self._carry_out, call, is_answered=not repetition.answers_first)
+        if repetition.after:
+            self._market_state.schedule.after(repetition.after, again)
+        else:
+            again()
+
+    def _carry_out(self, call: OrderCall, *, is_answered: bool) -> None:
+        """Carry out a request once; without ``is_answered`` its answer is sent to nobody."""
         failures: list[tuple[str, str]] = []
         with self._requests.effects.request(call.way) as number:
             try:
                 outcome = Outcome(self._results(call, failures))
             except Rejection as rejection:
                 outcome = Outcome(refusal=rejection)
+        outcome = self._with_faults(call, outcome) if is_answered else Outcome(instead=Instead())
+        self._log(call, outcome, number)
+        if is_answered:
+            call.reply(outcome)
+        for order_id, reason in failures:
+            self._report_failure(call, order_id, reason)
+
+    def _with_faults(self, call: OrderCall, outcome: Outcome) -> Outcome:
+        """Return the answer as it is sent."""
+        faults = self._market_state.faults
         if call.operation.items is not None and outcome.refusal is None:
             outcome = attrs.evolve(outcome, results=tuple(faults.on_batch(call.path, outcome.results)))
         instead = faults.take_instead(call.path)
         if instead is None and call.way == "rest" and (answer := faults.take_replacement(call.path)) is not None:
             instead = Instead(answer)
-        outcome = attrs.evolve(outcome, instead=instead)
-        self._log(call, outcome, number)
-        call.reply(outcome)
-        for order_id, reason in failures:
-            self._report_failure(call, order_id, reason)
+        return attrs.evolve(outcome, instead=instead)
 
     def _results(
         self, call: OrderCall, failures: list[tuple[str, str]]

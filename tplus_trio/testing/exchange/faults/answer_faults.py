@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -13,7 +12,14 @@ import attrs
 from tplus_trio.arguments import check_count, check_instance, check_number
 from tplus_trio.testing.exchange.faults.fault_group import FaultGroup, FaultTargets
 from tplus_trio.testing.exchange.faults.pending_faults import PendingFaults, path_prefix
-from tplus_trio.testing.exchange.faults.spoiled_rows import Spoiling, checked_spoiling, compact_json, rows_of, spoil
+from tplus_trio.testing.exchange.faults.spoiled_rows import (
+    Spoiling,
+    checked_spoiling,
+    compact_json,
+    json_of,
+    rows_of,
+    spoil,
+)
 from tplus_trio.testing.exchange.http_messages import Response
 
 __all__ = ["AnswerFaults"]
@@ -216,7 +222,7 @@ class AnswerFaults(FaultGroup):
         if response.status != 200 or not _may_have_rows(response.body):
             return response
         if self._reversed.take(path):
-            body = json.loads(response.body)
+            body = json_of(response.body)
             rows = rows_of(body)
             if rows is not None:
                 rows.reverse()

@@ -14,7 +14,7 @@ from tplus_trio.testing.exchange.faults.pending_faults import PendingFaults, pat
 from tplus_trio.testing.exchange.faults.refusal_faults import failure_response
 from tplus_trio.testing.exchange.http_messages import Response, error_of
 
-__all__ = ["AckStyle", "Instead", "OrderFaults", "text_of"]
+__all__ = ["AckStyle", "Instead", "OrderFaults", "Repetition", "text_of"]
 
 T = TypeVar("T")
 
@@ -44,6 +44,19 @@ class Instead:
         return "garbage" if self.is_garbage else None
 
 
+@attrs.frozen
+class Repetition:
+    """A request that comes twice.
+
+    Attributes:
+        after: How long after the first time it is carried out again, in seconds.
+        answers_first: Whether the first answer is sent; otherwise the second one is. The other one is sent to nobody.
+    """
+
+    after: float
+    answers_first: bool
+
+
 def text_of(refusal: Response) -> str:
     """Return what the record of answers says of a refusal: its code, or ``garbage`` if it has none."""
     code = str(error_of(refusal).get("code"))
@@ -64,6 +77,7 @@ class OrderFaults(FaultGroup):
         self._holds: PendingFaults[tuple[float, float, random.Random]] = self._pending(
             "hold_requests", "handle_concurrently"
         )
+        self._repetitions: PendingFaults[Repetition] = self._pending("repeat_requests")
         self._later: PendingFaults[str] = self._pending("refuse_later")
         self._shuffles: PendingFaults[random.Random] = self._pending("shuffle_batch")
         self._omissions: PendingFaults[tuple[int, random.Random]] = self._pending("omit_from_batch")
@@ -162,6 +176,38 @@ class OrderFaults(FaultGroup):
             raise ValueError(f"within is at most 60, not {within}")
         hold = (0.0, float(within), random.Random(check_count("seed", seed, least=0)))
         self._holds.add("handle_concurrently", path_prefix(path), n, hold, seconds)
+
+    def repeat_requests(
+        self,
+        after: float = 0.0,
+        n: int = 1,
+        *,
+        path: str = "",
+        answer: Literal["first", "second"] = "first",
+        seconds: float | None = None,
+    ) -> None:
+        """Carry out each of the next ``n`` requests about orders twice, as if a proxy had sent it twice.
+
+        Only one of the two answers is sent. The second time is recorded as a request of its own.
+
+        Args:
+            after: How long after the first time a request is carried out again, in seconds, from 0 to 60.
+            n: The number of requests, 0 or more.
+            path: The prefix of the paths; ``""`` is all requests about orders, on both ways.
+            answer: The answer that is sent: ``"first"`` or ``"second"``.
+            seconds: Repeat every request for this many seconds instead of ``n`` of them.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: An argument is out of range.
+        """
+        check_number("after", after, finite=True)
+        if after > 60:
+            raise ValueError(f"after is at most 60 seconds, not {after}")
+        if answer not in ("first", "second"):
+            raise ValueError(f"answer is 'first' or 'second', not {answer!r}")
+        repetition = Repetition(float(after), answer == "first")
+        self._repetitions.add("repeat_requests", path_prefix(path), n, repetition, seconds)
 
     def refuse_later(
         self, reason: str = "INSUFFICIENT_MARGIN", n: int = 1, *, path: str = "", seconds: float | None = None
@@ -267,6 +313,10 @@ class OrderFaults(FaultGroup):
         """Return how long a request is held before it is carried out, in seconds."""
         hold = self._holds.take(path)
         return 0.0 if hold is None else hold[2].uniform(hold[0], hold[1])
+
+    def take_repetition(self, path: str) -> Repetition | None:
+        """Return how a request is repeated; None carries it out once."""
+        return self._repetitions.take(path)
 
     def take_instead(self, path: str) -> Instead | None:
         """Return what is sent in place of an answer; None sends the answer."""

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from tplus_trio.testing.exchange.http_messages import as_list, as_object
 
-__all__ = ["Spoiling", "checked_spoiling", "compact_json", "rows_of", "spoil"]
+__all__ = ["Spoiling", "checked_spoiling", "compact_json", "json_of", "rows_of", "spoil"]
 
 #: The fields in which an object holds its rows, by the names that the service gives them.
 _ROWS: Final = ("items", "orders", "positions", "markets", "results")
@@ -32,9 +32,9 @@ def checked_spoiling(change: Mapping[str, Any] | None, missing: Sequence[str], r
 
 
 def spoil(text: bytes, spoiling: Spoiling) -> bytes:
-    """Return a message or an answer with one row changed; unchanged if it has no row."""
+    """Return a message or an answer with one row changed; unchanged if it has no row, or is no JSON."""
     row, fields, missing = spoiling
-    body: Any = json.loads(text)
+    body = json_of(text)
     spoiled = _row_of(body, row)
     if not spoiled:
         return text
@@ -42,6 +42,14 @@ def spoil(text: bytes, spoiling: Spoiling) -> bytes:
     for name in missing:
         spoiled.pop(name, None)
     return compact_json(body)
+
+
+def json_of(text: bytes) -> Any:
+    """Return what a message or an answer contains; None if another fault has replaced it by what is no JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def rows_of(body: Any) -> list[Any] | None:
