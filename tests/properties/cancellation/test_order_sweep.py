@@ -1,44 +1,60 @@
-"""Each call about orders over the control channel, cancelled at each of its checkpoints."""
+"""Each call about orders, cancelled at each of its checkpoints: no fate is false, and no order is forgotten."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.helpers.sweep import Tally, idle_connections, sweep
-from tests.helpers.world import World, open_world
-from tests.properties.cancellation.order_calls import ORDER_CALLS
+from tests.helpers.sweep import Tally, sweep
+from tests.properties.cancellation.order_calls import (
+    ORDER_CALLS,
+    OrderWorld,
+    check_fates,
+    inspect_orders,
+    open_order_world,
+    place_and_cancel,
+)
+
+CREATE, CANCEL = "OrderBookClient.create_limit_order", "OrderBookClient.cancel_order"
+ways = pytest.mark.parametrize("way", ["rest", "control"])
 
 
-@asynccontextmanager
-async def control_world() -> AsyncGenerator[World]:
-    async with open_world(latency=0.01, orders={"use_ws_control": True}) as world:
-        yield world
-
-
-async def look(world: World) -> None:
-    """Nothing is left but the channel, and nothing waits on it."""
+async def connect(world: OrderWorld) -> None:
+    """Let the client open its connections and feeds."""
+    await place_and_cancel(world)
     await trio.sleep(1)
-    channels = world.oms.statistics().control
-    for channel in channels:
-        assert (channel.waiting, channel.in_flight, channel.strays) == (0, 0, 0)
-        assert channel.connects == 1
-    assert len(channels) <= 1
-    tasks = world.oms._client_scope.tasks
-    assert tasks is not None
-    assert len(tasks.nursery.child_tasks) == len(channels), "a task is still running"
-    for session in world.oms._service._sessions.values():
-        assert not session.is_signing_in, "a sign-in holds its lock"
-    kept = sum(map(idle_connections, (world.md, world.oms)))
-    assert world.network.open_connections == kept + len(channels), "a connection is open, and nobody has it"
 
 
+async def lose_an_answer(world: OrderWorld) -> None:
+    """Let the client connect, and lose the answer to its next request."""
+    await connect(world)
+    world.exchange.faults.act_then_answer("nothing")
+
+
+@ways
 @pytest.mark.parametrize("name", ORDER_CALLS)
-async def test_call(name: str, autojump_clock: MockClock) -> None:
-    tally = Tally()
-    await sweep(tally, name, ORDER_CALLS[name], control_world, look=look)
+async def test_call(name: str, way: str, autojump_clock: MockClock) -> None:
+    tally, make = Tally(), partial(open_order_world, way)
+    call = ORDER_CALLS[name]
+    await sweep(tally, name, call, make, prepare=connect, look=inspect_orders, at_end=check_fates)
+    assert tally.total > 8
+
+
+@ways
+async def test_first_call_of_a_client(way: str, autojump_clock: MockClock) -> None:
+    tally, make = Tally(), partial(open_order_world, way)
+    await sweep(tally, CREATE, ORDER_CALLS[CREATE], make, look=inspect_orders, at_end=check_fates, again=False)
+    assert tally.total > 20
+
+
+@ways
+@pytest.mark.parametrize("name", [CREATE, CANCEL])
+async def test_call_whose_answer_is_lost(name: str, way: str, autojump_clock: MockClock) -> None:
+    tally, make, call = Tally(), partial(open_order_world, way, timeout=2.0), ORDER_CALLS[name]
+    await sweep(
+        tally, name, call, make, prepare=lose_an_answer, look=inspect_orders, at_end=check_fates, again=False
+    )
     assert tally.total > 8
