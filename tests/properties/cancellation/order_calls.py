@@ -14,7 +14,16 @@ from tests.helpers.sweep import Operation, idle_connections
 from tests.helpers.world import ASSET, World, open_world
 from tplus_trio.testing.exchange.effects import EffectKind
 
-__all__ = ["ORDER_CALLS", "PREPARATIONS", "OrderWorld", "check_fates", "inspect_orders", "open_order_world"]
+__all__ = [
+    "ORDER_CALLS",
+    "PREPARATIONS",
+    "OrderWorld",
+    "check_fates",
+    "inspect_and_use",
+    "inspect_orders",
+    "open_order_world",
+    "use",
+]
 
 #: The effect of each operation.
 _KINDS: Final[dict[str, EffectKind]] = {
@@ -32,7 +41,7 @@ class OrderWorld(World):
     """A world, what its client reports about orders, and which orders the caller was given."""
 
     observer: RecordingObserver
-    given: set[str] = attrs.field(factory=set[str])
+    given: list[str] = attrs.field(factory=list[str])
 
 
 @asynccontextmanager
@@ -43,29 +52,43 @@ async def open_order_world(way: str, **options: Any) -> AsyncGenerator[OrderWorl
         yield OrderWorld(world.exchange, world.network, world.md, world.oms, world.user, observer)
 
 
-# The calls.
+# The calls, and what has to be there before.
 
 
-async def place(world: OrderWorld, price: int = 900) -> str:
-    order_id = (await world.oms.create_limit_order(2, price, "Buy", asset_id=ASSET)).order_id
-    world.given.add(order_id)
-    return order_id
+async def nothing(_: OrderWorld) -> None:
+    """Prepare nothing."""
 
 
-async def place_and_cancel(world: OrderWorld) -> None:
-    await world.oms.cancel_order(await place(world), ASSET)
+async def place(world: OrderWorld) -> None:
+    order_id = (await world.oms.create_limit_order(2, 900, "Buy", asset_id=ASSET)).order_id
+    world.given.append(order_id)
 
 
-async def place_and_replace(world: OrderWorld) -> None:
-    await world.oms.replace_order(await place(world), ASSET, 3, 901)
-
-
-async def place_and_amend(world: OrderWorld) -> None:
-    await world.oms.amend_order(await place(world), ASSET, 1)
+async def place_two(world: OrderWorld) -> None:
+    await place(world)
+    await place(world)
 
 
 async def trade(world: OrderWorld) -> None:
     await world.oms.create_market_order("Buy", base_quantity=1, asset_id=ASSET)
+
+
+async def cancel(world: OrderWorld) -> None:
+    await world.oms.cancel_order(world.given[-1], ASSET)
+
+
+async def cancel_all(world: OrderWorld) -> None:
+    results = await world.oms.cancel_all_orders()
+    assert not [result for result in results if result.error is not None]
+    assert not world.exchange.resting(world.user)
+
+
+async def replace(world: OrderWorld) -> None:
+    await world.oms.replace_order(world.given[-1], ASSET, 3, 901)
+
+
+async def amend(world: OrderWorld) -> None:
+    await world.oms.amend_order(world.given[-1], ASSET, 1)
 
 
 async def prepare_order(world: World) -> None:
@@ -76,51 +99,49 @@ async def prepare_replacement(world: World) -> None:
     await world.oms.prepare_replace_order_request("a", ASSET, 1, 900)
 
 
-async def send_several(world: OrderWorld) -> list[str]:
+async def send_several(world: OrderWorld) -> None:
     made = [await world.oms.prepare_limit_order_request(ASSET, 900, 2, "Buy", None, None) for _ in range(2)]
     results = (await world.oms.send_multiple_orders([order for _, order in made])).batch_order_status
     names = [order_id for order_id, _ in made]
     assert [result.order_id for result in results] == names
-    world.given.update(names)
-    return names
+    world.given.extend(names)
 
 
 async def replace_several(world: OrderWorld) -> None:
-    names = await send_several(world)
-    orders = [await world.oms.prepare_replace_order_request(name, ASSET, 3, 901) for name in names]
+    orders = [await world.oms.prepare_replace_order_request(name, ASSET, 3, 901) for name in world.given[-2:]]
     results = (await world.oms.replace_multiple_orders(orders)).batch_order_status
     assert [result.status for result in results] == ["Received", "Received"]
-
-
-async def place_and_cancel_all(world: OrderWorld) -> None:
-    await place(world)
-    await place(world)
-    results = await world.oms.cancel_all_orders()
-    assert not [result for result in results if result.error is not None]
-    assert not world.exchange.resting(world.user)
 
 
 PREPARATIONS: Final[dict[str, Operation[World]]] = {
     "OrderBookClient.prepare_limit_order_request": prepare_order,
     "OrderBookClient.prepare_replace_order_request": prepare_replacement,
 }
-ORDER_CALLS: Final[dict[str, Operation[OrderWorld]]] = {
-    "OrderBookClient.create_limit_order": place,
-    "OrderBookClient.create_market_order": trade,
-    "OrderBookClient.cancel_order": place_and_cancel,
-    "OrderBookClient.cancel_all_orders": place_and_cancel_all,
-    "OrderBookClient.replace_order": place_and_replace,
-    "OrderBookClient.amend_order": place_and_amend,
-    "OrderBookClient.send_multiple_orders": send_several,
-    "OrderBookClient.replace_multiple_orders": replace_several,
+#: What has to be done before each call, and the call.
+ORDER_CALLS: Final[dict[str, tuple[Operation[OrderWorld], Operation[OrderWorld]]]] = {
+    "OrderBookClient.create_limit_order": (nothing, place),
+    "OrderBookClient.create_market_order": (nothing, trade),
+    "OrderBookClient.cancel_order": (place, cancel),
+    "OrderBookClient.cancel_all_orders": (place_two, cancel_all),
+    "OrderBookClient.replace_order": (place, replace),
+    "OrderBookClient.amend_order": (place, amend),
+    "OrderBookClient.send_multiple_orders": (nothing, send_several),
+    "OrderBookClient.replace_multiple_orders": (send_several, replace_several),
 }
+
+
+async def use(world: OrderWorld) -> None:
+    """Check that a client works."""
+    with trio.fail_after(60):
+        await place(world)
+        await cancel(world)
 
 
 # What is left.
 
 
 def check_fates(world: OrderWorld) -> None:
-    """Compare the fates that the client stated with the exchange's own record, and the resting orders with its doubts."""
+    """Compare the stated fates, and the orders that rest, with the exchange's own record."""
     doubts = {(doubt.operation, doubt.order_id) for doubt in world.oms.orders_in_doubt}
     carried_out = {
         (effect.operation, effect.order_id) for effect in world.exchange.effects if effect.kind == effect.operation
@@ -140,6 +161,13 @@ def check_fates(world: OrderWorld) -> None:
         if answer.operation not in ("cancel", "amend"):
             same = [one for one in world.exchange.answers if one.operation == answer.operation]
             assert sum(one.order_ids == answer.order_ids for one in same) == 1, "a request was sent twice"
+
+
+async def inspect_and_use(world: OrderWorld) -> None:
+    """Check what is left, and that the client works."""
+    await inspect_orders(world)
+    await use(world)
+    await inspect_orders(world)
 
 
 async def inspect_orders(world: OrderWorld) -> None:
