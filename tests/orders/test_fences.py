@@ -136,7 +136,8 @@ async def test_a_fate_that_is_known_needs_no_fence() -> None:
 
 
 async def test_a_burn_cannot_trade_and_has_the_same_id() -> None:
-    desk, unsettled = Desk(BURNS), unsettled_order(MINE)
+    wish = order(made_ns=1000, side=Side.SELL, trigger=True, reduce_only=True)
+    desk, unsettled = Desk(BURNS), unsettled_order(wish)
     await desk.passes(unsettled)
     (burn,) = desk.burns
     assert burn.details == LimitOrderDetails(1, 1, IOC(fill_or_kill=False))
