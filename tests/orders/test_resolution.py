@@ -205,6 +205,13 @@ async def test_an_order_that_is_not_wanted_is_cancelled_until_it_is_gone(autojum
     assert len(desk.unsettled) == 0
 
 
+async def test_an_order_that_ended_in_the_meantime_is_not_cancelled(autojump_clock: MockClock) -> None:
+    desk = Desk(answer=response("Received"))
+    unsettled = unsettled_order(CANCEL, is_gone=True)
+    await desk.settle_for(10, unsettled)
+    assert desk.sent == [], "only what became of the first cancel is to be found out"
+
+
 async def test_a_replacement_in_doubt_cancels_nothing(autojump_clock: MockClock) -> None:
     desk = Desk()
     await desk.settle_for(100, unsettled_order(replacement(1010, 12, 500), on_cancel="cancel"))
