@@ -208,7 +208,8 @@ async def test_all_are_settled_soon_after_the_service_is_reached_again(way: str,
                 nursery.start_soon(outcome_of, lambda number=number: place(world, f"o{number}"))
             await trio.sleep(0.5)
             world.network.partition(60.0)
+            reached_again = trio.current_time() + 60.0
         assert len(names(world)) == 5
-        await trio.sleep(60 - trio.current_time() % 1 - 14.5 + 3.0)
+        await trio.sleep_until(reached_again + 2.0)
         assert names(world) == []
         assert world.exchange.resting(world.user) == ()
