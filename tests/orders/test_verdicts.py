@@ -39,7 +39,7 @@ FAILURES = ("TIMEOUT", "TIMEOUT_UNKNOWN_STATE", "INTERNAL_ERROR", "CE_COMMUNICAT
 STRANGE = ("UNKNOWN", "QUEUE_FULL", "MY_ORDER_REJECTED", "INSUFFICIENT_MARGIN_MODE", "NOT_FOUND_YET", "")
 
 
-def of(status: int, code: str = "", *, operation: str = "create", was_sent: bool = True) -> Verdict:
+def of(status: int, code: str = "", operation: str = "create", *, was_sent: bool = True) -> Verdict:
     """The verdict of an error answer with a code, or without one."""
     body = {"error": {"code": code, "message": "x"}} if code else "<html>a proxy</html>"
     return verdict_of_error(api_error(status, body), operation, was_sent=was_sent)
@@ -77,6 +77,15 @@ def test_409_is_no_refusal_since_a_copy_may_have_been_carried_out(code: str) -> 
 @pytest.mark.parametrize("status", [400, 409, 422, 429])
 def test_a_known_order_id_is_no_refusal_of_this_order(status: int) -> None:
     assert of(status, "DUPLICATE_ORDER") is CONFLICT
+
+
+@pytest.mark.parametrize("operation", ["create", "batch-create", "cancel", "replace", "amend", "batch-replace"])
+def test_a_change_that_the_order_has_already_is_refused_without_a_code_of_its_own(operation: str) -> None:
+    changes = operation in ("replace", "amend", "batch-replace")
+    assert of(400, "ORDER_REJECTED", operation) is (CONFLICT if changes else REFUSED)
+    assert answer("Rejected", "ORDER_REJECTED", operation) is (CONFLICT if changes else REFUSED)
+    assert of(400, "INVALID_ORDER", operation) is REFUSED
+    assert answer("Rejected", "INVALID_ORDER", operation) is REFUSED
 
 
 @pytest.mark.parametrize("code", ["ORDER_NOT_FOUND", "MARKET_NOT_FOUND", "USER_NOT_FOUND"])
@@ -162,12 +171,3 @@ def test_an_answer_rejected_by_a_failure_states_nothing(reason: str) -> None:
 def test_an_unknown_status_states_nothing(status: str) -> None:
     assert answer(status) is UNKNOWN
     assert answer(status, "INSUFFICIENT_MARGIN") is UNKNOWN
-
-
-@pytest.mark.parametrize("operation", ["replace", "amend", "batch-replace"])
-@pytest.mark.parametrize("status", [400, 409, 422])
-def test_a_change_that_is_refused_without_a_code_of_its_own_may_have_met_its_copy(operation: str, status: int) -> None:
-    assert of(status, "ORDER_REJECTED", operation=operation) is Verdict.CONFLICT
-    assert answer("Rejected", "ORDER_REJECTED", operation) is Verdict.CONFLICT
-    assert of(400, "ORDER_REJECTED", operation="cancel") is Verdict.REFUSED
-    assert of(400, "INVALID_ORDER", operation=operation) is Verdict.REFUSED

@@ -165,6 +165,9 @@ class OrderFates:
                 await self._see_all(owner, items)
         except trio.ClosedResourceError:
             pass  # the client has been left
+        except RuntimeError:
+            if self._client_scope.tasks is not None:  # else the client was left before the stream began
+                raise
         except TplusError as exc:
             log_event(
                 _log,
