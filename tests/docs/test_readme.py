@@ -98,7 +98,7 @@ async def test_the_orders(autojump_clock: MockClock) -> None:
         names = {"trio": trio, "Decimal": Decimal, "OrderRejected": OrderRejected}
         quote = run(QUOTE, print=show, **names)["quote"]
         await quote(world.oms, ASSET, "first")
-        refusal = Response(409, b'{"error": {"code": "ORDER_REJECTED", "message": "no"}}')
+        refusal = Response(400, b'{"error": {"code": "INVALID_ORDER_PRICE", "message": "no"}}')
         world.exchange.faults.answer_requests("/orders/replace", refusal)
         await quote(world.oms, ASSET, "second")
         assert printed[0] == ("worst cases", 0, Decimal("0.005"))

@@ -153,10 +153,11 @@ async def test_orders_are_observed_when_sent_and_when_their_fate_is_known(autoju
         await world.oms.cancel_order(order.order_id, ASSET)
         assert observer.of("order_sent") == [("create", "mine"), ("cancel", "mine")]
         assert observer.of("order_fate") == [("create", "mine", "done"), ("cancel", "mine", "done")]
+        await trio.sleep(1)
         with pytest.raises(NotFoundError):
-            await world.oms.cancel_order("other", ASSET)
-        assert observer.of("order_fate")[2:] == [("cancel", "other", "rejected")]
-        world.exchange.faults.replace_answers("/orders/create", Response(200, b"<html>"))
+            await world.oms.cancel_order("mine", ASSET)
+        assert observer.of("order_fate")[2:] == [("cancel", "mine", "rejected")]
+        world.exchange.faults.answer_requests("/orders/create", Response(200, b"<html>"))
         with pytest.raises(OrderFateUnknown):
             await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="third")
         assert observer.of("order_fate")[3:] == [("create", "third", "unknown")]
@@ -186,13 +187,14 @@ async def test_an_order_that_is_sent_again_with_a_new_token_is_observed_once(aut
         assert observer.of("order_fate")[1:] == [("create", "again", "done")]
 
 
-async def test_a_cancelled_order_request_has_an_unknown_fate(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_order_request_ends_when_its_fate_is_known(autojump_clock: MockClock) -> None:
     observer = RecordingObserver()
     async with open_world(observer=observer) as world:
         world.exchange.faults.delay_requests("/orders/create", 3600)
         with trio.move_on_after(1):
             await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="late")
-        assert observer.of("order_fate") == [("create", "late", "unknown")]
+        assert observer.of("order_fate") == [("create", "late", "done")]
+        assert not world.exchange.is_open(world.user, "late")
 
 
 async def test_no_method_is_called_for_a_message(autojump_clock: MockClock) -> None:

@@ -19,6 +19,7 @@ from tplus_trio import (
     MarketDataClient,
     NotFoundError,
     OrderBookClient,
+    OrderFateUnknown,
     RateLimitError,
     ServerError,
     TplusError,
@@ -340,7 +341,7 @@ async def test_an_order_is_not_sent_twice_over_a_lost_connection(autojump_clock:
 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(cut)
-                with pytest.raises(ConnectionFailed):
+                with pytest.raises(OrderFateUnknown):
                     await oms.create_limit_order(1, 1, "Buy", asset_id=200)
             assert network.exchange.requests["POST", "/orders/create"] == 1
 

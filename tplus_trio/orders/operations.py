@@ -228,6 +228,8 @@ class OrderOperations:
 class _Call:
     """One call, and what the observer hears of it."""
 
+    # Eleven attributes: four are given, and the others are what becomes of the call.
+
     _service: Service
     request: OrderRequest
     on_cancel: OnCancel

@@ -13,7 +13,7 @@ import pytest
 from trio.testing import MockClock
 
 from tests.helpers.raw_client import SECOND, Clock, call, messages, refused, sign_in
-from tplus_trio import OrderBookClient, User
+from tplus_trio import OrderBookClient, OrderFateUnknown, User
 from tplus_trio.models import Interval, PositionUpdate
 from tplus_trio.testing import Exchange, Faults, MemoryNetwork, Response
 
@@ -190,8 +190,11 @@ async def test_an_answer_that_is_not_that_of_what_was_done(autojump_clock: MockC
         MemoryNetwork(exchange) as network,
         OrderBookClient(network.url, connector=network, default_user=ALICE) as client,
     ):
+        # So the client cannot find out otherwise what it has done.
+        exchange.faults.lose_events(ALICE, seconds=1000)
+        exchange.faults.lag_listings(120, seconds=1000)
         for order_id in ("no content", "a page", "no such status"):
-            with pytest.raises(Exception):  # noqa: B017, PT011 - which one is the client's affair
+            with pytest.raises(OrderFateUnknown):
                 await client.create_limit_order(5, 900, "Buy", asset_id=200, order_id=order_id)
             assert exchange.is_open(ALICE, order_id)
 
