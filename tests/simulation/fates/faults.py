@@ -268,7 +268,7 @@ KINDS: Final[dict[str, Kind]] = {
 }
 
 
-#: The kinds that hide what became of a request, and those that hide what orders there are.
+#: The kinds that hide what became of a request, and those that hide what orders there are. Some are drawn more often.
 _HIDING_ANSWERS: Final = (
     "act, then an error",
     "act, then garbage",
@@ -278,11 +278,15 @@ _HIDING_ANSWERS: Final = (
     "hold",
     "concurrently",
     "repeat",
+    "repeat",
+    "repeat",
     "refuse later",
     "late answers",
     "answer of another request",
 )
-_HIDING_ORDERS: Final = ("old listings", "old listings", "short listings", "garbled frames", "resets", "stall")
+_HIDING_ORDERS: Final = ("old listings", "old listings", "old listings", "short listings", "garbled frames", "stall")
+#: How much longer a fault lasts that hides what orders there are, where few kinds happen.
+_LASTING: Final = 4.0
 _HIDING: Final = (_HIDING_ANSWERS, _HIDING_ORDERS)
 
 
@@ -334,6 +338,8 @@ class Injector:
         names = self._breaking if self._breaking and rng.random() < 0.4 else list(self._kinds)
         name = rng.choice(names)
         kind, lasts = self._kinds[name], rng.uniform(0.2, self._world.settings.longest_fault)
+        if self._world.settings.few_kinds and name in _HIDING_ORDERS:
+            lasts *= _LASTING
         self._world.log("fault", f"{name} for {lasts:.2f} s")
         self._world.outcome.faults[name] += 1
         now = trio.current_time()

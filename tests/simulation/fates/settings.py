@@ -77,7 +77,7 @@ class FateSettings:
         rng = sources(seed, "fates")
         rules = _rules(rng)
         # In some worlds little is seen, and the same few faults happen again and again: only proofs help there.
-        is_dark = rng.random() < 0.3
+        is_dark = rng.random() < 0.4
         if broken is not None:
             rules |= {broken}
         skew = rng.choice((0.0, 0.0, rng.uniform(-3.0, 3.0)))
