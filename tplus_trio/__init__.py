@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # type checkers read the same names from the same modules
     from tplus_trio.orders.exposure import *
     from tplus_trio.orders.limiter import *
     from tplus_trio.orders.limits import *
+    from tplus_trio.orders.service_rules import *
+    from tplus_trio.orders.unsettled import *
     from tplus_trio.streams.overflow.base import *
     from tplus_trio.streams.policy import *
     from tplus_trio.streams.recovery.depth_recovery import *

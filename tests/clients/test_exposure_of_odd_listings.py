@@ -7,13 +7,14 @@ from decimal import Decimal
 import pytest
 from trio.testing import MockClock
 
-from tests.helpers.world import ASSET, World, open_world
+from tests.helpers.world import ASSET, World, feeds_are_live, open_world
 from tplus_trio import DecodeError, TradeTarget, User
 
 
 async def buy(world: World, *names: str) -> None:
     for name in names:
         await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id=name)
+    await feeds_are_live(world)  # so that the listing that is spoiled is the one under test
 
 
 async def short(world: World, quantity: int, account: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.helpers.world import ASSET, World, open_world
+from tests.helpers.world import ASSET, World, feeds_are_live, open_world
 from tplus_trio import (
     ApiError,
     ConnectionFailed,
@@ -19,6 +19,7 @@ from tplus_trio import (
     OrderFateUnknown,
     OrderRejected,
     OrdersSnapshot,
+    ServiceRules,
     StreamState,
     TplusError,
     codec,
@@ -56,7 +57,7 @@ async def test_an_answer_that_says_nothing_of_the_order(answer: str, path: str, 
     async with open_world() as world:
         world.exchange.faults.answer_requests(path, UNREADABLE[answer])
         before = world.exchange.now_ns()
-        with pytest.raises(OrderFateUnknown, match=r"'mine' may .* look it up") as caught:
+        with pytest.raises(OrderFateUnknown, match=r"'mine' may .*: see orders_in_doubt") as caught:
             await operate(world, path)
         error = caught.value
         assert not isinstance(error, ValueError)
@@ -64,24 +65,52 @@ async def test_an_answer_that_says_nothing_of_the_order(answer: str, path: str, 
         assert before <= error.sent_at_ns <= world.exchange.now_ns()
         for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):
             assert (again.args, str(again)) == (error.args, str(error))
-        assert world.exchange.requests["POST" if path == CREATE else "DELETE", path] == 1
+        assert [doubt.order_id for doubt in world.oms.orders_in_doubt] == ["mine"]
+        if path == CREATE:
+            assert world.exchange.requests["POST", path] == 1
 
 
 @pytest.mark.parametrize("path", [CREATE, CANCEL])
-async def test_no_answer_says_that_the_order_may_exist(path: str, autojump_clock: MockClock) -> None:
+async def test_no_answer_and_no_sign_of_the_order_leave_its_fate_unknown(path: str, autojump_clock: MockClock) -> None:
     async with open_world(timeout=3) as world:
         await world.oms.get_market(ASSET)
         await world.oms.get_user_orders()
         world.exchange.faults.delay_requests(path, 100)
-        with pytest.raises(ConnectionFailed, match="not answered within 3 s; order 'mine' may"):
+        if path == CREATE:
             await operate(world, path)
+            assert [order.order_id for order in world.exchange.orders(world.user)] == ["mine"]
+            return
+        with pytest.raises(OrderFateUnknown, match=r"not answered within 3 s.*; order 'mine' may") as caught:
+            await operate(world, path)
+        assert isinstance(caught.value.__cause__, ConnectionFailed)
+        assert not caught.value.__cause__.nothing_sent
 
 
-async def test_a_connection_that_ends_is_told_in_one_sentence(autojump_clock: MockClock) -> None:
+async def test_a_connection_that_ends_after_the_order_was_created_is_no_failure(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         world.exchange.faults.drop_after_request()
-        with pytest.raises(ConnectionFailed, match=r"^the connection was lost: [^.;]+; order '.*' may exist"):
-            await operate(world, CREATE)
+        await operate(world, CREATE)
+        assert [order.order_id for order in world.exchange.orders(world.user)] == ["mine"]
+        assert world.exchange.requests["POST", CREATE] == 1
+
+
+async def test_a_connection_that_ends_before_the_order_is_created_leaves_its_fate_unknown(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        world.exchange.faults.hold_requests(60)
+        world.exchange.faults.delay_requests(CREATE, 5)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reset_later, world)
+            with pytest.raises(
+                OrderFateUnknown, match=r"there was no answer \(the connection was lost: [^.;]+\); order"
+            ):
+                await operate(world, CREATE)
+
+
+async def reset_later(world: World) -> None:
+    await trio.sleep(1)
+    world.network.reset_connections()
 
 
 async def test_no_connection_says_nothing_of_the_kind(autojump_clock: MockClock) -> None:
@@ -90,11 +119,12 @@ async def test_no_connection_says_nothing_of_the_kind(autojump_clock: MockClock)
         await world.oms.get_user_orders()
         world.network.reset_connections()
         await trio.sleep(1)
-        world.network.refuse()
+        world.network.refuse(100)
         with pytest.raises(ConnectionFailed) as caught:
             await operate(world, CREATE)
         assert caught.value.nothing_sent
         assert "may exist" not in str(caught.value)
+        assert world.oms.orders_in_doubt == ()
 
 
 def test_decode_error_is_no_value_error() -> None:
@@ -118,7 +148,7 @@ async def test_units_are_asked_for_again_after_a_refusal(autojump_clock: MockClo
 
 
 async def test_other_refusals_do_not_ask_again(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
+    async with open_world(orders={"rules": ServiceRules(order_ids_remembered=True)}) as world:
         await operate(world, CREATE)
         with pytest.raises(ApiError):
             await operate(world, CREATE)
@@ -173,6 +203,7 @@ async def test_a_listing_with_a_bad_row_is_a_snapshot_that_is_not_complete(autoj
         await orders.wait_live()
         await operate(world, CREATE)
         await orders.receive()
+        await feeds_are_live(world)
         (order,) = (await world.oms.get_user_orders()).orders
         row = codec.unstructure(order)
         listing = json.dumps({"orders": [row, {**row, "order_id": None}], "has_next_page": False}).encode()

@@ -14,6 +14,7 @@ from tests.helpers.world import ASSET, World, open_world
 from tplus_trio import (
     GTC,
     IOC,
+    AuthError,
     ConnectionFailed,
     NotFoundError,
     OperationStatus,
@@ -22,7 +23,7 @@ from tplus_trio import (
     OrderRateLimit,
     OrderRejected,
     OrderStatus,
-    ServerError,
+    ServiceRules,
     Side,
     TriggerAbove,
     User,
@@ -169,13 +170,14 @@ async def test_what_is_gone_already_is_no_error_and_other_failures_are_named(aut
             await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id=name)
         gone = Response(404, b'{"error":{"code":"ORDER_NOT_FOUND","message":"m"}}')
         world.exchange.faults.answer_requests("/orders/cancel", gone)
-        world.exchange.faults.answer_requests("/orders/cancel", Response(500, b""))
+        refused = Response(400, b'{"error":{"code":"INVALID_SIGNATURE","message":"m"}}')
+        world.exchange.faults.answer_requests("/orders/cancel", refused)
         results = await world.oms.cancel_all_orders()
         failures = [result for result in results if result.error is not None]
         assert len(results) == 3
         assert len(failures) == 1
-        assert isinstance(failures[0].error, ServerError)
-        assert len(open_ids(world)) == 2
+        assert isinstance(failures[0].error, AuthError)
+        assert open_ids(world) == {failures[0].order_id}  # that it is gone was not believed of the one that was open
 
 
 # Changing.
@@ -213,7 +215,7 @@ async def test_an_amendment_reduces_and_needs_the_revision(way: str, autojump_cl
 
 
 async def test_canceling_what_is_not_there(way: str, autojump_clock: MockClock) -> None:
-    async with open_world(orders=over(way)) as world:
+    async with open_world(orders={**over(way), "rules": ServiceRules(listings_current=True)}) as world:
         with pytest.raises(NotFoundError):
             await world.oms.cancel_order("none", ASSET)
         with pytest.raises(NotFoundError):
@@ -250,7 +252,7 @@ async def test_a_batch_has_a_result_for_each_order(way: str, autojump_clock: Moc
 
 
 async def test_replacements_in_a_batch(way: str, autojump_clock: MockClock) -> None:
-    async with open_world(orders=over(way)) as world:
+    async with open_world(orders={**over(way), "rules": ServiceRules(listings_current=True)}) as world:
         for name in ("a", "b"):
             await world.oms.create_limit_order(5, 9_000, "Buy", asset_id=ASSET, order_id=name)
         requests = [await world.oms.prepare_replace_order_request(name, ASSET, 6, 9_100) for name in ("b", "c", "a")]
@@ -290,7 +292,7 @@ async def test_a_batch_that_was_not_sent_is_not_in_doubt(autojump_clock: MockClo
         await world.oms.get_user_orders()
         world.network.reset_connections()
         await trio.sleep(1)
-        world.network.refuse()
+        world.network.refuse(100)
         with pytest.raises(ConnectionFailed) as caught:
             await world.oms.send_multiple_orders(requests)
         assert caught.value.nothing_sent
@@ -308,7 +310,7 @@ async def test_an_immediate_order_in_a_batch_trades(way: str, autojump_clock: Mo
 async def test_a_batch_of_refusals_does_not_show_that_the_service_knows_the_user(
     way: str, autojump_clock: MockClock
 ) -> None:
-    async with open_world(orders=over(way)) as world:
+    async with open_world(orders={**over(way), "rules": ServiceRules(listings_current=True)}) as world:
         request = await world.oms.prepare_replace_order_request("none", ASSET, 5, 9_000)
         (result,) = (await world.oms.replace_multiple_orders([request])).batch_order_status
         assert (result.status, result.reason) == ("Rejected", "ORDER_NOT_FOUND")

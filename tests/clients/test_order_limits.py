@@ -13,6 +13,7 @@ from tplus_trio import (
     IOC,
     ConnectionFailed,
     KeyfileError,
+    OrderFateUnknown,
     OrderLimitExceeded,
     OrderLimits,
     OrderRejected,
@@ -182,7 +183,7 @@ async def test_a_refused_repetition_does_not_end_the_order_of_before(autojump_cl
     async with limited(max_open=2) as world:
         await buy(world, order_id="a")
         for time_in_force in (None, IOC()):
-            with pytest.raises(OrderRejected, match="DUPLICATE_ORDER"):
+            with pytest.raises(OrderFateUnknown, match="DUPLICATE_ORDER"):
                 await buy(world, order_id="a", time_in_force=time_in_force)
         await buy(world, order_id="b")
         world.exchange.faults.answer_requests("/orders/user", Response(200, b'{"orders":[]}'))
@@ -198,7 +199,7 @@ async def test_a_replacement_changes_no_count(autojump_clock: MockClock) -> None
             await buy(world, order_id="b")
         world.exchange.cancel(world.user, "a")
         await buy(world, order_id="b")
-        with pytest.raises(OrderRejected, match="DUPLICATE_ORDER"):
+        with pytest.raises(OrderFateUnknown, match="DUPLICATE_ORDER"):
             await buy(world, order_id="b")
         with pytest.raises(OrderLimitExceeded, match="1 are"):
             await buy(world, order_id="c")
@@ -210,7 +211,7 @@ async def test_a_listed_order_stays_open_when_its_id_is_refused(autojump_clock: 
         await buy(world, order_id="b")
         with pytest.raises(OrderLimitExceeded, match="2 are"):
             await buy(world, order_id="c")
-        with pytest.raises(OrderRejected, match="DUPLICATE_ORDER"):
+        with pytest.raises(OrderFateUnknown, match="DUPLICATE_ORDER"):
             await buy(world, order_id="a")
         world.exchange.faults.answer_requests("/orders/user", Response(200, b'{"orders":[]}'))
         with pytest.raises(OrderLimitExceeded, match="2 are"):

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.helpers.world import ASSET, World, open_world
+from tests.helpers.world import ASSET, World, feeds_are_live, open_world
 from tplus_trio import OrderCreatedEvent, OrderRemovedEvent, OrdersSnapshot, OrderStatus, Stream, codec
 from tplus_trio.testing import Response
 
@@ -41,6 +41,7 @@ def answer(world: World, body: object) -> None:
 async def test_thousands_of_old_orders_cost_one_request(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="mine")
+        await feeds_are_live(world)
         for _ in range(2_500):
             placed = world.exchange.place(world.user, ASSET, "Buy", 800, 1)
             world.exchange.cancel(world.user, placed.order_id)
@@ -74,6 +75,7 @@ async def test_a_stream_begins_with_a_snapshot_only_if_asked_to(autojump_clock: 
 async def test_a_service_that_ignores_the_filter_is_read_to_the_end(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET)
+        await feeds_are_live(world)
         done, opened = await row(world, "done", status="Completed"), await row(world, "open")
         odd = await row(world, "odd", status="Frozen")
         answer(world, {"orders": [done, odd], "has_next_page": True})
@@ -89,6 +91,7 @@ async def test_a_service_that_ignores_the_filter_is_read_to_the_end(autojump_clo
 async def test_a_full_page_that_says_nothing_of_the_next_is_not_the_last(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET)
+        await feeds_are_live(world)
         one = await row(world, "x")
         full = [{**one, "order_id": str(number)} for number in range(1000)]
         bodies: list[object] = [{"orders": full}, {"orders": [{**one, "order_id": "last"}]}, []]
@@ -104,6 +107,7 @@ async def test_several_pages_while_an_order_ends_are_not_complete(autojump_clock
     async with open_world() as world, world.oms.stream_orders() as orders:
         await orders.wait_live()
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="gone")
+        await feeds_are_live(world)
         one = await row(world, "x")
         world.exchange.faults.delay_requests("/orders/user", 1.0, 2)
         answer(world, {"orders": [one], "has_next_page": True})
@@ -121,6 +125,7 @@ async def test_a_removed_order_is_not_open_again(shown: str, autojump_clock: Moc
     async with open_world() as world, world.oms.stream_orders() as orders:
         await orders.wait_live()
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET, order_id="gone")
+        await feeds_are_live(world)
         old = await row(world, "gone")
         await world.oms.cancel_order("gone", ASSET)
         with trio.fail_after(10):
@@ -155,6 +160,7 @@ def test_a_status_says_whether_the_order_is_open(word: str, is_open: bool, is_do
 async def test_the_status_of_an_order_is_still_a_text(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET)
+        await feeds_are_live(world)
         ((order,), _) = await world.oms.get_user_orders(open_only=True)
         assert order.status == "Open"
         assert order.is_open

@@ -195,7 +195,7 @@ async def test_live_book() -> None:
 async def test_bid_bot() -> None:
     """Over TCP; its behaviour is tested beside it, in virtual time."""
     exchange = open_market()
-    async with running("bid_bot", exchange, streams=2, urls=2) as printed:
+    async with running("bid_bot", exchange, streams=4, urls=2) as printed:  # two are the order client's own
         while not exchange.book(MARKET).bids[0].quantity > Decimal("0.050"):  # noqa: ASYNC110 - nobody tells
             await trio.sleep(0.005)
         exchange.place(OTHER, MARKET, "Sell", 900, 1)

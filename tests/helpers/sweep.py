@@ -102,6 +102,7 @@ async def sweep(
     prepare: Operation[W] | None = None,
     after: Operation[W] | None = None,
     look: Operation[W] | None = None,
+    at_end: Callable[[W], None] | None = None,
     again: bool = True,
 ) -> None:
     """Cancel an operation at each of its checkpoints, each time in a new world, and inspect what it left.
@@ -114,6 +115,7 @@ async def sweep(
         prepare: Runs before the operation.
         after: Runs after the cancelled operation.
         look: Runs after that and at the end; `inspect` if None.
+        at_end: Called when the clients have been left, also after a cancellation from outside.
         again: Whether the operation has to succeed afterwards.
     """
     count = 0
@@ -139,12 +141,14 @@ async def sweep(
                     raise
                 network = world.network
             assert network.open_connections == 0, f"{name}, {moment} at {n}: a connection outlives the clients"
+            if at_end is not None:
+                at_end(world)
             count += 1
         else:
             raise AssertionError(f"{name} does not end")
     assert count >= 2, f"{name} is no checkpoint"
     for moment in MOMENTS:
-        count += await _sweep_from_outside(name, operation, make_world, prepare, moment)
+        count += await _sweep_from_outside(name, operation, make_world, prepare, moment, at_end)
     tally.counts[name] = count
 
 
@@ -154,6 +158,7 @@ async def _sweep_from_outside(
     make_world: MakeWorld[W],
     prepare: Operation[W] | None,
     moment: Moment,
+    at_end: Callable[[W], None] | None,
 ) -> int:
     """Cancel everything at each checkpoint of an operation, including its clients. Return the number of checkpoints."""
     for n in range(1, _MOST):
@@ -167,6 +172,12 @@ async def _sweep_from_outside(
             return n - 1
         where = f"{name}, cancelled from outside, {moment} at {n}"
         assert world.network.open_connections == 0, f"{where}: a connection outlives the clients"
+        if at_end is not None:
+            try:
+                at_end(world)
+            except AssertionError as exc:
+                exc.add_note(where)
+                raise
         assert world.exchange.connections == 0, f"{where}: the exchange still sends a feed to somebody"
         for client in (world.md, world.oms):
             assert not client.statistics().streams, f"{where}: a stream is still running"

@@ -25,6 +25,7 @@ __all__ = [
     "World",
     "drain",
     "failure_of",
+    "feeds_are_live",
     "open_world",
     "record_states",
     "served_streams",
@@ -85,6 +86,13 @@ async def open_world(
         yield world
     assert exchange.crashes == []
     await trio.lowlevel.checkpoint()
+
+
+async def feeds_are_live(world: World) -> None:
+    """Wait until the client follows the orders and trades of its user: its first request about orders made it begin."""
+    with trio.fail_after(60):
+        while sum(stream.state is StreamState.LIVE for stream in world.oms.statistics().streams) < 2:  # noqa: ASYNC110 - no such event
+            await trio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ async def limited_world(rate: float, burst: int, timeout: float = 30.0) -> Async
     async with open_world(
         timeout=timeout, orders={"order_rate_limit": OrderRateLimit(rate=rate, burst=burst)}
     ) as world:
-        world.exchange.faults.limit_rate(rate, path="/orders", burst=burst + 1)
+        world.exchange.faults.limit_rate(rate, path="/orders/create", burst=burst + 1)
         yield world
 
 

@@ -39,10 +39,10 @@ FAILURES = ("TIMEOUT", "TIMEOUT_UNKNOWN_STATE", "INTERNAL_ERROR", "CE_COMMUNICAT
 STRANGE = ("UNKNOWN", "QUEUE_FULL", "MY_ORDER_REJECTED", "INSUFFICIENT_MARGIN_MODE", "NOT_FOUND_YET", "")
 
 
-def of(status: int, code: str = "", *, was_sent: bool = True) -> Verdict:
+def of(status: int, code: str = "", operation: str = "create", *, was_sent: bool = True) -> Verdict:
     """The verdict of an error answer with a code, or without one."""
     body = {"error": {"code": code, "message": "x"}} if code else "<html>a proxy</html>"
-    return verdict_of_error(api_error(status, body), was_sent=was_sent)
+    return verdict_of_error(api_error(status, body), operation, was_sent=was_sent)
 
 
 @pytest.mark.parametrize("status", [400, 402, 404, 422, 429])
@@ -77,6 +77,15 @@ def test_409_is_no_refusal_since_a_copy_may_have_been_carried_out(code: str) -> 
 @pytest.mark.parametrize("status", [400, 409, 422, 429])
 def test_a_known_order_id_is_no_refusal_of_this_order(status: int) -> None:
     assert of(status, "DUPLICATE_ORDER") is CONFLICT
+
+
+@pytest.mark.parametrize("operation", ["create", "batch-create", "cancel", "replace", "amend", "batch-replace"])
+def test_a_change_that_the_order_has_already_is_refused_without_a_code_of_its_own(operation: str) -> None:
+    changes = operation in ("replace", "amend", "batch-replace")
+    assert of(400, "ORDER_REJECTED", operation) is (CONFLICT if changes else REFUSED)
+    assert answer("Rejected", "ORDER_REJECTED", operation) is (CONFLICT if changes else REFUSED)
+    assert of(400, "INVALID_ORDER", operation) is REFUSED
+    assert answer("Rejected", "INVALID_ORDER", operation) is REFUSED
 
 
 @pytest.mark.parametrize("code", ["ORDER_NOT_FOUND", "MARKET_NOT_FOUND", "USER_NOT_FOUND"])
@@ -114,28 +123,28 @@ def test_429_is_a_refusal(code: str) -> None:
 
 def test_a_lost_connection_states_nothing_unless_no_byte_has_left() -> None:
     lost = ConnectionFailed("gone")
-    assert verdict_of_error(lost, was_sent=True) is UNKNOWN
+    assert verdict_of_error(lost, "create", was_sent=True) is UNKNOWN
     lost.nothing_sent = True
-    assert verdict_of_error(lost, was_sent=True) is UNSENT
+    assert verdict_of_error(lost, "create", was_sent=True) is UNSENT
 
 
 @pytest.mark.parametrize("error", [DecodeError("no JSON"), TplusError("another")])
 def test_an_unreadable_answer_states_nothing(error: TplusError) -> None:
-    assert verdict_of_error(error, was_sent=True) is UNKNOWN
+    assert verdict_of_error(error, "create", was_sent=True) is UNKNOWN
 
 
 @pytest.mark.parametrize("error", [HandshakeRejected(403), RestartLimitExceeded(5, 60.0)])
 def test_a_control_channel_that_cannot_be_opened_sends_nothing(error: TplusError) -> None:
-    assert verdict_of_error(error, was_sent=True) is UNSENT
+    assert verdict_of_error(error, "create", was_sent=True) is UNSENT
 
 
 @pytest.mark.parametrize("error", [ConnectionFailed("no"), DecodeError("no"), api_error(500, ""), api_error(401, "")])
 def test_any_error_of_a_request_that_has_not_left_says_that_it_has_not(error: TplusError) -> None:
-    assert verdict_of_error(error, was_sent=False) is UNSENT
+    assert verdict_of_error(error, "create", was_sent=False) is UNSENT
 
 
-def answer(status: str, reason: str | None = None) -> Verdict:
-    return verdict_of_answer(OrderOperationResponse("a", OperationStatus.read(status), reason))
+def answer(status: str, reason: str | None = None, operation: str = "create") -> Verdict:
+    return verdict_of_answer(OrderOperationResponse("a", OperationStatus.read(status), reason), operation)
 
 
 def test_an_answer_received_says_that_the_service_took_the_request() -> None:

@@ -9,7 +9,7 @@ import trio
 from tplus_trio.clients.base import asset
 from tplus_trio.clients.order_service import OrderServiceClient
 from tplus_trio.clients.user_orders import order_in, shows_end, target_of
-from tplus_trio.errors import DecodeError, NotFoundError, TplusError
+from tplus_trio.errors import ApiError, DecodeError, TplusError
 from tplus_trio.models import (
     AssetIdentifier,
     CancelOrder,
@@ -231,7 +231,7 @@ class OrderEntry(OrderServiceClient):
         owner, signers = self._user(user), check_signers(additional_signers)
         await trio.lowlevel.checkpoint()
         _, order = await self._in_units(
-            terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
+            terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._change_times.next())
         )
         return terms.order_id, await self._builder.sign_create(order, owner, signers)
 
@@ -256,7 +256,7 @@ class OrderEntry(OrderServiceClient):
         Raises:
             TypeError, ValueError: an argument is not legal. Nothing was sent.
             MissingUserError: there is no user. Nothing was sent.
-            NotFoundError: the order has ended without this cancel, or never existed.
+            NotFoundError: the order has ended without this cancel, or there was none yet when the service answered.
             OrderRejected: the service refused the request.
             OrderFateUnknown: the request was sent, and it could not be found out what became of it: the order may be
                 gone or still rest. An answer that the user has no such open order says too little, because it may
@@ -320,10 +320,8 @@ class OrderEntry(OrderServiceClient):
             async with limiter:
                 try:
                     await self.cancel_order(_nameable(order.order_id), order.asset_id, owner)
-                except NotFoundError:
-                    pass
                 except TplusError as exc:
-                    error = exc
+                    error = None if isinstance(exc, ApiError) and exc.code.endswith("_NOT_FOUND") else exc
             results[order] = CancelResult(order.order_id, order.asset_id, error)
             if len(results) == len(orders):
                 all_done.set()
@@ -339,7 +337,7 @@ class OrderEntry(OrderServiceClient):
         self, terms: OrderTerms, owner: User, signers: tuple[User, ...], on_cancel: OnCancel
     ) -> OrderOperationResponse:
         market, order = await self._in_units(
-            terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._service.now_ns())
+            terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._change_times.next())
         )
         if self._guard is not None:
             await self._guard.admit(owner, [Terms.of_order(market, order)])

@@ -17,6 +17,7 @@ from tplus_trio.clients.user_orders import UserOrdersReader
 from tplus_trio.errors import NotFoundError, TplusError
 from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.models import (
+    AmendOrder,
     AssetIdentifier,
     Gap,
     Order,
@@ -28,11 +29,11 @@ from tplus_trio.models import (
 )
 from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.cancelled_calls import CancelledCalls
-from tplus_trio.orders.evidence import OrderEvidence
+from tplus_trio.orders.evidence import UNSENT, OrderEvidence
 from tplus_trio.orders.fences import Fences, Units
 from tplus_trio.orders.listings import ListingReader
 from tplus_trio.orders.operations import OnFate, OrderOperations
-from tplus_trio.orders.order_facts import Outcome, RequestFact
+from tplus_trio.orders.order_facts import OrderFacts, Outcome, RequestFact
 from tplus_trio.orders.resolution import OrderResolver
 from tplus_trio.orders.sending import ORDER, OrderRequest, OrderSender, OrderTarget
 from tplus_trio.orders.service_rules import ServiceRules
@@ -108,6 +109,7 @@ class OrderFates:
             calls=CancelledCalls(resolve_timeout),
             resolve_timeout=resolve_timeout,
             has_ended=self._has_ended,
+            is_outdated=self._is_outdated,
             on_fate=self._ended,
         )
 
@@ -125,11 +127,17 @@ class OrderFates:
         tracked = self.tracker.get(owner, target.asset_id, target.order_id)
         return bool(tracked) and all(order.is_done and not order.ambiguous for order in tracked)
 
+    def _is_outdated(self, owner: str, terms: AmendOrder) -> bool:
+        tracked = self.tracker.get(owner, terms.base_asset, terms.order_id)
+        expected = terms.expected_authorization_revision or 0
+        return len(tracked) == 1 and any(revision > expected for revision in _revisions(tracked[0].facts))
+
     def _ended(self, request: OrderRequest, order_id: str, fate: Fate) -> None:
         """Note what became of a request about an order."""
         if (outcome := _OUTCOMES.get(fate)) is not None:
             terms = next(terms for terms in request.terms if terms.order_id == order_id)
-            self.tracker.apply(request.owner.public_key, RequestFact(terms, outcome))
+            code = UNSENT if fate == "unsent" else None
+            self.tracker.apply(request.owner.public_key, RequestFact(terms, outcome, code))
         self._on_fate(request, order_id, fate)
 
     def _sends(self, owner: str, order: Order) -> None:
@@ -157,6 +165,9 @@ class OrderFates:
                 await self._see_all(owner, items)
         except trio.ClosedResourceError:
             pass  # the client has been left
+        except RuntimeError:
+            if self._client_scope.tasks is not None:  # else the client was left before the stream began
+                raise
         except TplusError as exc:
             log_event(
                 _log,
@@ -205,3 +216,10 @@ class OrderFates:
         """Start a task of the client; nothing happens if the client was not entered or has been left."""
         if self._client_scope.tasks is not None:
             self._client_scope.tasks.start_soon(run)
+
+
+def _revisions(facts: OrderFacts) -> set[int]:
+    """Return the revisions that an order is known to have had."""
+    seen = {revision for revision, _ in (*facts.replaced, *facts.amended)}
+    taken = {time for (time, _), (_, outcomes) in facts.changes.items() if ("accepted", None) in outcomes}
+    return seen | taken

@@ -105,7 +105,8 @@ class OrderServiceClient(Client):
             open_stream=lambda feed: self._stream(feed, {"overflow": "block"}),
             on_fate=self._ended,
         )
-        #: In nanoseconds. Each change of an order gets a later one, so that the service can put the changes in order.
+        #: In nanoseconds. Each order has one of its own, and each change of an order a later one, by which the service
+        #: puts the changes in order.
         self._change_times = RisingTime(self._service.now_ns)
         self._nonces = ActionNonces(self._service.now_ns)
 

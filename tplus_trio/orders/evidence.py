@@ -15,6 +15,7 @@ from tplus_trio.models import (
     LimitOrderDetails,
     Order,
     OrderResponse,
+    OrderStatus,
     ReplaceOrderDetails,
     TriggerAbove,
     TriggerBelow,
@@ -26,10 +27,12 @@ from tplus_trio.orders.tracked_order import TrackedOrder
 from tplus_trio.orders.tracker import OrderTracker
 from tplus_trio.orders.unsettled import UnsettledOrder
 
-__all__ = ["NEVER_TOOK_EFFECT", "OrderEvidence"]
+__all__ = ["NEVER_TOOK_EFFECT", "UNSENT", "OrderEvidence"]
 
 #: The code of an `OrderRejected` that no answer states, but a fence.
 NEVER_TOOK_EFFECT: Final = "NEVER_TOOK_EFFECT"
+#: What the tracker has as the code of a request of which no byte has left.
+UNSENT: Final = "UNSENT"
 
 
 class OrderEvidence:
@@ -48,10 +51,10 @@ class OrderEvidence:
         """Settle an order if it is known what became of it, and note whether it has ended."""
         tracked = self._tracker.get(order.owner.public_key, order.target.asset_id, order.target.order_id)
         if order.fate == "unknown":
-            if order.had_ended and order.refusal is not None:
+            if (order.had_ended or order.was_outdated) and order.refusal is not None:
                 order.settle("rejected", order.refusal)
             elif isinstance(order.terms, Order):
-                self._conclude_create(order, order.terms, tracked)
+                self._conclude_create(order, order.terms)
             elif isinstance(order.terms, CancelOrder):
                 self._conclude_cancel(order, tracked)
             else:
@@ -61,7 +64,8 @@ class OrderEvidence:
 
     # Creates.
 
-    def _conclude_create(self, order: UnsettledOrder, terms: Order, tracked: Sequence[TrackedOrder]) -> None:
+    def _conclude_create(self, order: UnsettledOrder, terms: Order) -> None:
+        tracked = self._tracker.of_id(order.owner.public_key, order.target.order_id)
         own = next((one for one in tracked if is_same_order(one.order, terms)), None)
         if own is None:
             return
@@ -88,10 +92,9 @@ class OrderEvidence:
     # Cancels.
 
     def _conclude_cancel(self, order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> None:
-        refusal = order.refusal or NotFoundError(
-            "ORDER_NOT_FOUND", "the order ended before it could be canceled", 404, {"order_id": order.target.order_id}
-        )
+        refusal = order.refusal or _ended_before(order)
         states = _states(order, tracked)
+        order.is_open = OrderState.OPEN in states or OrderState.WAITING in states
         if states and all(state.is_done for state in states):
             order.is_gone = True
             if OrderState.CANCELED in states and not order.had_ended:
@@ -106,7 +109,15 @@ class OrderEvidence:
         listing = order.listing
         if listing is None or not self._rules.listings_current or not listing.is_complete:
             return
-        if order.target.order_id in listing.orders:
+        row = listing.orders.get(order.target.order_id)
+        if row is not None and order.operation == "cancel" and row.is_done:
+            order.is_gone = True
+            is_canceled = row.status is OrderStatus.CANCELLED and not order.had_ended
+            if is_canceled:
+                order.settle("done")
+            else:
+                order.settle("rejected", order.refusal or _ended_before(order))
+        if row is not None:
             return
         if order.refusal is not None:
             order.settle("rejected", order.refusal)
@@ -176,6 +187,12 @@ def never(order: UnsettledOrder, why: str) -> OrderRejected:
     return OrderRejected(NEVER_TOOK_EFFECT, message, 0, {"order_id": order.target.order_id})
 
 
+def _ended_before(order: UnsettledOrder) -> NotFoundError:
+    """Return the error for a cancel of an order that ended otherwise."""
+    message = "the order ended before it could be canceled"
+    return NotFoundError("ORDER_NOT_FOUND", message, 404, {"order_id": order.target.order_id})
+
+
 def _is_shown(order: UnsettledOrder, terms: Order, own: TrackedOrder) -> bool:
     """Return whether something shows that an order was created."""
     if any(is_same_order(event.user_order, terms) for event in own.facts.created):
@@ -236,8 +253,12 @@ def _shows_other(order: UnsettledOrder, own: TrackedOrder, tracked: Sequence[Tra
 
 def _states(order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> list[OrderState]:
     """Return the states of the orders of an id, as far as they are certain; an order of another program has one too."""
-    if tracked:
-        return [OrderState.OPEN if one.ambiguous and one.is_done else one.state for one in tracked]
+    # An order that this client never sent may be another program's.
+    known = [one for one in tracked if one.was_seen or ("no effect", UNSENT) not in one.facts.create]
+    if known:
+        return [OrderState.OPEN if one.ambiguous and one.is_done else one.state for one in known]
+    if any(listed.newest.is_open for listed in order.seen.listed.values()) and not order.seen.removed:
+        return [OrderState.OPEN]
     removed = [state_of_reason(event.reason) for event in order.seen.removed]
     ended = [state_of_status(status) for listed in order.seen.listed.values() for status in listed.ends]
     return removed or ended

@@ -20,7 +20,6 @@ from tplus_trio.models import (
     LimitOrderDetails,
     Market,
     Order,
-    ReplaceOrderDetails,
     Side,
     new_order_id,
 )
@@ -28,6 +27,7 @@ from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.sending import Delivery, OrderRequest, OrderSender
 from tplus_trio.orders.service_rules import ServiceRules
 from tplus_trio.orders.unsettled import Fence, UnsettledOrder
+from tplus_trio.orders.verdicts import Verdict, verdict_of_error
 from tplus_trio.service import Service
 
 __all__ = ["BestAsk", "Fences"]
@@ -80,7 +80,7 @@ class Fences:
             return False
         if self.wants_listing(order) or self._is_on_channel(order):
             return True
-        return self._can_burn(order) or self._expiry_ns(order) is not None
+        return order.is_taken or self._can_burn(order) or self._expiry_ns(order) is not None
 
     def wants_listing(self, order: UnsettledOrder) -> bool:
         """Return whether it would mean something that a whole listing lacks the order, or shows its old terms."""
@@ -113,7 +113,8 @@ class Fences:
     # Using up the id: under `order_ids_remembered`, an id that was free until now shows that no order had it.
 
     def _can_burn(self, order: UnsettledOrder) -> bool:
-        return self._rules.order_ids_remembered and order.operation == "create" and len(order.burns) < _MOST_BURNS
+        is_free = not order.is_taken and len(order.burns) < _MOST_BURNS
+        return self._rules.order_ids_remembered and order.operation == "create" and is_free
 
     async def _burn(self, order: UnsettledOrder) -> None:
         """Send an order that cannot trade under the same id. The evidence is that it shows up, not its answer."""
@@ -134,7 +135,13 @@ class Fences:
         request = await self._builder.create(burn, order.owner)
         order.burns += (burn,)
         self._on_burn(order.owner.public_key, burn)
-        await self._sender.send(Delivery(request))
+        delivery = Delivery(request)
+        try:
+            await self._sender.send(delivery)
+        except ApiError as exc:
+            # It says only that an order has the id: this one, a burn before, or another one. A listing has to show it.
+            order.is_taken = verdict_of_error(exc, "create", was_sent=delivery.sends > 0) is Verdict.CONFLICT
+            raise
 
     async def _is_above_one_tick(self, market: Market) -> bool:
         ask = await self._best_ask(market.asset_id)
@@ -144,7 +151,7 @@ class Fences:
 
     def _is_on_channel(self, order: UnsettledOrder) -> bool:
         """Return whether a request was sent once, over a control channel, so that another one can follow it."""
-        can_show = self._rules.listings_current or isinstance(order.terms, Order | ReplaceOrderDetails)
+        can_show = self._rules.listings_current or isinstance(order.terms, Order)
         delivery = order.delivery
         return (
             self._rules.control_keeps_order

@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from tplus_trio.errors import ConnectionFailed, DecodeError, OrderRejected, ServerError, TplusError, order_rejected
-from tplus_trio.models import OperationStatus, Order, OrderOperationResponse
+from tplus_trio.models import AmendOrder, OperationStatus, Order, OrderOperationResponse
 from tplus_trio.orders.batch_results import SingleOrderStatusFromBatch
 from tplus_trio.orders.cancelled_calls import CancelledCalls
 from tplus_trio.orders.resolution import OrderResolver
@@ -61,6 +61,7 @@ class OrderOperations:
         calls: The calls that were cancelled.
         resolve_timeout: Seconds for finding out.
         has_ended: Returns whether an order is known to have ended: the public key of its user, and the order.
+        is_outdated: Returns whether the order of an amendment is known to have another revision than it expects.
         on_fate: Called with each fate.
     """
 
@@ -74,6 +75,7 @@ class OrderOperations:
         calls: CancelledCalls,
         resolve_timeout: float,
         has_ended: Callable[[str, OrderTarget], bool],
+        is_outdated: Callable[[str, AmendOrder], bool],
         on_fate: OnFate,
     ) -> None:
         self._service = service
@@ -83,6 +85,7 @@ class OrderOperations:
         self._calls = calls
         self._resolve_timeout = resolve_timeout
         self._has_ended = has_ended
+        self._is_outdated = is_outdated
         self._on_fate = on_fate
 
     async def send(self, request: OrderRequest, on_cancel: OnCancel = "resolve") -> OrderOperationResponse:
@@ -134,6 +137,9 @@ class OrderOperations:
         if request.operation != "create":
             owner = request.owner.public_key
             call.ended_before = frozenset(target for target in request.orders if self._has_ended(owner, target))
+            call.was_outdated = any(
+                isinstance(terms, AmendOrder) and self._is_outdated(owner, terms) for terms in request.terms
+            )
         delivery = call.delivery = Delivery(
             request,
             on_sent=call.sent,
@@ -197,13 +203,14 @@ class OrderOperations:
     def _items(self, delivery: Delivery, outcome: OrderAnswers | TplusError | None) -> list[_Item]:
         """Return what the outcome of a request says about each of its orders."""
         if isinstance(outcome, OrderAnswers):
-            items = [_item_of(order_id, outcome) for _, order_id in delivery.request.orders]
+            operation = delivery.request.operation
+            items = [_item_of(order_id, outcome, operation) for _, order_id in delivery.request.orders]
         elif outcome is None:
             items = [_Item(Verdict.UNKNOWN, "the call was cancelled before an answer came")] * len(
                 delivery.request.orders
             )
         else:
-            verdict = verdict_of_error(outcome, was_sent=delivery.sends > 0)
+            verdict = verdict_of_error(outcome, delivery.request.operation, was_sent=delivery.sends > 0)
             items = [_Item(verdict, _why(outcome), outcome)] * len(delivery.request.orders)
         return [self._believed(delivery, item) for item in items]
 
@@ -234,6 +241,8 @@ class _Call:
     unsettled: dict[int, UnsettledOrder] = attrs.field(factory=dict[int, UnsettledOrder])
     #: The orders that were known to have ended before the request was sent.
     ended_before: frozenset[OrderTarget] = frozenset()
+    #: Whether an amendment was known to expect another revision than the order's.
+    was_outdated: bool = False
     #: When its first byte may have left, in nanoseconds since the Unix epoch; None if none has.
     _sent_at_ns: int | None = None
 
@@ -282,7 +291,7 @@ class _Call:
         )
         if item.verdict in {Verdict.CONFLICT, Verdict.NOT_FOUND}:
             order.refusal = item.error
-        order.had_ended = order.target in self.ended_before
+        order.had_ended, order.was_outdated = order.target in self.ended_before, self.was_outdated
         order.cause, order.response = item.error, item.answer if item.fate == "done" else None
         if item.fate == "done":
             order.settle("done")
@@ -311,7 +320,7 @@ class _Call:
             self._service.observer.order_fate(self.request.operation, order_id, fate)
 
 
-def _item_of(order_id: str, answers: OrderAnswers) -> _Item:
+def _item_of(order_id: str, answers: OrderAnswers, operation: str) -> _Item:
     """Return what the answers say about one order."""
     answer = answers.by_id.get(order_id)
     if answer is None:
@@ -321,7 +330,7 @@ def _item_of(order_id: str, answers: OrderAnswers) -> _Item:
             return _Item(Verdict.UNKNOWN, f"its answer names another order, {others}")
         why = "there was no answer about it" if failure is None else f"there was no answer about it ({failure})"
         return _Item(Verdict.UNKNOWN, why, failure)
-    verdict = verdict_of_answer(answer)
+    verdict = verdict_of_answer(answer, operation)
     if verdict is Verdict.TAKEN:
         return _Item(verdict, answer=answer)
     if not answer.status.is_known:

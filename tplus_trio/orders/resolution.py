@@ -29,6 +29,9 @@ _FIRST_WAIT: Final = 0.05
 _GROWTH: Final = 2.0
 #: While something could still be found out: the service cannot be reached, or a fence is being tried.
 _SHORT_WAIT: Final = 0.5
+#: After so many rounds a fence waits as long as anything else, and a service that cannot be reached a little longer.
+_MANY: Final = 40
+_LATER_WAIT: Final = 1.0
 #: While only time can help: a late effect, or another program.
 _LONG_WAIT: Final = 30.0
 #: Seconds for one request of a round. A later round repeats it. In every fourth round it may take `_LONG_WAIT`.
@@ -77,9 +80,21 @@ class OrderResolver:
 
     def look(self, order: UnsettledOrder) -> bool:
         """Settle an order if what is known suffices. Return whether it is settled."""
+        was_unknown = order.fate == "unknown"
         self._evidence.conclude(order)
-        if order.is_settled:
-            self._unsettled.settled(order)
+        if order.is_settled and self._unsettled.settled(order) and was_unknown:
+            log_event(
+                _log,
+                logging.INFO,
+                LogEvent.ORDER_SETTLED,
+                "the %s of order %s is no longer in doubt: %s",
+                order.operation,
+                order.target.order_id,
+                order.fate,
+                operation=order.operation,
+                order_id=order.target.order_id,
+                fate=order.fate,
+            )
         return order.is_settled
 
     async def settle_all(self, orders: Collection[UnsettledOrder]) -> None:
@@ -141,10 +156,12 @@ class OrderResolver:
             has_failed = await self._round(order, is_patient=number % _PATIENT_ROUND == 0)
             if self.look(order):
                 return
-            if has_failed or self._fences.may_help(order):
-                await order.wait_changed(min(next(waits), _SHORT_WAIT))
-            else:
-                await order.wait_changed(next(waits))
+            wait = next(waits)
+            if has_failed:
+                wait = min(wait, _SHORT_WAIT if number < _MANY else _LATER_WAIT)
+            elif number < _MANY and self._fences.may_help(order):
+                wait = min(wait, _SHORT_WAIT)
+            await order.wait_changed(wait)
 
     async def _round(self, order: UnsettledOrder, *, is_patient: bool) -> bool:
         """Try each way once. Return whether one failed in a way that will pass."""
@@ -171,14 +188,16 @@ class OrderResolver:
         try:
             answers = await self._sender.send(delivery)
         except ApiError as exc:
-            if order.operation == "cancel" and verdict_of_error(exc, was_sent=delivery.sends > 0) is Verdict.NOT_FOUND:
+            verdict = verdict_of_error(exc, "cancel", was_sent=delivery.sends > 0)
+            if verdict is not Verdict.NOT_FOUND:
+                raise
+            if order.operation == "cancel":
                 order.refusal = exc
-                return
-            raise
+            return
         answer = answers.by_id.get(order_id)
         if answer is None or order.operation != "cancel":
             return
-        match verdict_of_answer(answer):
+        match verdict_of_answer(answer, "cancel"):
             case Verdict.TAKEN:
                 order.response = answer
                 order.settle("done")
@@ -198,10 +217,13 @@ class OrderResolver:
 
 
 def _is_to_go(order: UnsettledOrder) -> bool:
-    """Return whether a cancel is to be sent."""
+    """Return whether a cancel is to be sent: again, or because an order that is not wanted has shown up.
+
+    A create of unknown fate is not cancelled by its id alone: the id may be another order's.
+    """
     if order.operation == "cancel":
-        return order.fate == "unknown"
-    return order.operation == "create" and order.on_cancel == "cancel" and order.fate in {"unknown", "done"}
+        return order.fate == "unknown" and (order.refusal is None or order.is_open)
+    return order.operation == "create" and order.on_cancel == "cancel" and order.fate == "done"
 
 
 def _waits() -> Iterator[float]:

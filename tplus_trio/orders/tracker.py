@@ -92,6 +92,10 @@ class OrderTracker:
         orders = self._orders.get(owner, {}).get(order_id, ())
         return tuple(order for order in orders if order.order.base_asset == asset_id)
 
+    def of_id(self, owner: str, order_id: str) -> tuple[TrackedOrder, ...]:
+        """Return the tracked orders of an id in all markets."""
+        return tuple(self._orders.get(owner, {}).get(order_id, ()))
+
     def open_orders(self, owner: str) -> tuple[TrackedOrder, ...]:
         """Return the tracked orders of a user that are not known to be done, oldest first."""
         by_id = self._orders.get(owner, {})

@@ -66,7 +66,7 @@ class Fence:
 class UnsettledOrder:
     """One order of a request, while it is not settled."""
 
-    # Twenty-three attributes: what was asked, what is wanted, and what was found out so far.
+    # Twenty-six attributes: what was asked, what is wanted, and what was found out so far.
     owner: User
     target: OrderTarget
     operation: Literal["create", "cancel", "replace", "amend"]
@@ -79,6 +79,12 @@ class UnsettledOrder:
     refusal: TplusError | None = None
     #: Whether the order was known to have ended before the request was sent.
     had_ended: bool = False
+    #: Whether it was known before that the order has another revision than the request expects.
+    was_outdated: bool = False
+    #: Whether the order is known to be open.
+    is_open: bool = False
+    #: Whether the service said that the id is taken when the client tried to use it up.
+    is_taken: bool = False
     fate: Fate = "unknown"
     #: Why the request was rejected; None if it was not.
     rejection: TplusError | None = None
@@ -157,13 +163,15 @@ class UnsettledOrders:
         """Add an order."""
         self._orders[order] = None
 
-    def settled(self, order: UnsettledOrder) -> None:
-        """Remove an order that is settled."""
-        if order in self._orders:
-            del self._orders[order]
-            if order.on_settled is not None:
-                order.on_settled()
-            self._settled.unpark_all()
+    def settled(self, order: UnsettledOrder) -> bool:
+        """Remove an order that is settled. Return False if it was not there."""
+        if order not in self._orders:
+            return False
+        del self._orders[order]
+        if order.on_settled is not None:
+            order.on_settled()
+        self._settled.unpark_all()
+        return True
 
     def of(self, owner: str, target: OrderTarget) -> tuple[UnsettledOrder, ...]:
         """Return those that are about one order of a user, given by the public key."""

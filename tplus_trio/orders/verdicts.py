@@ -44,14 +44,16 @@ _REFUSALS: Final = re.compile(
     "INSUFFICIENT_MARGIN|INVALID_ORDER.*|ORDER_REJECTED|SELF_TRADE.*|REDUCE_ONLY.*|POST_ONLY.*|FOK_.*|IOC_.*"
     "|RATE_LIMITED|INVALID_SIGNATURE|SIGNER_.*|NONCE_.*"
 )
+_CHANGES: Final = frozenset({"replace", "amend", "batch-replace"})
 _FAILURES: Final = re.compile("TIMEOUT.*|INTERNAL_ERROR|CE_COMMUNICATION_ERROR")
 
 
-def verdict_of_error(error: TplusError, *, was_sent: bool) -> Verdict:
+def verdict_of_error(error: TplusError, operation: str, *, was_sent: bool) -> Verdict:
     """Return what the error of a whole request says.
 
     Args:
         error: The error.
+        operation: What was requested.
         was_sent: Whether a byte of the request may have left.
     """
     if not was_sent or isinstance(error, HandshakeRejected | RestartLimitExceeded):
@@ -60,28 +62,37 @@ def verdict_of_error(error: TplusError, *, was_sent: bool) -> Verdict:
         return Verdict.UNSENT if error.nothing_sent else Verdict.UNKNOWN
     if isinstance(error, DecodeError) or not isinstance(error, ApiError):
         return Verdict.UNKNOWN
-    return _verdict_of_refusal(error.code, error.status)
+    return _verdict_of_refusal(error.code, error.status, operation)
 
 
-def verdict_of_answer(answer: OrderOperationResponse) -> Verdict:
+def verdict_of_answer(answer: OrderOperationResponse, operation: str) -> Verdict:
     """Return what an answer with status 200 says about its order."""
     if answer.status is OperationStatus.RECEIVED:
         return Verdict.TAKEN
     if answer.status is not OperationStatus.REJECTED:
         return Verdict.UNKNOWN
     reason = answer.reason or ""
-    if reason == "DUPLICATE_ORDER":
+    if _is_conflict(reason, operation):
         return Verdict.CONFLICT
     if reason.endswith("_NOT_FOUND"):
         return Verdict.NOT_FOUND
     return Verdict.UNKNOWN if _FAILURES.fullmatch(reason) else Verdict.REFUSED
 
 
-def _verdict_of_refusal(code: str, status: int) -> Verdict:
+def _is_conflict(code: str, operation: str) -> bool:
+    """Return whether a refusal may follow a copy of the request that was carried out.
+
+    A copy of a replacement or amendment meets an order that has a later revision, which is refused without a code of
+    its own.
+    """
+    return code == "DUPLICATE_ORDER" or (code == "ORDER_REJECTED" and operation in _CHANGES)
+
+
+def _verdict_of_refusal(code: str, status: int, operation: str) -> Verdict:
     # The order of these matters: a proxy in front of the service may send a status of its own with the service's code.
     if status == 408 or status >= 500 or _FAILURES.fullmatch(code):
         return Verdict.UNKNOWN
-    if code == "DUPLICATE_ORDER" or status == 409:
+    if status == 409 or _is_conflict(code, operation):
         return Verdict.CONFLICT
     if code.endswith("_NOT_FOUND"):
         return Verdict.NOT_FOUND

@@ -16,7 +16,7 @@ from tests.helpers.world import ASSET, World, open_world
 from tplus_trio import NotFoundError, codec
 from tplus_trio.models import CancelOrder, CancelOrderRequest
 from tplus_trio.orders.control_channel import ControlSender
-from tplus_trio.orders.sending import OrderRequest, OrderTarget
+from tplus_trio.orders.sending import Delivery, OrderRequest, OrderTarget
 from tplus_trio.secret import SecretBytes
 
 
@@ -39,7 +39,7 @@ async def send(world: ControlWorld, name: str = "a") -> None:
     body = SecretBytes(codec.encode(CancelOrderRequest(cancel, signature, 1)))
     request = OrderRequest("cancel", (OrderTarget(ASSET, name),), body, world.user)
     with suppress(NotFoundError):
-        await world.sender.send(request, lambda: None)
+        await world.sender.send(Delivery(request))
 
 
 async def look(world: ControlWorld) -> None:

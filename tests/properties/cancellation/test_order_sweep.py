@@ -1,44 +1,92 @@
-"""Each call about orders over the control channel, cancelled at each of its checkpoints."""
+"""Each call about orders, cancelled at each of its checkpoints: no fate is false, and no order is forgotten."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import suppress
+from functools import partial
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.helpers.sweep import Tally, idle_connections, sweep
-from tests.helpers.world import World, open_world
-from tests.properties.cancellation.order_calls import ORDER_CALLS
+from tests.helpers.sweep import Operation, Tally, sweep
+from tests.properties.cancellation.order_calls import (
+    ORDER_CALLS,
+    OrderWorld,
+    check_fates,
+    inspect_and_use,
+    inspect_orders,
+    open_order_world,
+    use,
+)
+from tplus_trio import OrderFateUnknown
+
+CREATE, CANCEL = "OrderBookClient.create_limit_order", "OrderBookClient.cancel_order"
+ways = pytest.mark.parametrize("way", ["rest", "control"])
 
 
-@asynccontextmanager
-async def control_world() -> AsyncGenerator[World]:
-    async with open_world(latency=0.01, orders={"use_ws_control": True}) as world:
-        yield world
+async def inspect_later(world: OrderWorld) -> None:
+    """Check the fates at once, and what is left when late requests have been carried out."""
+    check_fates(world)
+    await trio.sleep(30)
+    await inspect_and_use(world)
 
 
-async def look(world: World) -> None:
-    """Nothing is left but the channel, and nothing waits on it."""
-    await trio.sleep(1)
-    channels = world.oms.statistics().control
-    for channel in channels:
-        assert (channel.waiting, channel.in_flight, channel.strays) == (0, 0, 0)
-        assert channel.connects == 1
-    assert len(channels) <= 1
-    tasks = world.oms._client_scope.tasks
-    assert tasks is not None
-    assert len(tasks.nursery.child_tasks) == len(channels), "a task is still running"
-    for session in world.oms._service._sessions.values():
-        assert not session.is_signing_in, "a sign-in holds its lock"
-    kept = sum(map(idle_connections, (world.md, world.oms)))
-    assert world.network.open_connections == kept + len(channels), "a connection is open, and nobody has it"
+async def sweep_call(
+    name: str, way: str, prepare: Operation[OrderWorld] | None, call: Operation[OrderWorld], **options: float
+) -> int:
+    """Cancel a call at each of its checkpoints, and return how many these are."""
+    tally, make = Tally(), partial(open_order_world, way, **options)
+    look = inspect_orders if prepare is None else inspect_later
+    await sweep(tally, name, call, make, prepare=prepare, look=look, at_end=check_fates, again=False)
+    return tally.total
 
 
+@ways
 @pytest.mark.parametrize("name", ORDER_CALLS)
-async def test_call(name: str, autojump_clock: MockClock) -> None:
-    tally = Tally()
-    await sweep(tally, name, ORDER_CALLS[name], control_world, look=look)
-    assert tally.total > 8
+async def test_call(name: str, way: str, autojump_clock: MockClock) -> None:
+    prepare, call = ORDER_CALLS[name]
+
+    async def connect(world: OrderWorld) -> None:
+        await use(world)
+        await prepare(world)
+        await trio.sleep(1)
+
+    assert await sweep_call(name, way, connect, call) > 8
+
+
+@ways
+async def test_first_call_of_a_client(way: str, autojump_clock: MockClock) -> None:
+    _, create = ORDER_CALLS[CREATE]
+    assert await sweep_call(CREATE, way, None, create) > 20
+
+
+@ways
+@pytest.mark.parametrize("name", [CREATE, CANCEL])
+async def test_call_whose_answer_is_lost(name: str, way: str, autojump_clock: MockClock) -> None:
+    prepare, call = ORDER_CALLS[name]
+
+    async def lose_an_answer(world: OrderWorld) -> None:
+        await use(world)
+        await prepare(world)
+        await trio.sleep(1)
+        world.exchange.faults.act_then_answer("nothing")
+
+    assert await sweep_call(name, way, lose_an_answer, call, timeout=2.0) > 8
+
+
+@ways
+async def test_call_that_is_carried_out_late(way: str, autojump_clock: MockClock) -> None:
+    """The order shows up after the call and its shield have ended."""
+    _, create = ORDER_CALLS[CREATE]
+
+    async def delay_a_request(world: OrderWorld) -> None:
+        await use(world)
+        await trio.sleep(1)
+        world.exchange.faults.hold_requests(3.0, lasting=1.0)
+
+    async def create_in_doubt(world: OrderWorld) -> None:
+        with suppress(OrderFateUnknown):
+            await create(world)
+
+    assert await sweep_call(CREATE, way, delay_a_request, create_in_doubt, timeout=0.5, resolve_timeout=0.2) > 8

@@ -16,7 +16,7 @@ from trio.testing import MockClock, assert_checkpoints
 import tplus_trio
 from tests.helpers.sweep import MakeWorld, Operation, Tally, idle_connections, sweep
 from tests.helpers.world import ASSET, URL, World, open_world
-from tests.properties.cancellation.order_calls import ORDER_CALLS, place_and_cancel
+from tests.properties.cancellation.order_calls import ORDER_CALLS, PREPARATIONS, open_order_world, use
 from tplus_trio import Client, LiveBook, MarketDataClient, OrderBookClient, Stream, StreamState
 from tplus_trio.scopes import Scoped
 from tplus_trio.streams.while_live import WhileLive
@@ -123,7 +123,7 @@ CALLS: dict[str, Operation[World]] = {
     "OrderBookClient.get_markets": lambda world: world.oms.get_markets(),
     "OrderBookClient.create_market": lambda world: world.oms.create_market(900),
     "OrderBookClient.exposure": lambda world: world.oms.exposure(ASSET),
-    **ORDER_CALLS,
+    **PREPARATIONS,
     "Client.aclose": use_and_close,
     "Scoped.__aenter__": enter_and_leave,
     "Scoped.__aexit__": enter_and_leave,
@@ -358,17 +358,21 @@ def public_coroutines() -> set[str]:
 def test_nothing_was_forgotten(tally: Tally) -> None:
     streams = {"Stream.__anext__", "Stream.receive", "Stream.wait_live", "Stream.aclose"}
     books = {"LiveBook.wait_synced", "LiveBook.changes().__anext__", "LiveBook.wait_lost", "LiveBook.wait_for"}
-    assert public_coroutines() == {*CALLS, *streams, *books}
+    assert public_coroutines() == {*CALLS, *ORDER_CALLS, *streams, *books}
     if len(tally.counts) >= len(CALLS) + 10:
         assert tally.total > 700, "the sweep was not thorough"
 
 
 async def test_every_one_of_them_is_a_checkpoint(autojump_clock: MockClock) -> None:
-    async with open_world() as world, trades(world) as stream, book(world) as live_book:
-        await place_and_cancel(world)  # these are answered from memory from now on
+    async with open_order_world("rest") as world, trades(world) as stream, book(world) as live_book:
+        await use(world)  # these are answered from memory from now on
         for call in CALLS.values():
             with assert_checkpoints():
                 await call(world)
+        for prepare, call_orders in ORDER_CALLS.values():
+            await prepare(world)
+            with assert_checkpoints():
+                await call_orders(world)
         world.exchange.publish_trade(ASSET, 100, 1)
         for wait in (stream.receive, stream.wait_live, live_book.wait_synced, live_book.changes().__anext__):
             with assert_checkpoints():

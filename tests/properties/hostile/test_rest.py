@@ -10,7 +10,15 @@ from trio.testing import MockClock
 
 from tests.helpers.hostile import URL, USER, Failed, Pouring, Recorder, failure_of, turns
 from tests.helpers.peers import answer, answers, read_head
-from tplus_trio import ApiError, ConnectionFailed, DecodeError, MarketDataClient, OrderBookClient, TplusError
+from tplus_trio import (
+    ApiError,
+    ConnectionFailed,
+    DecodeError,
+    MarketDataClient,
+    OrderBookClient,
+    OrderFateUnknown,
+    TplusError,
+)
 from tplus_trio.testing import MemoryNetwork
 
 REST = pytest.mark.parametrize("call", ["request", "sign-in", "sign-in of a stream"])
@@ -136,7 +144,7 @@ async def test_a_redirected_order_is_sent_once_and_nowhere_else(status: int, aut
     async with MemoryNetwork(handler=handler) as network:
         connector = Recorder(network)
         async with OrderBookClient(URL, default_user=USER, connector=connector) as oms:
-            with pytest.raises(ApiError, match="redirect"):
+            with pytest.raises(OrderFateUnknown, match="redirect"):
                 await oms.create_limit_order(1, 1, "Buy", asset_id=200)
     assert [host for host, _ in connector.asked] == ["exchange"] * len(connector.asked)
     assert sum(b"/orders/create" in request for request in requests) == 1

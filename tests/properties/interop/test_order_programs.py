@@ -42,6 +42,7 @@ from tplus_trio import (
     OrderBookClient,
     OrderRejected,
     OrderTrigger,
+    ServiceRules,
     TimeInForce,
     TradeTarget,
     TriggerAbove,
@@ -122,12 +123,8 @@ async def ours(program: list[Step], exchange: Recording, clock: Clock, control: 
     revisions: dict[tuple[int, str], int] = {}
     async with (
         MemoryNetwork(exchange) as network,
-        OrderBookClient(
-            "http://exchange", connector=network, now_ns=clock, default_user=User(KEYS[0]), use_ws_control=control
-        ) as first,
-        OrderBookClient(
-            "http://exchange", connector=network, now_ns=clock, default_user=User(KEYS[1]), use_ws_control=control
-        ) as second,
+        open_our_client(network, clock, KEYS[0], control) as first,
+        open_our_client(network, clock, KEYS[1], control) as second,
     ):
         for step in program:
             before = len(exchange.sent)
@@ -142,6 +139,19 @@ async def ours(program: list[Step], exchange: Recording, clock: Clock, control: 
             answers.append(answer)
             sent.append(exchange.sent[before:])
     return Ran(answers, sent, books_of(exchange), orders_of(exchange))
+
+
+def open_our_client(network: MemoryNetwork, clock: Clock, key: str, control: bool) -> OrderBookClient:
+    """A client that may conclude from what the exchange keeps, and so resolves each refusal that may be a copy's."""
+    rules = ServiceRules(order_ids_remembered=True, listings_current=True)
+    return OrderBookClient(
+        "http://exchange",
+        connector=network,
+        now_ns=clock,
+        default_user=User(key),
+        use_ws_control=control,
+        rules=rules,
+    )
 
 
 def run_both(program: list[Step], control: bool) -> tuple[Ran, Ran]:
@@ -190,6 +200,13 @@ def told(answer: Any, control: bool) -> Any:
     return answer
 
 
+def cancels_again(step: Step, answer: Any, mine: Any) -> bool:
+    """Return whether a cancel found its order canceled: the official client says that there is none, ours takes it."""
+    if step.call != "cancel" or answer[0] != "refused":
+        return False
+    return answer[2] == "ORDER_NOT_FOUND" and mine[1:] == ("Received", None)
+
+
 def compare(program: list[Step], their: Ran, our: Ran, control: bool) -> None:
     rows = zip(program, their.answers, our.answers, their.sent, our.sent, strict=True)
     for number, (step, answer, mine, sent, mine_sent) in enumerate(rows):
@@ -200,9 +217,13 @@ def compare(program: list[Step], their: Ran, our: Ran, control: bool) -> None:
             assert mine[0] == "bad argument", where
             assert mine_sent == [], where
             continue
-        assert told(mine, control) == told(answer, control), where
-        # Of a listing, our client reads pages until one is empty.
-        compared = mine_sent[:1] if step.call == "list" else mine_sent
+        if not cancels_again(step, answer, mine):
+            assert told(mine, control) == told(answer, control), where
+        # Our client reads besides: its own feed's snapshot, and what became of an order. Of a listing, it reads pages
+        # until one is empty.
+        compared = [one for one in mine_sent if one[0] != "GET"]
+        if step.call == "list":
+            compared = [one for one in mine_sent if one in sent][:1]
         assert spelt(step, compared) == spelt(step, sent), where
         if is_misspelt(step) and "Received" in str(answer):
             return  # from now on the two exchanges differ
