@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from .bugs import FATE_BUGS
 from .guesses import GUESSES
 from .runner import FateTotals, Plan, run_plan, run_seed
 from .settings import RULES
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="run this world alone, and print what happens in it")
     parser.add_argument("--way", choices=("rest", "control", "both"), default="both", help="how orders are sent")
     parser.add_argument("--broken-rule", choices=RULES, help="declare this rule, and let the exchange break it")
+    parser.add_argument("--bug", choices=sorted(FATE_BUGS), help="plant a bug, and stop once it is found")
     parser.add_argument("--guess", choices=sorted(GUESSES), help="guess what the client does not know, by this rule")
     parser.add_argument("--sweep", action="store_true", help="cancel every call at each of its checkpoints instead")
     parser.add_argument("--show", type=int, default=20, help="how many findings are shown (default: %(default)s)")
@@ -29,7 +31,7 @@ def main() -> int:
     ways: Any = ("rest", "control") if options.way == "both" else (options.way,)
     is_wrong = False
     for way in ways:
-        plan = Plan(way, guess=options.guess, broken=options.broken_rule)
+        plan = Plan(way, bug=options.bug, guess=options.guess, broken=options.broken_rule)
         if options.seed is not None:
             outcome = run_seed(options.seed, plan, verbose=True)
             print(*outcome.findings, outcome.crash or "", sep="\n")
@@ -49,6 +51,8 @@ def _run(plan: Plan, options: argparse.Namespace) -> bool:
             shown += 1
             if shown <= options.show:
                 print(f"{plan.way} seed {outcome.seed}{outcome.origin}: {finding}", flush=True)
+        if plan.bug is not None and (totals.wrong or totals.crashes):
+            break
     _print(plan, totals, time.perf_counter() - start)
     return bool(totals.wrong or totals.crashes)
 

@@ -24,12 +24,12 @@ KINDS_OF_CALLS: Final = {
     "limit": 8,
     "market": 2,
     "ioc": 2,
-    "gtd": 2,
+    "gtd": 4,
     "trigger": 2,
     "cancel": 6,
     "replace": 4,
     "amend": 3,
-    "batch create": 2,
+    "batch create": 3,
     "batch replace": 2,
     "cancel all": 1,
 }
@@ -194,7 +194,7 @@ class Bot:
             terms["time_in_force"] = IOC(fill_or_kill=rng.random() < 0.2)
             price = rng.choice((90, 100, 110))
         elif kind == "gtd":
-            expiry_ns = self._world.now_ns() + round(rng.choice((-0.5, 0.5, 3.0, 20.0)) * 1e9)
+            expiry_ns = self._world.now_ns() + round(rng.choice((-0.5, 0.5, 3.0, 3.0, 6.0, 20.0)) * 1e9)
             terms["time_in_force"] = GTD(timestamp_ns=expiry_ns, post_only=False)
             call.items[0].expires = True
         elif kind == "trigger":

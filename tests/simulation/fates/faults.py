@@ -24,6 +24,8 @@ Cause: TypeAlias = "Callable[[FateWorld, random.Random, float], object]"
 
 #: The answers of a request that was carried out.
 _STATUSES: Final = (400, 408, 409, 500, 502, 503, 504)
+#: Seconds: longer than a world lasts.
+_FOR_EVER: Final = 10_000.0
 _ORDERS: Final = ("/orders/create", "/orders/cancel", "/orders/replace", "/orders/amend", "/orders")
 _READS: Final = ("/orders/user", "/market", "/nonce", "/auth")
 
@@ -110,6 +112,15 @@ def _proxy_page(world: FateWorld, rng: random.Random, _: float) -> None:
     page = Response(rng.choice((200, 404, 502)), b"<html>a proxy</html>", (("content-type", "text/html"),))
     method = rng.choice((world.faults.replace_answers, world.faults.answer_requests))
     method("/orders", page, 1)
+
+
+def _answer_of_another(world: FateWorld, rng: random.Random, _: float) -> None:
+    """A request is answered with what belongs to another one. It is carried out, or it is not."""
+    status = rng.choice(("Received", "Received", "Rejected"))
+    body = f'{{"order_id": "another", "status": "{status}", "reason": null}}'
+    answer = Response(200, body.encode(), (("content-type", "application/json"),))
+    method = rng.choice((world.faults.replace_answers, world.faults.answer_requests))
+    method(rng.choice(_ORDERS[:4]), answer, rng.randint(1, 2))
 
 
 def _fail_for_a_time(world: FateWorld, rng: random.Random, seconds: float) -> None:
@@ -216,6 +227,7 @@ KINDS: Final[dict[str, Kind]] = {
     "fail reads": Kind(_fail_reads, "fail_requests"),
     "maintenance": Kind(_fail_for_a_time),
     "proxy page": Kind(_proxy_page, "replace_answers"),
+    "answer of another request": Kind(_answer_of_another, "replace_answers"),
     "late answers": Kind(_delay_answers, "delay_requests"),
     "rate limit": Kind(_limit, "limit_rate"),
     "omit from batch": Kind(_omit, "omit_from_batch"),
@@ -256,6 +268,28 @@ KINDS: Final[dict[str, Kind]] = {
 }
 
 
+#: The kinds that hide what became of a request, and those that hide what orders there are. Some are drawn more often.
+_HIDING_ANSWERS: Final = (
+    "act, then an error",
+    "act, then garbage",
+    "act, then nothing",
+    "act, then 401",
+    "drop after request",
+    "hold",
+    "concurrently",
+    "repeat",
+    "repeat",
+    "repeat",
+    "refuse later",
+    "late answers",
+    "answer of another request",
+)
+_HIDING_ORDERS: Final = ("old listings", "old listings", "old listings", "short listings", "garbled frames", "stall")
+#: How much longer a fault lasts that hides what orders there are, where few kinds happen.
+_LASTING: Final = 4.0
+_HIDING: Final = (_HIDING_ANSWERS, _HIDING_ORDERS)
+
+
 def legal_kinds(settings: FateSettings) -> dict[str, Kind]:
     """Return the kinds with which the declared rules hold, but for one that is declared and broken."""
     kept = settings.rules - {settings.broken}
@@ -275,24 +309,37 @@ class Injector:
         self._world = world
         self._rng = sources(world.settings.seed, "fates/faults")
         self._kinds = legal_kinds(world.settings)
+        if few := world.settings.few_kinds:
+            answers, orders = ([name for name in names if name in self._kinds] for names in _HIDING)
+            names = [*self._rng.sample(answers, few - 1), self._rng.choice(orders)]
+            self._kinds = {name: self._kinds[name] for name in names}
         self._breaking = [name for name, kind in self._kinds.items() if world.settings.broken in kind.breaks]
         #: When faults kept the service from being reached: beginnings and ends, on trio's clock.
         self.disturbances: list[tuple[float, float]] = []
 
     async def run(self) -> None:
         """Cause faults until cancelled."""
-        if self._world.settings.skew:
-            self._world.faults.skew_expiry(self._world.settings.skew)
+        self._begin()
         async with trio.open_nursery() as nursery:
             while True:
                 await trio.sleep(self._rng.expovariate(1 / self._world.settings.between_faults))
                 nursery.start_soon(self._cause)
+
+    def _begin(self) -> None:
+        """Cause the faults that last to the end."""
+        settings, faults = self._world.settings, self._world.faults
+        if settings.skew:
+            faults.skew_expiry(settings.skew)
+        if settings.is_blind:
+            faults.lose_events(self._world.user, seconds=_FOR_EVER)
 
     async def _cause(self) -> None:
         rng = self._rng
         names = self._breaking if self._breaking and rng.random() < 0.4 else list(self._kinds)
         name = rng.choice(names)
         kind, lasts = self._kinds[name], rng.uniform(0.2, self._world.settings.longest_fault)
+        if self._world.settings.few_kinds and name in _HIDING_ORDERS:
+            lasts *= _LASTING
         self._world.log("fault", f"{name} for {lasts:.2f} s")
         self._world.outcome.faults[name] += 1
         now = trio.current_time()
@@ -312,8 +359,6 @@ class Injector:
 
     def calm_down(self) -> None:
         """Withdraw all faults. Requests that are held stay held."""
-        world, skew = self._world, self._world.settings.skew
-        world.faults.clear()
-        if skew:
-            world.faults.skew_expiry(skew)
-        world.end_network_faults()
+        self._world.faults.clear()
+        self._begin()
+        self._world.end_network_faults()

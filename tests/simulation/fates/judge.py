@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
@@ -76,6 +76,7 @@ class Judge:
                 self._count_resolvable(call, item)
             self._world.outcome.calls += 1
         self._judge_resting()
+        self._judge_observed()
         if self._world.settings.has_all_rules:
             self._judge_settled()
 
@@ -95,13 +96,21 @@ class Judge:
             if call.began - _ROUNDING <= (arrival.signed_ns - world.epoch_ns) / 1e9 <= ended + _ROUNDING
         ]
 
-    def _took_effect(self, arrivals: list[Arrival], item: Item) -> bool:
-        """Return whether a request of an item took effect."""
+    def _took_effect(self, call: Call, item: Item, arrivals: list[Arrival]) -> bool:
+        """Return whether a request of an item took effect; a late copy of a cancel may end another order of the id."""
         return any(
-            run.number is not None and self._effects.get((run.number, item.order_id))
+            run.number is not None
+            and self._effects.get((run.number, item.order_id))
+            and (item.act != "cancel" or not self._is_new(item.order_id, self._ended(call), run.time))
             for arrival in arrivals
             for run in arrival.runs
         )
+
+    def _is_new(self, order_id: str, ended: float, time: float) -> bool:
+        """Return whether an order was created after one time, and not after another one."""
+        effects = self._world.exchange.effects_of(self._world.user, order_id)
+        created = [(one.time_ns - self._world.epoch_ns) / 1e9 for one in effects if one.kind == "create"]
+        return any(ended + _ROUNDING < one <= time + _ROUNDING for one in created)
 
     def _is_over(self, order_id: str, time: float) -> bool:
         """Return whether an order had existed, and ended, at a time of trio's clock."""
@@ -113,11 +122,16 @@ class Judge:
                 is_over = effect.kind != "create"
         return is_over
 
+    def _exists(self, order_id: str, time: float) -> bool:
+        """Return whether an order had been created at a time of trio's clock."""
+        effects = self._world.exchange.effects_of(self._world.user, order_id)
+        return any(one.kind == "create" and (one.time_ns - self._world.epoch_ns) / 1e9 <= time for one in effects)
+
     # One item.
 
     def _judge_item(self, call: Call, item: Item) -> None:
         arrivals = self._arrivals(call, item)
-        took = self._took_effect(arrivals, item)
+        took = self._took_effect(call, item, arrivals)
         match item.statement:
             case "done" if item.act == "cancel":
                 self._judge_cancelled_order(call, item, arrivals)
@@ -127,7 +141,9 @@ class Judge:
                 self._add("false", f"{item.act} {item.order_id} is said never to have taken effect, and did", call)
             case "never" if not self._is_proved(call, item, arrivals):
                 self._add("guess", f"{item.act} {item.order_id} is said never to take effect, without a proof", call)
-            case "unsent" if {self._refusal(arrival, item) for arrival in arrivals} - {"clear"}:
+            case "unsent" if item.act != "cancel" and {self._refusal(arrival, item) for arrival in arrivals} - {
+                "clear"
+            }:
                 self._add("false", f"{item.act} {item.order_id} is said not to be sent, and arrived", call)
             case "unknown" if not item.is_named:
                 self._add("forgotten", f"{item.act} {item.order_id} is not known, and not named", call)
@@ -142,10 +158,11 @@ class Judge:
 
     def _judge_cancelled_order(self, call: Call, item: Item, arrivals: list[Arrival]) -> None:
         """A cancellation that is said to have taken effect: the service took it, or the order is over."""
+        is_over = self._is_over(item.order_id, self._ended(call))
         if call.kind == "cancel all":
             arrivals = self._cancels[item.order_id]
-        is_over = self._is_over(item.order_id, self._ended(call))
-        if not (is_over or _RECEIVED in _said(arrivals, item) or self._took_effect(arrivals, item)):
+            is_over = is_over or not self._exists(item.order_id, self._ended(call))
+        if not (is_over or _RECEIVED in _said(arrivals, item) or self._took_effect(call, item, arrivals)):
             self._add("false", f"cancel {item.order_id} is said to have taken effect, and never did", call)
 
     @staticmethod
@@ -192,7 +209,7 @@ class Judge:
         ]
         return bool(creates) and all(
             self._ended(call) <= time
-            and not self._took_effect(arrivals := self._arrivals(call, item), item)
+            and not self._took_effect(call, item, arrivals := self._arrivals(call, item))
             and all(run.time <= time for arrival in arrivals for run in arrival.runs)
             for call, item in creates
         )
@@ -244,6 +261,23 @@ class Judge:
             self._add("cancelled", f"the call outlasted its scope by {outlasted:.2f} s", call)
         if outlasted > 0 and call.outcome != "cancelled":
             self._add("cancelled", "the call was cancelled, and did not raise Cancelled", call)
+
+    # What the observer was told.
+
+    def _judge_observed(self) -> None:
+        """Judge the last fate that the observer was told of each order, if one call alone was about it."""
+        last = {(act, order_id): fate for act, order_id, fate in self._world.observer.fates}
+        count = Counter((item.act, item.order_id) for _, item in self._items)
+        for call, item in self._items:
+            fate = last.get((item.act, item.order_id))
+            if item.act == "cancel" or count[item.act, item.order_id] > 1:
+                continue
+            arrivals = self._arrivals(call, item)
+            took = self._took_effect(call, item, arrivals)
+            if (fate in {"rejected", "unsent"} and took) or (
+                fate == "done" and not took and _RECEIVED not in _said(arrivals, item)
+            ):
+                self._add("false", f"the observer is told that {item.act} {item.order_id} is {fate}", call)
 
     # What rests at the end.
 

@@ -7,16 +7,19 @@ from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Literal, TypeAlias
+from unittest import mock
 
 import attrs
 
 from tests.simulation.runner import strict, workers
+from tplus_trio.clients import user_orders
 
+from .bugs import FATE_BUGS
 from .guesses import GUESSES
 from .settings import FateSettings
 from .world import FateOutcome, run_fates
 
-__all__ = ["FateTotals", "Plan", "run_plan", "run_seed"]
+__all__ = ["FateTotals", "Plan", "find", "run_plan", "run_seed"]
 
 Way: TypeAlias = Literal["rest", "control"]
 
@@ -39,7 +42,7 @@ class Plan:
 
     def planted(self) -> AbstractContextManager[None]:
         """Return the context in which the client has its bug, or guesses."""
-        return nullcontext()
+        return nullcontext() if self.bug is None else FATE_BUGS[self.bug]()
 
 
 @attrs.define
@@ -70,8 +73,22 @@ class FateTotals:
 def run_seed(seed: int, plan: Plan, *, verbose: bool = False) -> FateOutcome:
     """Run one world. Warnings are errors."""
     settings = FateSettings.of(seed, by_control=plan.way == "control", broken=plan.broken)
-    with strict(), plan.planted():
+    with strict(), plan.planted(), mock.patch.object(user_orders, "_ORDERS_PAGE", settings.page):
         return run_fates(settings, guess=None if plan.guess is None else GUESSES[plan.guess], verbose=verbose)
+
+
+def find(bug: str, way: Way, most: int, *, hint: int = 0) -> FateOutcome | None:
+    """Find a world that shows a planted bug; the seed ``hint`` is tried first. Return None if there is none.
+
+    That something takes too long shows no bug: none of them delays anything.
+    """
+    seeds = (hint, *(seed for seed in range(most) if seed != hint))
+    outcomes = run_plan(seeds, Plan(way, bug=bug))
+    return next((outcome for outcome in outcomes if _shows_bug(outcome)), None)
+
+
+def _shows_bug(outcome: FateOutcome) -> bool:
+    return outcome.crash is not None or any(finding.wrong != "late" for finding in outcome.findings)
 
 
 def run_plan(seeds: Iterable[int], plan: Plan, *, jobs: int = 1) -> Generator[FateOutcome]:

@@ -44,6 +44,10 @@ class FateSettings:
         waits: Whether the client lives on until no request is held any more.
         cut_off: When the client's whole block is cancelled; None never.
         timeout: The timeout of a call, and of a connection.
+        page: How many orders the client asks for on a page of a listing.
+        is_blind: Whether no event of the user's orders is ever sent, so that only listings show them.
+        few_kinds: How many kinds of faults happen, of those that hide what became of a request; 0 is all kinds. A few
+            meet each other more often.
     """
 
     seed: int
@@ -63,17 +67,22 @@ class FateSettings:
     waits: bool
     cut_off: float | None
     timeout: float
+    page: int
+    is_blind: bool
+    few_kinds: int
 
     @classmethod
     def of(cls, seed: int, *, by_control: bool, broken: str | None = None) -> FateSettings:
         """Draw the settings of a seed. Both ways get the same ones."""
         rng = sources(seed, "fates")
         rules = _rules(rng)
+        # In some worlds little is seen, and the same few faults happen again and again: only proofs help there.
+        is_dark = rng.random() < 0.4
         if broken is not None:
             rules |= {broken}
         skew = rng.choice((0.0, 0.0, rng.uniform(-3.0, 3.0)))
         # Where all rules hold, a client must know every fate a while after the last fault: faults leave it time.
-        is_sparse = rules.issuperset(RULES) and rng.random() < 0.6
+        is_sparse = rules.issuperset(RULES) and not is_dark and rng.random() < 0.6
         chaos = rng.uniform(10.0, 20.0) if is_sparse else rng.uniform(4.0, 14.0)
         return cls(
             seed=seed,
@@ -87,12 +96,15 @@ class FateSettings:
             bots=rng.choice((1, 2, 2, 3)),
             calls=rng.choice((5, 8, 8, 12, 25)),
             chaos=chaos,
-            between_faults=rng.choice((4.0, 8.0) if is_sparse else (0.5, 1.5, 4.0)),
+            between_faults=0.4 if is_dark else rng.choice((4.0, 8.0) if is_sparse else (0.5, 1.5, 4.0)),
             longest_fault=2.0 if is_sparse else 4.0,
             between_calls=rng.choice((0.05, 0.4, 1.5)),
             waits=rng.random() < 0.4,
             cut_off=rng.uniform(0.5, chaos) if rng.random() < 0.25 else None,
             timeout=rng.uniform(2.0, 4.0),
+            page=1 if is_dark else rng.choice((3, 1000, 1000)),
+            is_blind=is_dark or rng.random() < 0.1,
+            few_kinds=rng.choice((2, 3) if is_dark else (0, 0, 0, 4)),
         )
 
     @classmethod
@@ -116,6 +128,9 @@ class FateSettings:
             waits=False,
             cut_off=None,
             timeout=2.0,
+            page=1000,
+            is_blind=False,
+            few_kinds=0,
         )
 
     @property

@@ -65,6 +65,23 @@ class FateOutcome:
     crash: str | None = None
 
 
+class _FateObserver:
+    """Notes the fates that the client reports, also those that it finds out after the call."""
+
+    def __init__(self, log: Callable[[str, str], None]) -> None:
+        self._log = log
+        self.fates: list[tuple[str, str, str]] = []
+
+    def order_fate(self, operation: str, order_id: str, fate: str) -> None:
+        """Note a fate."""
+        self._log("observer", f"{operation} {order_id}: {fate}")
+        self.fates.append((operation.removeprefix("batch-"), order_id, fate))
+
+    def request(self, method: str, path: str, status: int | None, seconds: float) -> None:
+        """Log a request over REST."""
+        self._log("client", f"{method} {path}: {status} after {seconds:.2f} s")
+
+
 class FateWorld:
     """One world.
 
@@ -88,6 +105,7 @@ class FateWorld:
         self.faults: Faults = self.exchange.faults
         self.network: MemoryNetwork = MemoryNetwork(self.exchange, latency=settings.latency, seed=settings.seed)
         self.calls: list[Call] = []
+        self.observer: _FateObserver = _FateObserver(self.log)
         self.client: OrderBookClient
         self.nursery: ProtectedNursery
         self._quantities = 0
@@ -197,6 +215,7 @@ class FateWorld:
             "ping_timeout": 2.0,
             "restart": RestartPolicy(initial_delay=0.05, max_delay=0.5),
             "now_ns": self.now_ns,
+            "observer": self.observer,
             "jitter": sources(settings.seed, "fates/jitter").random,
             "rules": ServiceRules(**settings.declared()),
             "resolve_timeout": RESOLVE_TIMEOUT if self.guess is None else _NO_TIME,
