@@ -258,7 +258,7 @@ class Bot:
     def _choose(self) -> tuple[str, str]:
         """Return an order of the bot, the newest ones more often, or now and then one that does not exist."""
         rng = self._rng
-        if rng.random() < 0.02:
+        if rng.random() < 0.02 or not self._orders:
             return "none", self._world.settings.assets[0]
         orders: Sequence[tuple[str, str]] = list(self._orders.items())
         return rng.choice(orders[-4:])

@@ -132,10 +132,10 @@ def _answer_of_another() -> Generator[None]:
     """An answer that names another order is taken for that of the request."""
     proper = operations._item_of
 
-    def item_of(order_id: str, answers: OrderAnswers) -> Any:
+    def item_of(order_id: str, answers: OrderAnswers, operation: str) -> Any:
         if order_id not in answers.by_id and answers.by_id:
             answers = OrderAnswers({order_id: next(iter(answers.by_id.values()))})
-        return proper(order_id, answers)
+        return proper(order_id, answers, operation)
 
     with mock.patch.object(operations, "_item_of", item_of):
         yield

@@ -77,7 +77,7 @@ class Judge:
             self._world.outcome.calls += 1
         self._judge_resting()
         self._judge_observed()
-        if self._world.settings.has_all_rules:
+        if self._world.settings.can_settle:
             self._judge_settled()
 
     def _add(self, wrong: Wrong, what: str, call: Call | None = None) -> None:
@@ -310,7 +310,7 @@ class Judge:
     def _count_resolvable(self, call: Call, item: Item) -> None:
         """Count an item, and whether it is unknown although the service could be reached for long enough."""
         outcome, ended = self._world.outcome, call.ended
-        if not self._world.settings.has_all_rules or call.cancelled is not None or ended is None:
+        if not self._world.settings.can_settle or call.cancelled is not None or ended is None:
             return
         outcome.resolvable += 1
         if item.statement != "unknown":

@@ -139,9 +139,9 @@ class FateSettings:
         return self.latency[1] if isinstance(self.latency, tuple) else self.latency
 
     @property
-    def has_all_rules(self) -> bool:
-        """Return whether all rules are declared, and hold."""
-        return self.rules.issuperset(RULES) and self.broken is None
+    def can_settle(self) -> bool:
+        """Return whether all rules are declared and hold, and the first page of a listing shows the newest orders."""
+        return self.rules.issuperset(RULES) and self.broken is None and self.page > 1
 
     def declared(self) -> dict[str, Any]:
         """Return the arguments of the client's rules."""
