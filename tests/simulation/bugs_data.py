@@ -103,21 +103,13 @@ def _bad_row_vanishes() -> Generator[None]:
         yield
 
 
-@contextmanager
-def _unreadable_answer_is_a_value_error() -> Generator[None]:
-    """An unreadable answer counts as "not sent": replaces ``OrderFateUnknown`` where it is raised."""
-    proper = _original("tplus_trio.errors.OrderFateUnknown")
-    kind = type("OrderFateUnknown", (proper, ValueError), {})
-    with mock.patch("tplus_trio.orders.operations.OrderFateUnknown", kind):
-        yield
-
-
 # Bugs that no world shows within 300 seeds, and the test that catches each when it is planted:
 #
 # a replica's older status is delivered again  test_trade_memory: test_a_missed_status_from_rest_is_delivered_and_...
 # a candle whose volume fell is dropped        test_kline_backfill: test_a_smaller_volume_after_a_rollback_is_...
 # a page is taken for newest first             test_history_rows: test_pages_in_another_order_lose_nothing
 # any 404 on a listing means "none yet"        test_order_answers: test_others_cannot_say_so
+# an unknown fate is a ValueError ("not sent")  test_order_answers: test_an_answer_that_says_nothing_of_the_order
 
 #: The bugs by name.
 DATA_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
@@ -127,5 +119,4 @@ DATA_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "status-is-no-news": _status_is_no_news,
     "older-candles-never-change": _older_candles_never_change,
     "bad-row-vanishes": _bad_row_vanishes,
-    "unreadable-answer-is-a-value-error": _unreadable_answer_is_a_value_error,
 }

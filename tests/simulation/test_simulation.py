@@ -24,7 +24,6 @@ SHOWS_IN = {
     "status-is-no-news": 7,
     "older-candles-never-change": 25,
     "bad-row-vanishes": 124,
-    "unreadable-answer-is-a-value-error": 36,
 }
 
 
