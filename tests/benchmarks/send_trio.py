@@ -10,6 +10,7 @@ import trio
 from tplus_trio import OrderBookClient, User
 from tplus_trio.models import Market, OperationStatus, OrderOperationResponse
 from tplus_trio.orders.sending import OrderRequest
+from tplus_trio.orders.unsettled import OnCancel
 
 from .job import Job, cpu_of, latency_figures, tell
 
@@ -21,9 +22,11 @@ class Discarding(OrderBookClient):
 
     is_discarding = False
 
-    async def _operate(self, request: OrderRequest, market: Market | None = None) -> OrderOperationResponse:
+    async def _operate(
+        self, request: OrderRequest, market: Market | None = None, on_cancel: OnCancel = "resolve"
+    ) -> OrderOperationResponse:
         if not self.is_discarding:
-            return await super()._operate(request, market)
+            return await super()._operate(request, market, on_cancel)
         return _TAKEN
 
 

@@ -160,7 +160,7 @@ class OrderOperations:
             return await self._results(call)
         except trio.Cancelled:
             if delivery.sends:
-                await self._after_cancel(call)
+                await self._after_cancel(call)  # noqa: ASYNC102 - it shields itself until the deadline of all such calls
             raise
         finally:
             self._calls.end(delivery)
@@ -302,7 +302,7 @@ class _Call:
     def ended(self) -> None:
         """Report the fate of each order: to the observer only if the request was sent or found no connection."""
         self.has_ended = True
-        fates = [item.fate for item in self.items]
+        fates: list[Fate] = [item.fate for item in self.items]
         for number, order in self.unsettled.items():
             fates[number] = order.fate
             order.on_settled = partial(self._settled, order) if order.fate == "unknown" else None

@@ -141,7 +141,7 @@ async def ours(program: list[Step], exchange: Recording, clock: Clock, control: 
     return Ran(answers, sent, books_of(exchange), orders_of(exchange))
 
 
-def open_our_client(network: MemoryNetwork, clock: Clock, key: str, control: bool) -> OrderBookClient:
+def open_our_client(network: MemoryNetwork, clock: Clock, key: bytes, control: bool) -> OrderBookClient:
     """A client that may conclude from what the exchange keeps, and so resolves each refusal that may be a copy's."""
     rules = ServiceRules(order_ids_remembered=True, listings_current=True)
     return OrderBookClient(
@@ -204,7 +204,7 @@ def cancels_again(step: Step, answer: Any, mine: Any) -> bool:
     """Return whether a cancel found its order canceled: the official client says that there is none, ours takes it."""
     if step.call != "cancel" or answer[0] != "refused":
         return False
-    return answer[2] == "ORDER_NOT_FOUND" and mine[1:] == ("Received", None)
+    return bool(answer[2] == "ORDER_NOT_FOUND" and mine[1:] == ("Received", None))
 
 
 def compare(program: list[Step], their: Ran, our: Ran, control: bool) -> None:

@@ -17,7 +17,7 @@ from tests.helpers.secrets_search import assert_no_secret, said_by, told_by_reco
 from tests.helpers.world import ASSET
 from tplus_trio import codec
 from tplus_trio.models import CancelOrder, CancelOrderRequest
-from tplus_trio.orders.sending import OrderRequest, OrderTarget
+from tplus_trio.orders.sending import Delivery, OrderRequest, OrderTarget
 from tplus_trio.secret import SecretBytes
 
 KIND: Final = "CancelOrderResponse"
@@ -66,7 +66,7 @@ async def send(world: World, shown: set[str]) -> None:
     body = SecretBytes(codec.encode(CancelOrderRequest(cancel, signature, 1)))
     request = OrderRequest("cancel", (OrderTarget(ASSET, "a"),), body, world.user)
     try:
-        answers = await world.sender.send(request, lambda: None)
+        answers = await world.sender.send(Delivery(request))
     except Exception as exc:  # noqa: BLE001 - each is looked at
         shown |= set(said_by(exc))
     else:

@@ -102,7 +102,7 @@ async def test_no_call_tells_a_secret(name: str, autojump_clock: MockClock, capl
         await audit.of(lambda: oms.create_limit_order(5, 1000, "Buy", asset_id=ASSET, order_id="x"))
         await audit.of(lambda: oms.cancel_order("x", ASSET))
         await drive_orders(audit, oms)
-        sender = oms._operations._sender
+        sender = oms._fates.operations._sender
         audit.told |= {repr(oms), repr(vars(oms)), repr(sender), repr(vars(sender)), repr(oms.statistics())}
     assert exchange.kinds == set(KINDS)
     assert len(exchange.signatures) > 5

@@ -197,7 +197,8 @@ def _cancelled_replaced() -> Generator[None]:
         try:
             return await proper(self, request, on_cancel)
         except trio.Cancelled:
-            raise OrderFateUnknown(request.orders[0].order_id, request.operation, 0, "it was cancelled") from None
+            fate = OrderFateUnknown(request.orders[0].order_id, request.operation, 0, "it was cancelled")
+            raise fate from None  # noqa: ASYNC104 - the bug
 
     with mock.patch.object(OrderOperations, "_run", run):
         yield
