@@ -49,7 +49,7 @@ class Desk:
     def __attrs_post_init__(self) -> None:
         me: Any = self
         builder = RequestBuilder(OrderBookClient("http://exchange")._service)
-        self.resolver = OrderResolver(me, builder, me, me, me, self.unsettled, self.tasks.append)
+        self.resolver = OrderResolver(me, builder, me, me, me, self.unsettled, self.tasks.append, lambda: False)
 
     def _note(self, step: str) -> None:
         self.steps.append((step, trio.current_time() - self.start))

@@ -100,6 +100,7 @@ class OrderFates:
             OrderEvidence(rules, self.tracker),
             self.unsettled,
             self._start_task,
+            lambda: client_scope.was_left,
         )
         self.operations: OrderOperations = OrderOperations(
             service,

@@ -60,7 +60,14 @@ class OrderEvidence:
             else:
                 self._conclude_change(order, order.terms, tracked)
         if order.fate == "done" and not order.is_gone:
-            order.is_gone = _has_ended(order, tracked)
+            order.is_gone = _has_ended(order, tracked) or self._is_missing(order)
+
+    def _is_missing(self, order: UnsettledOrder) -> bool:
+        """Return whether a whole, current listing lacks an order that the service does not have open."""
+        listing = order.listing
+        if not order.is_missing or listing is None or not self._rules.listings_current:
+            return False
+        return listing.is_complete and order.target.order_id not in listing.orders
 
     # Creates.
 

@@ -76,16 +76,19 @@ class Fences:
 
     def may_help(self, order: UnsettledOrder) -> bool:
         """Return whether a fence, or a listing after one, may still show what became of a request."""
+        if self.wants_listing(order):
+            return True
         if order.fate != "unknown":
             return False
-        if self.wants_listing(order) or self._is_on_channel(order):
+        if self._is_on_channel(order):
             return True
         return order.is_taken or self._can_burn(order) or self._expiry_ns(order) is not None
 
     def wants_listing(self, order: UnsettledOrder) -> bool:
         """Return whether it would mean something that a whole listing lacks the order, or shows its old terms."""
         if order.fate != "unknown":
-            return False
+            # An order that the service took, and that it may have refused later without an event that arrived.
+            return order.is_missing and not order.is_gone and self._rules.listings_current
         if order.operation != "create" and order.refusal is not None and self._rules.listings_current:
             return True
         return order.fence is not None and (self._rules.listings_current or order.fence.marker is not None)

@@ -34,8 +34,9 @@ _MANY: Final = 40
 _LATER_WAIT: Final = 1.0
 #: While only time can help: a late effect, or another program.
 _LONG_WAIT: Final = 30.0
-#: Seconds for one request of a round. A later round repeats it. In every fourth round it may take `_LONG_WAIT`.
+#: Seconds for one request of a round. A later round repeats it. In every fourth round it may take longer.
 _PATIENCE: Final = 2.0
+_LONG_PATIENCE: Final = 10.0
 _PATIENT_ROUND: Final = 4
 
 
@@ -58,6 +59,7 @@ class OrderResolver:
         evidence: Concludes from what was seen.
         unsettled: The orders in doubt.
         start_task: Starts a task of the client; it does nothing if the client was not entered or has been left.
+        was_left: Returns whether the client has been left: then a control channel takes no requests.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class OrderResolver:
         evidence: Evidence,
         unsettled: UnsettledOrders,
         start_task: Callable[[Callable[[], Awaitable[object]]], object],
+        was_left: Callable[[], bool],
     ) -> None:
         self._sender = sender
         self._builder = builder
@@ -77,6 +80,7 @@ class OrderResolver:
         self._evidence = evidence
         self._unsettled = unsettled
         self._start_task = start_task
+        self._was_left = was_left
 
     def look(self, order: UnsettledOrder) -> bool:
         """Settle an order if what is known suffices. Return whether it is settled."""
@@ -167,12 +171,16 @@ class OrderResolver:
         """Try each way once. Return whether one failed in a way that will pass."""
         failed = False
         for step in (self._cancel, self._read, self._fences.pass_one, self._read_all):
-            patience = _LONG_WAIT if is_patient else _PATIENCE
+            patience = _LONG_PATIENCE if is_patient else _PATIENCE
             with trio.CancelScope(deadline=trio.current_time() + patience) as scope:
                 try:
                     await step(order)
                 except TplusError as exc:
                     order.last_error, failed = exc, True
+                except RuntimeError:
+                    if not self._was_left():
+                        raise
+                    failed = True
             failed = failed or scope.cancelled_caught
             if self.look(order):
                 break
@@ -191,6 +199,7 @@ class OrderResolver:
             verdict = verdict_of_error(exc, "cancel", was_sent=delivery.sends > 0)
             if verdict is not Verdict.NOT_FOUND:
                 raise
+            order.is_missing = True
             if order.operation == "cancel":
                 order.refusal = exc
             return

@@ -66,7 +66,7 @@ class Fence:
 class UnsettledOrder:
     """One order of a request, while it is not settled."""
 
-    # Twenty-six attributes: what was asked, what is wanted, and what was found out so far.
+    # Twenty-seven attributes: what was asked, what is wanted, and what was found out so far.
     owner: User
     target: OrderTarget
     operation: Literal["create", "cancel", "replace", "amend"]
@@ -83,6 +83,8 @@ class UnsettledOrder:
     was_outdated: bool = False
     #: Whether the order is known to be open.
     is_open: bool = False
+    #: Whether the service answered a cancel of the client's own that it has no such open order.
+    is_missing: bool = False
     #: Whether the service said that the id is taken when the client tried to use it up.
     is_taken: bool = False
     fate: Fate = "unknown"

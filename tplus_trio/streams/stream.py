@@ -43,7 +43,8 @@ class ClientScope:
         #: The client's nursery; None before the client is entered and after it was left.
         self.tasks: ServiceTasks | None = None
         self.decode_limiter: DecodeLimiter = DecodeLimiter()
-        self._was_left = False
+        #: Whether the client was left.
+        self.was_left: bool = False
         self._running: set[Subscription[Any]] = set()
         #: Sessions of other protocols than feeds.
         self._sessions: WeakSet[Session] = WeakSet()
@@ -53,7 +54,7 @@ class ClientScope:
     def add_unstarted(self, subscription: Subscription[Any]) -> None:
         """Register a subscription that may be started, so that it ends with the others."""
         self._unstarted.add(subscription)
-        if self._was_left:
+        if self.was_left:
             subscription.close_unstarted()
 
     def start_bare(self, subscription: Subscription[Any]) -> None:
@@ -62,7 +63,7 @@ class ClientScope:
         Raises:
             RuntimeError: the client was not entered, or has been left.
         """
-        if self.tasks is None and not self._was_left:
+        if self.tasks is None and not self.was_left:
             msg = "enter the client first: `async with …Client(…) as client:`; its streams live in its nursery"
             raise RuntimeError(msg)
         self._start(self.tasks, subscription)
@@ -76,7 +77,7 @@ class ClientScope:
         if self.tasks is None:
             msg = (
                 "the client has been left"
-                if self._was_left
+                if self.was_left
                 else "enter the client: `async with …Client(…) as client:`; its channel lives in its nursery"
             )
             raise RuntimeError(msg)
@@ -93,7 +94,7 @@ class ClientScope:
             await subscription.session.close()
 
     def _start(self, tasks: ServiceTasks | None, subscription: Subscription[Any]) -> None:
-        if self._was_left or tasks is None:
+        if self.was_left or tasks is None:
             msg = "the client has been left, and its streams with it"
             raise RuntimeError(msg)
         # Before the task's first step: the client may be left, or the stream closed, before that.
@@ -121,7 +122,7 @@ class ClientScope:
 
     async def leave(self) -> None:
         """End every stream at once, also those in nurseries around blocks, and let no other stream start."""
-        self.tasks, self._was_left = None, True
+        self.tasks, self.was_left = None, True
         sessions = self._all_sessions()
         for session in sessions:
             session.cancel()

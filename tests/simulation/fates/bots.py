@@ -82,7 +82,7 @@ class Bot:
         try:
             result = await send()
         except trio.Cancelled:
-            await self._cancelled(call)  # noqa: ASYNC102 - it shields itself for a moment
+            await self._cancelled(call)  # noqa: ASYNC102 - it limits its own time
             raise
         except TplusError as exc:
             for item in call.items:

@@ -75,8 +75,11 @@ def _listing_without_fence() -> Generator[None]:
         listing = order.listing
         return listing is not None and listing.is_complete and order.target.order_id not in listing.orders
 
+    def wants_listing(_: Fences, order: UnsettledOrder) -> bool:
+        return order.fate == "unknown"
+
     with (
-        mock.patch.object(Fences, "wants_listing", lambda self, order: order.fate == "unknown"),
+        mock.patch.object(Fences, "wants_listing", wants_listing),
         mock.patch.object(OrderEvidence, "_is_absent", is_absent),
     ):
         yield
@@ -197,8 +200,8 @@ def _cancelled_replaced() -> Generator[None]:
         try:
             return await proper(self, request, on_cancel)
         except trio.Cancelled:
-            fate = OrderFateUnknown(request.orders[0].order_id, request.operation, 0, "it was cancelled")
-            raise fate from None  # noqa: ASYNC104 - the bug
+            order_id = request.orders[0].order_id
+            raise OrderFateUnknown(order_id, request.operation, 0, "") from None  # noqa: ASYNC104 - the planted bug
 
     with mock.patch.object(OrderOperations, "_run", run):
         yield

@@ -185,7 +185,9 @@ class Judge:
         refusals = [self._refusal(arrival, item) for arrival in arrivals]
         if refusals[-1] == "clear" and None not in refusals:
             return True
-        is_refused = None not in refusals and (has_fence or item.act == "cancel")
+        # A listing that is current shows whether a copy took effect before the refusal.
+        has_proof = has_fence or "listings_current" in self._world.settings.rules
+        is_refused = None not in refusals and (has_proof or item.act == "cancel")
         return is_refused or self._failed_later(item, arrivals, error)
 
     def _has_fence(self, call: Call, item: Item) -> bool:
@@ -219,7 +221,7 @@ class Judge:
         found: Literal["clear", "ambiguous"] | None = None
         for run in arrival.runs:
             code = run.said.get(item.order_id)
-            if code not in {None, "garbage", _RECEIVED}:
+            if code is not None and code not in {"garbage", _RECEIVED}:
                 is_unsure = run.status in {401, 403} and "unauthorized_does_nothing" not in self._world.settings.rules
                 found = "ambiguous" if is_unsure or _is_ambiguous(code, run) else "clear"
         return found
