@@ -147,7 +147,7 @@ async def test_a_step_that_hangs_is_given_up_and_has_more_time_in_some_rounds(au
     desk = Desk(reading=math.inf)
     await desk.settle_for(45, unsettled_order(MINE))
     ends = [fence - read for read, fence in zip(desk.times("read"), desk.times("fence"), strict=False)]
-    assert ends[:4] == pytest.approx([2, 2, 2, 30])
+    assert ends[:4] == pytest.approx([2, 2, 2, 10])
 
 
 async def test_what_is_seen_ends_the_wait_at_once(autojump_clock: MockClock) -> None:

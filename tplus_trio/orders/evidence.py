@@ -254,7 +254,9 @@ def _shows_other(order: UnsettledOrder, own: TrackedOrder, tracked: Sequence[Tra
         return True
     if order.burns:
         created = own.view.other_created
-        return any(not any(is_same_order(event.user_order, burn) for burn in order.burns) for event in created)
+        if any(not any(is_same_order(event.user_order, burn) for burn in order.burns) for event in created):
+            return True
+        return any(not _is_burn(order, row) for row in own.view.other_rows)
     return bool(own.others)
 
 
