@@ -124,9 +124,8 @@ class Redactor:
     def tell_signature(self, signature: bytes) -> None:
         """Remember a signature before it is sent."""
         with self._lock:
-            secret = _Secret(signature)
-            self._signatures = (*self._signatures, secret)[-_SIGNATURES:]
-            self._least_run = min(self._least_run, secret.least_run)
+            self._signatures = (*self._signatures, _Secret(signature))[-_SIGNATURES:]
+            self._least_run = 0 if b'"' in signature else min(self._least_run, len(signature))
 
     def text(self, text: str) -> str:
         """Return a text without secrets and longer parts of them, escaped (:func:`~tplus_trio.escapes.escape`)."""

@@ -232,8 +232,6 @@ class OrderChanges(OrderServiceClient):
         )
         orders = [request.order for request in requests]
         await self._admit(owner, [Terms.of_order(_market_of(order), order) for order in orders])
-        for order in orders:
-            self._doubts.sending(owner.public_key, order)
         results = await self._operate_all(self._builder.batch_create(requests, owner), wish)
         self._saw(owner, orders, results)
         return BatchCreateOrderRequestResponse(results)

@@ -346,7 +346,6 @@ class OrderEntry(OrderServiceClient):
         except BaseException:
             self._withdraw(owner, order.order_id)
             raise
-        self._doubts.sending(owner.public_key, order)
         return await self._operate(request, market, on_cancel)
 
 

@@ -16,7 +16,7 @@ from tplus_trio.clients.reference_prices import ReferencePrices
 from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.clients.user_orders import UserOrdersReader
 from tplus_trio.errors import OrderRejected, TplusError
-from tplus_trio.models import AssetIdentifier, Market, OrderOperationResponse, new_order_id, validate_order_id
+from tplus_trio.models import AssetIdentifier, Market, Order, OrderOperationResponse, new_order_id, validate_order_id
 from tplus_trio.orders.batch_results import SingleOrderStatusFromBatch
 from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.control_channel import ControlSender
@@ -191,12 +191,19 @@ class OrderServiceClient(Client):
         if self._guard is not None:
             self._guard.ended(owner, order_id, "unsent")
 
+    def _begin(self, request: OrderRequest) -> None:
+        """Note the orders of a request that is about to be sent."""
+        for terms in request.terms:
+            if isinstance(terms, Order):
+                self._doubts.sending(request.owner.public_key, terms)
+        self._fates.begin(request)
+
     async def _operate(
         self, request: OrderRequest, market: Market | None = None, on_cancel: OnCancel = "resolve"
     ) -> OrderOperationResponse:
         """Send a request about one order. A refusal may mean that the units of its market have changed."""
         try:
-            self._fates.begin(request)
+            self._begin(request)
             answer = await self._fates.operations.send(request, on_cancel)
         except OrderRejected as exc:
             if market is not None:
@@ -209,7 +216,7 @@ class OrderServiceClient(Client):
         self, request: OrderRequest, on_cancel: OnCancel = "resolve"
     ) -> tuple[SingleOrderStatusFromBatch, ...]:
         """Send a request about several orders."""
-        self._fates.begin(request)
+        self._begin(request)
         return await self._fates.operations.send_batch(request, on_cancel)
 
     def _refused(self, asset_id: AssetIdentifier, market: Market, refusal: TplusError | None) -> None:
@@ -233,6 +240,8 @@ class OrderServiceClient(Client):
         """Check an order id, or make one with the client's prefix."""
         if order_id is not None:
             return validate_order_id(order_id)
+        if not self._order_id_prefix:
+            return new_order_id()
         room = 24 - len(self._order_id_prefix.encode())
         return self._order_id_prefix + new_order_id()[:room]
 

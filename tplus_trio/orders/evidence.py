@@ -256,7 +256,8 @@ def _shows_other(order: UnsettledOrder, own: TrackedOrder, tracked: Sequence[Tra
         created = own.view.other_created
         if any(not any(is_same_order(event.user_order, burn) for burn in order.burns) for event in created):
             return True
-        return any(not _is_burn(order, row) for row in own.view.other_rows)
+        # A row need not say that it is immediate-or-cancel.
+        return any(not _is_burn(order, row) for row in own.view.other_rows if row.is_immediate_or_cancel is not None)
     return bool(own.others)
 
 
