@@ -177,7 +177,7 @@ async def test_what_is_gone_already_is_no_error_and_other_failures_are_named(aut
         assert len(results) == 3
         assert len(failures) == 1
         assert isinstance(failures[0].error, AuthError)
-        assert open_ids(world) == {failures[0].order_id}  # that it is gone was not believed of the one that was open
+        assert open_ids(world) == {failures[0].order_id}
 
 
 # Changing.

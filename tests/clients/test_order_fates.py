@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import attrs
 import pytest
@@ -335,4 +336,4 @@ async def test_an_order_that_was_seen_to_end_is_not_found(way: str, autojump_clo
         await world.oms.cancel_order("a", ASSET)
         await trio.sleep(1)
         for call in ("cancel", "replace", "amend"):
-            assert await outcome_of(lambda call=call: CALLS[call][1](world)) == "ORDER_NOT_FOUND"  # type: ignore[misc]
+            assert await outcome_of(partial(CALLS[call][1], world)) == "ORDER_NOT_FOUND"

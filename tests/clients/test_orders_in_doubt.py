@@ -106,7 +106,7 @@ async def test_orders_are_listed_in_the_order_in_which_they_came_into_doubt(
         ]
 
 
-# Who is told.
+# Observers and logs.
 
 
 async def test_the_observer_and_the_log_are_told_twice(

@@ -1,4 +1,4 @@
-"""Messages about one order, with the fields that matter to whoever follows it."""
+"""Events, trades and rows about one order, with the fields that a tracker reads."""
 
 from __future__ import annotations
 

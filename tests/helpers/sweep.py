@@ -44,7 +44,7 @@ class Tally:
 
 
 class CancelAt(trio.abc.Instrument):
-    """Cancels something at the n-th checkpoint of this task and of the tasks that it or its clients started.
+    """Cancels something at the n-th checkpoint. It counts those of this task, and of tasks started since.
 
     Args:
         n: The number of the checkpoint, from 1.

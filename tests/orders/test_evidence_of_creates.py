@@ -67,7 +67,8 @@ def test_whatever_shows_the_order_proves_that_it_was_created(seen: object) -> No
     [created(FOREIGN), row(FOREIGN), row(order(side=Side.SELL)), row(order(1000, 11)), trade(1, 5, is_buyer=False)],
 )
 def test_an_order_with_other_terms_under_the_id_proves_nothing(seen: object) -> None:
-    case = Case(MINE, attrs.evolve(ALL_RULES, order_ids_remembered=False)).see(seen)  # type: ignore[arg-type]
+    case = Case(MINE, attrs.evolve(ALL_RULES, order_ids_remembered=False))
+    case.see(seen)  # type: ignore[arg-type]  # each is an item of a user's feeds
     assert case.fate == "unknown"
 
 
@@ -210,7 +211,7 @@ def refused(rules: ServiceRules = REMEMBERED) -> Case:
 
 @pytest.mark.parametrize("seen", [created(FOREIGN), row(FOREIGN), row(FOREIGN, "Cancelled")])
 def test_a_refused_id_that_another_order_has_is_a_refusal_where_ids_are_remembered(seen: object) -> None:
-    assert refused().see(seen).fate == "rejected: DUPLICATE_ORDER"  # type: ignore[arg-type]
+    assert refused().see(seen).fate == "rejected: DUPLICATE_ORDER"  # type: ignore[arg-type]  # as above
     rules = attrs.evolve(ALL_RULES, order_ids_remembered=False)
     assert refused(rules).see(seen).fate == "unknown"  # type: ignore[arg-type] # as above
 

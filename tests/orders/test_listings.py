@@ -20,7 +20,7 @@ def rows(*names: str, quantity: int = 10) -> Rows[OrderResponse]:
 
 
 class Pages:
-    """Pages of a listing that a test sends, and what was read of them."""
+    """Serves the pages of a listing, and records which were read."""
 
     def __init__(self, *pages: tuple[Rows[OrderResponse], bool], seconds: float = 0.0) -> None:
         self.pages = pages or ((rows("a"), False),)
@@ -180,3 +180,10 @@ async def test_a_failed_read_is_its_readers_alone(autojump_clock: MockClock) -> 
         nursery.start_soon(read)
     assert [set(one.orders) for one in listings] == [{"a"}, {"a"}]
     assert len(pages.requests) == 2
+
+
+async def test_of_two_rows_of_one_id_the_newer_one_counts(autojump_clock: MockClock) -> None:
+    newer, older = rows("a", quantity=7), rows("a", quantity=3)
+    pages = Pages((Rows([*newer, *older]), False))
+    listing = await pages.read()
+    assert listing.orders["a"].quantity == 7

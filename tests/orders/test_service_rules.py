@@ -49,9 +49,9 @@ def test_a_clock_bound_in_seconds(value: float) -> None:
 
 def test_rules_are_named_and_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
-        ServiceRules(True)  # type: ignore[call-arg]
+        ServiceRules(True)  # type: ignore[call-arg]  # illegal on purpose
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        ServiceRules().listings_current = True  # type: ignore[misc]
+        ServiceRules().listings_current = True  # type: ignore[misc]  # illegal on purpose
 
 
 @pytest.mark.parametrize("rules", [{"listings_current": True}, "listings_current", True])

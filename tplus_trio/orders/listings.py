@@ -86,8 +86,9 @@ class ListingReader:
         while follows and page < pages:
             listed, follows = await self._read_page(owner, asset_id, page)
             self._on_rows(owner.public_key, listed)
-            # A new order moves the others to later pages, so a row may come twice: the first one is newer.
-            orders = {order.order_id: order for order in listed} | orders
+            # A new order moves the others to later pages, so a row may come twice. An id may have been used again, too.
+            # The first row is the newest.
+            orders = {order.order_id: order for order in reversed(listed)} | orders
             bad += len(listed.bad)
             page += 1
         return Listing(orders, is_complete=not follows and not bad)
