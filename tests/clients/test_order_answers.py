@@ -16,6 +16,7 @@ from tplus_trio import (
     ConnectionFailed,
     DecodeError,
     NotFoundError,
+    OrderCreatedEvent,
     OrderFateUnknown,
     OrderRejected,
     OrdersSnapshot,
@@ -229,6 +230,6 @@ async def test_an_order_that_overtakes_a_listing_ends_no_stream(autojump_clock: 
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET)
         await trio.sleep(10)
         assert orders.state is StreamState.LIVE
-        while not isinstance(item := await orders.receive(), OrdersSnapshot):
-            pass
-        assert len(item.orders) == 2
+        assert isinstance(item := await orders.receive(), OrdersSnapshot)
+        assert item.orders == ()
+        assert [type(await orders.receive()) for _ in range(2)] == [OrderCreatedEvent] * 2

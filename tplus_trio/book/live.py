@@ -16,7 +16,6 @@ from tplus_trio.book.sorted_levels import SortedLevels
 from tplus_trio.errors import BookNotEntered, BookNotSynced
 from tplus_trio.models import AssetIdentifier, BookLost
 from tplus_trio.service import Service
-from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.lifecycle import Phase
 from tplus_trio.streams.policy import RestartPolicy
@@ -200,7 +199,6 @@ def open_live_book(
         client_scope.decode_limiter,
         restart=restart,
         limits=limits,
-        stats=ConnectionCounts(),
         draw=draw,
     )
     subscription.session.losses.add(sink.lose)

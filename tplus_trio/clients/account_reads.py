@@ -12,7 +12,7 @@ from tplus_trio.clients.account_actions import AccountActions
 from tplus_trio.clients.base import asset
 from tplus_trio.clients.decoding import decode_at
 from tplus_trio.clients.exposure_reads import ExposureReads
-from tplus_trio.clients.known_users import is_of_the_service
+from tplus_trio.clients.known_users import is_of_the_service, says_nothing_yet
 from tplus_trio.errors import NotFoundError
 from tplus_trio.models import (
     AssetIdentifier,
@@ -81,10 +81,11 @@ class AccountReads(ExposureReads, AccountActions):
     async def _account(self, user: User | None, listing: str, kind: type[T], nothing: T) -> T:
         owner = self._user(user)
         key, path = owner.public_key, f"{listing}/{owner.public_key}"
+        was_known = self._orders.known.has(key, listing)
         try:
             body = await self._get(path, user=owner, required=True)
         except NotFoundError as exc:
-            if not self._orders.known.has_none_yet(exc, key, listing):
+            if was_known or not says_nothing_yet(exc):
                 raise
             return nothing
         answer = decode_at(path, body, kind)

@@ -25,7 +25,9 @@ from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.overflow import Overflow, check_overflow
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import CONFIRM_TIMEOUT, Depth
+from tplus_trio.streams.sink import Sink
 from tplus_trio.streams.stream import ClientScope, Stream, open_stream
+from tplus_trio.streams.subscription import Subscription
 from tplus_trio.transport.connector import Connector, Endpoint, TcpConnector
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.transport.tls import tls_context
@@ -231,6 +233,22 @@ class Client(Scoped):
             buffer=options.get("buffer", self._buffer),
             overflow=overflow,
             draw=self._jitter,
+        )
+
+    def _follow(self, feed: Feed[T], sink: Sink[T]) -> None:
+        """Start a feed of the client's own, with the defaults of the client. It ends when the client is left."""
+        restart, limits = self._supervision({}, StreamOptions)
+        scope = self._client_scope
+        scope.start_bare(
+            Subscription(
+                feed,
+                self._service,
+                sink,
+                scope.decode_limiter,
+                restart=restart,
+                limits=limits,
+                draw=self._jitter,
+            )
         )
 
     def _confirm(self, options: StreamOptions) -> float:

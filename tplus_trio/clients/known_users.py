@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tplus_trio.errors import NotFoundError
 
-__all__ = ["KnownUsers", "is_of_the_service"]
+__all__ = ["KnownUsers", "is_of_the_service", "says_nothing_yet"]
 
 #: What the service says where a listing names a market that does not exist.
 _NO_MARKET = ("ASSET_", "MARKET_")
@@ -13,7 +13,8 @@ _NO_MARKET = ("ASSET_", "MARKET_")
 class KnownUsers:
     """The public keys of the users of whom a service sent or accepted something.
 
-    A service answers 404 to a listing of a user that it has not seen yet. For a user that it knows, a 404 is an error.
+    A service answers 404 to a listing of a user that it has not seen yet. For a user that it knew when the listing was
+    requested, a 404 is an error.
     """
 
     def __init__(self) -> None:
@@ -29,10 +30,14 @@ class KnownUsers:
         else:
             self._listed.add((listing, key))
 
-    def has_none_yet(self, refusal: NotFoundError, key: str, listing: str | None = None) -> bool:
-        """Return whether a refusal of a listing means that the user has nothing there yet."""
-        is_known = key in self._keys or (listing, key) in self._listed
-        return not is_known and is_of_the_service(refusal) and not refusal.code.startswith(_NO_MARKET)
+    def has(self, key: str, listing: str | None = None) -> bool:
+        """Return whether the service knows a user. Ask before a request: its answer may be older than what follows."""
+        return key in self._keys or (listing, key) in self._listed
+
+
+def says_nothing_yet(refusal: NotFoundError) -> bool:
+    """Return whether a refusal of a listing means that a user whom the service may not know has nothing there yet."""
+    return is_of_the_service(refusal) and not refusal.code.startswith(_NO_MARKET)
 
 
 def is_of_the_service(refusal: NotFoundError) -> bool:

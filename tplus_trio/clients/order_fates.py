@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -12,10 +11,10 @@ import trio
 
 from tplus_trio import codec
 from tplus_trio.clients.base import get
+from tplus_trio.clients.own_feed import OwnFeedSink
 from tplus_trio.clients.user_feeds import orders_feed, trade_events_feed
 from tplus_trio.clients.user_orders import UserOrdersReader
-from tplus_trio.errors import NotFoundError, TplusError
-from tplus_trio.log_events import LogEvent, log_event
+from tplus_trio.errors import NotFoundError
 from tplus_trio.models import (
     AmendOrder,
     AssetIdentifier,
@@ -41,12 +40,11 @@ from tplus_trio.orders.tracker import OrderTracker, TrackerItem
 from tplus_trio.orders.unsettled import Fate, UnsettledOrders
 from tplus_trio.service import Service
 from tplus_trio.streams.feed import Feed
-from tplus_trio.streams.stream import ClientScope, Stream
+from tplus_trio.streams.stream import ClientScope
 from tplus_trio.users import User
 
 __all__ = ["OrderFates"]
 
-_log = logging.getLogger("tplus_trio.orders")
 #: What the tracker is told of a request by its fate.
 _OUTCOMES: Final[dict[Fate, Outcome]] = {"done": "accepted", "rejected": "refused", "unsent": "no effect"}
 _NO_ASK: Final = Decimal("Infinity")
@@ -64,7 +62,7 @@ class OrderFates:
         rules: What is declared about the service.
         resolve_timeout: Seconds for finding out what became of an order before a call ends.
         units: Returns a market's units; with True, it requests them again.
-        open_stream: Makes a stream of a feed.
+        open_feed: Starts a feed that delivers to a sink, in the nursery of the client.
         on_fate: Called with each fate.
     """
 
@@ -79,14 +77,14 @@ class OrderFates:
         rules: ServiceRules,
         resolve_timeout: float,
         units: Units,
-        open_stream: Callable[[Feed[Any]], Stream[Any]],
+        open_feed: Callable[[Feed[Any], OwnFeedSink], None],
         on_fate: OnFate,
     ) -> None:
         self._service = service
         self._client_scope = client_scope
         self._orders = orders
         self._resolve_timeout = resolve_timeout
-        self._open_stream = open_stream
+        self._open_feed = open_feed
         self._on_fate = on_fate
         self.tracker: OrderTracker = OrderTracker()
         self.unsettled: UnsettledOrders = UnsettledOrders()
@@ -157,33 +155,9 @@ class OrderFates:
         if owner.public_key in self._followed or self._client_scope.tasks is None:
             return
         self._followed.add(owner.public_key)
+        see = partial(self.see, owner.public_key)
         for feed in (orders_feed(owner, self._orders, snapshot=True), trade_events_feed(owner, self._orders)):
-            self._start_task(partial(self._follow, owner.public_key, feed))
-
-    async def _follow(self, owner: str, feed: Feed[Any]) -> None:
-        try:
-            async with self._open_stream(feed) as items:
-                await self._see_all(owner, items)
-        except trio.ClosedResourceError:
-            pass  # the client has been left
-        except RuntimeError:
-            if self._client_scope.tasks is not None:  # else the client was left before the stream began
-                raise
-        except TplusError as exc:
-            log_event(
-                _log,
-                logging.WARNING,
-                LogEvent.OWN_FEED_FAILED,
-                "%s ended, and orders in doubt are looked for in listings alone: %s",
-                feed.path,
-                exc,
-                path=feed.path,
-                error=str(exc),
-            )
-
-    async def _see_all(self, owner: str, items: AsyncIterable[TrackerItem]) -> None:
-        async for item in items:
-            self.see(owner, item)
+            self._open_feed(feed, OwnFeedSink(feed.path, see, self.unsettled.wait_any))
 
     def see(self, owner: str, item: TrackerItem) -> None:
         """Add what an item of a user's feeds or listings says."""

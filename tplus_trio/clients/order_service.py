@@ -102,7 +102,7 @@ class OrderServiceClient(Client):
             rules=ServiceRules() if rules is None else check_instance("rules", rules, ServiceRules),
             resolve_timeout=check_number("resolve_timeout", resolve_timeout, more=True, finite=True),
             units=self._units_to_resolve,
-            open_stream=lambda feed: self._stream(feed, {"overflow": "block"}),
+            open_feed=self._follow,
             on_fate=self._ended,
         )
         #: In nanoseconds. Each order has one of its own, and each change of an order a later one, by which the service

@@ -9,6 +9,7 @@ from tplus_trio.arguments import check_count
 from tplus_trio.clients.bad_rows import report_bad_rows
 from tplus_trio.clients.base import asset, page_params
 from tplus_trio.clients.decoding import decode_at
+from tplus_trio.clients.known_users import says_nothing_yet
 from tplus_trio.clients.order_service import OrderServiceClient
 from tplus_trio.clients.paging import ListedPage, PageIterator, says_more
 from tplus_trio.errors import NotFoundError
@@ -167,10 +168,11 @@ class PositionReads(OrderServiceClient):
         key = owner.public_key
         path = f"/positions/{key}" if market is None else f"/positions/{key}/{market}"
         params: dict[str, Any] = {**page_params(page, limit), "sub_account": _account_param(sub_account)}
+        was_known = self._orders.known.has(key, "positions")
         try:
             body = await self._get(path, user=owner, required=True, **params)
         except NotFoundError as exc:
-            if page or not self._orders.known.has_none_yet(exc, key, "positions"):
+            if page or was_known or not says_nothing_yet(exc):
                 raise
             return UserPositionsPage(()), False
         found = codec.decode_page(body, UserPositionsPage)

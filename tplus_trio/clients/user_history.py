@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from tplus_trio import codec
 from tplus_trio.arguments import check_count
 from tplus_trio.clients.bad_rows import report_bad_rows
 from tplus_trio.clients.base import Client, asset, page_params
 from tplus_trio.clients.decoding import decode_at
-from tplus_trio.clients.known_users import KnownUsers
+from tplus_trio.clients.known_users import says_nothing_yet
 from tplus_trio.clients.paging import ListedPage, PageIterator, says_more
 from tplus_trio.errors import NotFoundError
 from tplus_trio.models import (
@@ -27,9 +27,6 @@ from tplus_trio.users import User
 __all__ = ["UserHistory"]
 
 _Query: TypeAlias = Mapping[str, str | int | None]
-
-#: A user may have been seen and yet have no history: users decide whether the service keeps theirs.
-_NOBODY: Final = KnownUsers()
 
 
 class UserHistory(Client):
@@ -363,7 +360,8 @@ class UserHistory(Client):
         try:
             return await self._get(path, user=owner, required=True, **params)
         except NotFoundError as exc:
-            if params.get("page") or not _NOBODY.has_none_yet(exc, owner.public_key):
+            # A user may be known and yet have no history: users decide whether the service keeps theirs.
+            if params.get("page") or not says_nothing_yet(exc):
                 raise
             return b"[]"
 

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from tplus_trio import codec
 from tplus_trio.clients.base import get, page_params
-from tplus_trio.clients.known_users import KnownUsers, is_of_the_service
+from tplus_trio.clients.known_users import KnownUsers, is_of_the_service, says_nothing_yet
 from tplus_trio.clients.paging import says_more
 from tplus_trio.errors import DecodeError, NotFoundError, ServerError
 from tplus_trio.models import AssetIdentifier, BadRow, OrderResponse, OrderStatus, Rows, UserOrders
@@ -60,6 +60,7 @@ class UserOrdersReader:
     ) -> UserOrders:
         """Read a page; ``bad`` lists the rows that cannot be decoded."""
         key = owner.public_key
+        was_known = self.known.has(key)
         try:
             body = await get(
                 self._service,
@@ -71,7 +72,7 @@ class UserOrdersReader:
                 open_only=open_only_param(open_only),
             )
         except NotFoundError as exc:
-            if page or not self.known.has_none_yet(exc, key):
+            if page or was_known or not says_nothing_yet(exc):
                 raise
             return UserOrders((), {})
         orders = codec.decode_page(body, UserOrders)
@@ -90,10 +91,11 @@ class UserOrdersReader:
             params: ``page``, ``limit`` and ``open_only``; the service has a default for each.
         """
         key, path = owner.public_key, f"/orders/user/{owner.public_key}/{market}"
+        was_known = self.known.has(key, "orders")
         try:
             body = await get(self._service, path, user=owner, required=True, dispatch=dispatch, **params)
         except NotFoundError as exc:
-            if params.get("page") or not self.known.has_none_yet(exc, key, "orders"):
+            if params.get("page") or was_known or not says_nothing_yet(exc):
                 raise
             return Rows(), False
         rows, about = codec.decode_listing(body, "orders", OrderResponse)
@@ -154,7 +156,7 @@ class UserOrdersReader:
 
         Raises:
             ServerError: the service says that the page does not exist, but has sent orders of this user before. An
-                order overtook the answer, or an outdated replica sent it. Another request helps.
+                outdated replica sent it. Another request helps.
         """
         try:
             return await self.read_page(owner, page, _ORDERS_PAGE, dispatch, open_only=open_only)

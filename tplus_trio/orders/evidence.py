@@ -63,11 +63,12 @@ class OrderEvidence:
             order.is_gone = _has_ended(order, tracked) or self._is_missing(order)
 
     def _is_missing(self, order: UnsettledOrder) -> bool:
-        """Return whether a whole, current listing lacks an order that the service does not have open."""
+        """Return whether a whole, current listing does not show as open an order that the service says it lacks."""
         listing = order.listing
         if not order.is_missing or listing is None or not self._rules.listings_current:
             return False
-        return listing.is_complete and order.target.order_id not in listing.orders
+        row = listing.orders.get(order.target.order_id)
+        return listing.is_complete and (row is None or row.is_done)
 
     # Creates.
 

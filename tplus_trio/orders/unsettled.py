@@ -156,6 +156,7 @@ class UnsettledOrders:
 
     def __init__(self) -> None:
         self._orders: dict[UnsettledOrder, None] = {}
+        self._added = trio.lowlevel.ParkingLot()
         self._settled = trio.lowlevel.ParkingLot()
 
     def __len__(self) -> int:
@@ -164,6 +165,7 @@ class UnsettledOrders:
     def add(self, order: UnsettledOrder) -> None:
         """Add an order."""
         self._orders[order] = None
+        self._added.unpark_all()
 
     def settled(self, order: UnsettledOrder) -> bool:
         """Remove an order that is settled. Return False if it was not there."""
@@ -196,6 +198,11 @@ class UnsettledOrders:
     def in_doubt(self) -> tuple[OrderInDoubt, ...]:
         """Return what a program sees of them."""
         return tuple(order.in_doubt() for order in self._orders)
+
+    async def wait_any(self) -> None:
+        """Wait until there is one. Cancelling it leaves nothing behind."""
+        while not self._orders:
+            await self._added.park()
 
     async def wait_settled(self) -> None:
         """Wait until each that is to be settled is. Cancelling it leaves nothing behind."""

@@ -15,7 +15,6 @@ from tplus_trio.models import StreamLost
 from tplus_trio.scopes import Scoped, ServiceTasks, open_service_tasks
 from tplus_trio.service import Service
 from tplus_trio.streams.buffer import Buffer
-from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.decode_limiter import DecodeLimiter
 from tplus_trio.streams.drop_marker import DropMarker
 from tplus_trio.streams.feed import Feed
@@ -379,7 +378,6 @@ def open_stream(
         client_scope.decode_limiter,
         restart=restart,
         limits=limits,
-        stats=ConnectionCounts(),
         draw=draw,
     )
     if feed.is_snapshot is not None:

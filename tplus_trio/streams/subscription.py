@@ -57,11 +57,10 @@ class Subscription(SessionProtocol, Generic[T]):
         decode_limiter: Limits how many streams of a client decode at once.
         restart: When to connect again after a failure; None means never.
         limits: Bounds of the connection.
-        stats: Where connections, messages and losses are counted.
         draw: Draws from [0, 1) for delays.
     """
 
-    # Eleven attributes: six are given, and five are what a subscription has to remember.
+    # Eleven attributes: five are given, and six are what a subscription has to remember.
     def __init__(
         self,
         feed: Feed[T],
@@ -71,19 +70,19 @@ class Subscription(SessionProtocol, Generic[T]):
         *,
         restart: RestartPolicy | None,
         limits: WebSocketLimits,
-        stats: ConnectionCounts,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self.session: Session = Session(
             feed.path, restart=restart, now_ns=service.now_ns, draw=draw, observer=service.observer
         )
-        self.stats: ConnectionCounts = stats
+        #: Where connections, messages and losses are counted.
+        self.stats: ConnectionCounts = ConnectionCounts()
         self._feed = feed
         self._service = service
         self._sink = sink
         self._decode_limiter = decode_limiter
         self._limits = attrs.evolve(limits, batch_size=feed.batch_size, silence=SilenceBound())
-        self._recovery = feed.recovery(service.now_ns, stats)
+        self._recovery = feed.recovery(service.now_ns, self.stats)
         self._recovery.on_gap = partial(service.observer.gap, feed.path)
         #: Asks REST for what the present attempt or connection needs.
         self._refetcher: Refetcher[T] | None = None

@@ -1,0 +1,79 @@
+"""Where the feeds of a client's own orders deliver: not to a consumer, but to what the client knows of its orders."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import trio
+
+from tplus_trio.errors import TplusError
+from tplus_trio.log_events import LogEvent, log_event
+from tplus_trio.orders.tracker import TrackerItem
+from tplus_trio.streams.stats import ConsumerStatistics
+
+__all__ = ["OwnFeedSink"]
+
+_log = logging.getLogger("tplus_trio.orders")
+#: Seconds between two reads while nobody waits for an item. To wake up for each item costs more than its decoding, and
+#: delays the answers that users wait for.
+_PAUSE: Final = 0.05
+
+
+class OwnFeedSink:
+    """Shows each item of a feed to the tracker, in order, and lets items that nobody waits for come in batches.
+
+    Args:
+        path: The path of the feed, for log lines.
+        see: Called with each item.
+        wait_awaited: Waits until somebody waits for what the feed brings.
+    """
+
+    def __init__(
+        self, path: str, see: Callable[[TrackerItem], None], wait_awaited: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._path = path
+        self._see = see
+        self._wait_awaited = wait_awaited
+        self._seen = 0
+
+    async def put(self, items: Sequence[TrackerItem]) -> None:
+        """Take items, and wait until the next ones shall be read."""
+        self.put_nowait(items)
+        with trio.move_on_after(_PAUSE):
+            await self._wait_awaited()
+
+    def put_nowait(self, items: Sequence[TrackerItem]) -> None:
+        """Take items."""
+        for item in items:
+            self._see(item)
+        self._seen += len(items)
+
+    def close(self, error: Exception) -> None:
+        """Say in the log why the feed ended, unless the client was left."""
+        if isinstance(error, TplusError):
+            log_event(
+                _log,
+                logging.WARNING,
+                LogEvent.OWN_FEED_FAILED,
+                "%s ended, and orders in doubt are looked for in listings alone: %s",
+                self._path,
+                error,
+                path=self._path,
+                error=str(error),
+            )
+
+    def statistics(self) -> ConsumerStatistics:
+        """Return the counts as they are now: items are taken at once, so none waits."""
+        return ConsumerStatistics(
+            delivered=self._seen,
+            dropped=0,
+            merged=0,
+            overflow="block",
+            max_buffer_size=0,
+            current_buffer_used=0,
+            peak_buffer_used=0,
+            tasks_waiting_send=0,
+            tasks_waiting_receive=0,
+        )
