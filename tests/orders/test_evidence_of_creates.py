@@ -25,6 +25,7 @@ from tests.helpers.unsettled_orders import ALL_RULES, DUPLICATE, Case
 from tplus_trio import AssetIdentifier
 from tplus_trio.models import Order, Side
 from tplus_trio.orders.evidence import NEVER_TOOK_EFFECT
+from tplus_trio.orders.listings import Listing
 from tplus_trio.orders.order_facts import RequestFact
 from tplus_trio.orders.service_rules import ServiceRules
 
@@ -94,6 +95,19 @@ def test_an_order_is_gone_once_it_has_ended() -> None:
 def test_an_order_whose_ends_contradict_each_other_may_not_be_gone() -> None:
     case = Case(MINE).see(created(MINE), removed("Completed", 10, at_ns=900), removed("Canceled", at_ns=901))
     assert (case.fate, case.order.is_gone) == ("done", False)
+
+
+@pytest.mark.parametrize("rules", [CURRENT, REMEMBERED])
+@pytest.mark.parametrize("listed", ["nothing", "the order, done", "the order, open", "nothing yet"])
+def test_an_order_that_no_cancel_finds_is_gone_if_a_current_listing_says_so(listed: str, rules: ServiceRules) -> None:
+    # The listing alone: in the tracker, the row may be of another order of the id.
+    rows = {"the order, done": [row(MINE, "Closed")], "the order, open": [row(MINE)]}.get(listed, [])
+    case = Case(MINE, rules).see(created(MINE))
+    case.order.listing = Listing({one.order_id: one for one in rows}, is_complete=listed != "nothing yet")
+    assert (case.fate, case.order.is_gone) == ("done", False), "the service may have it"
+    case.order.is_missing = True
+    assert case.fate == "done"
+    assert case.order.is_gone is (rules is CURRENT and listed in {"nothing", "the order, done"})
 
 
 def test_a_fate_that_was_stated_stays() -> None:

@@ -170,7 +170,8 @@ class OrderResolver:
     async def _round(self, order: UnsettledOrder, *, is_patient: bool) -> bool:
         """Try each way once. Return whether one failed in a way that will pass."""
         failed = False
-        for step in (self._cancel, self._read, self._fences.pass_one, self._read_all):
+        read_all = partial(self._read_all, is_patient=is_patient)
+        for step in (self._cancel, self._read, self._fences.pass_one, read_all):
             patience = _LONG_PATIENCE if is_patient else _PATIENCE
             with trio.CancelScope(deadline=trio.current_time() + patience) as scope:
                 try:
@@ -219,10 +220,13 @@ class OrderResolver:
         """Look whether the newest orders show this one. What they show reaches the evidence."""
         await self._listings.read(order.owner, order.target.asset_id, complete=False)
 
-    async def _read_all(self, order: UnsettledOrder) -> None:
-        """Read all orders, if it would mean something that this one is missing."""
-        if self._fences.wants_listing(order):
-            order.listing = await self._listings.read(order.owner, order.target.asset_id, complete=True)
+    async def _read_all(self, order: UnsettledOrder, *, is_patient: bool) -> None:
+        """Read all orders, if it would mean something that this one is missing, or if it may be an older one."""
+        means_something = self._fences.wants_listing(order)
+        if means_something or is_patient or order.is_taken:
+            listing = await self._listings.read(order.owner, order.target.asset_id, complete=True)
+            if means_something:
+                order.listing = listing
 
 
 def _is_to_go(order: UnsettledOrder) -> bool:
