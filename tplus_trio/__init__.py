@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # type checkers read the same names from the same modules
     from tplus_trio.clients.base import *
     from tplus_trio.clients.market_data import *
     from tplus_trio.clients.order_book import *
+    from tplus_trio.clients.order_scope import *
     from tplus_trio.clients.statistics import *
     from tplus_trio.errors import *
     from tplus_trio.log_events import *
@@ -24,6 +25,8 @@ if TYPE_CHECKING:  # type checkers read the same names from the same modules
     from tplus_trio.orders.exposure import *
     from tplus_trio.orders.limiter import *
     from tplus_trio.orders.limits import *
+    from tplus_trio.orders.order_state import *
+    from tplus_trio.orders.scopes.handle import *
     from tplus_trio.orders.service_rules import *
     from tplus_trio.orders.unsettled import *
     from tplus_trio.streams.overflow.base import *
@@ -63,13 +66,16 @@ _MODULES = (
     "orders.batch_results",
     "orders.service_rules",
     "orders.unsettled",
+    "orders.order_state",
     "orders.limits",
     "orders.limiter",
     "orders.exposure",
     "orders.control_statistics",
+    "orders.scopes.handle",
     "clients.statistics",
     "clients.base",
     "clients.market_data",
+    "clients.order_scope",
     "clients.order_book",
 )
 

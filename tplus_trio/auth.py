@@ -13,10 +13,11 @@ import attrs
 import trio
 
 from tplus_trio import codec
-from tplus_trio.errors import DecodeError, TplusError, api_error
+from tplus_trio.errors import DecodeError, TplusError
 from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.models import AuthToken, Nonce
 from tplus_trio.observer import Observer
+from tplus_trio.refusals import api_error
 from tplus_trio.runs import RunLocal
 from tplus_trio.secret import Redactor, SecretBytes, SecretText
 from tplus_trio.threads import run_in_thread

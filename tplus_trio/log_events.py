@@ -41,6 +41,10 @@ class LogEvent(enum.StrEnum):
     ORDER_SETTLED = "order_settled"
     #: A feed of the client's own orders or trades ended for good: ``path``, ``error``.
     OWN_FEED_FAILED = "own_feed_failed"
+    #: An order with a lease was not renewed, and expires: ``order_id``, ``error``.
+    ORDER_NOT_RENEWED = "order_not_renewed"
+    #: A scope was left, and orders of it are not proved gone: ``order_ids``, ``deadline``.
+    ORDERS_LEFT_RESTING = "orders_left_resting"
     #: A keyfile can be read by other users of the machine: ``path``, ``mode``.
     KEYFILE_READABLE = "keyfile_readable"
     #: A method of the client's observer raised; logged once for each method: ``method``, ``error``.

@@ -64,6 +64,9 @@ class Observer:
         itself to find out about an order, or to take it back, is not observed.
         """
 
+    def orders_left_resting(self, order_ids: tuple[str, ...]) -> None:
+        """A scope was left, and these orders of it are not proved gone within its deadline: they may rest."""
+
     def order_fate(self, operation: str, order_id: str, fate: str) -> None:
         """An order request ended, and its fate is known or not; or a fate that was unknown was found out later.
 

@@ -23,10 +23,15 @@ class Discarding(OrderBookClient):
     is_discarding = False
 
     async def _operate(
-        self, request: OrderRequest, market: Market | None = None, on_cancel: OnCancel = "resolve"
+        self,
+        request: OrderRequest,
+        market: Market | None = None,
+        on_cancel: OnCancel = "resolve",
+        *,
+        hands_over: bool = False,
     ) -> OrderOperationResponse:
         if not self.is_discarding:
-            return await super()._operate(request, market, on_cancel)
+            return await super()._operate(request, market, on_cancel, hands_over=hands_over)
         return _TAKEN
 
 

@@ -19,12 +19,28 @@ def own_feed(world: World) -> tuple[int, int]:
 async def test_items_that_nobody_waits_for_come_in_batches(autojump_clock: MockClock) -> None:
     async with open_orders_world("rest") as world:
         delivered, _ = own_feed(world)
-        for number in range(5):
-            await place(world, f"{number}")
+        for _ in range(5):
+            world.exchange.place(world.user, ASSET, "Buy", 90, 1)
             await trio.sleep(0.005)
         assert own_feed(world)[0] == delivered + 1  # the first one began the pause
         await trio.sleep(0.05)
         assert own_feed(world)[0] == delivered + 5
+
+
+async def test_the_feeds_are_read_after_a_call_and_not_during_it(autojump_clock: MockClock) -> None:
+    async with open_orders_world("rest") as world:
+        world.exchange.place(world.user, ASSET, "Buy", 90, 1)
+        await trio.sleep(0.001)
+        delivered, _ = own_feed(world)
+        world.exchange.faults.delay_requests("/orders/create", 0.01)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(place, world, "slow")
+            await trio.sleep(0.005)
+            world.exchange.place(world.user, ASSET, "Buy", 90, 1)
+            await trio.sleep(0.004)
+            assert own_feed(world)[0] == delivered
+        await trio.sleep(0.001)
+        assert own_feed(world)[0] == delivered + 2
 
 
 async def test_an_order_in_doubt_is_seen_at_once(autojump_clock: MockClock) -> None:

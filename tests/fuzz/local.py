@@ -16,7 +16,8 @@ import attrs
 
 from tplus_trio import RestartPolicy, UserManager, models
 from tplus_trio.book.local import LocalBook
-from tplus_trio.clients.base import _headers, _prefix, page_params
+from tplus_trio.clients.connection_options import check_headers, check_prefix
+from tplus_trio.clients.paging import page_params
 from tplus_trio.errors import KeyfileError
 from tplus_trio.models import AssetIdentifier, Interval, OrderBook, Side
 from tplus_trio.streams.overflow import check_overflow
@@ -168,12 +169,12 @@ def _user_name(value: Any) -> None:
 
 
 def _prefixed(value: Any) -> None:
-    assert re.fullmatch(r"(/[\w.~/-]+)?", _prefix(value), re.ASCII)
-    assert ".." not in _prefix(value)
+    assert re.fullmatch(r"(/[\w.~/-]+)?", check_prefix(value), re.ASCII)
+    assert ".." not in check_prefix(value)
 
 
 def _head(value: Any) -> None:
-    for text in (part for pair in _headers(value).items() for part in pair):
+    for text in (part for pair in check_headers(value).items() for part in pair):
         assert text.isascii()
         assert text.isprintable()
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tplus_trio import ApiError, AssetIdentifier, ConnectionFailed, OperationStatus, OrderOperationResponse, User
-from tplus_trio.errors import api_error
 from tplus_trio.orders.control_frames import RESPONSES, Acknowledgement, Answer, Refusal
 from tplus_trio.orders.control_requests import ControlRequest, ControlRequests
 from tplus_trio.orders.sending import Delivery, Operation, OrderRequest, OrderTarget
+from tplus_trio.refusals import api_error
 from tplus_trio.secret import SecretBytes
 
 USER = User()

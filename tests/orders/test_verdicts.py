@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tplus_trio.errors import (
-    ConnectionFailed,
-    DecodeError,
-    HandshakeRejected,
-    RestartLimitExceeded,
-    TplusError,
-    api_error,
-)
+from tplus_trio.errors import ConnectionFailed, DecodeError, HandshakeRejected, RestartLimitExceeded, TplusError
 from tplus_trio.models import OperationStatus, OrderOperationResponse
 from tplus_trio.orders.verdicts import Verdict, verdict_of_answer, verdict_of_error
+from tplus_trio.refusals import api_error
 
 REFUSED, UNKNOWN, UNSENT = Verdict.REFUSED, Verdict.UNKNOWN, Verdict.UNSENT
 CONFLICT, NOT_FOUND, UNAUTHORIZED = Verdict.CONFLICT, Verdict.NOT_FOUND, Verdict.UNAUTHORIZED

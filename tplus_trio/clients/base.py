@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -15,6 +14,7 @@ import trio
 
 from tplus_trio.arguments import check_count, check_instance, check_number
 from tplus_trio.book.live import LiveBook, open_live_book
+from tplus_trio.clients.connection_options import check_connector, check_headers, check_prefix
 from tplus_trio.clients.statistics import ClientStatistics
 from tplus_trio.errors import MissingUserError
 from tplus_trio.models import AssetIdentifier
@@ -28,7 +28,7 @@ from tplus_trio.streams.recovery import CONFIRM_TIMEOUT, Depth
 from tplus_trio.streams.sink import Sink
 from tplus_trio.streams.stream import ClientScope, Stream, open_stream
 from tplus_trio.streams.subscription import Subscription
-from tplus_trio.transport.connector import Connector, Endpoint, TcpConnector
+from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.transport.tls import tls_context
 from tplus_trio.transport.websocket import WebSocketLimits
@@ -44,12 +44,6 @@ CALL: Final = Dispatch()
 _DEFAULT_RESTART: Final = RestartPolicy()
 #: Seconds that closing idle connections may take at most.
 _CLOSE: Final = 1.0
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-#: Headers that could break a request or a handshake.
-_FRAMING: Final = re.compile(
-    "connection|content-length|expect|keep-alive|te|trailer|transfer-encoding|upgrade|sec-websocket-.*", re.IGNORECASE
-)
-_HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 
 
 class BookOptions(TypedDict, total=False):
@@ -158,12 +152,12 @@ class Client(Scoped):
         self._jitter = _callable("jitter", options.get("jitter", random.random))
         self._service = Service(
             endpoint,
-            _connector(options.get("connector")),
+            check_connector(options.get("connector")),
             tls=tls_context(verify) if endpoint.secure else None,
             timeout=timeout,
             limits=limits,
-            headers=_headers(options.get("headers", {})),
-            auth_prefix=_prefix(options.get("auth_path_prefix", "")),
+            headers=check_headers(options.get("headers", {})),
+            auth_prefix=check_prefix(options.get("auth_path_prefix", "")),
             now_ns=_callable("now_ns", options.get("now_ns", time.time_ns)),
             draw=self._jitter,
             observer=ObserverGuard(options.get("observer")),
@@ -320,20 +314,6 @@ async def get(
     return await service.request("GET", path, params=given or None, user=user, required=required, dispatch=dispatch)
 
 
-def page_params(page: int | None, limit: int | None) -> dict[str, int | None]:
-    """Check the two parameters of a page, and return them as query parameters.
-
-    Raises:
-        TypeError, ValueError: a parameter is neither None nor a whole number in its range (``page`` at least 0,
-            ``limit`` at least 1).
-    """
-    if page is not None:
-        check_count("page", page, least=0)
-    if limit is not None:
-        check_count("limit", limit)
-    return {"page": page, "limit": limit}
-
-
 def asset(asset_id: AssetIdentifier | str | int, name: str = "asset_id") -> AssetIdentifier:
     """Return the asset that an argument names.
 
@@ -375,40 +355,3 @@ def _callable(name: str, value: F) -> F:
         msg = f"{name} is a callable, not {type(value).__name__}"
         raise TypeError(msg)
     return value
-
-
-def _connector(connector: Connector | None) -> Connector:
-    if connector is None:
-        return TcpConnector()
-    if not callable(getattr(connector, "connect", None)):
-        msg = f"connector needs an async method connect(host, port); {type(connector).__name__} has none"
-        raise TypeError(msg)
-    return connector
-
-
-def _headers(headers: Mapping[str, str]) -> dict[str, str]:
-    if not isinstance(headers, Mapping):
-        msg = f"headers is a mapping of str to str, not {type(headers).__name__}"
-        raise TypeError(msg)
-    for name, value in headers.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            msg = "headers is a mapping of str to str; one of its names or values is not a str"
-            raise TypeError(msg)
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            msg = f"header {name!r} cannot be sent: names are tokens, values printable ASCII with no space at an end"
-            raise ValueError(msg)
-        if _FRAMING.fullmatch(name):
-            msg = f"header {name!r} is set by the client itself; it controls the framing of a request or the handshake"
-            raise ValueError(msg)
-    return dict(headers)
-
-
-def _prefix(prefix: str) -> str:
-    if not isinstance(prefix, str):
-        msg = f"auth_path_prefix is a path, not {type(prefix).__name__}"
-        raise TypeError(msg)
-    stripped = prefix.strip("/")
-    if not re.fullmatch(r"[\w.~/-]*", stripped, re.ASCII) or ".." in stripped:
-        msg = f"auth_path_prefix is a path like /market-data, not {prefix!r}"
-        raise ValueError(msg)
-    return f"/{stripped}" if stripped else ""

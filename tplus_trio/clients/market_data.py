@@ -8,9 +8,10 @@ from tplus_trio import codec
 from tplus_trio.arguments import check_count
 from tplus_trio.book.live import LiveBook
 from tplus_trio.clients.bad_rows import report_bad_rows
-from tplus_trio.clients.base import CALL, BookOptions, ClientOptions, StreamOptions, asset, page_params
+from tplus_trio.clients.base import CALL, BookOptions, ClientOptions, StreamOptions, asset
 from tplus_trio.clients.market_feeds import depth_feed, klines_feed, ticker_feed, tickers_feed, trades_feed
 from tplus_trio.clients.market_history import MarketHistory
+from tplus_trio.clients.paging import page_params
 from tplus_trio.clients.user_history import UserHistory
 from tplus_trio.models import AssetIdentifier, Gap, KlineUpdate, OrderBook, Rows, Ticker, Trade
 from tplus_trio.streams.feed import Feed

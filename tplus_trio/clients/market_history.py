@@ -8,9 +8,9 @@ from typing import Any
 from tplus_trio import codec
 from tplus_trio.arguments import check_choice, check_count
 from tplus_trio.clients.bad_rows import report_bad_rows
-from tplus_trio.clients.base import CALL, Client, asset, page_params
+from tplus_trio.clients.base import CALL, Client, asset
 from tplus_trio.clients.decoding import decode_at
-from tplus_trio.clients.paging import ListedPage, PageIterator, says_more
+from tplus_trio.clients.paging import ListedPage, PageIterator, page_params, says_more
 from tplus_trio.models import AssetIdentifier, Interval, KlinesPage, OpenInterest, Rows, Timebar
 from tplus_trio.transport.pacing import Dispatch
 

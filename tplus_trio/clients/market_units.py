@@ -7,8 +7,9 @@ import trio
 from tplus_trio import codec
 from tplus_trio.arguments import check_instance
 from tplus_trio.clients.bad_rows import report_bad_rows
-from tplus_trio.clients.base import CALL, asset, page_params
+from tplus_trio.clients.base import CALL, asset
 from tplus_trio.clients.order_service import OrderServiceClient
+from tplus_trio.clients.paging import page_params
 from tplus_trio.models import AssetIdentifier, Market, MarketsPage
 
 __all__ = ["MarketUnits"]

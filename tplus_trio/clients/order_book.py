@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from tplus_trio.arguments import check_number
 from tplus_trio.clients.account_reads import AccountReads
+from tplus_trio.clients.base import asset
 from tplus_trio.clients.market_units import MarketUnits
 from tplus_trio.clients.order_changes import OrderChanges
 from tplus_trio.clients.order_entry import OrderEntry
+from tplus_trio.clients.order_scope import OrderScope
 from tplus_trio.clients.user_streams import UserStreams
+from tplus_trio.models import AssetIdentifier
+from tplus_trio.users import User
 
 __all__ = ["OrderBookClient"]
 
@@ -23,3 +28,38 @@ class OrderBookClient(UserStreams, OrderEntry, OrderChanges, MarketUnits, Accoun
 
     The arguments are those of every client: see `Client`.
     """
+
+    def order_scope(
+        self,
+        asset_id: AssetIdentifier | str | int | None = None,
+        *,
+        deadline: float = 5.0,
+        lease: float | None = None,
+        user: User | None = None,
+    ) -> OrderScope:
+        """Return a block that owns the orders that are placed in it, and takes back what it left resting.
+
+        Args:
+            asset_id: The market of calls that name none; None means that each call names one.
+            deadline: Seconds, more than 0: how long leaving the block, and a cancellation of its orders, may take.
+            lease: Seconds, at least 2. Each order that may rest expires so long after it was sent, and is renewed at
+                half of that while the block lives: so a program that is killed leaves nothing resting much longer. To
+                renew an order, the scope cancels it, waits until it is proved gone, and creates the rest anew: for two
+                round trips it does not rest, and it loses its place in the queue. None is no expiry.
+            user: The user of the orders; None is the default user.
+
+        Raises:
+            MissingUserError: there is no user.
+            RuntimeError: on entering: the client was not entered, or has been left.
+            TypeError, ValueError: an argument is not legal.
+            OrdersLeftResting: on leaving, if the body ended normally and an order is not proved gone.
+        """
+        return OrderScope(
+            self,
+            self._fates,
+            self._kept_orders,
+            self._user(user),
+            None if asset_id is None else asset(asset_id),
+            deadline=check_number("deadline", deadline, more=True, finite=True),
+            lease=None if lease is None else check_number("lease", lease, least=2.0, finite=True),
+        )

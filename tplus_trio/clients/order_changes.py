@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import trio
 
@@ -87,13 +87,9 @@ class OrderChanges(OrderServiceClient):
             DecodeError: the answer about the market's units cannot be decoded. Nothing was sent.
             KeyfileError: the user's key cannot be decrypted. Nothing was sent.
         """
-        owner = self._user(user)
-        market, request = await self._sign_replace(
-            original_order_id, asset_id, new_quantity, new_price, new_trigger, owner, additional_signers
+        return await self._replace(
+            original_order_id, asset_id, new_quantity, new_price, new_trigger, self._user(user), additional_signers
         )
-        await self._admit(owner, [Terms.of_replacement(market, request.request)])
-        answer = await self._operate(self._builder.replace(request, owner), market)
-        return answer, request.request.timestamp_ns
 
     async def prepare_replace_order_request(
         self,
@@ -173,7 +169,19 @@ class OrderChanges(OrderServiceClient):
             ApiError: the service refused the request for another reason.
             DecodeError: the answer about the market's units cannot be decoded. Nothing was sent.
         """
-        owner, name, chosen = self._user(user), validate_order_id(order_id), asset(asset_id)
+        return await self._amend(order_id, asset_id, new_quantity, expected_authorization_revision, self._user(user))
+
+    async def _amend(
+        self,
+        order_id: str,
+        asset_id: AssetIdentifier | str | int,
+        new_quantity: Amount,
+        expected_authorization_revision: int | None,
+        owner: User,
+        claim: Callable[[AmendOrder], Awaitable[object]] | None = None,
+    ) -> OrderOperationResponse:
+        """Reduce an order; see `amend_order`, and for ``claim`` `_replace`."""
+        name, chosen = validate_order_id(order_id), asset(asset_id)
         check_amount("new_quantity", new_quantity, "base units")
         if expected_authorization_revision is not None:
             check_count("expected_authorization_revision", expected_authorization_revision, least=0)
@@ -191,7 +199,34 @@ class OrderChanges(OrderServiceClient):
             ),
             user_id=owner.public_key,
         )
-        return await self._operate(self._builder.amend(request, owner), market)
+        if claim is not None:
+            await claim(request.request)
+        return await self._operate(self._builder.amend(request, owner), market, hands_over=claim is not None)
+
+    async def _replace(
+        self,
+        original_order_id: str,
+        asset_id: AssetIdentifier | str | int,
+        new_quantity: Amount,
+        new_price: Amount,
+        new_trigger: TriggerCondition | None,
+        owner: User,
+        additional_signers: Sequence[User] | None,
+        claim: Callable[[ReplaceOrderDetails], Awaitable[object]] | None = None,
+    ) -> tuple[OrderOperationResponse, int]:
+        """Give an order new terms; see `replace_order`.
+
+        With ``claim``, which is called before the new terms are sent, the order is a scope's: a cancelled call hands it
+        over.
+        """
+        market, request = await self._sign_replace(
+            original_order_id, asset_id, new_quantity, new_price, new_trigger, owner, additional_signers
+        )
+        await self._admit(owner, [Terms.of_replacement(market, request.request)])
+        if claim is not None:
+            await claim(request.request)
+        answer = await self._operate(self._builder.replace(request, owner), market, hands_over=claim is not None)
+        return answer, request.request.timestamp_ns
 
     async def send_multiple_orders(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -14,6 +14,7 @@ from tplus_trio.models import (
     AssetIdentifier,
     CancelOrder,
     CreateOrderRequest,
+    Order,
     OrderOperationResponse,
     OrderTrigger,
     Side,
@@ -334,8 +335,22 @@ class OrderEntry(OrderServiceClient):
         return tuple(results[order] for order in orders)
 
     async def _create(
-        self, terms: OrderTerms, owner: User, signers: tuple[User, ...], on_cancel: OnCancel
+        self,
+        terms: OrderTerms,
+        owner: User,
+        signers: tuple[User, ...],
+        on_cancel: OnCancel,
+        claim: Callable[[Order], Awaitable[object]] | None = None,
     ) -> OrderOperationResponse:
+        """Sign an order and send it.
+
+        Args:
+            terms: The checked terms.
+            owner: The user.
+            signers: The other users that sign it.
+            on_cancel: See `create_limit_order`.
+            claim: Called before the order is sent, for an order of a scope: a cancelled call hands the order over.
+        """
         market, order = await self._in_units(
             terms.asset_id, lambda market: terms.to_order(market, owner.public_key, self._change_times.next())
         )
@@ -343,10 +358,12 @@ class OrderEntry(OrderServiceClient):
             await self._guard.admit(owner, [Terms.of_order(market, order)])
         try:
             request = await self._builder.create(order, owner, signers)
+            if claim is not None:
+                await claim(order)
         except BaseException:
             self._withdraw(owner, order.order_id)
             raise
-        return await self._operate(request, market, on_cancel)
+        return await self._operate(request, market, on_cancel, hands_over=claim is not None)
 
 
 def _required(asset_id: AssetIdentifier | str | int | None) -> AssetIdentifier:

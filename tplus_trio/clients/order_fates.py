@@ -31,13 +31,16 @@ from tplus_trio.orders.cancelled_calls import CancelledCalls
 from tplus_trio.orders.evidence import UNSENT, OrderEvidence
 from tplus_trio.orders.fences import Fences, Units
 from tplus_trio.orders.listings import ListingReader
+from tplus_trio.orders.news import Demand, OrderNews
 from tplus_trio.orders.operations import OnFate, OrderOperations
 from tplus_trio.orders.order_facts import OrderFacts, Outcome, RequestFact
 from tplus_trio.orders.resolution import OrderResolver
-from tplus_trio.orders.sending import ORDER, OrderRequest, OrderSender, OrderTarget
+from tplus_trio.orders.sending import ORDER, Delivery, OrderRequest, OrderSender, OrderTarget
 from tplus_trio.orders.service_rules import ServiceRules
+from tplus_trio.orders.tracked_order import TrackedOrder
 from tplus_trio.orders.tracker import OrderTracker, TrackerItem
-from tplus_trio.orders.unsettled import Fate, UnsettledOrders
+from tplus_trio.orders.unsettled import Fate, UnsettledOrder, UnsettledOrders
+from tplus_trio.secret import SecretBytes
 from tplus_trio.service import Service
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.stream import ClientScope
@@ -66,6 +69,7 @@ class OrderFates:
         on_fate: Called with each fate.
     """
 
+    # Fourteen attributes: four are shared with all parts of orders, and the others are what this part works with.
     def __init__(
         self,
         service: Service,
@@ -87,13 +91,16 @@ class OrderFates:
         self._open_feed = open_feed
         self._on_fate = on_fate
         self.tracker: OrderTracker = OrderTracker()
-        self.unsettled: UnsettledOrders = UnsettledOrders()
+        self.demand: Demand = Demand()
+        self.news: OrderNews = OrderNews(self.demand)
+        self.unsettled: UnsettledOrders = UnsettledOrders(self.demand)
         #: The users whose feeds are followed.
         self._followed: set[str] = set()
-        resolver = OrderResolver(
+        self._listings = ListingReader(orders.read_to_resolve, self._saw_rows)
+        self._resolver = resolver = OrderResolver(
             sender,
             builder,
-            ListingReader(orders.read_to_resolve, self._saw_rows),
+            self._listings,
             Fences(rules, service, sender, builder, self._best_ask, units, self._sends),
             OrderEvidence(rules, self.tracker),
             self.unsettled,
@@ -105,6 +112,7 @@ class OrderFates:
             sender,
             rules,
             resolver,
+            demand=self.demand,
             calls=CancelledCalls(resolve_timeout),
             resolve_timeout=resolve_timeout,
             has_ended=self._has_ended,
@@ -119,7 +127,7 @@ class OrderFates:
             if isinstance(terms, Order):
                 self.tracker.track(owner, terms)
             else:
-                self.tracker.apply(owner, RequestFact(terms, "sent"))
+                self._apply(owner, RequestFact(terms, "sent"))
         self.follow(request.owner)
 
     def _has_ended(self, owner: str, target: OrderTarget) -> bool:
@@ -136,11 +144,36 @@ class OrderFates:
         if (outcome := _OUTCOMES.get(fate)) is not None:
             terms = next(terms for terms in request.terms if terms.order_id == order_id)
             code = UNSENT if fate == "unsent" else None
-            self.tracker.apply(request.owner.public_key, RequestFact(terms, outcome, code))
+            self._apply(request.owner.public_key, RequestFact(terms, outcome, code))
         self._on_fate(request, order_id, fate)
 
     def _sends(self, owner: str, order: Order) -> None:
-        self.tracker.apply(owner, RequestFact(order, "sent"))
+        self._apply(owner, RequestFact(order, "sent"))
+
+    def _apply(self, owner: str, item: TrackerItem) -> None:
+        for order in self.tracker.apply(owner, item).changed:
+            self.news.changed(order)
+
+    def take_back(self, owner: User, order: TrackedOrder) -> UnsettledOrder:
+        """Cancel an order until it is proved gone; see `OrderDesk`. No request about it may be under way."""
+        terms = order.order
+        target = OrderTarget(terms.base_asset, terms.order_id)
+        for known in self.unsettled.of(owner.public_key, target):
+            if known.terms == terms:  # it may not exist; or it is being taken back
+                known.on_cancel = "cancel"
+                known.wake()
+                return known
+        request = OrderRequest("create", (target,), SecretBytes(b""), owner, (terms,))
+        sent_at_ns, why = terms.creation_timestamp_ns, "it is being cancelled"
+        known = UnsettledOrder(owner, target, "create", terms, Delivery(request), sent_at_ns, why, "cancel")
+        known.settle("done")
+        known.on_settled = partial(self.news.changed, order)
+        self._resolver.watch([known])
+        return known
+
+    async def look(self, owner: User, asset_id: AssetIdentifier, *, complete: bool) -> None:
+        """Read the user's orders in a market; see `OrderDesk`."""
+        await self._listings.read(owner, asset_id, complete=complete)
 
     async def settle_all(self) -> None:
         """Wait until no order is in doubt, at most ``resolve_timeout``, although the caller is cancelled."""
@@ -150,6 +183,13 @@ class OrderFates:
 
     # What is seen.
 
+    def check_entered(self) -> None:
+        """Check that tasks of the client can settle orders; see `OrderDesk`."""
+        if self._client_scope.tasks is None:
+            state = "has been left" if self._client_scope.was_left else "was not entered"
+            msg = f"the client {state}: `async with OrderBookClient(…) as client:`; it settles orders in its tasks"
+            raise RuntimeError(msg)
+
     def follow(self, owner: User) -> None:
         """Open the feeds of a user's orders and trades, unless they are open or the client was not entered."""
         if owner.public_key in self._followed or self._client_scope.tasks is None:
@@ -157,11 +197,11 @@ class OrderFates:
         self._followed.add(owner.public_key)
         see = partial(self.see, owner.public_key)
         for feed in (orders_feed(owner, self._orders, snapshot=True), trade_events_feed(owner, self._orders)):
-            self._open_feed(feed, OwnFeedSink(feed.path, see, self.unsettled.wait_any))
+            self._open_feed(feed, OwnFeedSink(feed.path, see, self.demand.wait))
 
     def see(self, owner: str, item: TrackerItem) -> None:
         """Add what an item of a user's feeds or listings says."""
-        self.tracker.apply(owner, item)
+        self._apply(owner, item)
         if not self.unsettled:
             return
         if isinstance(item, OrdersSnapshot | UserOrders):
@@ -171,7 +211,7 @@ class OrderFates:
 
     def _saw_rows(self, owner: str, rows: Iterable[OrderResponse]) -> None:
         for row in rows:
-            self.tracker.apply(owner, row)
+            self._apply(owner, row)
         self._see_rows(owner, rows)
 
     def _see_rows(self, owner: str, rows: Iterable[OrderResponse]) -> None:

@@ -23,6 +23,7 @@ from tplus_trio.orders.control_channel import ControlSender
 from tplus_trio.orders.exposure import Doubts
 from tplus_trio.orders.limiter import LimitedSender, OrderLimiter, OrderRateLimit
 from tplus_trio.orders.limits import LimitGuard, OrderLimits, Terms
+from tplus_trio.orders.scopes.keeper import KeptOrders
 from tplus_trio.orders.sending import ORDER, OrderRequest, OrderSender, RestSender
 from tplus_trio.orders.service_rules import ServiceRules
 from tplus_trio.orders.unsettled import Fate, OnCancel, OrderInDoubt
@@ -109,6 +110,7 @@ class OrderServiceClient(Client):
         #: puts the changes in order.
         self._change_times = RisingTime(self._service.now_ns)
         self._nonces = ActionNonces(self._service.now_ns)
+        self._kept_orders = KeptOrders()
 
     @property
     def orders_in_doubt(self) -> tuple[OrderInDoubt, ...]:
@@ -199,12 +201,24 @@ class OrderServiceClient(Client):
         self._fates.begin(request)
 
     async def _operate(
-        self, request: OrderRequest, market: Market | None = None, on_cancel: OnCancel = "resolve"
+        self,
+        request: OrderRequest,
+        market: Market | None = None,
+        on_cancel: OnCancel = "resolve",
+        *,
+        hands_over: bool = False,
     ) -> OrderOperationResponse:
-        """Send a request about one order. A refusal may mean that the units of its market have changed."""
+        """Send a request about one order. A refusal may mean that the units of its market have changed.
+
+        Args:
+            request: The request.
+            market: The units that its numbers have; None if it has none.
+            on_cancel: See `OrderOperations.send`.
+            hands_over: See there.
+        """
         try:
             self._begin(request)
-            answer = await self._fates.operations.send(request, on_cancel)
+            answer = await self._fates.operations.send(request, on_cancel, hands_over=hands_over)
         except OrderRejected as exc:
             if market is not None:
                 self._refused(request.orders[0].asset_id, market, exc)

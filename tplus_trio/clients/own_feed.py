@@ -16,8 +16,8 @@ from tplus_trio.streams.stats import ConsumerStatistics
 __all__ = ["OwnFeedSink"]
 
 _log = logging.getLogger("tplus_trio.orders")
-#: Seconds between two reads while nobody waits for an item. To wake up for each item costs more than its decoding, and
-#: delays the answers that users wait for.
+#: The most seconds between two reads while nobody waits for an item. To wake up for each item costs more than its
+#: decoding, and delays the answers that users wait for.
 _PAUSE: Final = 0.05
 
 
@@ -27,22 +27,20 @@ class OwnFeedSink:
     Args:
         path: The path of the feed, for log lines.
         see: Called with each item.
-        wait_awaited: Waits until somebody waits for what the feed brings.
+        wait: Waits until the feed is to be read again.
     """
 
-    def __init__(
-        self, path: str, see: Callable[[TrackerItem], None], wait_awaited: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, path: str, see: Callable[[TrackerItem], None], wait: Callable[[], Awaitable[None]]) -> None:
         self._path = path
         self._see = see
-        self._wait_awaited = wait_awaited
+        self._wait = wait
         self._seen = 0
 
     async def put(self, items: Sequence[TrackerItem]) -> None:
         """Take items, and wait until the next ones shall be read."""
         self.put_nowait(items)
         with trio.move_on_after(_PAUSE):
-            await self._wait_awaited()
+            await self._wait()
 
     def put_nowait(self, items: Sequence[TrackerItem]) -> None:
         """Take items."""

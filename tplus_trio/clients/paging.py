@@ -7,9 +7,10 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import trio
 
+from tplus_trio.arguments import check_count
 from tplus_trio.errors import DecodeError
 
-__all__ = ["ListedPage", "PageIterator", "says_more"]
+__all__ = ["ListedPage", "PageIterator", "page_params", "says_more"]
 
 T = TypeVar("T")
 
@@ -33,6 +34,20 @@ def says_more(page: Mapping[str, Any]) -> bool | None:
     """Return what the fields of a page say about the next one; None if they say nothing."""
     said = page.get("has_next_page")
     return said if isinstance(said, bool) else None
+
+
+def page_params(page: int | None, limit: int | None) -> dict[str, int | None]:
+    """Check the two parameters of a page, and return them as query parameters.
+
+    Raises:
+        TypeError, ValueError: a parameter is neither None nor a whole number in its range (``page`` at least 0,
+            ``limit`` at least 1).
+    """
+    if page is not None:
+        check_count("page", page, least=0)
+    if limit is not None:
+        check_count("limit", limit)
+    return {"page": page, "limit": limit}
 
 
 class PageIterator(AsyncIterator[T]):

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 from tplus_trio import codec
 from tplus_trio.arguments import check_count
 from tplus_trio.clients.bad_rows import report_bad_rows
-from tplus_trio.clients.base import Client, asset, page_params
+from tplus_trio.clients.base import Client, asset
 from tplus_trio.clients.decoding import decode_at
 from tplus_trio.clients.known_users import says_nothing_yet
-from tplus_trio.clients.paging import ListedPage, PageIterator, says_more
+from tplus_trio.clients.paging import ListedPage, PageIterator, page_params, says_more
 from tplus_trio.errors import NotFoundError
 from tplus_trio.models import (
     AssetIdentifier,

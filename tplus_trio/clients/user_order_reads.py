@@ -6,9 +6,9 @@ from typing import Any
 
 from tplus_trio.arguments import check_count
 from tplus_trio.clients.bad_rows import report_bad_rows
-from tplus_trio.clients.base import CALL, asset, page_params
+from tplus_trio.clients.base import CALL, asset
 from tplus_trio.clients.order_service import OrderServiceClient
-from tplus_trio.clients.paging import ListedPage, PageIterator, says_more
+from tplus_trio.clients.paging import ListedPage, PageIterator, page_params, says_more
 from tplus_trio.clients.user_orders import open_only_param, target_of
 from tplus_trio.models import AssetIdentifier, BadRow, OrderResponse, Rows, UserOrders
 from tplus_trio.users import User

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from tplus_trio import codec
-from tplus_trio.clients.base import get, page_params
+from tplus_trio.clients.base import get
 from tplus_trio.clients.known_users import KnownUsers, is_of_the_service, says_nothing_yet
-from tplus_trio.clients.paging import says_more
+from tplus_trio.clients.paging import page_params, says_more
 from tplus_trio.errors import DecodeError, NotFoundError, ServerError
 from tplus_trio.models import AssetIdentifier, BadRow, OrderResponse, OrderStatus, Rows, UserOrders
 from tplus_trio.orders.sending import ORDER, OrderTarget

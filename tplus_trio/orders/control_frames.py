@@ -12,9 +12,10 @@ import msgspec
 
 from tplus_trio import codec
 from tplus_trio.codec.json_text import MALFORMED, as_json, failure, holds_control, parse
-from tplus_trio.errors import ApiError, DecodeError, api_error
+from tplus_trio.errors import ApiError, DecodeError
 from tplus_trio.models import AssetIdentifier, OrderOperationResponse
 from tplus_trio.orders.sending import Operation, OrderRequest
+from tplus_trio.refusals import api_error
 from tplus_trio.secret import SecretText
 
 __all__ = [

@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 import trio
 
-from tplus_trio.errors import ConnectionFailed, DecodeError, OrderRejected, ServerError, TplusError, order_rejected
+from tplus_trio.errors import ConnectionFailed, OrderRejected, TplusError
 from tplus_trio.models import AmendOrder, OperationStatus, Order, OrderOperationResponse
 from tplus_trio.orders.batch_results import SingleOrderStatusFromBatch
 from tplus_trio.orders.cancelled_calls import CancelledCalls
+from tplus_trio.orders.news import Demand
+from tplus_trio.orders.outcomes import OrderOutcome, outcome_of, reason_of
 from tplus_trio.orders.resolution import OrderResolver
 from tplus_trio.orders.sending import Delivery, OrderAnswers, OrderRequest, OrderSender, OrderTarget
 from tplus_trio.orders.service_rules import ServiceRules
 from tplus_trio.orders.terms import may_rest
 from tplus_trio.orders.unsettled import Fate, OnCancel, UnsettledOrder
-from tplus_trio.orders.verdicts import Verdict, verdict_of_answer, verdict_of_error
+from tplus_trio.orders.verdicts import Verdict, verdict_of_error
 from tplus_trio.service import Service
 
 __all__ = ["OnFate", "OrderOperations"]
 
 #: Called with the request, the id of one of its orders, and what became of it; again if that is found out later.
 OnFate: TypeAlias = Callable[[OrderRequest, str, Fate], object]
-
-#: The fate that a verdict states. The others leave it unknown.
-_FATES: Final[dict[Verdict, Fate]] = {
-    Verdict.TAKEN: "done",
-    Verdict.REFUSED: "rejected",
-    Verdict.UNSENT: "unsent",
-}
-
-
-class _Item(NamedTuple):
-    """What the outcome of a request says about one of its orders."""
-
-    verdict: Verdict
-    #: Why the fate is unknown.
-    why: str = ""
-    #: The error that says so; None if an answer does.
-    error: TplusError | None = None
-    answer: OrderOperationResponse | None = None
-
-    @property
-    def fate(self) -> Fate:
-        """What became of the request about this order, as far as the outcome states it."""
-        return _FATES.get(self.verdict, "unknown")
 
 
 class OrderOperations:
@@ -58,6 +37,7 @@ class OrderOperations:
         sender: The way to send.
         rules: What is declared about the service.
         resolver: Finds out what became of requests whose outcome does not say so.
+        demand: Is told of each call.
         calls: The calls that were cancelled.
         resolve_timeout: Seconds for finding out.
         has_ended: Returns whether an order is known to have ended: the public key of its user, and the order.
@@ -72,6 +52,7 @@ class OrderOperations:
         rules: ServiceRules,
         resolver: OrderResolver,
         *,
+        demand: Demand,
         calls: CancelledCalls,
         resolve_timeout: float,
         has_ended: Callable[[str, OrderTarget], bool],
@@ -82,19 +63,23 @@ class OrderOperations:
         self._sender = sender
         self._rules = rules
         self._resolver = resolver
+        self._demand = demand
         self._calls = calls
         self._resolve_timeout = resolve_timeout
         self._has_ended = has_ended
         self._is_outdated = is_outdated
         self._on_fate = on_fate
 
-    async def send(self, request: OrderRequest, on_cancel: OnCancel = "resolve") -> OrderOperationResponse:
+    async def send(
+        self, request: OrderRequest, on_cancel: OnCancel = "resolve", *, hands_over: bool = False
+    ) -> OrderOperationResponse:
         """Send a request about one order.
 
         Args:
             request: The request.
             on_cancel: What becomes of an order that the request creates, if the call is cancelled or the fate stays
                 unknown.
+            hands_over: Whether a call that is cancelled ends at once: tasks of the client go on with its order.
 
         Returns:
             The answer. It names the order, and its status is ``RECEIVED``.
@@ -104,7 +89,8 @@ class OrderOperations:
             OrderFateUnknown: the request was sent, and it could not be found out what became of the order.
             ConnectionFailed: no byte of the request has left.
         """
-        (result,) = await self._run(request, on_cancel)
+        with self._demand.call():
+            (result,) = await self._run(request, on_cancel, hands_over=hands_over)
         if isinstance(result, TplusError):
             try:
                 raise result
@@ -128,11 +114,14 @@ class OrderOperations:
             ConnectionFailed: no byte of the request has left.
             ApiError: the service refused the sign-in or the whole request.
         """
-        results = await self._run(request, on_cancel)
+        with self._demand.call():
+            results = await self._run(request, on_cancel)
         targets = zip(request.orders, results, strict=True)
         return tuple(_batch_result(order_id, result) for (_, order_id), result in targets)
 
-    async def _run(self, request: OrderRequest, on_cancel: OnCancel) -> list[OrderOperationResponse | TplusError]:
+    async def _run(
+        self, request: OrderRequest, on_cancel: OnCancel, *, hands_over: bool = False
+    ) -> list[OrderOperationResponse | TplusError]:
         call = _Call(self._service, request, on_cancel, self._on_fate)
         if request.operation != "create":
             owner = request.owner.public_key
@@ -145,7 +134,8 @@ class OrderOperations:
             on_sent=call.sent,
             may_repeat=self._rules.unauthorized_does_nothing or self._rules.order_ids_remembered,
         )
-        delivery.patience = partial(self._calls.patience, delivery)
+        if not hands_over:
+            delivery.patience = partial(self._calls.patience, delivery)
         try:
             outcome: OrderAnswers | TplusError
             try:
@@ -159,7 +149,9 @@ class OrderOperations:
                 raise outcome
             return await self._results(call)
         except trio.Cancelled:
-            if delivery.sends:
+            if delivery.sends and hands_over:
+                self._hand_over(call)
+            elif delivery.sends:
                 await self._after_cancel(call)  # noqa: ASYNC102 - it shields itself until the deadline of all such calls
             raise
         finally:
@@ -189,32 +181,42 @@ class OrderOperations:
     async def _after_cancel(self, call: _Call) -> None:
         """Find out what became of the orders of a cancelled call, and take back what it created."""
         deadline = self._calls.begin(call.delivery)
-        call.items = call.items or self._items(call.delivery, call.delivery.late)
-        call.restore_wishes(was_cancelled=True)
-        for number, item in enumerate(call.items):
-            if number not in call.unsettled and (item.fate == "unknown" or call.takes_back(number, item)):
-                call.unsettled[number] = call.to_settle(number)
-        orders = call.unsettled.values()
+        orders = self._unsettled_after_cancel(call)
         with trio.CancelScope(shield=True, deadline=deadline):
             await self._resolver.settle_all([order for order in orders if order.on_cancel != "leave"])
         call.ended()
         self._resolver.watch(orders)
 
-    def _items(self, delivery: Delivery, outcome: OrderAnswers | TplusError | None) -> list[_Item]:
+    def _hand_over(self, call: _Call) -> None:
+        """Let tasks of the client go on with the orders of a cancelled call."""
+        orders = self._unsettled_after_cancel(call)
+        call.ended()
+        self._resolver.watch(orders)
+
+    def _unsettled_after_cancel(self, call: _Call) -> Collection[UnsettledOrder]:
+        """Return the orders of a cancelled call that are to be settled: those in doubt, and those to be taken back."""
+        call.items = call.items or self._items(call.delivery, call.delivery.late)
+        call.restore_wishes(was_cancelled=True)
+        for number, item in enumerate(call.items):
+            if number not in call.unsettled and (item.fate == "unknown" or call.takes_back(number, item)):
+                call.unsettled[number] = call.to_settle(number)
+        return call.unsettled.values()
+
+    def _items(self, delivery: Delivery, outcome: OrderAnswers | TplusError | None) -> list[OrderOutcome]:
         """Return what the outcome of a request says about each of its orders."""
         if isinstance(outcome, OrderAnswers):
             operation = delivery.request.operation
-            items = [_item_of(order_id, outcome, operation) for _, order_id in delivery.request.orders]
+            items = [outcome_of(order_id, outcome, operation) for _, order_id in delivery.request.orders]
         elif outcome is None:
-            items = [_Item(Verdict.UNKNOWN, "the call was cancelled before an answer came")] * len(
+            items = [OrderOutcome(Verdict.UNKNOWN, "the call was cancelled before an answer came")] * len(
                 delivery.request.orders
             )
         else:
             verdict = verdict_of_error(outcome, delivery.request.operation, was_sent=delivery.sends > 0)
-            items = [_Item(verdict, _why(outcome), outcome)] * len(delivery.request.orders)
+            items = [OrderOutcome(verdict, reason_of(outcome), outcome)] * len(delivery.request.orders)
         return [self._believed(delivery, item) for item in items]
 
-    def _believed(self, delivery: Delivery, item: _Item) -> _Item:
+    def _believed(self, delivery: Delivery, item: OrderOutcome) -> OrderOutcome:
         """Return an item with the verdict that the rules of the service allow."""
         if item.verdict is Verdict.UNAUTHORIZED:
             believed = self._rules.unauthorized_does_nothing
@@ -238,7 +240,7 @@ class _Call:
     #: Whether the fates were reported.
     has_ended: bool = False
     #: What the outcome says about each order; empty before there is one.
-    items: list[_Item] = attrs.field(factory=list[_Item])
+    items: list[OrderOutcome] = attrs.field(factory=list[OrderOutcome])
     #: The orders that are to be settled, by their numbers.
     unsettled: dict[int, UnsettledOrder] = attrs.field(factory=dict[int, UnsettledOrder])
     #: The orders that were known to have ended before the request was sent.
@@ -255,7 +257,7 @@ class _Call:
             for _, order_id in self.request.orders:
                 self._service.observer.order_sent(self.request.operation, order_id)
 
-    def takes_back(self, number: int, item: _Item) -> bool:
+    def takes_back(self, number: int, item: OrderOutcome) -> bool:
         """Return whether the request created an order that is not wanted any more once the call is cancelled."""
         return item.fate == "done" and self._operation() == "create" and self._wish(number) == "cancel"
 
@@ -322,37 +324,7 @@ class _Call:
             self._service.observer.order_fate(self.request.operation, order_id, fate)
 
 
-def _item_of(order_id: str, answers: OrderAnswers, operation: str) -> _Item:
-    """Return what the answers say about one order."""
-    answer = answers.by_id.get(order_id)
-    if answer is None:
-        failure = answers.failure
-        if answers.by_id and failure is None:
-            others = ", ".join(repr(other[:40]) for other in answers.by_id)
-            return _Item(Verdict.UNKNOWN, f"its answer names another order, {others}")
-        why = "there was no answer about it" if failure is None else f"there was no answer about it ({failure})"
-        return _Item(Verdict.UNKNOWN, why, failure)
-    verdict = verdict_of_answer(answer, operation)
-    if verdict is Verdict.TAKEN:
-        return _Item(verdict, answer=answer)
-    if not answer.status.is_known:
-        return _Item(verdict, f"its answer has an unknown status, {str(answer.status)[:40]!r}", answer=answer)
-    refusal = order_rejected(order_id, answer.reason)
-    return _Item(verdict, _why(refusal), refusal, answer)
-
-
-def _why(error: TplusError) -> str:
-    """Say why the fate of an order is unknown after an error."""
-    if isinstance(error, ConnectionFailed):
-        return f"there was no answer ({error})"
-    if isinstance(error, DecodeError):
-        return f"its answer cannot be read ({error})"
-    if isinstance(error, ServerError):
-        return f"the service failed ({error})"
-    return f"the service answered {error}"
-
-
-def _result(order_id: str, item: _Item, unsettled: UnsettledOrder | None) -> OrderOperationResponse | TplusError:
+def _result(order_id: str, item: OrderOutcome, unsettled: UnsettledOrder | None) -> OrderOperationResponse | TplusError:
     """Return the answer about an order, or the error that states what became of it."""
     fate = item.fate if unsettled is None else unsettled.fate
     rejection = item.error if unsettled is None else unsettled.rejection

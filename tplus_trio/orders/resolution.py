@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import trio
 
-from tplus_trio.errors import ApiError, TplusError, order_rejected
+from tplus_trio.errors import ApiError, TplusError
 from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.models import CancelOrder
 from tplus_trio.orders.building import RequestBuilder
@@ -18,6 +18,7 @@ from tplus_trio.orders.listings import ListingReader
 from tplus_trio.orders.sending import Delivery, OrderSender
 from tplus_trio.orders.unsettled import UnsettledOrder, UnsettledOrders
 from tplus_trio.orders.verdicts import Verdict, verdict_of_answer, verdict_of_error
+from tplus_trio.refusals import order_rejected
 from tplus_trio.scopes import open_plain_nursery
 
 __all__ = ["OrderResolver"]

@@ -40,6 +40,8 @@ __all__ = [
     "check_limit_size",
     "check_market_size",
     "check_terms",
+    "in_base",
+    "in_quote",
     "may_rest",
     "scaled",
 ]
@@ -85,6 +87,24 @@ def scaled(name: str, value: Amount, decimals: int) -> int:
         ValueError: a Decimal is no multiple of the unit.
     """
     return value if isinstance(value, int) else to_units(name, value, decimals)
+
+
+def in_quote(name: str, price: Amount, market: Market) -> Decimal:
+    """Return a price in quote units.
+
+    Raises:
+        ValueError: it is no multiple of the market's tick.
+    """
+    return market.units_to_price(scaled(name, price, market.book_price_decimals))
+
+
+def in_base(name: str, quantity: Amount, market: Market) -> Decimal:
+    """Return a quantity in base units.
+
+    Raises:
+        ValueError: it is no multiple of the market's unit.
+    """
+    return market.units_to_quantity(scaled(name, quantity, market.book_quantity_decimals))
 
 
 # Sizes and terms are made anew for each order and kept by no one, so they need not be frozen, which costs time.

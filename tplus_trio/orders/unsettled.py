@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Literal, TypeAlias, get_args
 
 import attrs
@@ -11,6 +11,7 @@ import trio
 from tplus_trio.errors import OrderFateUnknown, TplusError
 from tplus_trio.models import AssetIdentifier, Order, OrderOperationResponse
 from tplus_trio.orders.listings import Listing
+from tplus_trio.orders.news import Demand
 from tplus_trio.orders.order_facts import Fact, OrderFacts
 from tplus_trio.orders.sending import Delivery, OrderTarget, Terms
 from tplus_trio.users import User
@@ -152,11 +153,15 @@ class UnsettledOrder:
 
 
 class UnsettledOrders:
-    """The unsettled orders of one client, in the order in which they were added."""
+    """The unsettled orders of one client, in the order in which they were added.
 
-    def __init__(self) -> None:
+    Args:
+        demand: Is told of each, because it waits for what the feeds bring.
+    """
+
+    def __init__(self, demand: Demand | None = None) -> None:
         self._orders: dict[UnsettledOrder, None] = {}
-        self._added = trio.lowlevel.ParkingLot()
+        self._demand = Demand() if demand is None else demand
         self._settled = trio.lowlevel.ParkingLot()
 
     def __len__(self) -> int:
@@ -165,13 +170,14 @@ class UnsettledOrders:
     def add(self, order: UnsettledOrder) -> None:
         """Add an order."""
         self._orders[order] = None
-        self._added.unpark_all()
+        self._demand.add(order)
 
     def settled(self, order: UnsettledOrder) -> bool:
         """Remove an order that is settled. Return False if it was not there."""
         if order not in self._orders:
             return False
         del self._orders[order]
+        self._demand.discard(order)
         if order.on_settled is not None:
             order.on_settled()
         self._settled.unpark_all()
@@ -199,12 +205,11 @@ class UnsettledOrders:
         """Return what a program sees of them."""
         return tuple(order.in_doubt() for order in self._orders)
 
-    async def wait_any(self) -> None:
-        """Wait until there is one. Cancelling it leaves nothing behind."""
-        while not self._orders:
-            await self._added.park()
+    async def wait_settled(self, orders: Collection[UnsettledOrder] | None = None) -> None:
+        """Wait until each that is to be settled is. Cancelling it leaves nothing behind.
 
-    async def wait_settled(self) -> None:
-        """Wait until each that is to be settled is. Cancelling it leaves nothing behind."""
-        while any(order.on_cancel != "leave" for order in self._orders):
+        Args:
+            orders: Those to wait for; None is all.
+        """
+        while any(one.on_cancel != "leave" and (orders is None or one in orders) for one in self._orders):
             await self._settled.park()

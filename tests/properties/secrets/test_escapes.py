@@ -25,6 +25,7 @@ from tplus_trio.cli.lines import Lines
 from tplus_trio.cli.run import run
 from tplus_trio.cli.show import as_json, as_text
 from tplus_trio.escapes import escape, escape_json
+from tplus_trio.refusals import api_error
 from tplus_trio.testing.wire_frames import CLOSE, TEXT, frame
 
 EVIL: Final = "gone\x1b[2J\x07\r\nFORGED: bought\x9b31m\u2028FORGED\u202e\x7f\u200b\x85FORGED"
@@ -109,7 +110,7 @@ def test_every_error_of_ours() -> None:
             assert str(kind(400, EVIL)) == f"WebSocket handshake rejected with status 400: {ESCAPED}"
         elif kind in {errors.TplusError, errors.ConnectionFailed, errors.DecodeError, errors.KeyfileError}:
             assert str(kind(EVIL)) == ESCAPED
-    assert str(errors.api_error(400, EVIL)).isprintable()
+    assert str(api_error(400, EVIL)).isprintable()
 
 
 EVENTS: Final = [

@@ -13,7 +13,7 @@ import trio
 from tplus_trio import ApiError, ConnectionFailed, OrderFateUnknown
 from tplus_trio.clients.order_fates import OrderFates
 from tplus_trio.models import OperationStatus, OrderOperationResponse
-from tplus_trio.orders import operations
+from tplus_trio.orders import operations, outcomes
 from tplus_trio.orders.control_channel import ControlSender
 from tplus_trio.orders.control_frames import Acknowledgement, ControlFrame
 from tplus_trio.orders.control_requests import ControlRequest, ControlRequests
@@ -133,14 +133,14 @@ def _refused_burn_proves() -> Generator[None]:
 @contextmanager
 def _answer_of_another() -> Generator[None]:
     """An answer that names another order is taken for that of the request."""
-    proper = operations._item_of
+    proper = outcomes.outcome_of
 
     def item_of(order_id: str, answers: OrderAnswers, operation: str) -> Any:
         if order_id not in answers.by_id and answers.by_id:
             answers = OrderAnswers({order_id: next(iter(answers.by_id.values()))})
         return proper(order_id, answers, operation)
 
-    with mock.patch.object(operations, "_item_of", item_of):
+    with mock.patch.object(operations, "outcome_of", item_of):
         yield
 
 
