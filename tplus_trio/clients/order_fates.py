@@ -160,7 +160,7 @@ class OrderFates:
         target = OrderTarget(terms.base_asset, terms.order_id)
         for known in self.unsettled.of(owner.public_key, target):
             if known.terms == terms:  # it may not exist; or it is being taken back
-                known.on_cancel = "cancel"
+                known.on_cancel, known.on_settled = "cancel", partial(self._tell_settled, order, known.on_settled)
                 known.wake()
                 return known
         request = OrderRequest("create", (target,), SecretBytes(b""), owner, (terms,))
@@ -170,6 +170,11 @@ class OrderFates:
         known.on_settled = partial(self.news.changed, order)
         self._resolver.watch([known])
         return known
+
+    def _tell_settled(self, order: TrackedOrder, before: Callable[[], object] | None) -> None:
+        if before is not None:
+            before()
+        self.news.changed(order)
 
     async def look(self, owner: User, asset_id: AssetIdentifier, *, complete: bool) -> None:
         """Read the user's orders in a market; see `OrderDesk`."""
@@ -207,7 +212,8 @@ class OrderFates:
         if isinstance(item, OrdersSnapshot | UserOrders):
             self._see_rows(owner, item.orders)
         elif not isinstance(item, UnknownOrderEvent | Gap | RequestFact):
-            self.unsettled.saw(owner, item.order_id, getattr(item, "asset_id", None), item)
+            for order in self.unsettled.saw(owner, item.order_id, getattr(item, "asset_id", None), item):
+                self._resolver.look(order)  # at once, whatever the task that settles it waits for
 
     def _saw_rows(self, owner: str, rows: Iterable[OrderResponse]) -> None:
         for row in rows:

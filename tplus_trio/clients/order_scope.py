@@ -364,6 +364,7 @@ class OrderScope(OrderBlock):
             ),
         )
         await trio.lowlevel.checkpoint_if_cancelled()
+        self._owned.check_open()  # again: it may have been left meanwhile
         name = OrderKey(self._owner.public_key, market, key)
         kept = self._kept_orders.get(name, self)
         wanted = Quote(direction, limit, amount, is_post_only, is_reducing, target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
 import attrs
@@ -187,7 +187,9 @@ class UnsettledOrders:
         """Return those that are about one order of a user, given by the public key."""
         return tuple(one for one in self._orders if one.target == target and one.owner.public_key == owner)
 
-    def saw(self, owner: str, order_id: str, asset_id: AssetIdentifier | None, fact: Fact) -> None:
+    def saw(
+        self, owner: str, order_id: str, asset_id: AssetIdentifier | None, fact: Fact
+    ) -> tuple[UnsettledOrder, ...]:
         """Give a fact to those that are about its order, and wake those for which it is new.
 
         Args:
@@ -195,21 +197,27 @@ class UnsettledOrders:
             order_id: The id of the order.
             asset_id: The market; None is any.
             fact: The fact.
+
+        Returns:
+            Those for which it is new.
         """
-        for order in self._orders:
-            is_about = order.target.order_id == order_id and asset_id in (None, order.target.asset_id)
-            if is_about and order.owner.public_key == owner and order.seen.add(fact):
-                order.wake()
+        found = tuple(
+            order
+            for order in self._orders
+            if order.target.order_id == order_id
+            and asset_id in (None, order.target.asset_id)
+            and order.owner.public_key == owner
+            and order.seen.add(fact)
+        )
+        for order in found:
+            order.wake()
+        return found
 
     def in_doubt(self) -> tuple[OrderInDoubt, ...]:
         """Return what a program sees of them."""
         return tuple(order.in_doubt() for order in self._orders)
 
-    async def wait_settled(self, orders: Collection[UnsettledOrder] | None = None) -> None:
-        """Wait until each that is to be settled is. Cancelling it leaves nothing behind.
-
-        Args:
-            orders: Those to wait for; None is all.
-        """
-        while any(one.on_cancel != "leave" and (orders is None or one in orders) for one in self._orders):
+    async def wait_settled(self) -> None:
+        """Wait until each that is to be settled is. Cancelling it leaves nothing behind."""
+        while any(order.on_cancel != "leave" for order in self._orders):
             await self._settled.park()

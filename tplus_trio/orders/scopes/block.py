@@ -82,6 +82,7 @@ class OrderBlock(Scoped):
         finally:
             self._desk.demand.discard(self)
             self._kept_orders.leave(self)
+            self._owned.let_go()
         if self.left_resting:
             raise OrdersLeftResting(self.left_resting)
 

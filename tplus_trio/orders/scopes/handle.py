@@ -244,7 +244,10 @@ class OrderHandle:
             return self._is_gone
         if any(event.book_quantity_decimals for event in view.removed):
             return True
-        return view.row is not None and view.row.is_done and not facts.shows_other_decimals()
+        if view.row is None:
+            # A service that does not list what has ended says no more than the trades.
+            return self._taking_back is not None and self._taking_back.is_gone and view.trades_complete
+        return view.row.is_done and not facts.shows_other_decimals()
 
     def _doubts(self) -> tuple[UnsettledOrder, ...]:
         return self._desk.unsettled.of(self._owner.public_key, self._target)

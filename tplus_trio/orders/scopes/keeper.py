@@ -102,6 +102,8 @@ class KeptOrder:
         if self.replaced is None:
             return True
         revision, since = self.replaced
+        if handle._revision != revision:
+            return True  # it was renewed since, with these terms
         shown = handle._newest.view.revision
         return (shown is not None and shown >= revision) or now - since < _CONFIRMATION
 

@@ -18,9 +18,11 @@ from tplus_trio.errors import LeaseRefused, TplusError
 from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.models.numbers import EXACT
+from tplus_trio.orders.evidence import UNSENT
 from tplus_trio.orders.scopes.desk import OrderDesk
 from tplus_trio.orders.scopes.handle import OrderHandle
 from tplus_trio.orders.scopes.owned import OwnedOrders
+from tplus_trio.orders.tracked_order import TrackedOrder
 from tplus_trio.scopes import ServiceTasks
 from tplus_trio.transport.service_clock import ClockOffset
 
@@ -164,16 +166,34 @@ class Renewer:
             while not (handle._is_gone and handle._are_fills_known):
                 await self._wait(handle)
             if rest := _rest_of(handle):
-                await self._create_next(handle, rest)
+                await self._create_until_sent(handle, rest)
         finally:
             handle._is_renewing = False
             self._desk.news.changed(handle._newest)
+
+    async def _create_until_sent(self, handle: OrderHandle, rest: Decimal) -> None:
+        """Create the next order. If no byte of the request has left, try again."""
+        before = len(handle._orders)
+        while True:
+            try:
+                await self._create_next(handle, rest)
+                break
+            except TplusError:
+                was_sent = any(_was_sent(order) for order in handle._orders[before:])
+                if was_sent or self._owned.is_closed:
+                    raise
+            await trio.sleep(_AGAIN)
 
     async def _wait(self, handle: OrderHandle) -> None:
         with trio.move_on_after(_LOOK_AGAIN) as scope:
             await self._desk.news.wait(handle._newest)
         if scope.cancelled_caught and handle._is_gone:
             await self._desk.look(handle._owner, handle.asset_id, complete=False)
+
+
+def _was_sent(order: TrackedOrder) -> bool:
+    """Return whether a byte of an order that was about to be sent may have left."""
+    return ("no effect", UNSENT) not in order.facts.create
 
 
 def _rest_of(handle: OrderHandle) -> Decimal:

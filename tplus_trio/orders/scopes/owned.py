@@ -12,7 +12,7 @@ from tplus_trio.orders.order_facts import Change, RequestFact
 from tplus_trio.orders.scopes.desk import OrderDesk
 from tplus_trio.orders.scopes.handle import OrderHandle
 from tplus_trio.orders.terms import may_rest
-from tplus_trio.orders.unsettled import OrderInDoubt, UnsettledOrder
+from tplus_trio.orders.unsettled import OrderInDoubt
 from tplus_trio.users import User
 
 __all__ = ["OwnedOrders", "left_of"]
@@ -108,6 +108,11 @@ class OwnedOrders:
             msg = "the scope of these orders has been left"
             raise trio.ClosedResourceError(msg)
 
+    def let_go(self) -> None:
+        """Own nothing any more. The client goes on with what is being taken back."""
+        for handle in tuple(self._handles):
+            self._let_go(handle)
+
     async def close(self) -> None:
         """Let no request begin any more, and wait until those that are under way have handed over their orders."""
         self.is_closed = True
@@ -124,14 +129,13 @@ class OwnedOrders:
         Cancelling it leaves the orders to tasks of the client, which go on.
         """
         resting = _resting(handles)
-        orders: dict[UnsettledOrder, None] = {}
         # Those that a request is about come last: it may take time.
         for handle in sorted(resting, key=lambda handle: handle._changing.locked()):
             async with handle._changing:
-                orders[handle._begin_taking_back()] = None
-        for order in orders:
-            order.wake()
-        await self._desk.unsettled.wait_settled(orders)
+                handle._begin_taking_back().wake()
+        for handle in resting:
+            while not handle._is_gone:
+                await self._desk.news.wait(handle._newest)
 
 
 def left_of(handles: Iterable[OrderHandle]) -> tuple[OrderInDoubt, ...]:
