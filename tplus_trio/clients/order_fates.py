@@ -21,6 +21,7 @@ from tplus_trio.models import (
     Gap,
     Order,
     OrderBook,
+    OrderCreatedEvent,
     OrderResponse,
     OrdersSnapshot,
     UnknownOrderEvent,
@@ -33,7 +34,7 @@ from tplus_trio.orders.fences import Fences, Units
 from tplus_trio.orders.listings import ListingReader
 from tplus_trio.orders.news import Demand, OrderNews
 from tplus_trio.orders.operations import OnFate, OrderOperations
-from tplus_trio.orders.order_facts import OrderFacts, Outcome, RequestFact
+from tplus_trio.orders.order_facts import DENIALS, OrderFacts, Outcome, RequestFact
 from tplus_trio.orders.resolution import OrderResolver
 from tplus_trio.orders.sending import ORDER, Delivery, OrderRequest, OrderSender, OrderTarget
 from tplus_trio.orders.service_rules import ServiceRules
@@ -69,7 +70,7 @@ class OrderFates:
         on_fate: Called with each fate.
     """
 
-    # Fourteen attributes: four are shared with all parts of orders, and the others are what this part works with.
+    # Fifteen attributes: four are shared with all parts of orders, and the others are what this part works with.
     def __init__(
         self,
         service: Service,
@@ -94,6 +95,8 @@ class OrderFates:
         self.demand: Demand = Demand()
         self.news: OrderNews = OrderNews(self.demand)
         self.unsettled: UnsettledOrders = UnsettledOrders(self.demand)
+        #: The users of orders that were sent, by their public keys.
+        self._owners: dict[str, User] = {}
         #: The users whose feeds are followed.
         self._followed: set[str] = set()
         self._listings = ListingReader(orders.read_to_resolve, self._saw_rows)
@@ -123,6 +126,7 @@ class OrderFates:
     def begin(self, request: OrderRequest) -> None:
         """Follow the orders of a request, and the feeds of its user, from before it is sent."""
         owner = request.owner.public_key
+        self._owners[owner] = request.owner
         for terms in request.terms:
             if isinstance(terms, Order):
                 self.tracker.track(owner, terms)
@@ -144,6 +148,8 @@ class OrderFates:
         if (outcome := _OUTCOMES.get(fate)) is not None:
             terms = next(terms for terms in request.terms if terms.order_id == order_id)
             code = UNSENT if fate == "unsent" else None
+            if isinstance(terms, Order) and outcome in DENIALS:
+                self.tracker.track(request.owner.public_key, terms).is_unwanted = True
             self._apply(request.owner.public_key, RequestFact(terms, outcome, code))
         self._on_fate(request, order_id, fate)
 
@@ -153,6 +159,13 @@ class OrderFates:
     def _apply(self, owner: str, item: TrackerItem) -> None:
         for order in self.tracker.apply(owner, item).changed:
             self.news.changed(order)
+            if order.is_unwanted and isinstance(item, OrderCreatedEvent | OrderResponse):
+                self._take_back_again(owner, order)
+
+    def _take_back_again(self, owner: str, order: TrackedOrder) -> None:
+        """Take back an order that was stated not to exist, and shows up: something between has sent a copy late."""
+        if order.was_seen and (order.ambiguous or not order.is_done):
+            self.take_back(self._owners[owner], order)
 
     def take_back(self, owner: User, order: TrackedOrder) -> UnsettledOrder:
         """Cancel an order until it is proved gone; see `OrderDesk`. No request about it may be under way."""

@@ -61,6 +61,9 @@ class OrderEvidence:
                 self._conclude_change(order, order.terms, tracked)
         if order.fate == "done" and not order.is_gone:
             order.is_gone = _has_ended(order, tracked) or self._is_missing(order)
+        if order.is_gone and order.on_cancel == "cancel" and isinstance(terms := order.terms, Order):
+            for own in tracked:
+                own.is_unwanted = own.is_unwanted or is_same_order(own.order, terms)
 
     def _is_missing(self, order: UnsettledOrder) -> bool:
         """Return whether a whole, current listing does not show as open an order that the service says it lacks."""
@@ -278,9 +281,20 @@ def _states(order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> list[Orde
 def _has_ended(order: UnsettledOrder, tracked: Sequence[TrackedOrder]) -> bool:
     if isinstance(order.terms, Order):
         terms = order.terms
-        return any(one.is_done and not one.ambiguous for one in tracked if is_same_order(one.order, terms))
+        return any(_is_over(one) for one in tracked if is_same_order(one.order, terms))
     states = _states(order, tracked)
     return bool(states) and all(state.is_done for state in states)
+
+
+def _is_over(tracked: TrackedOrder) -> bool:
+    """Return whether an order has ended, also if it is not clear how it began."""
+    view, facts = tracked.view, tracked.facts
+    if not tracked.is_done or not tracked.ambiguous:
+        return tracked.is_done
+    if facts.sent_others or view.other_created or not view.created or len(view.removed) != len(view.created):
+        return False
+    # Something between has sent a copy of the request: the order was created more than once, or after a refusal.
+    return max(one.timestamp_ns for one in view.removed) >= max(one.book_timestamp_ns for one in view.created)
 
 
 def _has_revision(terms: Change, facts: OrderFacts) -> bool:

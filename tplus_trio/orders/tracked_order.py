@@ -25,7 +25,7 @@ class TrackedOrder:
         order: The order as it was signed.
     """
 
-    __slots__ = ("_view", "facts", "order", "owner", "pins", "seen_at_ns")
+    __slots__ = ("_view", "facts", "is_unwanted", "order", "owner", "pins", "seen_at_ns")
 
     def __init__(self, owner: str, order: Order) -> None:
         self.owner: str = owner
@@ -34,6 +34,8 @@ class TrackedOrder:
         self.facts: OrderFacts = OrderFacts(order)
         #: How many holders keep the tracker from forgetting the order.
         self.pins: int = 0
+        #: Whether the client stated that it does not exist, or took it back: should it show up, it is taken back.
+        self.is_unwanted: bool = False
         #: When something was last seen of it, by the client's clock, in nanoseconds since the Unix epoch; None before.
         self.seen_at_ns: int | None = None
         self._view: OrderView | None = None
