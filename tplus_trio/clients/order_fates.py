@@ -34,7 +34,7 @@ from tplus_trio.orders.fences import Fences, Units
 from tplus_trio.orders.listings import ListingReader
 from tplus_trio.orders.news import Demand, OrderNews
 from tplus_trio.orders.operations import OnFate, OrderOperations
-from tplus_trio.orders.order_facts import DENIALS, OrderFacts, Outcome, RequestFact
+from tplus_trio.orders.order_facts import DENIALS, Outcome, RequestFact
 from tplus_trio.orders.resolution import OrderResolver
 from tplus_trio.orders.sending import ORDER, Delivery, OrderRequest, OrderSender, OrderTarget
 from tplus_trio.orders.service_rules import ServiceRules
@@ -141,7 +141,11 @@ class OrderFates:
     def _is_outdated(self, owner: str, terms: AmendOrder) -> bool:
         tracked = self.tracker.get(owner, terms.base_asset, terms.order_id)
         expected = terms.expected_authorization_revision or 0
-        return len(tracked) == 1 and any(revision > expected for revision in _revisions(tracked[0].facts))
+        if len(tracked) != 1:
+            return False
+        # Those that were seen: of a replacement that the service took, the book may think otherwise.
+        facts = tracked[0].facts
+        return any(revision > expected for revision, _ in (*facts.replaced, *facts.amended))
 
     def _ended(self, request: OrderRequest, order_id: str, fate: Fate) -> None:
         """Note what became of a request about an order."""
@@ -250,10 +254,3 @@ class OrderFates:
         """Start a task of the client; nothing happens if the client was not entered or has been left."""
         if self._client_scope.tasks is not None:
             self._client_scope.tasks.start_soon(run)
-
-
-def _revisions(facts: OrderFacts) -> set[int]:
-    """Return the revisions that an order is known to have had."""
-    seen = {revision for revision, _ in (*facts.replaced, *facts.amended)}
-    taken = {time for (time, _), (_, outcomes) in facts.changes.items() if ("accepted", None) in outcomes}
-    return seen | taken
