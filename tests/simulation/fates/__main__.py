@@ -64,6 +64,7 @@ def _print(plan: Plan, totals: FateTotals, took: float) -> None:
         print(f"{count:8} {act} {statement}")
     rate = totals.unresolved / max(1, totals.resolvable)
     print(f"not known although it could be resolved: {totals.unresolved} of {totals.resolvable} ({rate:.2%})")
+    print(f"late copies of refused requests, not judged: {totals.late_copies}")
     print("wrong:", ", ".join(f"{count} {wrong}" for wrong, count in sorted(totals.wrong.items())) or "nothing")
     print(f"{totals.crashes} crashes")
 

@@ -71,7 +71,9 @@ class Judge:
             self._judge_end(call)
             for item in call.items:
                 self._world.outcome.fates[item.act, item.statement or "none"] += 1
-                if item.statement is not None:
+                if item.act != "cancel" and self._is_late_copy(item, self._arrivals(call, item)):
+                    self._world.outcome.late_copies += 1
+                elif item.statement is not None:
                     self._judge_item(call, item)
                 self._count_resolvable(call, item)
             self._world.outcome.calls += 1
@@ -183,12 +185,39 @@ class Judge:
         if not arrivals:
             return not isinstance(error, OrderRejected | NotFoundError)
         refusals = [self._refusal(arrival, item) for arrival in arrivals]
+        if None not in refusals and all(self._is_outdated(arrival, item) for arrival in arrivals):
+            return True
         if refusals[-1] == "clear" and None not in refusals:
             return True
         # A listing that is current shows whether a copy took effect before the refusal.
         has_proof = has_fence or "listings_current" in self._world.settings.rules
         is_refused = None not in refusals and (has_proof or item.act == "cancel")
         return is_refused or self._failed_later(item, arrivals, error)
+
+    def _is_outdated(self, arrival: Arrival, item: Item) -> bool:
+        """Return whether an amendment expected first terms, and its order had had other ones before it arrived."""
+        if item.act != "amend" or any(part.expected for part in arrival.parts):
+            return False
+        effects = self._world.exchange.effects_of(self._world.user, item.order_id)
+        changes = [effect for effect in effects if effect.kind in {"replace", "amend"}]
+        return any((one.time_ns - self._world.epoch_ns) / 1e9 < arrival.time for one in changes)
+
+    def _is_late_copy(self, item: Item, arrivals: list[Arrival]) -> bool:
+        """Return whether a copy of a request took effect although the first one was answered, and had none.
+
+        The book refused the first one, at once or later. Something between the client and the service has sent the
+        copy, and no client can tell that it will: the refusal is believed.
+        """
+        for arrival in arrivals:
+            was_answered = False
+            for run in arrival.runs:
+                has_effect = run.number is not None and bool(self._effects.get((run.number, item.order_id)))
+                if has_effect:
+                    if was_answered:
+                        return True
+                    break
+                was_answered = was_answered or run.said.get(item.order_id) not in {None, "garbage"}
+        return False
 
     def _has_fence(self, call: Call, item: Item) -> bool:
         """Return whether a rule, or what became of the order, proves that an item never takes effect."""
@@ -275,6 +304,8 @@ class Judge:
             if item.act == "cancel" or count[item.act, item.order_id] > 1:
                 continue
             arrivals = self._arrivals(call, item)
+            if self._is_late_copy(item, arrivals):
+                continue
             took = self._took_effect(call, item, arrivals)
             if (fate in {"rejected", "unsent"} and took) or (
                 fate == "done" and not took and _RECEIVED not in _said(arrivals, item)

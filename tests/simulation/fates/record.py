@@ -23,11 +23,12 @@ __all__ = ["Arrival", "Part", "Record", "Run"]
 
 @attrs.frozen
 class Part:
-    """One order of a request: what is requested for it, and with which quantity."""
+    """One order of a request: what is requested for it, with which quantity, and the revision that it is to have."""
 
     act: Act
     order_id: str
     quantity: int | None
+    expected: int | None = None
 
 
 @attrs.frozen
@@ -161,7 +162,7 @@ def _part(act: Act, body: Mapping[str, Any]) -> Part:
         quantity = _order_quantity(as_object(content.get("details")))
     else:
         quantity = content.get(_QUANTITIES.get(act, ""))
-    return Part(act, str(content.get("order_id")), quantity)
+    return Part(act, str(content.get("order_id")), quantity, content.get("expected_authorization_revision"))
 
 
 def _order_quantity(details: Mapping[str, Any]) -> int | None:

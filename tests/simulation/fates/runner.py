@@ -53,6 +53,7 @@ class FateTotals:
     calls: int = 0
     resolvable: int = 0
     unresolved: int = 0
+    late_copies: int = 0
     faults: Counter[str] = attrs.field(factory=Counter[str])
     fates: Counter[tuple[str, str]] = attrs.field(factory=Counter[tuple[str, str]])
     wrong: Counter[str] = attrs.field(factory=Counter[str])
@@ -64,6 +65,7 @@ class FateTotals:
         self.calls += outcome.calls
         self.resolvable += outcome.resolvable
         self.unresolved += outcome.unresolved
+        self.late_copies += outcome.late_copies
         self.faults += outcome.faults
         self.fates += outcome.fates
         self.wrong.update(finding.wrong for finding in outcome.findings)

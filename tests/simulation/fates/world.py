@@ -61,6 +61,8 @@ class FateOutcome:
     #: Uncancelled items that could be resolved: all rules declared, the service reachable. And how many were unknown.
     resolvable: int = 0
     unresolved: int = 0
+    #: Items of which a copy took effect after the first one had been refused; they are not judged.
+    late_copies: int = 0
     #: An exception that ended the world.
     crash: str | None = None
 
