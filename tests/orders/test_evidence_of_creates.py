@@ -286,7 +286,20 @@ def test_a_failure_may_be_of_a_copy_of_the_request(reason: str) -> None:
 
 def test_a_complete_listing_without_the_order_after_a_fence_shows_that_it_does_not_exist() -> None:
     assert Case(MINE, CURRENT).list().fate == NEVER
-    assert Case(MINE).list(row(attrs.evolve(burn(), order_id="marker")), marker="marker").fate == NEVER
+    assert between("before", "marker").fate == NEVER
+
+
+def between(*listed: str) -> Case:
+    """A listing after a marker, from a service of which it is not known that its listings are current."""
+    case = Case(MINE)
+    case.order.seen_before = "before" if "before" in listed or "no older order" not in listed else None
+    return case.list(*[row(attrs.evolve(burn(), order_id=name)) for name in listed], marker="marker")
+
+
+def test_a_listing_that_may_be_cut_before_the_order_shows_nothing() -> None:
+    assert between("marker").fate == "unknown"
+    assert between("before").fate == "unknown"
+    assert between("marker", "no older order").fate == "unknown"
 
 
 def no_fence(case: Case) -> None:

@@ -102,6 +102,9 @@ def test_401_and_403_are_a_refused_token(status: int, code: str) -> None:
 
 def test_the_code_of_a_refused_token_counts_without_its_status() -> None:
     assert of(400, "UNAUTHORIZED") is UNAUTHORIZED
+    for code in ("UNAUTHORIZED", "FORBIDDEN"):  # of an order of a batch, and on the control channel
+        assert of(0, code) is UNAUTHORIZED
+        assert answer("Rejected", code, "batch-create") is UNAUTHORIZED
 
 
 @pytest.mark.parametrize("code", SIGNATURES)

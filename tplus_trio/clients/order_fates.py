@@ -70,7 +70,7 @@ class OrderFates:
         on_fate: Called with each fate.
     """
 
-    # Fifteen attributes: four are shared with all parts of orders, and the others are what this part works with.
+    # Sixteen attributes: four are shared with all parts of orders, and the others are what this part works with.
     def __init__(
         self,
         service: Service,
@@ -95,6 +95,8 @@ class OrderFates:
         self.demand: Demand = Demand()
         self.news: OrderNews = OrderNews(self.demand)
         self.unsettled: UnsettledOrders = UnsettledOrders(self.demand)
+        #: The newest order of each user in each market that was seen.
+        self._newest_seen: dict[tuple[str, AssetIdentifier], str] = {}
         #: The users of orders that were sent, by their public keys.
         self._owners: dict[str, User] = {}
         #: The users whose feeds are followed.
@@ -118,6 +120,7 @@ class OrderFates:
             demand=self.demand,
             calls=CancelledCalls(resolve_timeout),
             resolve_timeout=resolve_timeout,
+            newest_seen=lambda owner, market: self._newest_seen.get((owner, market)),
             has_ended=self._has_ended,
             is_outdated=self._is_outdated,
             on_fate=self._ended,
@@ -224,6 +227,8 @@ class OrderFates:
     def see(self, owner: str, item: TrackerItem) -> None:
         """Add what an item of a user's feeds or listings says."""
         self._apply(owner, item)
+        if isinstance(item, OrderCreatedEvent):
+            self._newest_seen[owner, item.user_order.base_asset] = item.user_order.order_id
         if not self.unsettled:
             return
         if isinstance(item, OrdersSnapshot | UserOrders):
@@ -235,6 +240,7 @@ class OrderFates:
     def _saw_rows(self, owner: str, rows: Iterable[OrderResponse]) -> None:
         for row in rows:
             self._apply(owner, row)
+            self._newest_seen.setdefault((owner, row.base_asset), row.order_id)
         self._see_rows(owner, rows)
 
     def _see_rows(self, owner: str, rows: Iterable[OrderResponse]) -> None:

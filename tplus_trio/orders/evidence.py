@@ -98,7 +98,10 @@ class OrderEvidence:
         fence, listing = order.fence, order.listing
         if fence is None or listing is None or not listing.is_complete or order.target.order_id in listing.orders:
             return False
-        return self._rules.listings_current or fence.marker in listing.orders
+        if self._rules.listings_current:
+            return True
+        # It shows what is newer than the order and what is older: so it was not cut between.
+        return fence.marker in listing.orders and order.seen_before in listing.orders
 
     # Cancels.
 

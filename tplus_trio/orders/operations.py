@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from tplus_trio.errors import ConnectionFailed, OrderRejected, TplusError
-from tplus_trio.models import AmendOrder, OperationStatus, Order, OrderOperationResponse
+from tplus_trio.models import AmendOrder, AssetIdentifier, OperationStatus, Order, OrderOperationResponse
 from tplus_trio.orders.batch_results import SingleOrderStatusFromBatch
 from tplus_trio.orders.cancelled_calls import CancelledCalls
 from tplus_trio.orders.news import Demand
@@ -40,6 +40,7 @@ class OrderOperations:
         demand: Is told of each call.
         calls: The calls that were cancelled.
         resolve_timeout: Seconds for finding out.
+        newest_seen: Returns the newest order of a user in a market that was seen: its id, or None if none was.
         has_ended: Returns whether an order is known to have ended: the public key of its user, and the order.
         is_outdated: Returns whether the order of an amendment is known to have another revision than it expects.
         on_fate: Called with each fate.
@@ -55,6 +56,7 @@ class OrderOperations:
         demand: Demand,
         calls: CancelledCalls,
         resolve_timeout: float,
+        newest_seen: Callable[[str, AssetIdentifier], str | None],
         has_ended: Callable[[str, OrderTarget], bool],
         is_outdated: Callable[[str, AmendOrder], bool],
         on_fate: OnFate,
@@ -66,6 +68,7 @@ class OrderOperations:
         self._demand = demand
         self._calls = calls
         self._resolve_timeout = resolve_timeout
+        self._newest_seen = newest_seen
         self._has_ended = has_ended
         self._is_outdated = is_outdated
         self._on_fate = on_fate
@@ -123,8 +126,9 @@ class OrderOperations:
         self, request: OrderRequest, on_cancel: OnCancel, *, hands_over: bool = False
     ) -> list[OrderOperationResponse | TplusError]:
         call = _Call(self._service, request, on_cancel, self._on_fate)
+        owner = request.owner.public_key
+        call.seen_before = {market: self._newest_seen(owner, market) for market, _ in request.orders}
         if request.operation != "create":
-            owner = request.owner.public_key
             call.ended_before = frozenset(target for target in request.orders if self._has_ended(owner, target))
             call.was_outdated = any(
                 isinstance(terms, AmendOrder) and self._is_outdated(owner, terms) for terms in request.terms
@@ -247,6 +251,8 @@ class _Call:
     ended_before: frozenset[OrderTarget] = frozenset()
     #: Whether an amendment was known to expect another revision than the order's.
     was_outdated: bool = False
+    #: In each market, the newest order that was seen before the request was sent.
+    seen_before: dict[AssetIdentifier, str | None] = attrs.field(factory=dict["AssetIdentifier", "str | None"])
     #: When its first byte may have left, in nanoseconds since the Unix epoch; None if none has.
     _sent_at_ns: int | None = None
 
@@ -295,6 +301,7 @@ class _Call:
         )
         if item.verdict in {Verdict.CONFLICT, Verdict.NOT_FOUND}:
             order.refusal = item.error
+        order.seen_before = self.seen_before.get(order.target.asset_id)
         order.had_ended, order.was_outdated = order.target in self.ended_before, self.was_outdated
         order.cause, order.response = item.error, item.answer if item.fate == "done" else None
         if item.fate == "done":

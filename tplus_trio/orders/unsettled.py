@@ -67,7 +67,7 @@ class Fence:
 class UnsettledOrder:
     """One order of a request, while it is not settled."""
 
-    # Twenty-seven attributes: what was asked, what is wanted, and what was found out so far.
+    # Twenty-eight attributes: what was asked, what is wanted, and what was found out so far.
     owner: User
     target: OrderTarget
     operation: Literal["create", "cancel", "replace", "amend"]
@@ -78,6 +78,8 @@ class UnsettledOrder:
     on_cancel: OnCancel
     #: The refusal that the service sent, if it may have followed a copy of the request that was carried out.
     refusal: TplusError | None = None
+    #: The newest order in the market that was seen before the request was sent; None if none was.
+    seen_before: str | None = None
     #: Whether the order was known to have ended before the request was sent.
     had_ended: bool = False
     #: Whether it was known before that the order has another revision than the request expects.

@@ -44,6 +44,8 @@ _REFUSALS: Final = re.compile(
     "INSUFFICIENT_MARGIN|INVALID_ORDER.*|ORDER_REJECTED|SELF_TRADE.*|REDUCE_ONLY.*|POST_ONLY.*|FOK_.*|IOC_.*"
     "|RATE_LIMITED|INVALID_SIGNATURE|SIGNER_.*|NONCE_.*"
 )
+#: The codes of 401 and 403: a batch and the control channel answer with them and no status.
+_UNAUTHORIZED: Final = frozenset({"UNAUTHORIZED", "FORBIDDEN"})
 _CHANGES: Final = frozenset({"replace", "amend", "batch-replace"})
 _FAILURES: Final = re.compile("TIMEOUT.*|INTERNAL_ERROR|CE_COMMUNICATION_ERROR")
 
@@ -76,6 +78,8 @@ def verdict_of_answer(answer: OrderOperationResponse, operation: str) -> Verdict
         return Verdict.CONFLICT
     if reason.endswith("_NOT_FOUND"):
         return Verdict.NOT_FOUND
+    if reason in _UNAUTHORIZED:
+        return Verdict.UNAUTHORIZED
     return Verdict.UNKNOWN if _FAILURES.fullmatch(reason) else Verdict.REFUSED
 
 
@@ -96,6 +100,6 @@ def _verdict_of_refusal(code: str, status: int, operation: str) -> Verdict:
         return Verdict.CONFLICT
     if code.endswith("_NOT_FOUND"):
         return Verdict.NOT_FOUND
-    if status in {401, 403} or code == "UNAUTHORIZED":
+    if status in {401, 403} or code in _UNAUTHORIZED:
         return Verdict.UNAUTHORIZED
     return Verdict.REFUSED if status == 429 or _REFUSALS.fullmatch(code) else Verdict.UNKNOWN
