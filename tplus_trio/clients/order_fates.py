@@ -174,6 +174,28 @@ class OrderFates:
         if order.was_seen and (order.ambiguous or not order.is_done):
             self.take_back(self._owners[owner], order)
 
+    def resume(self, request: OrderRequest) -> None:
+        """Find out, in tasks of the client, what became of an order that an earlier run of the program may have sent.
+
+        Args:
+            request: The request that creates it, without a body: it is not sent again.
+        """
+        (target,), (terms,) = request.orders, request.terms
+        if not isinstance(terms, Order):
+            raise TypeError(terms)
+        why = "an earlier run of the program may have sent it"
+        # It is wanted, as long as its scope does not take it back.
+        one = UnsettledOrder(
+            request.owner, target, "create", terms, Delivery(request), terms.creation_timestamp_ns, why, "resolve"
+        )
+        one.on_settled = partial(self._resumed, one, request)
+        self._resolver.watch([one])
+
+    def _resumed(self, order: UnsettledOrder, request: OrderRequest) -> None:
+        self._ended(request, order.target.order_id, order.fate)
+        for tracked in self.tracker.get(order.owner.public_key, *order.target):
+            self.news.changed(tracked)
+
     def take_back(self, owner: User, order: TrackedOrder) -> UnsettledOrder:
         """Cancel an order until it is proved gone; see `OrderDesk`. No request about it may be under way."""
         terms = order.order
