@@ -16,7 +16,7 @@ from tplus_trio.orders.journal.open_orders import WrittenOrder
 from tplus_trio.orders.scopes.desk import OrderDesk
 from tplus_trio.orders.scopes.handle import OrderHandle
 from tplus_trio.orders.scopes.handle_journal import HandleJournal
-from tplus_trio.orders.scopes.keeper import Keeper, KeptOrders, OrderKey
+from tplus_trio.orders.scopes.keeper import Keeper, KeptOrder, KeptOrders, OrderKey
 from tplus_trio.orders.scopes.owned import OwnedOrders, left_of
 from tplus_trio.orders.scopes.requests import OrderClient, ScopeRequests
 from tplus_trio.orders.unsettled import OrderInDoubt
@@ -107,6 +107,7 @@ class OrderBlock(Scoped):
         """Write to a journal, and return the orders in it, which an earlier run may have sent.
 
         Raises:
+            RuntimeError: another scope of the client keeps an order of one of their keys.
             ValueError: they are another user's.
         """
         before = tuple(journal.orders)
@@ -117,15 +118,14 @@ class OrderBlock(Scoped):
                     f"{self._owner.public_key}. Nothing was changed; give each user a journal"
                 )
                 raise ValueError(msg)
+        for written in before:
+            if written.key is not None:
+                self._kept_order(written)
         self._written.begin(journal)
         return before
 
     async def _own_again(self, before: Sequence[WrittenOrder]) -> None:
-        """Own the orders of an earlier run, and look for them once, in bounded time.
-
-        Raises:
-            RuntimeError: another scope of the client keeps an order of one of their keys.
-        """
+        """Own the orders of an earlier run, and look for them once, in bounded time."""
         handles = [self._claim_again(written) for written in before]
         with trio.move_on_after(self._deadline):
             for market in {handle.asset_id for handle in handles}:
@@ -143,9 +143,12 @@ class OrderBlock(Scoped):
         elif any(one.on_cancel == "cancel" for one in known if one.terms == written.order):
             handle._begin_taking_back()  # an earlier scope of this client began it
         if written.key is not None:
-            key = OrderKey(self._owner.public_key, handle.asset_id, written.key)
-            self._kept_orders.get(key, self).restored(handle)
+            self._kept_order(written).restored(handle)
         return handle
+
+    def _kept_order(self, written: WrittenOrder) -> KeptOrder:
+        key = OrderKey(self._owner.public_key, written.order.base_asset, written.key or "")
+        return self._kept_orders.get(key, self)
 
     async def _leave(self) -> None:
         """Take back what may rest, in bounded time, also if cancelled."""
