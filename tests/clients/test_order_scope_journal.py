@@ -56,7 +56,8 @@ async def test_smoke(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
             machine = Machine(tmp_path / f"{line}-{kill}", way=way)
             killed, length = await check_killed(machine, line, kill, monkeypatch)
             print(line, kill, killed, length, machine.named, machine.times_sent())
-            if not killed: break
+            if not killed:
+                break
         if not killed:
             print(line)
             break
