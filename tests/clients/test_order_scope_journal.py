@@ -9,7 +9,6 @@ import trio
 from trio.testing import MockClock
 
 from tests.helpers.journaled_runs import Kill, Machine, resting_ids
-from tests.helpers.order_calls_in_doubt import ALL_RULES
 from tplus_trio import OrderScope
 
 
