@@ -253,7 +253,9 @@ async def test_one_wait_for_the_disk_serves_all_that_was_written_before(
             sizes.append(len(synced))
 
         async with trio.open_nursery() as nursery:
-            for number in range(5):
+            nursery.start_soon(write, 0)
+            await trio.testing.wait_all_tasks_blocked()
+            for number in range(1, 5):
                 nursery.start_soon(write, number)
             await trio.testing.wait_all_tasks_blocked()
             whole = len(content_of(path))
