@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -143,8 +144,9 @@ async def test_an_order_with_a_lease_is_renewed_after_a_restart(
             await trio.sleep(1)
             (kept,) = (order for order in orders.open if order.key == "bid")
             assert kept.filled_quantity == 0
-            quoted += len(resting_ids(machine) & {kept.order_id})
-            assert len(resting_ids(machine) - {"b"}) <= 1
+            quotes = [one for one in machine.exchange.orders(machine.user) if one.is_open and one.limit_price == 1000]
+            quoted += kept.order_id in [quote.order_id for quote in quotes]
+            assert len(quotes) <= 1
         assert quoted >= 15  # while it is renewed, it does not rest
 
     for line in count():
@@ -186,7 +188,7 @@ async def test_nothing_is_sent_that_could_not_be_written(
         first = await orders.create_limit_order(5, 900, "Buy", order_id="a")
         with monkeypatch.context() as patch:
             patch.setattr(journal_file, "_write_all", refuse)
-            calls = [
+            calls: list[Callable[[], Awaitable[object]]] = [
                 partial(orders.create_limit_order, 5, 900, "Buy", order_id="b"),
                 partial(orders.keep, "bid", "Buy", 1000, 5),
                 partial(orders.replace_order, first, 5, 910),

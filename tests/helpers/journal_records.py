@@ -9,6 +9,7 @@ from tplus_trio.models import (
     GTD,
     IOC,
     AmendOrder,
+    AssetIdentifier,
     LimitOrderDetails,
     MarketBaseQuantity,
     MarketOrderDetails,
@@ -32,7 +33,7 @@ def order_named(order_id: str, number: int = 1, details: OrderDetails | None = N
     return Order(
         signer=KEY,
         order_id=order_id,
-        base_asset=200,  # type: ignore[arg-type] # the field converts it
+        base_asset=AssetIdentifier(200),
         book_price_decimals=2,
         book_quantity_decimals=3,
         details=LimitOrderDetails(900 + number, 5) if details is None else details,
@@ -94,11 +95,10 @@ def random_records(
 
 
 def _details(random: Random) -> OrderDetails:
-    return random.choice(
-        [
-            LimitOrderDetails(random.randint(1, 10**12), 7),
-            LimitOrderDetails(5, 7, GTD(post_only=True, timestamp_ns=2**60)),
-            LimitOrderDetails(5, 7, IOC()),
-            MarketOrderDetails(MarketQuantity(MarketBaseQuantity(5, 10))),
-        ]
-    )
+    kinds: list[OrderDetails] = [
+        LimitOrderDetails(random.randint(1, 10**12), 7),
+        LimitOrderDetails(5, 7, GTD(post_only=True, timestamp_ns=2**60)),
+        LimitOrderDetails(5, 7, IOC()),
+        MarketOrderDetails(MarketQuantity(MarketBaseQuantity(5, 10))),
+    ]
+    return random.choice(kinds)
