@@ -1,7 +1,7 @@
 """``python -m tests.benchmarks.journal``: what the journal adds to an order, without and with waiting for the disk.
 
-It measures an order that is written before it is sent, and written as gone after that, and the opening of a journal. The
-folder decides which disk is waited for.
+It measures an order that is written before it is sent, and written as gone after that, and the opening of a journal.
+The folder decides which disk is waited for.
 """
 
 from __future__ import annotations
