@@ -190,6 +190,7 @@ def test_a_trigger_that_the_row_of_an_ended_order_does_not_show_denies_nothing()
     for price, quantity, fate in ((1010, 12, "unknown"), (1000, 10, NEVER)):
         case = Case(change, CURRENT)
         case.send(order(trigger=True))
+        case.send(change)
         ended = row(order(trigger=True), "Cancelled", price=price, quantity=quantity, updated_ns=600)
         assert case.see(ended).fate == fate
 
