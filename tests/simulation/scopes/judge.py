@@ -73,9 +73,11 @@ class ScopeJudge:
         by_client = effect.way != "exchange" and effect.kind == effect.operation
         if not by_client:
             return
+        if effect.kind == "create" and _is_immediate(order):
+            return  # an order that a scope sent, or one that proves that another one never takes effect
         if placed is None:
             self._add("foreign", f"the client requested {effect.kind} of {order_id}, which no scope placed")
-        elif not self._is_copy(effect) and not _is_immediate(order):
+        elif not self._is_copy(effect):
             if effect.kind == "create":
                 self._judge_others(order, placed, effect)
             if effect.kind != "cancel" and placed.key is not None:
@@ -91,7 +93,7 @@ class ScopeJudge:
                 continue
             of = self._placed.get(order_id)
             if of is not None and (of.handle is placed.handle or (of.key is not None and of.key == placed.key)):
-                what = f"{order_id} rests while {order.order_id} is created, of the key {placed.key}"
+                what = f"{order_id} rests while {order.order_id} is created, of the key {placed.key and placed.key.name!r}"
                 self._add("two", what, self._time(effect))
 
     def _judge_quantity(self, placed: Placed, effect: Effect) -> None:

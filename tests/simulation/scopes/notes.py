@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +13,9 @@ from unittest import mock
 import attrs
 
 from tplus_trio import OrderScope
+from tplus_trio.clients import order_service
 from tplus_trio.models import Order, ReplaceOrderDetails
+from tplus_trio.orders import fences
 from tplus_trio.orders.scopes import keeper
 from tplus_trio.orders.scopes.handle import OrderHandle
 from tplus_trio.orders.scopes.keeper import Keeper, KeptOrder, OrderKey
@@ -143,7 +146,10 @@ class Notes:
             if isinstance(change, ReplaceOrderDetails) and (call := self._call.get()) is not None:
                 self.placed[change.order_id].calls.append((call, change.new_quantity))
 
+        ids = (f"o{number}" for number in itertools.count())
         with (
+            mock.patch.object(order_service, "new_order_id", lambda: next(ids)),
+            mock.patch.object(fences, "new_order_id", lambda: next(ids)),
             mock.patch.object(OwnedOrders, "claim", claiming),
             mock.patch.object(OwnedOrders, "claim_next", claiming_next),
             mock.patch.object(ScopeRequests, "_claim_change", changing),
