@@ -91,12 +91,22 @@ class Judge:
         """Return the requests of an item that arrived. Cancellations are told by the time of their signature."""
         if item.quantity is not None:
             return self._of_quantity[item.quantity]
-        world, ended = self._world, self._ended(call)
-        return [
-            arrival
-            for arrival in self._cancels[item.order_id]
-            if call.began - _ROUNDING <= (arrival.signed_ns - world.epoch_ns) / 1e9 <= ended + _ROUNDING
+        return [arrival for arrival in self._cancels[item.order_id] if self._is_within(call, arrival)]
+
+    def _is_within(self, call: Call, arrival: Arrival) -> bool:
+        signed = (arrival.signed_ns - self._world.epoch_ns) / 1e9
+        return call.began - _ROUNDING <= signed <= self._ended(call) + _ROUNDING
+
+    def _own_arrivals(self, call: Call, item: Item, arrivals: list[Arrival]) -> list[Arrival]:
+        """Return those requests that no other call about the same order can have sent."""
+        if item.quantity is not None:
+            return arrivals
+        others = [
+            other
+            for other, one in self._items
+            if other is not call and (one.act, one.order_id) == (item.act, item.order_id)
         ]
+        return [arrival for arrival in arrivals if not any(self._is_within(other, arrival) for other in others)]
 
     def _took_effect(self, call: Call, item: Item, arrivals: list[Arrival]) -> bool:
         """Return whether a request of an item took effect; a late copy of a cancel may end another order of the id."""
@@ -139,7 +149,7 @@ class Judge:
                 self._judge_cancelled_order(call, item, arrivals)
             case "done" if not took and _RECEIVED not in _said(arrivals, item):
                 self._add("false", f"{item.act} {item.order_id} is said to have taken effect, and never did", call)
-            case "never" if took:
+            case "never" if self._took_effect(call, item, self._own_arrivals(call, item, arrivals)):
                 self._add("false", f"{item.act} {item.order_id} is said never to have taken effect, and did", call)
             case "never" if not self._is_proved(call, item, arrivals):
                 self._add("guess", f"{item.act} {item.order_id} is said never to take effect, without a proof", call)
@@ -203,19 +213,17 @@ class Judge:
         return any((one.time_ns - self._world.epoch_ns) / 1e9 < arrival.time for one in changes)
 
     def _is_late_copy(self, item: Item, arrivals: list[Arrival]) -> bool:
-        """Return whether a copy of a request took effect although the first one was answered, and had none.
+        """Return whether a copy of a request took effect although the first one was answered.
 
-        The book refused the first one, at once or later. Something between the client and the service has sent the
-        copy, and no client can tell that it will: the refusal is believed.
+        The book refused the first one, at once or later, or its order has ended, and its id is forgotten. Something
+        between the client and the service has sent the copy, and no client can tell that it will.
         """
         for arrival in arrivals:
             was_answered = False
             for run in arrival.runs:
                 has_effect = run.number is not None and bool(self._effects.get((run.number, item.order_id)))
-                if has_effect:
-                    if was_answered:
-                        return True
-                    break
+                if has_effect and was_answered:
+                    return True
                 was_answered = was_answered or run.said.get(item.order_id) not in {None, "garbage"}
         return False
 

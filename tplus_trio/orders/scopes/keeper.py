@@ -53,7 +53,7 @@ class KeptOrder:
         #: The scope whose order it is.
         self.scope: object = None
         #: Held by the call that makes changes.
-        self.lock = trio.Lock()
+        self.lock: trio.Lock = trio.Lock()
         self._calls = 0
         #: The terms that the order was given last, and those with which it was created.
         self.quote: Quote | None = None
