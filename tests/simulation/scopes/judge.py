@@ -93,7 +93,9 @@ class ScopeJudge:
                 continue
             of = self._placed.get(order_id)
             if of is not None and (of.handle is placed.handle or (of.key is not None and of.key == placed.key)):
-                what = f"{order_id} rests while {order.order_id} is created, of the key {placed.key and placed.key.name!r}"
+                what = (
+                    f"{order_id} rests while {order.order_id} is created, of the key {placed.key and placed.key.name!r}"
+                )
                 self._add("two", what, self._time(effect))
 
     def _judge_quantity(self, placed: Placed, effect: Effect) -> None:
@@ -107,7 +109,9 @@ class ScopeJudge:
         excess = {call: self._sum(call) - call.most for call, _ in calls}
         call = min(excess, key=lambda call: excess[call])
         if excess[call] > 0:
-            self._add("more", f"{excess[call]} too much after {effect.kind} of {effect.order_id}; {call}", self._time(effect))
+            self._add(
+                "more", f"{excess[call]} too much after {effect.kind} of {effect.order_id}; {call}", self._time(effect)
+            )
 
     def _sum(self, call: KeepCall) -> int:
         """Return what the orders of a call traded, and what of them rests."""

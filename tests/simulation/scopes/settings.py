@@ -39,14 +39,16 @@ class ScopeSettings(FateSettings):
         killed_at = rng.uniform(1.0, base.chaos) if rng.random() < _KILLED else None
         cut_off = base.cut_off if rng.random() < _CUT_OFF * 4 and killed_at is None else None
         drawn = {field.name: getattr(base, field.name) for field in attrs.fields(FateSettings)}
-        return cls(**{
-            **drawn,
-            "cut_off": cut_off,
-            "between_calls": rng.choice((0.02, 0.1, 0.4)),
-            "scopes": rng.choice((2, 3, 4, 6)),
-            "leased": 1.0 if killed_at is not None else rng.choice((0.0, 0.2, 0.6)),
-            "killed_at": killed_at,
-        })
+        return cls(
+            **{
+                **drawn,
+                "cut_off": cut_off,
+                "between_calls": rng.choice((0.02, 0.1, 0.4)),
+                "scopes": rng.choice((2, 3, 4, 6)),
+                "leased": 1.0 if killed_at is not None else rng.choice((0.0, 0.2, 0.6)),
+                "killed_at": killed_at,
+            }
+        )
 
     @classmethod
     def calm(cls, seed: int, *, by_control: bool, rules: frozenset[str]) -> ScopeSettings:

@@ -158,4 +158,3 @@ class ScopeWorld(FateWorld):
 def run_scopes(settings: ScopeSettings, *, verbose: bool = False) -> FateOutcome:
     """Run the world of some settings, and return its outcome. The arguments are those of `ScopeWorld`."""
     return run_world(partial(ScopeWorld, settings, verbose=verbose)).outcome
-
