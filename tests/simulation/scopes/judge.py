@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["SETTLED", "ScopeJudge"]
 
 #: What is wrong: an order rests, and nobody named it; one rests although it could be taken back; two orders of a key
-#: rest; more may trade than was asked; an order of another program was touched; a scope was left too late, or with
-#: another exception than that of its body; an order outlasted its lease.
-Wrong: TypeAlias = Literal["unnamed", "resting", "two", "more", "foreign", "late", "raised", "lease"]
+#: rest; more may trade than was asked; an order was changed while in doubt; an order of another program was touched; a
+#: scope was left too late, or with another exception than that of its body; an order outlasted its lease.
+Wrong: TypeAlias = Literal["unnamed", "resting", "two", "more", "doubt", "foreign", "late", "raised", "lease"]
 #: The moment at which the service has been reachable for some seconds.
 SETTLED: Final = "some seconds after the last fault"
 #: Seconds by which leaving may exceed its deadline.
@@ -44,6 +44,13 @@ class ScopeJudge:
         #: The orders that a late copy of a request made: no client can tell that it will come.
         self._copied = {order_id for _, order_id in self._copies}
         self._orders: dict[str, RecordedOrder] = {}
+        #: When each request was signed, and when the replacements of each order were, in nanoseconds of the exchange.
+        self._signed = {run.number: one.signed_ns for one in world.record.arrivals for run in one.runs}
+        self._changes: dict[str, list[int]] = defaultdict(list)
+        for arrival in world.record.arrivals:
+            for part in arrival.parts:
+                if part.act == "replace":
+                    self._changes[part.order_id].append(arrival.signed_ns)
 
     def judge(self) -> None:
         """Add what is wrong to the world's outcome."""
@@ -78,6 +85,8 @@ class ScopeJudge:
         if placed is None:
             self._add("foreign", f"the client requested {effect.kind} of {order_id}, which no scope placed")
         elif not self._is_copy(effect):
+            if effect.kind in {"create", "replace"} and placed.key is not None:
+                self._judge_doubt(effect)
             if effect.kind == "create":
                 self._judge_others(order, placed, effect)
             if effect.kind != "cancel" and placed.key is not None:
@@ -112,6 +121,16 @@ class ScopeJudge:
             self._add(
                 "more", f"{excess[call]} too much after {effect.kind} of {effect.order_id}; {call}", self._time(effect)
             )
+
+    def _judge_doubt(self, effect: Effect) -> None:
+        """No other terms of an order of a key were sent before it was known what became of these."""
+        request = self._signed.get(effect.request_number)
+        if request is None:
+            return
+        later = [signed for signed in self._changes[effect.order_id] if request < signed < effect.time_ns]
+        if later:
+            what = f"{effect.order_id} was changed while it was not known what became of an earlier {effect.kind}"
+            self._add("doubt", what, self._time(effect))
 
     def _sum(self, call: KeepCall) -> int:
         """Return what the orders of a call traded, and what of them rests."""

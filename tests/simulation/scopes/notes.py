@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 from unittest import mock
 
@@ -148,13 +149,13 @@ class Notes:
 
         ids = (f"o{number}" for number in itertools.count())
         with (
-            mock.patch.object(order_service, "new_order_id", lambda: next(ids)),
-            mock.patch.object(fences, "new_order_id", lambda: next(ids)),
+            mock.patch.object(order_service, "new_order_id", partial(next, ids)),
+            mock.patch.object(fences, "new_order_id", partial(next, ids)),
             mock.patch.object(OwnedOrders, "claim", claiming),
             mock.patch.object(OwnedOrders, "claim_next", claiming_next),
             mock.patch.object(ScopeRequests, "_claim_change", changing),
             mock.patch.object(Keeper, "keep", self._keeping(Keeper.keep)),
-            mock.patch.object(keeper, "total_of", self._summing(keeper.total_of)),
+            mock.patch.object(keeper, "total_of", self._summing(vars(keeper)["total_of"])),
         ):
             yield
 

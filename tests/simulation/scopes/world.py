@@ -1,4 +1,4 @@
-"""One world of scopes: bots of one user open scopes of orders; faults, cancellations and other programs disturb them."""
+"""One world of scopes: bots of one user open scopes of orders; faults and other programs disturb them."""
 
 from __future__ import annotations
 
