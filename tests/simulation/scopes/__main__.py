@@ -11,6 +11,7 @@ from tests.simulation.fates.runner import FateTotals
 
 from .bugs import SCOPE_BUGS
 from .runner import ScopePlan, run_plan, run_seed
+from .sweeps import run_sweeps
 
 
 def main() -> int:
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="run this world alone, and print what happens in it")
     parser.add_argument("--way", choices=("rest", "control", "both"), default="both", help="how orders are sent")
     parser.add_argument("--bug", choices=sorted(SCOPE_BUGS), help="plant a bug, and stop once it is found")
+    parser.add_argument("--sweep", action="store_true", help="cancel every call at each of its checkpoints instead")
     parser.add_argument("--show", type=int, default=20, help="how many findings are shown (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes (default: %(default)s)")
     options = parser.parse_args()
@@ -38,7 +40,10 @@ def main() -> int:
 
 def _run(plan: ScopePlan, options: argparse.Namespace) -> bool:
     totals, shown, start = FateTotals(), 0, time.perf_counter()
-    for outcome in run_plan(range(options.first, options.first + options.seeds), plan, jobs=options.jobs):
+    seeds = range(options.first, options.first + options.seeds)
+    by_control = plan.way == "control"
+    outcomes = run_sweeps(by_control=by_control) if options.sweep else run_plan(seeds, plan, jobs=options.jobs)
+    for outcome in outcomes:
         totals.add(outcome)
         for finding in (*outcome.findings, *([] if outcome.crash is None else [f"crash: {outcome.crash}"])):
             shown += 1

@@ -137,28 +137,38 @@ class ScopeBot:
                 raise BodyError
 
     async def perform(self, kind: str, act: Act) -> None:
-        """Make a call, and note how it ended."""
-        self._world.outcome.calls += 1
-        self._world.log("bot", f"{self._number}: {kind} begins")
-        ended = "cancelled"
+        """Make a call, which may be cancelled."""
         with trio.move_on_after(_LONGEST) as scope:
             if self._rng.random() < 0.3:
                 self._world.acts.start_soon(self._cancel_later, scope, self._rng.choice(_DELAYS))
-            try:
-                result = await act()
-            except (TplusError, trio.ClosedResourceError) as exc:
-                ended = type(exc).__name__
-                self._world.log("bot", f"{self._number}: {kind}: {exc!r}")
-            except (RuntimeError, ValueError) as exc:
-                if not _is_expected(exc):
-                    raise
-                ended = type(exc).__name__
-            else:
-                ended = "returned"
-                if isinstance(result, OrderHandle) and result not in self._handles:
-                    self._handles.append(result)
-        self._world.log("bot", f"{self._number}: {kind} {ended}")
-        self._world.outcome.fates[kind, ended] += 1
+            await self.make(kind, act)
+
+    async def make(self, kind: str, act: Act) -> None:
+        """Make a call, and note how it ended. An error of the client is nothing special."""
+        self._world.outcome.calls += 1
+        self._world.log("bot", f"{self._number}: {kind} begins")
+        ended = "cancelled"
+        try:
+            result = await act()
+        except (TplusError, trio.ClosedResourceError) as exc:
+            ended = type(exc).__name__
+            self._world.log("bot", f"{self._number}: {kind}: {exc!r}")
+        except (RuntimeError, ValueError) as exc:
+            if not _is_expected(exc):
+                raise
+            ended = type(exc).__name__
+        else:
+            ended = "returned"
+            if isinstance(result, OrderHandle):
+                self.add(result)
+        finally:
+            self._world.log("bot", f"{self._number}: {kind} {ended}")
+            self._world.outcome.fates[kind, ended] += 1
+
+    def add(self, handle: OrderHandle) -> None:
+        """Let later calls be about an order."""
+        if handle not in self._handles:
+            self._handles.append(handle)
 
     async def _cancel_later(self, scope: trio.CancelScope, delay: float) -> None:
         passes = self._rng.randint(0, _MOST_PASSES) if not delay else 0
