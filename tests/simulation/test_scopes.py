@@ -21,6 +21,7 @@ PART: Final = 101
 MOST: Final = 300
 #: A world that shows each bug. If it no longer does, the worlds are searched from the first.
 SHOWS_IN: Final[dict[str, tuple[Way, int]]] = {
+    "cancel-not-waited-for": ("rest", 1),
     "cancelled-call-forgotten": ("rest", 1),
     "exception-replaced": ("rest", 2),
     "fill-counted-twice": ("rest", 14),
@@ -29,6 +30,7 @@ SHOWS_IN: Final[dict[str, tuple[Way, int]]] = {
     "left-before-proved": ("control", 1),
     "renewal-leaves-two": ("control", 16),
     "replace-after-a-doubt": ("rest", 32),
+    "rests-without-lease": ("control", 22),
     "shield-without-bound": ("control", 2),
 }
 #: A call whose sweep shows a bug.

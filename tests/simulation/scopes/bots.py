@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -193,15 +193,25 @@ class ScopeBot:
             case "amend" if handle is not None:
                 return partial(orders.amend_order, handle, self._quantity())
             case "cancel" if handle is not None:
-                return partial(orders.cancel_order, handle)
+                return partial(self._cancel, partial(orders.cancel_order, handle), (handle,))
             case "cancel all":
-                return orders.cancel_all
-            case "wait open" | "wait filled" | "wait done" | "wait final" if handle is not None:
-                return partial(_wait, getattr(handle, kind.replace(" ", "_")))
+                return partial(self._cancel, orders.cancel_all, orders.open)
+            case "wait open" if handle is not None:
+                return partial(_wait, handle.wait_open)
+            case "wait filled" | "wait done" | "wait final" if handle is not None:
+                return partial(self._wait, getattr(handle, kind.replace(" ", "_")), handle)
             case "pause":
                 return partial(trio.sleep, rng.choice((0.05, 0.5, 2.0)))
             case _:
                 return self._limit(orders, kind)
+
+    async def _cancel(self, cancel: Act, handles: Sequence[OrderHandle]) -> None:
+        await cancel()
+        self._world.said_gone("canceled", handles)
+
+    async def _wait(self, wait: Act, handle: OrderHandle) -> None:
+        if await _wait(wait) and not handle.ambiguous:
+            self._world.said_gone("done", (handle,))
 
     def _keep(self, orders: OrderScope, *, is_nothing: bool) -> Act:
         rng = self._rng
@@ -248,9 +258,12 @@ class ScopeBot:
         return Decimal(factor * self._rng.randint(5, 200)) / 100
 
 
-async def _wait(wait: Act) -> None:
+async def _wait(wait: Act) -> bool:
+    """Wait, not for too long, and return whether the wait came to its end."""
     with trio.move_on_after(_LONGEST_WAIT):
         await wait()
+        return True
+    return False
 
 
 def _is_expected(exc: Exception) -> bool:

@@ -12,6 +12,7 @@ from unittest import mock
 import trio
 
 from tplus_trio import OrderBookClient, OrdersLeftResting, TplusError
+from tplus_trio.clients import order_scope
 from tplus_trio.orders.scopes import block, keeper
 from tplus_trio.orders.scopes.block import OrderBlock
 from tplus_trio.orders.scopes.handle import OrderHandle
@@ -20,6 +21,7 @@ from tplus_trio.orders.scopes.keeping import Known, Quote, total_of
 from tplus_trio.orders.scopes.lease import Renewer, _rest_of
 from tplus_trio.orders.scopes.owned import OwnedOrders
 from tplus_trio.orders.scopes.requests import ScopeRequests
+from tplus_trio.orders.terms import OrderTerms
 
 __all__ = ["SCOPE_BUGS"]
 
@@ -147,6 +149,36 @@ def _exception_replaced() -> Generator[None]:
         yield
 
 
+@contextmanager
+def _rests_without_lease() -> Generator[None]:
+    """An order of a scope with a lease does not expire."""
+
+    async def leased(_: ScopeRequests, terms: OrderTerms) -> OrderTerms:
+        return terms
+
+    with mock.patch.object(ScopeRequests, "_leased", leased):
+        yield
+
+
+@contextmanager
+def _cancel_not_waited_for() -> Generator[None]:
+    """A call that cancels orders ends before they are proved gone."""
+    proper = OwnedOrders.take_back
+
+    async def take_back(self: OwnedOrders, handles: Iterable[OrderHandle]) -> None:
+        if self.is_closed:
+            await proper(self, handles)
+            return
+        for handle in handles:
+            handle._begin_taking_back().wake()
+
+    with (
+        mock.patch.object(OwnedOrders, "take_back", take_back),
+        mock.patch.object(order_scope, "left_of", return_value=()),
+    ):
+        yield
+
+
 #: The bugs by name.
 SCOPE_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "left-before-proved": _left_before_proved,
@@ -158,4 +190,6 @@ SCOPE_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "shield-without-bound": _shield_without_bound,
     "cancelled-call-forgotten": _cancelled_call_forgotten,
     "exception-replaced": _exception_replaced,
+    "rests-without-lease": _rests_without_lease,
+    "cancel-not-waited-for": _cancel_not_waited_for,
 }

@@ -22,8 +22,9 @@ __all__ = ["SETTLED", "ScopeJudge"]
 
 #: What is wrong: an order rests, and nobody named it; one rests although it could be taken back; two orders of a key
 #: rest; more may trade than was asked; an order was changed while in doubt; an order of another program was touched; a
-#: scope was left too late, or with another exception than that of its body; an order outlasted its lease.
-Wrong: TypeAlias = Literal["unnamed", "resting", "two", "more", "doubt", "foreign", "late", "raised", "lease"]
+#: scope was left too late, or with another exception than that of its body; an order outlasted its lease;
+#: one that was said to be over rests.
+Wrong: TypeAlias = Literal["unnamed", "resting", "two", "more", "doubt", "foreign", "late", "raised", "lease", "false"]
 #: The moment at which the service has been reachable for some seconds.
 SETTLED: Final = "some seconds after the last fault"
 #: Seconds by which leaving may exceed its deadline.
@@ -61,6 +62,9 @@ class ScopeJudge:
             self._judge_scope(scope)
         for order in self._world.outlasting:
             self._add("lease", f"{order} rests longer than its lease")
+        for what, order_id in self._world.said_falsely:
+            if order_id not in self._copied:
+                self._add("false", f"{order_id} is said to be {what}, and rests")
         for when, resting, named in self._world.moments:
             self._judge_moment(when, resting - self._copied, named)
         self._world.outcome.late_copies += len(self._copied)

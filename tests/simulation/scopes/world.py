@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -11,7 +12,7 @@ import trio
 from tests.simulation.fates.faults import Injector
 from tests.simulation.fates.world import FateOutcome, FateWorld, run_world
 from tests.simulation.settings import sources
-from tplus_trio import OrderBookClient
+from tplus_trio import OrderBookClient, OrderHandle
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 
 from .bots import ScopeBot
@@ -51,6 +52,8 @@ class ScopeWorld(FateWorld):
         self.clock_bound: float = 0.0
         #: The orders of scopes that rested, and those that were named, at moments that the judge asks about.
         self.moments: list[tuple[str, frozenset[str], frozenset[str]]] = []
+        #: The orders that were said to be over and rested, with what was said of them.
+        self.said_falsely: list[tuple[str, str]] = []
         #: The orders that rested although their lease was over.
         self.outlasting: list[str] = []
 
@@ -74,6 +77,13 @@ class ScopeWorld(FateWorld):
     def named_anywhere(self) -> frozenset[str]:
         """Return the ids of the orders that the client or a scope named."""
         return frozenset(self.named()).union(*(scope.named for scope in self.notes.scopes))
+
+    def said_gone(self, what: str, handles: Iterable[OrderHandle]) -> None:
+        """Note which of some orders rest although a call said that they are over."""
+        resting = self.resting()
+        for order in (order for handle in handles for order in handle._orders):
+            if order.order.order_id in resting:
+                self.said_falsely.append((what, order.order.order_id))
 
     def end_network_faults(self) -> None:
         if self.killed_at is None:
