@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
-from functools import partial
 from typing import Any, Final
 from unittest import mock
 
@@ -147,10 +146,14 @@ class Notes:
             if isinstance(change, ReplaceOrderDetails) and (call := self._call.get()) is not None:
                 self.placed[change.order_id].calls.append((call, change.new_quantity))
 
-        ids = (f"o{number}" for number in itertools.count())
+        numbers = itertools.count()
+
+        def new_id() -> str:
+            return f"o{next(numbers)}"
+
         with (
-            mock.patch.object(order_service, "new_order_id", partial(next, ids)),
-            mock.patch.object(fences, "new_order_id", partial(next, ids)),
+            mock.patch.object(order_service, "new_order_id", new_id),
+            mock.patch.object(fences, "new_order_id", new_id),
             mock.patch.object(OwnedOrders, "claim", claiming),
             mock.patch.object(OwnedOrders, "claim_next", claiming_next),
             mock.patch.object(ScopeRequests, "_claim_change", changing),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Final
+from typing import Final, Self
 
 import attrs
 
@@ -12,9 +12,9 @@ from tests.simulation.settings import sources
 
 __all__ = ["ScopeSettings", "lease_of"]
 
-#: The chance that the process is killed, and that the client's whole block is cancelled.
+#: The chance that the process is killed, and the share of the cancellations of a client's block that stay.
 _KILLED: Final = 0.12
-_CUT_OFF: Final = 0.12
+_CUT_OFF: Final = 0.5
 
 
 @attrs.frozen(kw_only=True)
@@ -27,35 +27,25 @@ class ScopeSettings(FateSettings):
         killed_at: When the process is killed: it sends and receives nothing any more; None never.
     """
 
-    scopes: int
-    leased: float
-    killed_at: float | None
+    scopes: int = 0
+    leased: float = 0.0
+    killed_at: float | None = None
 
     @classmethod
-    def of(cls, seed: int, *, by_control: bool, broken: str | None = None) -> ScopeSettings:
+    def of(cls, seed: int, *, by_control: bool, broken: str | None = None) -> Self:
         """Draw the settings of a seed. Both ways get the same ones."""
-        base = FateSettings.of(seed, by_control=by_control, broken=broken)
+        base = super().of(seed, by_control=by_control, broken=broken)
         rng = sources(seed, "scopes")
         killed_at = rng.uniform(1.0, base.chaos) if rng.random() < _KILLED else None
-        cut_off = base.cut_off if rng.random() < _CUT_OFF * 4 and killed_at is None else None
-        drawn = {field.name: getattr(base, field.name) for field in attrs.fields(FateSettings)}
-        return cls(
-            **{
-                **drawn,
-                "cut_off": cut_off,
-                "between_calls": rng.choice((0.02, 0.1, 0.4)),
-                "scopes": rng.choice((2, 3, 4, 6)),
-                "leased": 1.0 if killed_at is not None else rng.choice((0.0, 0.2, 0.6)),
-                "killed_at": killed_at,
-            }
+        is_cut_off = rng.random() < _CUT_OFF and killed_at is None
+        return attrs.evolve(
+            base,
+            cut_off=base.cut_off if is_cut_off else None,
+            between_calls=rng.choice((0.02, 0.1, 0.4)),
+            scopes=rng.choice((2, 3, 4, 6)),
+            leased=1.0 if killed_at is not None else rng.choice((0.0, 0.2, 0.6)),
+            killed_at=killed_at,
         )
-
-    @classmethod
-    def calm(cls, seed: int, *, by_control: bool, rules: frozenset[str]) -> ScopeSettings:
-        """Return the settings of a world in which nothing happens by itself."""
-        base = FateSettings.quiet(seed, by_control=by_control, rules=rules)
-        drawn = {field.name: getattr(base, field.name) for field in attrs.fields(FateSettings)}
-        return cls(**drawn, scopes=0, leased=0.0, killed_at=None)
 
 
 def lease_of(rng: random.Random, settings: ScopeSettings) -> float | None:

@@ -70,7 +70,7 @@ class ScopeSweep:
     def settings(self) -> ScopeSettings:
         """Return the settings of its worlds."""
         rules = frozenset(RULES) if self.has_rules else frozenset[str]()
-        quiet = ScopeSettings.calm(self.seed, by_control=self.by_control, rules=rules)
+        quiet = ScopeSettings.quiet(self.seed, by_control=self.by_control, rules=rules)
         return attrs.evolve(quiet, latency=0.01)
 
 
