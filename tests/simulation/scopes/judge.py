@@ -158,7 +158,8 @@ class ScopeJudge:
             self._add("unnamed", f"{', '.join(sorted(unnamed))} rested when the scope was left", scope)
         if scope.body is not None and scope.raised is not scope.body and not _is_cancelled(scope):
             self._add("raised", f"{scope.raised!r} came out instead of {scope.body!r}", scope)
-        if scope.body is None and isinstance(scope.raised, OrdersLeftResting) != bool(scope.named):
+        is_cancelled = isinstance(scope.raised, trio.Cancelled)
+        if scope.body is None and not is_cancelled and isinstance(scope.raised, OrdersLeftResting) != bool(scope.named):
             self._add("raised", f"{scope.raised!r} was raised, and {sorted(scope.named)} named", scope)
 
     def _judge_moment(self, when: str, resting: frozenset[str], named: frozenset[str]) -> None:
