@@ -120,9 +120,7 @@ class OrderFates:
             demand=self.demand,
             calls=CancelledCalls(resolve_timeout),
             resolve_timeout=resolve_timeout,
-            newest_seen=lambda owner, market: self._newest_seen.get((owner, market)),
-            has_ended=self._has_ended,
-            is_outdated=self._is_outdated,
+            known=self,
             on_fate=self._ended,
         )
 
@@ -137,11 +135,17 @@ class OrderFates:
                 self._apply(owner, RequestFact(terms, "sent"))
         self.follow(request.owner)
 
-    def _has_ended(self, owner: str, target: OrderTarget) -> bool:
+    def newest_seen(self, owner: str, asset_id: AssetIdentifier) -> str | None:
+        """Return the newest order in a market that was seen; see `KnownOrders`."""
+        return self._newest_seen.get((owner, asset_id))
+
+    def has_ended(self, owner: str, target: OrderTarget) -> bool:
+        """Return whether an order is known to have ended; see `KnownOrders`."""
         tracked = self.tracker.get(owner, target.asset_id, target.order_id)
         return bool(tracked) and all(order.is_done and not order.ambiguous for order in tracked)
 
-    def _is_outdated(self, owner: str, terms: AmendOrder) -> bool:
+    def is_outdated(self, owner: str, terms: AmendOrder) -> bool:
+        """Return whether an amendment expects another revision than its order has; see `KnownOrders`."""
         tracked = self.tracker.get(owner, terms.base_asset, terms.order_id)
         expected = terms.expected_authorization_revision or 0
         if len(tracked) != 1:
