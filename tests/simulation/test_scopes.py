@@ -32,6 +32,7 @@ SHOWS_IN: Final[dict[str, tuple[Way, int]]] = {
     "replace-after-a-doubt": ("rest", 32),
     "rests-without-lease": ("control", 22),
     "shield-without-bound": ("control", 2),
+    "torn-line-is-an-order": ("rest", 45),
 }
 #: A call whose sweep shows a bug.
 SWEPT: Final = {
