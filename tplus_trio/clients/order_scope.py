@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final, TypeVar
 
 import trio
 
@@ -40,12 +38,6 @@ from tplus_trio.orders.terms import (
 from tplus_trio.users import User
 
 __all__ = ["OrderScope"]
-
-T = TypeVar("T")
-
-_log = logging.getLogger("tplus_trio.orders")
-#: Seconds between two looks at the orders of a scope, in case that an event was lost.
-_LOOK_AGAIN: Final = 10.0
 
 
 class OrderScope(OrderBlock):
