@@ -338,7 +338,8 @@ class OrderScope(OrderBlock):
         if not check_instance("key", key, str):
             raise ValueError("key is a text that is not empty")
         check_amount("price", price, "quote units")
-        is_nothing = type(quantity) in (int, Decimal) and quantity == 0
+        # A signaling NaN cannot be compared.
+        is_nothing = quantity.is_zero() if isinstance(quantity, Decimal) else type(quantity) is int and quantity == 0
         if not is_nothing:
             check_amount("quantity", quantity, "base units")
         direction = check_choice("side", side, Side)

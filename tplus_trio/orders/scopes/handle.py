@@ -254,6 +254,13 @@ class OrderHandle:
             return self._taking_back is not None and self._taking_back.is_gone and view.trades_complete
         return view.row.is_done and not facts.shows_other_decimals()
 
+    @property
+    def _is_being_canceled(self) -> bool:
+        """Whether the newest order is being canceled: by its scope, or because the call that created it ended early."""
+        return self._taking_back is not None or any(
+            one.operation == "create" and one.on_cancel == "cancel" and one.fate == "done" for one in self._doubts()
+        )
+
     def _doubts(self) -> tuple[UnsettledOrder, ...]:
         return self._desk.unsettled.of(self._owner.public_key, self._target)
 

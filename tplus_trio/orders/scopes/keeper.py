@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 import trio
 
-from tplus_trio.errors import NotFoundError, TplusError
+from tplus_trio.errors import NotFoundError, OrderRejected, TplusError
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.orders.scopes.desk import OrderDesk
 from tplus_trio.orders.scopes.handle import OrderHandle
@@ -94,7 +94,7 @@ class KeptOrder:
             is_in_doubt=handle.is_in_doubt,
             is_ambiguous=handle.ambiguous,
             is_missing=is_missing,
-            is_taken_back=handle._taking_back is not None,
+            is_taken_back=handle._is_being_canceled,
         )
 
     def _is_confirmed(self, handle: OrderHandle, now: float) -> bool:
@@ -188,6 +188,8 @@ class Keeper:
                 return None
             known = kept.known(trio.current_time())
             total = total_of(known, wanted, refill=refill)
+            if not wanted.quantity:
+                kept.quote = None  # terms that are wanted again later are new ones, whatever has traded
             while True:
                 step = next_step(known, wanted, total)
                 if isinstance(step, Leave):
@@ -228,9 +230,11 @@ class Keeper:
                     kept.missing_since = trio.current_time()
                 await self._wait_for_end(handle)
                 return
-            except TplusError:
+            except TplusError as exc:
                 if not handle.is_in_doubt:
                     kept.quote = before
+                if isinstance(exc, OrderRejected) and handle._is_over:
+                    return  # it was refused because the order has ended
                 raise
         kept.quote, kept.total, kept.replaced = wanted, total, (revision, trio.current_time())
 

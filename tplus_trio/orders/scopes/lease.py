@@ -155,7 +155,7 @@ class Renewer:
             )
 
     async def _replace_by_next(self, handle: OrderHandle) -> None:
-        if handle._is_gone or handle._taking_back is not None:
+        if handle._is_gone or handle._is_being_canceled:
             return
         if handle.is_in_doubt:
             self._renew_at(handle, trio.current_time() + _AGAIN)
