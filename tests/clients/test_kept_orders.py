@@ -18,6 +18,7 @@ from tplus_trio import (
     OrderLimits,
     OrderRejected,
     OrderScope,
+    OrdersLeftResting,
     OrderState,
     User,
 )
@@ -228,10 +229,11 @@ async def test_a_key_is_of_one_scope_at_a_time(way: str, autojump_clock: MockClo
 async def test_a_key_whose_order_may_rest_is_waited_for_by_the_next_scope(way: str, autojump_clock: MockClock) -> None:
     async with open_orders_world(way) as world:
         first = world.oms.order_scope(ASSET, deadline=1.0)
-        with pytest.raises(Exception, match="not proved gone"):
-            async with first:
-                await first.keep("bid", "Buy", 900, 5)
-                world.network.partition(10)
+        await first.__aenter__()
+        await first.keep("bid", "Buy", 900, 5)
+        world.network.partition(10)
+        with pytest.raises(OrdersLeftResting):
+            await first.__aexit__(None, None, None)
         async with world.oms.order_scope(ASSET) as second:
             assert resting(world) == [("Buy", 900, 5)]
             with trio.move_on_after(0.5) as scope:

@@ -54,22 +54,28 @@ async def by_cancellation(_: OrderScope) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [normally, by_exception, by_interrupt, by_cancellation], ids=lambda body: body.__name__
+    ("body", "raised"),
+    [(normally, None), (by_exception, Left), (by_interrupt, KeyboardInterrupt), (by_cancellation, None)],
+    ids=["normally", "exception", "interrupt", "cancellation"],
 )
 async def test_whatever_leaves_the_block_takes_the_orders_back(
-    way: str, body: Callable[[OrderScope], Awaitable[None]], autojump_clock: MockClock
+    way: str,
+    body: Callable[[OrderScope], Awaitable[None]],
+    raised: type[BaseException] | None,
+    autojump_clock: MockClock,
 ) -> None:
     async with open_orders_world(way) as world:
-        raised: BaseException | None = None
+        orders, outside = world.oms.order_scope(ASSET), trio.CancelScope(deadline=trio.current_time() + 5)
+        caught: BaseException | None = None
         try:
-            with trio.move_on_after(5) as outside:
-                async with world.oms.order_scope(ASSET) as orders:
+            with outside:
+                async with orders:
                     await quote(orders)
                     assert len(orders.open) == 3
                     await body(orders)
         except (Left, KeyboardInterrupt) as exc:
-            raised = exc
-        assert type(raised) is {by_exception: Left, by_interrupt: KeyboardInterrupt}.get(body, type(None))  # type: ignore[comparison-overlap,arg-type] # functions as keys
+            caught = exc
+        assert (None if caught is None else type(caught)) is raised
         assert outside.cancelled_caught is (body is by_cancellation)
         assert resting(world) == []
         assert orders.left_resting == () == world.oms.orders_in_doubt
