@@ -219,7 +219,7 @@ class OrderScope(OrderBlock):
                 in_quote("new_price", check_amount("new_price", new_price, "quote units"), market),
             ),
         )
-        async with order._changing:
+        async with order._change():
             await self._requests.replace(order, price, quantity, new_trigger)
         return order
 
@@ -246,7 +246,7 @@ class OrderScope(OrderBlock):
             order.asset_id,
             lambda market: in_base("new_quantity", check_amount("new_quantity", new_quantity, "base units"), market),
         )
-        async with order._changing:
+        async with order._change():
             await self._requests.amend(order, quantity)
         return order
 
@@ -264,7 +264,11 @@ class OrderScope(OrderBlock):
             OrdersLeftResting: the order is not proved gone. The client goes on cancelling it.
         """
         check_instance("order", order, OrderHandle)
-        await self._cancel((order,) if self._owned.owns(order) else ())
+        is_own = self._owned.owns(order)
+        if not is_own and not order._is_over:
+            msg = f"order is one of this scope's; {order.order_id!r} is not"
+            raise ValueError(msg)
+        await self._cancel((order,) if is_own else ())
 
     async def cancel_all(self) -> None:
         """Cancel all orders of the scope, and wait until they are proved gone, for at most ``deadline`` of the scope.

@@ -219,7 +219,7 @@ class Keeper:
                     case Replace() if handle is not None:
                         await self._replace(kept, handle, wanted, step.total)
                     case Cancel() if handle is not None:
-                        await handle._take_back()
+                        handle._take_back()
                     case Wait(look) if handle is not None:
                         await self._wait(handle, look=look)
                     case _:
@@ -236,7 +236,7 @@ class Keeper:
         kept.quote = wanted
 
     async def _replace(self, kept: KeptOrder, handle: OrderHandle, wanted: Quote, total: Decimal) -> None:
-        async with handle._changing:
+        async with handle._change():
             if handle._taking_back is not None or handle.is_in_doubt:
                 return  # it was renewed, or is being canceled
             before, kept.quote = kept.quote, None
