@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -32,11 +33,11 @@ async def test_one_order_is_cancelled_and_others_stay(way: str, autojump_clock: 
         await orders.cancel_order(first)
         assert first.state is OrderState.CANCELED
         assert resting(world) == [second.order_id]
-        assert orders.open == (second,)
+        assert list(orders.open) == [second]
         await orders.cancel_order(first)  # it has gone
         await orders.cancel_all()
         assert resting(world) == []
-        assert orders.open == ()
+        assert len(orders.open) == 0
 
 
 async def test_orders_of_other_scopes_are_refused(way: str, autojump_clock: MockClock) -> None:
@@ -49,7 +50,7 @@ async def test_orders_of_other_scopes_are_refused(way: str, autojump_clock: Mock
                 lambda: inner.amend_order(theirs, 4),
             ]
             for call in calls:
-                with pytest.raises(ValueError, match=theirs.order_id):
+                with pytest.raises(ValueError, match=re.escape(theirs.order_id)):
                     await call()
         assert resting(world) == [theirs.order_id]
 
@@ -104,7 +105,7 @@ async def test_an_order_that_another_task_changes_is_cancelled_after_that(
         await trio.sleep(30)
         assert resting(world) == []
         assert handle.is_done
-        assert orders.open == ()
+        assert len(orders.open) == 0
 
 
 async def test_an_order_that_cannot_be_renewed_is_not_created_once_it_is_cancelled(
@@ -121,4 +122,4 @@ async def test_an_order_that_cannot_be_renewed_is_not_created_once_it_is_cancell
             await orders.cancel_all()
         await trio.sleep(60)
         assert resting(world) == []
-        assert orders.open == ()
+        assert len(orders.open) == 0
