@@ -307,7 +307,7 @@ class OrderScope(OrderBlock):
         An order of the key with the same terms is left alone, and keeps its place in the queue, also if part of it or
         all of it has traded. An order at another price or quantity is replaced. One with another side, target or flag
         is canceled, and a new one is created once it is proved gone. So never more than one order of a key rests, and
-        while it is not known what became of the order of the key, the call waits.
+        while it is not known what became of the order of the key, the call waits. If that lasts, it cancels the order.
 
         The latest call of a key wins: an earlier one that has not ended gives up. Keys belong to a user, a market and
         the client: the order that an earlier scope left under a key is waited for, too.

@@ -31,6 +31,8 @@ __all__ = ["Keeper", "KeptOrder", "KeptOrders", "OrderKey", "QuoteRequests"]
 _LOOK_AGAIN: Final = 0.5
 #: Seconds in which the service has to show a change that it took. After that the change is requested again.
 _CONFIRMATION: Final = 2.0
+#: Seconds in which the client has to find out what became of a change. After that the order is canceled.
+_DOUBT: Final = 2.0
 #: Seconds for the end of an order to be seen, after the service said that it has no such open order.
 _END: Final = 1.0
 
@@ -63,6 +65,8 @@ class KeptOrder:
         self.replaced: tuple[int, float] | None = None
         #: Since when the service says that it has no such open order, on trio's clock.
         self.missing_since: float | None = None
+        #: Since when it is known that a request about the order is in doubt, on trio's clock.
+        self.doubted_since: float | None = None
 
     def begin_call(self) -> int:
         """Note a call. The calls before it give up as soon as they can."""
@@ -83,7 +87,7 @@ class KeptOrder:
     def claimed(self, handle: OrderHandle, quote: Quote, total: Decimal) -> None:
         """Note a new order that is about to be sent."""
         self.handle, self.created, self.total = handle, quote, total
-        self.quote, self.replaced, self.missing_since = None, None, None
+        self.quote, self.replaced, self.missing_since, self.doubted_since = None, None, None, None
 
     def restored(self, handle: OrderHandle) -> None:
         """Note the order that an earlier run of the program kept under the key. If there was another one, it goes."""
@@ -103,6 +107,11 @@ class KeptOrder:
         if handle is None or self.created is None:
             return None
         is_missing = self.missing_since is not None and now - self.missing_since >= _END
+        is_in_doubt = handle.is_in_doubt
+        if not is_in_doubt:
+            self.doubted_since = None
+        elif self.doubted_since is None:
+            self.doubted_since = now
         return Known(
             quote=self.quote if self._is_confirmed(handle, now) else None,
             created=self.created,
@@ -110,10 +119,11 @@ class KeptOrder:
             filled=handle.filled_quantity,
             is_gone=handle._is_over,
             are_fills_known=handle._are_fills_known,
-            is_in_doubt=handle.is_in_doubt,
+            is_in_doubt=is_in_doubt,
             is_ambiguous=handle.ambiguous,
             is_missing=is_missing,
             is_taken_back=handle._is_being_canceled,
+            is_doubt_lasting=self.doubted_since is not None and now - self.doubted_since >= _DOUBT,
         )
 
     def _is_confirmed(self, handle: OrderHandle, now: float) -> bool:
