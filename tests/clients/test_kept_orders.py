@@ -305,3 +305,19 @@ async def test_a_requote_of_both_sides_takes_one_round_trip(way: str, autojump_c
         await both(orders, 902, 1102)
         assert trio.current_time() - began == pytest.approx(0.1)
         assert sorted(resting(world)) == [("Buy", 902, 5), ("Sell", 1102, 5)]
+
+
+async def test_a_replacement_whose_fate_cannot_be_found_out_ends_with_the_order(
+    way: str, autojump_clock: MockClock
+) -> None:
+    async with open_orders_world(way) as world, world.oms.order_scope(ASSET) as orders:
+        first = handle_of(await orders.keep("bid", "Buy", 900, 5))
+        world.network.partition(5)
+        with trio.move_on_after(0.5):
+            await orders.keep("bid", "Buy", 905, 5)
+        with trio.fail_after(30):
+            second = handle_of(await orders.keep("bid", "Buy", 905, 4))
+        assert second is not first
+        assert first.state is OrderState.CANCELED
+        assert resting(world) == [("Buy", 905, 4)]
+        assert world.oms.orders_in_doubt == ()

@@ -24,6 +24,7 @@ from tplus_trio.orders.scopes.keeping import (
 )
 
 D = Decimal
+NOTHING: Final = D(0)
 #: Steps of one call; more are a call that does not end.
 MOST: Final = 60
 QUOTES: Final = [
@@ -43,17 +44,24 @@ class Resting:
     created: Quote
     price: Decimal
     total: Decimal
-    filled: Decimal = D(0)
+    filled: Decimal = NOTHING
     is_open: bool = True
-    seen_filled: Decimal = D(0)
+    seen_filled: Decimal = NOTHING
     is_seen_gone: bool = False
     is_final_seen: bool = False
     #: A change whose answer was lost: whether the service carried it out shows later.
     is_in_doubt: bool = False
+    is_doubt_lasting: bool = False
+    #: The price and total of a change that is still on its way.
+    late: tuple[Decimal, Decimal] | None = None
     is_taken_back: bool = False
     is_missing: bool = False
     quote: Quote | None = None
-    told: Decimal = D(0)
+    told: Decimal = NOTHING
+
+    def most(self) -> Decimal:
+        """What it may trade in all, also if a change takes effect late."""
+        return self.total if self.late is None else max(self.total, self.late[1])
 
     def trade(self, quantity: Decimal) -> None:
         if self.is_open:
@@ -72,6 +80,7 @@ class Resting:
             is_ambiguous=False,
             is_missing=self.is_missing,
             is_taken_back=self.is_taken_back,
+            is_doubt_lasting=self.is_in_doubt and self.is_doubt_lasting,
         )
 
 
@@ -81,8 +90,6 @@ class Service:
 
     draw: Draw
     orders: list[Resting] = attrs.field(factory=list)
-    #: What a call may leave resting or traded since it began, in all orders.
-    most: Decimal = D(0)
 
     @property
     def newest(self) -> Resting | None:
@@ -90,7 +97,7 @@ class Service:
 
     def exposed(self) -> Decimal:
         """What has traded, and what may still."""
-        return sum((one.total if one.is_open else one.filled for one in self.orders), D(0))
+        return sum((one.most() if one.is_open else one.filled for one in self.orders), NOTHING)
 
     def pass_time(self, *, quiet: bool) -> None:
         """Let orders trade, and the client see more of them; quiet: it sees all, and nothing trades."""
@@ -99,14 +106,23 @@ class Service:
                 one.trade(D(1))
             if one.is_taken_back and (quiet or self.draw("cancel lands")):
                 one.is_open = False
-            if one.is_in_doubt and (quiet or self.draw("doubt ends")):
-                one.is_in_doubt = False
+            if one.is_in_doubt:
+                self._meet_doubt(one, quiet=quiet)
             if quiet or self.draw("fills are seen"):
                 one.seen_filled = one.filled
             if not one.is_open and (quiet or self.draw("end is seen")):
                 one.is_seen_gone = True
             if one.is_seen_gone and (quiet or self.draw("final quantity is seen")):
                 one.seen_filled, one.is_final_seen = one.filled, True
+
+    def _meet_doubt(self, one: Resting, *, quiet: bool) -> None:
+        """Let the doubt end, or let a change take effect late. While the order is open, a doubt may stay for ever."""
+        if one.late is not None and one.is_open and self.draw("change is late"):
+            one.price, one.total = one.late[0], max(one.late[1], one.filled)
+            one.is_open, one.late = one.filled < one.total, None
+        if not one.is_open or (one.late is None and self.draw("doubt ends")):
+            one.is_in_doubt, one.late = False, None
+        one.is_doubt_lasting = one.is_in_doubt and (quiet or self.draw("doubt lasts"))
 
     def create(self, wanted: Quote, quantity: Decimal) -> None:
         assert quantity > 0
@@ -136,6 +152,7 @@ class Service:
             order.is_open = order.filled < order.total
         if is_in_doubt:
             order.is_in_doubt = True
+            order.late = (wanted.price, total) if is_lost else None
         elif not is_lost:
             order.quote, order.told = wanted, total
 
