@@ -14,8 +14,8 @@ import trio
 from trio.testing import MockClock
 
 from tests.helpers.world import ASSET, open_world
-from tplus_trio import MarketDataClient, OrderRejected
-from tplus_trio.testing import Exchange, MemoryNetwork, Response, serve
+from tplus_trio import MarketDataClient, Side
+from tplus_trio.testing import Exchange, MemoryNetwork, serve
 
 pytest_plugins = ["pytester"]
 
@@ -94,18 +94,20 @@ async def test_the_orders(autojump_clock: MockClock) -> None:
     def show(*words: object) -> None:
         printed.append(words)
 
-    async with open_world() as world:
-        names = {"trio": trio, "Decimal": Decimal, "OrderRejected": OrderRejected}
-        quote = run(QUOTE, print=show, **names)["quote"]
-        await quote(world.oms, ASSET, "first")
-        refusal = Response(400, b'{"error": {"code": "INVALID_ORDER_PRICE", "message": "no"}}')
-        world.exchange.faults.answer_requests("/orders/replace", refusal)
-        await quote(world.oms, ASSET, "second")
-        assert printed[0] == ("worst cases", 0, Decimal("0.005"))
-        assert printed[1] == ("refused", "no")
-        assert world.exchange.resting(world.user) == ()
-        kinds = [effect.kind for effect in world.exchange.effects_of(world.user, "first")]
-        assert kinds == ["create", "replace", "cancel"]
+    quote = run(QUOTE, print=show, Decimal=Decimal)["quote"]
+    async with open_world() as world, world.md.open_book(ASSET) as book, trio.open_nursery() as nursery:
+        nursery.start_soon(quote, book, world.oms, ASSET)
+        await trio.sleep(5)
+        (bid,) = world.exchange.resting(world.user)
+        assert bid.side is Side.BUY
+        book.reconnect()
+        await trio.sleep(0.5)
+        assert world.exchange.effects_of(world.user, bid.order_id)[-1].kind == "cancel"
+        assert printed == [("out of sync: the bid was taken back;", (), "are in doubt")]
+        await trio.sleep(5)
+        assert len(world.exchange.resting(world.user)) == 1
+        nursery.cancel_scope.cancel()
+    assert world.exchange.resting(world.user) == ()
 
 
 async def test_the_test(exchange: Exchange, market_data: MarketDataClient, autojump_clock: MockClock) -> None:

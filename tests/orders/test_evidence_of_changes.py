@@ -185,6 +185,16 @@ def test_a_row_with_some_of_the_new_terms_does_not(case_of: CaseOf) -> None:
         assert case_of(REPLACE, ALL_RULES).see(seen).fate == "unknown", changes
 
 
+def test_a_trigger_that_the_row_of_an_ended_order_does_not_show_denies_nothing() -> None:
+    change = attrs.evolve(REPLACE, new_trigger=TriggerAbove(1300))
+    for price, quantity, fate in ((1010, 12, "unknown"), (1000, 10, NEVER)):
+        case = Case(change, CURRENT)
+        case.send(order(trigger=True))
+        case.send(change)
+        ended = row(order(trigger=True), "Cancelled", price=price, quantity=quantity, updated_ns=600)
+        assert case.see(ended).fate == fate
+
+
 def test_a_replaced_trigger_is_one_of_the_terms() -> None:
     waits = order(trigger=True)
     change = attrs.evolve(REPLACE, new_trigger=TriggerAbove(1300))

@@ -6,6 +6,7 @@ Presence is proved by what shows it. Absence is proved by a fence; ``docs/guaran
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
 from tplus_trio.errors import NotFoundError, OrderRejected
@@ -176,7 +177,7 @@ class OrderEvidence:
         ended = {listed.newest for each in facts for listed in each.listed.values() if listed.newest.is_done}
         if all(state is OrderState.REJECTED for state in states):
             order.settle("rejected", never(order, "the order never existed"))
-        elif is_only and ended and not any(_shows_change(terms, row) for row in ended):
+        elif is_only and ended and all(_lacks_change(terms, row) for row in ended):
             order.settle("rejected", never(order, "the order has ended with other terms"))
         elif ended:
             order.is_closed = True  # nothing will show more, and there is nothing left to change
@@ -187,7 +188,7 @@ class OrderEvidence:
         if listing is None or not self._rules.listings_current:
             return
         row = listing.orders.get(order.target.order_id)
-        if row is None or _shows_change(terms, row):
+        if row is None or not _lacks_change(terms, row):
             return
         if order.refusal is not None:
             order.settle("rejected", order.refusal)
@@ -330,12 +331,30 @@ def _shows_change(terms: Change, row: OrderResponse) -> bool:
     """Return whether a row has the terms of a change."""
     if isinstance(terms, AmendOrder):
         return row.quantity == terms.new_quantity
-    trigger = terms.new_trigger
-    above = trigger.price if isinstance(trigger, TriggerAbove) else None
-    below = trigger.price if isinstance(trigger, TriggerBelow) else None
-    has_triggers = (row.trigger_above_price, row.trigger_below_price) == (above, below)
+    has_triggers = _triggers_of(row) == _new_triggers(terms)
     return (
         row.limit_price == terms.new_price_limit
         and row.quantity == terms.new_quantity
         and (has_triggers or row.trigger_touched is True)
     )
+
+
+def _lacks_change(terms: Change, row: OrderResponse) -> bool:
+    """Return whether a row has other terms than those of a change. A row need not show a trigger that is over."""
+    if isinstance(terms, AmendOrder):
+        return row.quantity != terms.new_quantity
+    if row.limit_price != terms.new_price_limit or row.quantity != terms.new_quantity:
+        return True
+    shown = _triggers_of(row)
+    return shown != (None, None) and shown != _new_triggers(terms)
+
+
+def _triggers_of(row: OrderResponse) -> tuple[Decimal | None, Decimal | None]:
+    return row.trigger_above_price, row.trigger_below_price
+
+
+def _new_triggers(terms: ReplaceOrderDetails) -> tuple[int | None, int | None]:
+    """Return the prices of a replacement's trigger: above and below."""
+    trigger = terms.new_trigger
+    above = trigger.price if isinstance(trigger, TriggerAbove) else None
+    return above, trigger.price if isinstance(trigger, TriggerBelow) else None

@@ -237,6 +237,11 @@ class OrderHandle:
         return self._newest.is_done and not self._newest.ambiguous
 
     @property
+    def _is_over(self) -> bool:
+        """Whether the newest order is proved gone, and is not being renewed: so none follows it."""
+        return self._is_gone and not self._is_renewing
+
+    @property
     def _are_fills_known(self) -> bool:
         """Whether the quantity that the newest order traded cannot grow any more. True only once it has gone."""
         facts, view = self._newest.facts, self._newest.view

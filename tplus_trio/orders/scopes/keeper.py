@@ -89,7 +89,7 @@ class KeptOrder:
             created=self.created,
             total=self.total,
             filled=handle.filled_quantity,
-            is_gone=handle._is_gone,
+            is_gone=handle._is_over,
             are_fills_known=handle._are_fills_known,
             is_in_doubt=handle.is_in_doubt,
             is_ambiguous=handle.ambiguous,
@@ -133,7 +133,7 @@ class KeptOrders:
             if kept.scope is scope:
                 # The next scope asks for its own quantity, whatever traded in this one.
                 kept.scope, kept.quote = None, None
-            if kept.scope is None and (kept.handle is None or kept.handle._is_gone):
+            if kept.scope is None and (kept.handle is None or kept.handle._is_over):
                 del self._orders[key]
 
 
@@ -236,7 +236,7 @@ class Keeper:
 
     async def _wait_for_end(self, handle: OrderHandle) -> None:
         """Wait until the end of an order is seen that the service does not have any more."""
-        await _within(_END, lambda: handle._is_gone, lambda: self._desk.news.wait(handle._newest))
+        await _within(_END, lambda: handle._is_over, lambda: self._desk.news.wait(handle._newest))
 
     async def _wait(self, handle: OrderHandle, *, look: bool) -> None:
         with trio.move_on_after(_LOOK_AGAIN) as scope:

@@ -64,7 +64,7 @@ class OwnedOrders:
     def all(self) -> tuple[OrderHandle, ...]:
         """Return the orders that are not known to have gone, oldest first."""
         for handle in tuple(self._handles):
-            if handle._is_gone and not handle._is_renewing:
+            if handle._is_over:
                 self._let_go(handle)
         return tuple(self._handles)
 
@@ -134,7 +134,7 @@ class OwnedOrders:
             async with handle._changing:
                 handle._begin_taking_back().wake()
         for handle in resting:
-            while not handle._is_gone:
+            while not handle._is_over:
                 await self._desk.news.wait(handle._newest)
 
 
@@ -144,4 +144,4 @@ def left_of(handles: Iterable[OrderHandle]) -> tuple[OrderInDoubt, ...]:
 
 
 def _resting(handles: Iterable[OrderHandle]) -> list[OrderHandle]:
-    return [handle for handle in handles if not handle._is_gone and may_rest(handle._order)]
+    return [handle for handle in handles if not handle._is_over and may_rest(handle._order)]

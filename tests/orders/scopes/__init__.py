@@ -1,0 +1,1 @@
+"""Orders that belong to a block."""
