@@ -4,12 +4,11 @@
 import trio
 from market_maker import make_market
 
-OTHER, TAKER = "0" * 64, "1" * 64
-
 
 async def test_market_maker(exchange, network, market_data, order_book, user, nursery, autojump_clock):
+    other, taker = "0" * 64, "1" * 64
     for order_id, side, price in (("low", "Buy", 890), ("high", "Buy", 900), ("ask", "Sell", 1000)):
-        exchange.place(OTHER, 200, side, price, 50, order_id=order_id)
+        exchange.place(other, 200, side, price, 50, order_id=order_id)
     scope = trio.CancelScope()
 
     async def run():
@@ -24,13 +23,13 @@ async def test_market_maker(exchange, network, market_data, order_book, user, nu
     assert quotes() == [(900, 10), (1000, 10)]
 
     # The best bid of the others falls: the bot's bid follows.
-    exchange.cancel(OTHER, "high")
+    exchange.cancel(other, "high")
     await trio.sleep(1)
     assert quotes() == [(890, 10), (1000, 10)]
 
     # Half of the bid is filled, after the order before it in the queue: it is topped up.
-    exchange.place(TAKER, 200, "Sell", 890, 55)
-    exchange.place(OTHER, 200, "Buy", 890, 50)
+    exchange.place(taker, 200, "Sell", 890, 55)
+    exchange.place(other, 200, "Buy", 890, 50)
     await trio.sleep(1)
     assert quotes() == [(890, 10), (1000, 10)]
     assert len(exchange.user_trades(user)) == 1
