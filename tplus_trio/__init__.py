@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # type checkers read the same names from the same modules
     from tplus_trio.orders.batch_results import *
     from tplus_trio.orders.control_statistics import *
     from tplus_trio.orders.exposure import *
+    from tplus_trio.orders.journal.file import *
     from tplus_trio.orders.limiter import *
     from tplus_trio.orders.limits import *
     from tplus_trio.orders.order_state import *
@@ -71,6 +72,7 @@ _MODULES = (
     "orders.limiter",
     "orders.exposure",
     "orders.control_statistics",
+    "orders.journal.file",
     "orders.scopes.handle",
     "clients.statistics",
     "clients.base",

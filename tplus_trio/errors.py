@@ -20,6 +20,9 @@ __all__ = [
     "ConnectionFailed",
     "DecodeError",
     "HandshakeRejected",
+    "JournalCorrupt",
+    "JournalInUse",
+    "JournalNotWritten",
     "KeyfileError",
     "LeaseRefused",
     "MissingUserError",
@@ -323,6 +326,24 @@ class OrdersLeftResting(TplusError):
 
 class LeaseRefused(TplusError):
     """An order with a lease was not sent: the service's time is not known well enough for its expiry."""
+
+
+class JournalCorrupt(TplusError):
+    """A journal of orders is not as it was written. Nothing was changed or sent.
+
+    An unfinished last line is normal, and no error. The message names the file, the line, and what is wrong.
+    """
+
+
+class JournalInUse(TplusError):
+    """Another scope, of this process or another one, uses the journal. Nothing was changed or sent."""
+
+
+class JournalNotWritten(TplusError):
+    """A request about an order could not be written to the journal, and was not sent. The cause is the system's error.
+
+    Once the disk has failed to keep what was written, nothing more is sent until a scope opens the journal anew.
+    """
 
 
 #: What may have become of an order, by operation.

@@ -151,6 +151,14 @@ def test_a_row_changes_terms_only_if_it_is_newer() -> None:
     assert (unexplained.price, unexplained.ambiguous) == (quote(980), True)
 
 
+def test_an_amendment_keeps_the_price_of_a_replacement_whose_event_was_lost() -> None:
+    changes = (RequestFact(say.replacement(980, 7, 130), "sent"), RequestFact(say.amendment(5, 135), "sent"))
+    amended = seen(CREATED, *changes, say.row(SENT, updated_ns=140, price=980, quantity=5))
+    assert (amended.price, amended.quantity, amended.ambiguous) == (quote(980), base(5), False)
+    later = (RequestFact(say.amendment(5, 125), "sent"), changes[0])
+    assert seen(CREATED, *later, say.row(SENT, updated_ns=140, price=980, quantity=5)).ambiguous
+
+
 def test_rows_of_equal_times_with_different_terms_are_ambiguous() -> None:
     rows = (say.row(SENT, updated_ns=140, price=980), say.row(SENT, updated_ns=140, price=970))
     assert seen(CREATED, *rows).ambiguous

@@ -120,9 +120,7 @@ class OrderFates:
             demand=self.demand,
             calls=CancelledCalls(resolve_timeout),
             resolve_timeout=resolve_timeout,
-            newest_seen=lambda owner, market: self._newest_seen.get((owner, market)),
-            has_ended=self._has_ended,
-            is_outdated=self._is_outdated,
+            known=self,
             on_fate=self._ended,
         )
 
@@ -137,11 +135,17 @@ class OrderFates:
                 self._apply(owner, RequestFact(terms, "sent"))
         self.follow(request.owner)
 
-    def _has_ended(self, owner: str, target: OrderTarget) -> bool:
+    def newest_seen(self, owner: str, asset_id: AssetIdentifier) -> str | None:
+        """Return the newest order in a market that was seen; see `KnownOrders`."""
+        return self._newest_seen.get((owner, asset_id))
+
+    def has_ended(self, owner: str, target: OrderTarget) -> bool:
+        """Return whether an order is known to have ended; see `KnownOrders`."""
         tracked = self.tracker.get(owner, target.asset_id, target.order_id)
         return bool(tracked) and all(order.is_done and not order.ambiguous for order in tracked)
 
-    def _is_outdated(self, owner: str, terms: AmendOrder) -> bool:
+    def is_outdated(self, owner: str, terms: AmendOrder) -> bool:
+        """Return whether an amendment expects another revision than its order has; see `KnownOrders`."""
         tracked = self.tracker.get(owner, terms.base_asset, terms.order_id)
         expected = terms.expected_authorization_revision or 0
         if len(tracked) != 1:
@@ -173,6 +177,28 @@ class OrderFates:
         """Take back an order that was stated not to exist, and shows up: something between has sent a copy late."""
         if order.was_seen and (order.ambiguous or not order.is_done):
             self.take_back(self._owners[owner], order)
+
+    def resume(self, request: OrderRequest) -> None:
+        """Find out, in tasks of the client, what became of an order that an earlier run of the program may have sent.
+
+        Args:
+            request: The request that creates it, without a body: it is not sent again.
+        """
+        (target,), (terms,) = request.orders, request.terms
+        if not isinstance(terms, Order):
+            raise TypeError(terms)
+        why = "an earlier run of the program may have sent it"
+        # It is wanted, as long as its scope does not take it back.
+        one = UnsettledOrder(
+            request.owner, target, "create", terms, Delivery(request), terms.creation_timestamp_ns, why, "resolve"
+        )
+        one.on_settled = partial(self._resumed, one, request)
+        self._resolver.watch([one])
+
+    def _resumed(self, order: UnsettledOrder, request: OrderRequest) -> None:
+        self._ended(request, order.target.order_id, order.fate)
+        for tracked in self.tracker.get(order.owner.public_key, *order.target):
+            self.news.changed(tracked)
 
     def take_back(self, owner: User, order: TrackedOrder) -> UnsettledOrder:
         """Cancel an order until it is proved gone; see `OrderDesk`. No request about it may be under way."""

@@ -21,6 +21,7 @@ from tplus_trio.models import (
     TriggerCondition,
 )
 from tplus_trio.orders.building import check_signers
+from tplus_trio.orders.journal.file import OrderJournal
 from tplus_trio.orders.scopes.block import OrderBlock
 from tplus_trio.orders.scopes.desk import OrderDesk
 from tplus_trio.orders.scopes.handle import OrderHandle
@@ -71,8 +72,9 @@ class OrderScope(OrderBlock):
         *,
         deadline: float,
         lease: float | None,
+        journal: OrderJournal | None,
     ) -> None:
-        super().__init__(client, desk, kept_orders, owner, deadline=deadline, lease=lease)
+        super().__init__(client, desk, kept_orders, owner, deadline=deadline, lease=lease, journal=journal)
         self._asset_id = asset_id
 
     def __repr__(self) -> str:

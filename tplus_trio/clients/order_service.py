@@ -24,9 +24,10 @@ from tplus_trio.orders.exposure import Doubts
 from tplus_trio.orders.limiter import LimitedSender, OrderLimiter, OrderRateLimit
 from tplus_trio.orders.limits import LimitGuard, OrderLimits, Terms
 from tplus_trio.orders.scopes.keeper import KeptOrders
-from tplus_trio.orders.sending import ORDER, OrderRequest, OrderSender, RestSender
+from tplus_trio.orders.sending import ORDER, OrderRequest, OrderSender, OrderTarget, RestSender
 from tplus_trio.orders.service_rules import ServiceRules
 from tplus_trio.orders.unsettled import Fate, OnCancel, OrderInDoubt
+from tplus_trio.secret import SecretBytes
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
 
@@ -199,6 +200,13 @@ class OrderServiceClient(Client):
             if isinstance(terms, Order):
                 self._doubts.sending(request.owner.public_key, terms)
         self._fates.begin(request)
+
+    def _resume(self, owner: User, order: Order) -> None:
+        """Find out what became of an order that an earlier run of the program may have sent. It is not sent again."""
+        target = OrderTarget(order.base_asset, order.order_id)
+        request = OrderRequest("create", (target,), SecretBytes(b""), owner, (order,))
+        self._begin(request)
+        self._fates.resume(request)
 
     async def _operate(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import attrs
 import trio
@@ -29,6 +29,22 @@ __all__ = ["OnFate", "OrderOperations"]
 OnFate: TypeAlias = Callable[[OrderRequest, str, Fate], object]
 
 
+class KnownOrders(Protocol):
+    """What was known of a user's orders before a request about them is sent. Users are named by their public keys."""
+
+    def newest_seen(self, owner: str, asset_id: AssetIdentifier) -> str | None:
+        """Return the newest order in a market that was seen: its id, or None if none was."""
+        ...
+
+    def has_ended(self, owner: str, target: OrderTarget) -> bool:
+        """Return whether an order is known to have ended."""
+        ...
+
+    def is_outdated(self, owner: str, terms: AmendOrder) -> bool:
+        """Return whether the order of an amendment is known to have another revision than it expects."""
+        ...
+
+
 class OrderOperations:
     """Sends requests about orders.
 
@@ -40,9 +56,7 @@ class OrderOperations:
         demand: Is told of each call.
         calls: The calls that were cancelled.
         resolve_timeout: Seconds for finding out.
-        newest_seen: Returns the newest order of a user in a market that was seen: its id, or None if none was.
-        has_ended: Returns whether an order is known to have ended: the public key of its user, and the order.
-        is_outdated: Returns whether the order of an amendment is known to have another revision than it expects.
+        known: What was known of orders before.
         on_fate: Called with each fate.
     """
 
@@ -56,9 +70,7 @@ class OrderOperations:
         demand: Demand,
         calls: CancelledCalls,
         resolve_timeout: float,
-        newest_seen: Callable[[str, AssetIdentifier], str | None],
-        has_ended: Callable[[str, OrderTarget], bool],
-        is_outdated: Callable[[str, AmendOrder], bool],
+        known: KnownOrders,
         on_fate: OnFate,
     ) -> None:
         self._service = service
@@ -68,9 +80,7 @@ class OrderOperations:
         self._demand = demand
         self._calls = calls
         self._resolve_timeout = resolve_timeout
-        self._newest_seen = newest_seen
-        self._has_ended = has_ended
-        self._is_outdated = is_outdated
+        self._known = known
         self._on_fate = on_fate
 
     async def send(
@@ -127,11 +137,11 @@ class OrderOperations:
     ) -> list[OrderOperationResponse | TplusError]:
         call = _Call(self._service, request, on_cancel, self._on_fate)
         owner = request.owner.public_key
-        call.seen_before = {market: self._newest_seen(owner, market) for market, _ in request.orders}
+        call.seen_before = {market: self._known.newest_seen(owner, market) for market, _ in request.orders}
         if request.operation != "create":
-            call.ended_before = frozenset(target for target in request.orders if self._has_ended(owner, target))
+            call.ended_before = frozenset(target for target in request.orders if self._known.has_ended(owner, target))
             call.was_outdated = any(
-                isinstance(terms, AmendOrder) and self._is_outdated(owner, terms) for terms in request.terms
+                isinstance(terms, AmendOrder) and self._known.is_outdated(owner, terms) for terms in request.terms
             )
         delivery = call.delivery = Delivery(
             request,

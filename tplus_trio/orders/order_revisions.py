@@ -171,7 +171,18 @@ def _is_sent_change(facts: OrderFacts, terms: _Units, price: Decimal | None, qua
     for change, _ in facts.changes.values():
         if change.timestamp_ns <= (terms.revision or 0) or change.new_quantity != quantity:
             continue
-        new_price = change.new_price_limit if isinstance(change, ReplaceOrderDetails) else terms.price
-        if new_price == price:
+        if isinstance(change, ReplaceOrderDetails):
+            if change.new_price_limit == price:
+                return True
+        elif price == terms.price or price in _prices_before(facts, terms, change.timestamp_ns):
             return True
     return False
+
+
+def _prices_before(facts: OrderFacts, terms: _Units, time_ns: int) -> set[int]:
+    """Return the prices of the replacements that this client sent before a time, and after those of the events."""
+    return {
+        change.new_price_limit
+        for change, _ in facts.changes.values()
+        if isinstance(change, ReplaceOrderDetails) and (terms.revision or 0) < change.timestamp_ns < time_ns
+    }

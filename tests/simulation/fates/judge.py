@@ -34,7 +34,7 @@ _ROUNDING: Final = 1e-6
 class Finding:
     """One thing that is wrong, and the call that it was found in."""
 
-    wrong: Wrong
+    wrong: str
     what: str
     call: str
 

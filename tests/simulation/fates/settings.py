@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import attrs
 
@@ -72,7 +72,7 @@ class FateSettings:
     few_kinds: int
 
     @classmethod
-    def of(cls, seed: int, *, by_control: bool, broken: str | None = None) -> FateSettings:
+    def of(cls, seed: int, *, by_control: bool, broken: str | None = None) -> Self:
         """Draw the settings of a seed. Both ways get the same ones."""
         rng = sources(seed, "fates")
         rules = _rules(rng)
@@ -108,7 +108,7 @@ class FateSettings:
         )
 
     @classmethod
-    def quiet(cls, seed: int, *, by_control: bool, rules: frozenset[str]) -> FateSettings:
+    def quiet(cls, seed: int, *, by_control: bool, rules: frozenset[str]) -> Self:
         """Return the settings of a world in which nothing happens by itself."""
         return cls(
             seed=seed,

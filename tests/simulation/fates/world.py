@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -195,18 +195,27 @@ class FateWorld:
             async with open_plain_nursery() as nursery:
                 self.nursery = nursery
                 nursery.start_soon(trade, self)
-                await self._run_client(injector)
+                await self.run_client(injector)
                 ensure(self.network.open_connections == 0, "connections outlive the client")
                 await self.record.wait_carried_out()
                 await trio.sleep(21.0)  # a repetition comes at most 20 s later
                 nursery.cancel_scope.cancel()
-            ensure(self.exchange.connections == 0, "streams outlive the client")
+            self.check_connections()
         living = trio.lowlevel.current_statistics().tasks_living - before
         ensure(living == 0, f"{living} tasks outlive the client")
         ensure(not self.exchange.crashes, f"the exchange failed: {self.exchange.crashes}")
+        self.judge(injector)
+
+    def check_connections(self) -> None:
+        """Check that the exchange sends no feed to anybody any more."""
+        ensure(self.exchange.connections == 0, "streams outlive the client")
+
+    def judge(self, injector: Injector) -> None:
+        """Add what is wrong to the outcome."""
         Judge(self, injector.disturbances).judge()
 
-    def _options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
+        """Return the arguments of the client."""
         settings = self.settings
         return {
             "connector": self.network,
@@ -223,9 +232,10 @@ class FateWorld:
             "resolve_timeout": RESOLVE_TIMEOUT if self.guess is None else _NO_TIME,
         }
 
-    async def _run_client(self, injector: Injector) -> None:
+    async def run_client(self, injector: Injector) -> None:
+        """Run the client, from its beginning to its end."""
         settings = self.settings
-        self.client = OrderBookClient("http://oms", **self._options())
+        self.client = OrderBookClient("http://oms", **self.options())
         with self.block:
             async with self.client:
                 if settings.cut_off is not None:
@@ -257,11 +267,15 @@ class FateWorld:
 
     async def run_bots(self, injector: Injector) -> None:
         """Let the bots make their calls; faults happen for a part of that time."""
+        await self.run_disturbed(injector, [Bot(self, n, self.client).run for n in range(self.settings.bots)])
+
+    async def run_disturbed(self, injector: Injector, programs: Iterable[Callable[[], Awaitable[object]]]) -> None:
+        """Run programs to their end; faults happen for a part of that time."""
         async with open_plain_nursery() as chaos:
             chaos.start_soon(injector.run)
             async with open_plain_nursery() as bots:
-                for number in range(self.settings.bots):
-                    bots.start_soon(Bot(self, number, self.client).run)
+                for program in programs:
+                    bots.start_soon(program)
                 with trio.move_on_after(self.settings.chaos):
                     await trio.sleep_forever()
                 chaos.cancel_scope.cancel()

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol
 import trio
 
 from tplus_trio.errors import NotFoundError, TplusError
-from tplus_trio.models import AssetIdentifier
+from tplus_trio.models import IOC, AssetIdentifier, LimitOrderDetails
 from tplus_trio.orders.scopes.desk import OrderDesk
 from tplus_trio.orders.scopes.handle import OrderHandle
 from tplus_trio.orders.scopes.keeping import (
@@ -77,6 +77,18 @@ class KeptOrder:
         """Note a new order that is about to be sent."""
         self.handle, self.created, self.total = handle, quote, total
         self.quote, self.replaced, self.missing_since = None, None, None
+
+    def restored(self, handle: OrderHandle) -> None:
+        """Note the order that an earlier run of the program kept under the key. If there was another one, it goes."""
+        details = handle._order.details
+        if handle.price is None or handle.quantity is None or not isinstance(details, LimitOrderDetails):
+            return  # no such order has a key
+        if self.handle is not None and not self.handle._is_gone and self.handle._newest is not handle._newest:
+            self.handle._begin_taking_back()
+        is_post_only = not isinstance(details.time_in_force, IOC) and details.time_in_force.post_only
+        order = handle._order
+        quote = Quote(order.side, handle.price, handle.quantity, is_post_only, order.reduce_only, order.target)
+        self.claimed(handle, quote, handle.quantity)
 
     def known(self, now: float) -> Known | None:
         """Return what is known of the order; None if there is none."""

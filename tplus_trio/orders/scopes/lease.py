@@ -84,6 +84,16 @@ class Lease:
             raise LeaseRefused(msg)
         return self._clock.now_ns() + offset.offset_ns + round(self.seconds * 1e9)
 
+    def seconds_until(self, time_ns: int) -> float:
+        """Return the seconds until a time of the service's clock, as far as that clock is known.
+
+        Args:
+            time_ns: The time, in nanoseconds since the Unix epoch.
+        """
+        offset = self._clock.clock_offset()
+        ahead_ns = 0 if offset is None else offset.offset_ns
+        return (time_ns - self._clock.now_ns() - ahead_ns) / 1e9
+
     def _is_known(self, offset: ClockOffset | None) -> bool:
         return offset is not None and offset.bound_ns <= self.seconds * _MOST_BOUND * 1e9
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 
 import trio
@@ -26,10 +26,12 @@ class OwnedOrders:
 
     Args:
         desk: The client's view of orders.
+        on_gone: Called with each order that is known to have gone.
     """
 
-    def __init__(self, desk: OrderDesk) -> None:
+    def __init__(self, desk: OrderDesk, on_gone: Callable[[OrderHandle], object] | None = None) -> None:
         self._desk = desk
+        self._on_gone = on_gone
         self._handles: dict[OrderHandle, None] = {}
         self._most = _MANY
         #: The calls that are under way.
@@ -65,12 +67,17 @@ class OwnedOrders:
         """Return the orders that are not known to have gone, oldest first."""
         for handle in tuple(self._handles):
             if handle._is_over:
-                self._let_go(handle)
+                self._gone(handle)
         return tuple(self._handles)
 
     def owns(self, handle: OrderHandle) -> bool:
         """Return whether an order is one of the scope's, and is not known to have gone."""
         return handle in self._handles
+
+    def _gone(self, handle: OrderHandle) -> None:
+        if self._on_gone is not None:
+            self._on_gone(handle)
+        self._let_go(handle)
 
     def _let_go(self, handle: OrderHandle) -> None:
         del self._handles[handle]
@@ -111,7 +118,10 @@ class OwnedOrders:
     def let_go(self) -> None:
         """Own nothing any more. The client goes on with what is being taken back."""
         for handle in tuple(self._handles):
-            self._let_go(handle)
+            if handle._is_gone or not may_rest(handle._order):
+                self._gone(handle)
+            else:
+                self._let_go(handle)
 
     async def close(self) -> None:
         """Let no request begin any more, and wait until those that are under way have handed over their orders."""

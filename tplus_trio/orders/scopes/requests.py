@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Protocol, TypeVar
 
 import attrs
+import trio
 
 from tplus_trio.models import (
     GTC,
@@ -22,10 +24,10 @@ from tplus_trio.models import (
     TriggerCondition,
 )
 from tplus_trio.models.numbers import EXACT
-from tplus_trio.orders.order_facts import Change
 from tplus_trio.orders.order_state import OrderState
 from tplus_trio.orders.scopes.desk import OrderDesk
 from tplus_trio.orders.scopes.handle import OrderHandle
+from tplus_trio.orders.scopes.handle_journal import HandleJournal
 from tplus_trio.orders.scopes.keeper import OrderKey
 from tplus_trio.orders.scopes.keeping import Quote
 from tplus_trio.orders.scopes.lease import Lease, Renewer
@@ -46,6 +48,8 @@ class OrderClient(Protocol):
     _service: Service
 
     def _order_id(self, order_id: str | None) -> str: ...
+
+    def _resume(self, owner: User, order: Order) -> None: ...
 
     async def _in_units(self, asset_id: AssetIdentifier, convert: Callable[[Market], T]) -> tuple[Market, T]: ...
 
@@ -90,15 +94,23 @@ class ScopeRequests:
         owned: The orders of the scope.
         desk: The client's view of orders.
         lease: Seconds after which an order that rests expires unless it is renewed; None is no expiry.
+        journal: Where each order and each change is written before it is sent.
     """
 
     def __init__(
-        self, client: OrderClient, owner: User, owned: OwnedOrders, desk: OrderDesk, lease: float | None
+        self,
+        client: OrderClient,
+        owner: User,
+        owned: OwnedOrders,
+        desk: OrderDesk,
+        lease: float | None,
+        journal: HandleJournal | None = None,
     ) -> None:
         self._client = client
         self._owner = owner
         self._owned = owned
         self._desk = desk
+        self._journal = HandleJournal() if journal is None else journal
         self.lease: Lease | None = None if lease is None else Lease(lease, client._service, self.look)
         self.renewer: Renewer | None = (
             None if self.lease is None else Renewer(self.lease, owned, desk, self._create_next)
@@ -130,7 +142,9 @@ class ScopeRequests:
         made: list[OrderHandle] = []
 
         async def claim(order: Order) -> None:
+            entry = await self._write(order, key)
             handle = self._owned.claim(self._owner, order, key)
+            self._journal.claimed(handle, entry)
             handle._signers = signers
             made.append(handle)
             self._sending(handle)
@@ -157,8 +171,9 @@ class ScopeRequests:
         """
         own = EXACT.subtract(quantity, order._filled_before)
         with self._owned.call():
+            claim = partial(self._journal.write_change, order)
             _, revision = await self._client._replace(
-                order.order_id, order.asset_id, own, price, trigger, self._owner, order._signers, self._claim_change
+                order.order_id, order.asset_id, own, price, trigger, self._owner, order._signers, claim
             )
         order._total, order._limit, order._revision = quantity, price, revision
         return revision
@@ -176,7 +191,7 @@ class ScopeRequests:
 
         async def claim(change: AmendOrder) -> None:
             revisions.append(change.timestamp_ns)
-            await self._claim_change(change)
+            await self._journal.write_change(order, change)
 
         with self._owned.call():
             await self._client._amend(order.order_id, order.asset_id, own, expected, self._owner, claim)
@@ -222,13 +237,27 @@ class ScopeRequests:
         )
 
         async def claim(made: Order) -> None:
+            entry = await self._write(made, order.key, order)
             self._owned.claim_next(order, made)
+            self._journal.claimed(order, entry)
             self._sending(order)
 
         await self._client._create(await self._leased(terms), self._owner, order._signers, "cancel", claim)
 
-    async def _claim_change(self, change: Change) -> None:
-        """Note a change that is about to be sent."""
+    def renew_again(self, handle: OrderHandle) -> None:
+        """Renew an order of an earlier run as long before its expiry as others; at once if it has none."""
+        if self.lease is None or self.renewer is None or not may_rest(handle._order):
+            return
+        details = handle._order.details
+        until = details.time_in_force if isinstance(details, LimitOrderDetails) else None
+        left = self.lease.seconds_until(until.timestamp_ns) if isinstance(until, GTD) else 0.0
+        self.renewer._renew_at(handle, trio.current_time() + max(left - self.lease.seconds / 2, 0.0))
+
+    async def _write(self, order: Order, key: str | None, follows: OrderHandle | None = None) -> int | None:
+        """Write an order to the journal, after those that have gone: of a key it has one order that may rest."""
+        if self._journal.is_open:
+            self._owned.all()
+        return await self._journal.write_order(order, key, follows)
 
     def _sending(self, handle: OrderHandle) -> None:
         """Note that the newest order of a handle is about to be sent."""
