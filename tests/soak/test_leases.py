@@ -18,7 +18,7 @@ async def test_without_a_lease_it_rests(autojump_clock: MockClock) -> None:
 
 
 async def test_a_lease_costs_time_quoted_and_requests(autojump_clock: MockClock) -> None:
-    without, with_lease = [await measure_cost(lease, 10.0, 120.0) for lease in (None, 4.0)]
+    without, with_lease = [await measure_cost(lease, 10.0, 60.0) for lease in (None, 4.0)]
     assert 0.99 < without.quoted <= 1
     assert 0.8 < with_lease.quoted < without.quoted
     assert with_lease.orders > without.orders + 60  # each order every 2 s: a cancel and a create
