@@ -86,8 +86,12 @@ async def test_an_alarm_is_raised_for_orders_that_are_left(
     names: dict[str, Any] = {}
     exec(ALARM, names)
     async with open_world(observer=names["Alarm"]()) as world:
-        with pytest.raises(OrdersLeftResting):
+
+        async def leave_an_order() -> None:
             async with world.oms.order_scope(ASSET) as scope:
-                order = await scope.create_limit_order(5, 900, "Buy")
+                await scope.create_limit_order(5, 900, "Buy", order_id="mine")
                 world.network.partition(10)
-        assert f"left resting {order.order_id}\n" in capsys.readouterr().out
+
+        with pytest.raises(OrdersLeftResting):
+            await leave_an_order()
+        assert "left resting mine\n" in capsys.readouterr().out
