@@ -47,10 +47,10 @@ async def go_on(machine: Machine, orders: OrderScope) -> None:
     """Check that the scope owns what rests, and keep the order of the key."""
     assert resting_ids(machine) <= {order.order_id for order in orders.open}
     # The scope has looked for them before.
-    assert not any(order.is_in_doubt for order in orders.open if order.order_id in resting_ids(machine))
+    assert all(order.state is not OrderState.SENT for order in orders.open if order.order_id in resting_ids(machine))
     await trio.sleep(1)
     assert resting_ids(machine) <= {order.order_id for order in orders.open}
-    assert all(order.state is not OrderState.SENT for order in orders.open if order.order_id in resting_ids(machine))
+    assert not any(order.is_in_doubt for order in orders.open if order.order_id in resting_ids(machine))
     with trio.move_on_after(5):  # it waits for an order of the key that was not seen
         kept = await orders.keep("bid", "Buy", 1000, 5)
         assert kept is not None
