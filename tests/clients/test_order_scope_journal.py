@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any, Final, get_args
 
 import pytest
@@ -16,7 +17,7 @@ from trio.testing import MockClock
 from tests.helpers.journaled_runs import Kill, Machine, content_of, orders_in, put_back, resting_ids
 from tests.helpers.order_calls_in_doubt import ALL_RULES
 from tests.helpers.world import ASSET
-from tplus_trio import JournalInUse, JournalNotWritten, OrderScope, OrdersLeftResting, OrderState, User
+from tplus_trio import JournalInUse, JournalNotWritten, OrderScope, OrdersLeftResting, OrderState, TplusError, User
 from tplus_trio.orders.journal import file as journal_file
 
 #: The orders of the program that have no key.
@@ -45,9 +46,11 @@ async def trade(orders: OrderScope) -> None:
 async def go_on(machine: Machine, orders: OrderScope) -> None:
     """Check that the scope owns what rests, and keep the order of the key."""
     assert resting_ids(machine) <= {order.order_id for order in orders.open}
+    # The scope has looked for them before.
+    assert all(order.state is not OrderState.SENT for order in orders.open if order.order_id in resting_ids(machine))
     await trio.sleep(1)
     assert resting_ids(machine) <= {order.order_id for order in orders.open}
-    assert all(order.state is not OrderState.SENT for order in orders.open if order.order_id in resting_ids(machine))
+    assert not any(order.is_in_doubt for order in orders.open if order.order_id in resting_ids(machine))
     with trio.move_on_after(5):  # it waits for an order of the key that was not seen
         kept = await orders.keep("bid", "Buy", 1000, 5)
         assert kept is not None
@@ -76,6 +79,54 @@ async def test_a_program_that_is_killed_at_any_line_owns_its_orders_again(
         if not was_killed:
             break
     assert line >= 11
+
+
+def random_program(random: Random, run: int) -> Callable[[OrderScope], Awaitable[None]]:
+    """A program of one to twelve random calls; those that make no sense for the orders that there are, are left out."""
+    steps = [(random.randrange(6), random.randint(1, 4), random.randint(0, 9)) for _ in range(random.randint(1, 12))]
+
+    async def program(orders: OrderScope) -> None:
+        for number, (step, quantity, more) in enumerate(steps):
+            plain = [order for order in orders.open if order.key is None and not order.is_in_doubt]
+            with suppress(TplusError), trio.move_on_after(2):
+                match step:
+                    case 0:
+                        order_id = f"run-{run}-{number}"
+                        await orders.create_limit_order(quantity, 900 + more, "Buy", order_id=order_id)
+                    case 1 | 2:
+                        key, side, price = ("bid", "Buy", 1000) if step == 1 else ("ask", "Sell", 1900)
+                        await orders.keep(key, side, price + more, quantity)
+                    case 3 if plain:
+                        await orders.replace_order(plain[0], quantity, 800 + more)
+                    case 4 if plain:
+                        await orders.cancel_order(plain[-1])
+                    case _:
+                        await trio.sleep(more / 10)
+
+    return program
+
+
+@pytest.mark.parametrize("seed", range(30))
+async def test_random_programs_that_are_killed_twice_leave_nothing_unclaimed(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    random = Random(seed)
+    rules = random.choice([None, ALL_RULES])
+    machine = Machine(tmp_path / "journal", way=random.choice(["rest", "control"]), rules=rules)
+    for run in range(2):
+        line, kill = random.randrange(12), random.choice(get_args(Kill))
+        await machine.run_until_killed(random_program(random, run), line, kill, monkeypatch)
+        assert resting_ids(machine) <= set(orders_in(machine.journal))
+        resting = machine.exchange.orders(machine.user)
+        for low, high in ((1000, 1010), (1900, 1910)):
+            assert sum(order.is_open and low <= (order.limit_price or 0) < high for order in resting) <= 1
+    await machine.run(random_program(random, 2))
+    sent = machine.times_sent()
+    assert resting_ids(machine) == set()
+    assert not set(machine.named) & set(sent)
+    assert rules is None or machine.named == ()
+    if rules is None:  # with the rules, an order that cannot trade may use up the id of one in doubt
+        assert max(sent.values(), default=0) <= 1
 
 
 async def test_the_rules_of_the_service_prove_that_an_order_was_not_sent(

@@ -185,3 +185,10 @@ async def test_orders_are_read_page_by_page(autojump_clock: MockClock) -> None:
             await trio.sleep(1)
         found = await SHOWN["orders_since"](world.oms, since_ns)
         assert [order.order_id for order in found] == [str(number) for number in reversed(range(30, 250))]
+
+
+async def test_a_journal(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    async with open_world() as world:
+        for _ in range(2):
+            (order,) = await SHOWN["quote_again"](world.oms, ASSET, tmp_path / "journal")
+            assert (order.key, resting(world)) == ("bid", {})

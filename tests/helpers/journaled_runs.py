@@ -122,6 +122,8 @@ class Machine:
                 try:
                     async with scope as orders:
                         await program(orders)
+                except OrdersLeftResting:
+                    pass  # of an earlier run that was killed before it sent them
                 except TplusError:
                     if not was_killed.is_set():
                         raise

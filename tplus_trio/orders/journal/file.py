@@ -290,7 +290,7 @@ def _lock(path: Path) -> int:
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException as exc:
+    except OSError as exc:
         os.close(descriptor)
         if isinstance(exc, BlockingIOError):
             raise JournalInUse(f"another scope or program uses the journal {path}. Nothing was changed") from exc
