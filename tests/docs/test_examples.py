@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -93,10 +93,10 @@ def take(exchange: Exchange, buyer: str) -> None:
 def test_there_are_all_of_them_and_they_are_short() -> None:
     assert EXAMPLES == [
         "all_streams",
-        "bid_bot",
         "depth",
         "klines",
         "live_book",
+        "market_maker",
         "metrics",
         "my_trades",
         "orders",
@@ -106,7 +106,7 @@ def test_there_are_all_of_them_and_they_are_short() -> None:
     ]
     for name in EXAMPLES:
         text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
-        assert len(text.splitlines()) < {"bid_bot": 70, "trade": 61}.get(name, 40), name
+        assert len(text.splitlines()) < {"market_maker": 61, "trade": 61}.get(name, 40), name
         assert f"python examples/{name}.py" in text
 
 
@@ -192,15 +192,24 @@ async def test_live_book() -> None:
         assert printed.lines[-1].endswith("spread 0.50, a unit costs 9.5")
 
 
-async def test_bid_bot() -> None:
-    """Over TCP; its behaviour is tested beside it, in virtual time."""
+async def test_market_maker() -> None:
+    """Over TCP, and ended by a signal; its behaviour is tested beside it, in virtual time."""
     exchange = open_market()
-    async with running("bid_bot", exchange, streams=4, urls=2) as printed:  # two are the order client's own
-        while not exchange.book(MARKET).bids[0].quantity > Decimal("0.050"):  # noqa: ASYNC110 - nobody tells
-            await trio.sleep(0.005)
-        exchange.place(OTHER, MARKET, "Sell", 900, 1)
-        exchange.faults.close_streams("/trades")
-        await printed.wait_for("Gap - bought so far: ")
+    module, _ = load("market_maker")
+
+    def bot_quotes() -> int:
+        users = {effect.user for effect in exchange.effects} - {OTHER}
+        return sum(len(exchange.resting(user)) for user in users)
+
+    with trio.fail_after(20):
+        async with serve(exchange) as url:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(module.main, url, url)
+                while bot_quotes() != 2:  # noqa: ASYNC110 - nobody tells
+                    await trio.sleep(0.005)
+                signal.raise_signal(signal.SIGTERM)
+            assert bot_quotes() == 0
+            await listened_to(exchange, 0)
 
 
 async def test_all_streams() -> None:

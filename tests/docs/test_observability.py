@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.helpers.world import ASSET, open_world
-from tplus_trio import MarketDataClient
+from tplus_trio import MarketDataClient, OrdersLeftResting
 from tplus_trio.observers.prometheus import PrometheusObserver
 
 PAGE = (Path(__file__).parents[2] / "docs/observability.md").read_text(encoding="utf-8")
@@ -78,3 +78,20 @@ async def test_an_alarm_is_raised(autojump_clock: MockClock, capsys: pytest.Capt
         world.network.reset_connections()
         await trio.sleep(1)
     assert capsys.readouterr().out.startswith(f"lost /marketdepth/diff/{ASSET} the connection was lost")
+
+
+async def test_an_alarm_is_raised_for_orders_that_are_left(
+    autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names: dict[str, Any] = {}
+    exec(ALARM, names)
+    async with open_world(observer=names["Alarm"]()) as world:
+
+        async def leave_an_order() -> None:
+            async with world.oms.order_scope(ASSET) as scope:
+                await scope.create_limit_order(5, 900, "Buy", order_id="mine")
+                world.network.partition(10)
+
+        with pytest.raises(OrdersLeftResting):
+            await leave_an_order()
+        assert "left resting mine\n" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import re
+import signal
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ OTHER = User().public_key
 
 def _define() -> dict[str, Any]:
     names: dict[str, Any] = {name: getattr(tplus_trio, name) for name in dir(tplus_trio) if not name.startswith("_")}
-    names |= {"trio": trio, "Decimal": Decimal, "ROUND_DOWN": decimal.ROUND_DOWN}
+    names |= {"trio": trio, "signal": signal, "Decimal": Decimal, "ROUND_DOWN": decimal.ROUND_DOWN}
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         exec(compile(block, "trading.md", "exec"), names)
     return names

@@ -1,0 +1,100 @@
+"""What the page on trading says of scopes runs as it stands, and its arithmetic is that of `keep`."""
+
+from __future__ import annotations
+
+import re
+import signal
+from decimal import Decimal
+from typing import Any
+
+import trio
+from trio.testing import MockClock
+
+from tests.docs.test_trading import OTHER, PAGE, SHOWN, resting
+from tests.helpers.world import ASSET, URL, open_world
+from tplus_trio import OrderBookClient, OrderHandle, OrderScope
+
+#: The rows of the example: what is asked for, and the total, what traded and what rests.
+ARITHMETIC = [
+    [cell.strip() for cell in line.split("|")[2:-1]] for line in PAGE.splitlines() if re.match(r"\| \d \|", line)
+]
+
+
+async def test_an_order_is_bought_for_a_while(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        assert not await SHOWN["buy_for_a_while"](world.oms, ASSET, Decimal("9.00"), 1.0)
+        assert resting(world) == {}
+        world.exchange.place(OTHER, ASSET, "Sell", 900, 5)
+        assert await SHOWN["buy_for_a_while"](world.oms, ASSET, Decimal("9.00"), 1.0)
+
+
+async def test_what_is_left_resting_is_waited_for(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+
+        async def trade(scope: OrderScope) -> None:
+            await scope.create_limit_order(5, 900, "Buy")
+            world.network.partition(20)
+
+        await SHOWN["trade_and_clear"](world.oms, ASSET, trade)
+        assert trio.current_time() > 20
+        assert resting(world) == {}
+
+
+async def test_both_sides_are_kept(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.oms.order_scope(ASSET) as scope:
+        await SHOWN["quote_both"](scope, Decimal("9.00"), Decimal("10.00"), Decimal("0.010"))
+        assert sorted(resting(world).values()) == [(900, 10), (1000, 10)]
+
+
+async def test_the_arithmetic(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.oms.order_scope(ASSET) as scope:
+
+        async def keep(price: str, *, refill: bool = False) -> OrderHandle:
+            handle = await scope.keep("bid", "Buy", Decimal(price), Decimal("0.010"), refill=refill)
+            assert handle is not None
+            await trio.sleep(1)
+            return handle
+
+        async def trade(quantity: int, price: int) -> None:
+            world.exchange.place(OTHER, ASSET, "Sell", price, quantity)
+
+        found = []
+
+        def note(handle: OrderHandle) -> None:
+            (order,) = world.exchange.resting(world.user)
+            total = Decimal(order.matched + order.remaining) / 1000
+            found.append([total, handle.filled_quantity, handle.remaining_quantity])
+
+        handle = await keep("9.00")
+        note(handle)
+        await trade(4, 900)
+        await trio.sleep(1)
+        note(handle)
+        for price, refill in (("9.00", False), ("9.00", True), ("9.01", False)):
+            assert await keep(price, refill=refill) is handle
+            note(handle)
+        world.exchange.faults.hold_requests(0.5)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep, "9.02")
+            await trio.sleep(0.1)
+            await trade(3, 901)
+        await trio.sleep(1)
+        note(handle)
+        assert [[Decimal(cell) for cell in row[1:]] for row in ARITHMETIC] == found
+
+
+async def test_a_signal_ends_a_program(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        options: dict[str, Any] = {"connector": world.network, "now_ns": world.exchange.now_ns}
+
+        async def quote() -> None:
+            client = OrderBookClient(URL, default_user=world.user, **options)
+            async with client as orders, orders.order_scope(ASSET) as scope:
+                await scope.create_limit_order(5, 900, "Buy")
+                assert len(resting(world)) == 1
+                signal.raise_signal(signal.SIGTERM)
+                await trio.sleep_forever()
+
+        with trio.fail_after(20):
+            await SHOWN["until_signal"](quote)
+        assert resting(world) == {}
