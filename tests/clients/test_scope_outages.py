@@ -49,8 +49,9 @@ async def test_a_short_failure_of_the_network_is_overcome(way: str, autojump_clo
 
 async def test_a_long_failure_ends_at_the_deadline_also_if_cancelled(way: str, autojump_clock: MockClock) -> None:
     async with open_orders_world(way) as world:
+        orders = world.oms.order_scope(ASSET, deadline=3.0)
         with trio.move_on_after(1) as outside:
-            async with world.oms.order_scope(ASSET, deadline=3.0) as orders:
+            async with orders:
                 await orders.keep("bid", "Buy", 900, 5)
                 world.network.partition(60)
                 await trio.sleep_forever()
