@@ -134,7 +134,8 @@ async def test_what_a_replacement_cannot_change_is_cancelled_first(
 ) -> None:
     async with open_orders_world(way) as world, world.oms.order_scope(ASSET) as orders:
         first = handle_of(await orders.keep("quote", "Buy", 900, 5))
-        second = handle_of(await orders.keep("quote", **{"side": "Buy", "price": 905, "quantity": 5, **changes}))
+        terms: dict[str, Any] = {"side": "Buy", "price": 905, "quantity": 5, **changes}
+        second = handle_of(await orders.keep("quote", **terms))
         assert second is not first
         assert first.state is OrderState.CANCELED
         assert len(resting(world)) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from random import Random
 from typing import Final
 
 import attrs
@@ -89,7 +90,7 @@ class Service:
     """The orders of one key."""
 
     draw: Draw
-    orders: list[Resting] = attrs.field(factory=list)
+    orders: list[Resting] = attrs.Factory(list[Resting])
 
     @property
     def newest(self) -> Resting | None:
@@ -200,11 +201,10 @@ def keep(service: Service, wanted: Quote, *, refill: bool, until: int, quiet: bo
 )
 @settings(max_examples=500)
 def test_one_order_rests_at_most_and_no_more_than_was_asked(
-    random: object, calls: list[tuple[Quote, bool, int]]
+    random: Random, calls: list[tuple[Quote, bool, int]]
 ) -> None:
     chances = {"trade": 0.2, "create refused": 0.1, "replace refused": 0.2, "replace lost": 0.2, "create lost": 0.5}
-    draw_number: Callable[[], float] = random.random  # type: ignore[attr-defined] # Hypothesis does not export its type
-    service = Service(lambda what: draw_number() < chances.get(what, 0.3))
+    service = Service(lambda what: random.random() < chances.get(what, 0.3))
     for wanted, refill, until in calls:
         keep(service, wanted, refill=refill, until=until, quiet=False)
     # Everything arrives now, and the service does all that it is asked.

@@ -43,6 +43,7 @@ class Quote:
 class Known:
     """What is known of the order of a key."""
 
+    # Eleven attributes: all that a step is decided by, in one value that a test can write down.
     #: The terms that it was given last; None if that is not known: a change was refused, or is in doubt.
     quote: Quote | None
     #: The terms with which it was created.
