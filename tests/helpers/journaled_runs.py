@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Literal
 
@@ -19,11 +19,11 @@ from tplus_trio.orders.service_rules import ServiceRules
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.testing import Exchange, MemoryNetwork
 
-__all__ = ["Kill", "Machine", "resting_ids"]
+__all__ = ["Kill", "Machine", "content_of", "orders_in", "put_back", "resting_ids"]
 
-#: How a process ends at a line of its journal: so many bytes of the line are written; or all of it, and the request is
-#: on its way.
-Kill = int | Literal["in flight"]
+#: How a process ends at a line of its journal: so much of the line is written, and no request is sent after that; or
+#: the exchange has carried out the request of the line, and its answer is lost.
+Kill = Literal["nothing", "a byte", "half", "all but the newline", "all", "carried out"]
 
 Program = Callable[[OrderScope], Awaitable[object]]
 
@@ -38,7 +38,7 @@ class Machine:
     way: str = "rest"
     rules: ServiceRules | None = None
     lease: float | None = None
-    #: Whether the exchange and the network are one second late.
+    #: Seconds from one end of the network to the other.
     latency: float = 0.05
     #: The orders that the last run named when it was left.
     named: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Machine:
         self.exchange.publish_diff(ASSET, bids=[(50, 5)], asks=[(2000, 5)])
 
     @asynccontextmanager
-    async def client(self) -> AsyncGenerator[tuple[MemoryNetwork, OrderBookClient]]:
+    async def client(self, resolve_timeout: float = 5.0) -> AsyncGenerator[tuple[MemoryNetwork, OrderBookClient]]:
         """A client of a new process, with a network of its own."""
         async with (
             MemoryNetwork(self.exchange, latency=self.latency) as network,
@@ -59,6 +59,7 @@ class Machine:
                 default_user=self.user,
                 use_ws_control=self.way == "control",
                 rules=self.rules,
+                resolve_timeout=resolve_timeout,
             ) as client,
         ):
             yield network, client
@@ -74,62 +75,59 @@ class Machine:
                 pass
             self.named = tuple(order.order_id for order in scope.left_resting)
 
-    async def run_until_killed(
-        self, program: Program, line: int, kill: Kill, monkeypatch: pytest.MonkeyPatch
-    ) -> tuple[bool, int]:
+    async def run_until_killed(self, program: Program, line: int, kill: Kill, monkeypatch: pytest.MonkeyPatch) -> bool:
         """Run a program whose process is killed at a line that it writes, counted from 0.
 
         Returns:
-            Whether it was killed before its end, and the length of the line.
+            Whether it was killed before its end.
         """
-        written, length, left = 0, 0, b""
+        written, left = 0, b""
         was_killed = trio.Event()
         write = journal_file._write_all
 
+        def end() -> None:
+            nonlocal left
+            left = self.journal.read_bytes()
+            was_killed.set()
+            network.reset_connections()
+            network.refuse(1_000_000)
+            nursery.cancel_scope.cancel()
+
         def write_all(descriptor: int, data: bytes) -> None:
-            nonlocal written, length, left
+            nonlocal written
             if was_killed.is_set():
                 raise OSError("the process is killed")
             number, written = written, written + 1
             if number != line:
                 write(descriptor, data)
-                return
-            length = len(data)
-            write(descriptor, data if kill == "in flight" else data[:kill])
-            left = self.journal.read_bytes()
-            if kill == "in flight":
-                nursery.start_soon(end, 1.5 * self.latency)
+            elif kill == "carried out":
+                write(descriptor, data)
+                nursery.start_soon(end_when_answered, len(self.exchange.answers))
             else:
-                was_killed.set()
-                network.partition(1e6, refuse=True)
-                nursery.cancel_scope.cancel()
+                lengths = {"nothing": 0, "a byte": 1, "half": len(data) // 2, "all but the newline": len(data) - 1}
+                write(descriptor, data[: lengths.get(kill, len(data))])
+                end()
                 raise OSError("the process is killed")
 
-        async def end(seconds: float) -> None:
-            await trio.sleep(seconds)
-            left_later = self.journal.read_bytes()
-            was_killed.set()
-            nonlocal left
-            left = left_later
-            network.partition(1e6, refuse=True)
-            nursery.cancel_scope.cancel()
-
-        async def body() -> None:
-            try:
-                async with client.order_scope(ASSET, journal=self.journal, lease=self.lease) as orders:
-                    await program(orders)
-            except TplusError:
-                if not was_killed.is_set():
-                    raise
-            nursery.cancel_scope.cancel()
+        async def end_when_answered(answers: int) -> None:
+            while len(self.exchange.answers) == answers:  # noqa: ASYNC110 - the exchange has no such event
+                await trio.sleep(0.001)
+            end()
 
         with monkeypatch.context() as patch:
             patch.setattr(journal_file, "_write_all", write_all)
-            async with self.client() as (network, client), open_plain_nursery() as nursery:
-                await body()
+            # What the client does after the end reaches nobody, and takes little time.
+            async with self.client(resolve_timeout=0.5) as (network, client), open_plain_nursery() as nursery:
+                scope = client.order_scope(ASSET, journal=self.journal, lease=self.lease, deadline=0.5)
+                try:
+                    async with scope as orders:
+                        await program(orders)
+                except TplusError:
+                    if not was_killed.is_set():
+                        raise
         if was_killed.is_set():
-            self.journal.write_bytes(left)
-        return was_killed.is_set(), length
+            put_back(self.journal, left)
+        return was_killed.is_set()
 
     def times_sent(self) -> Counter[str]:
         """How often a create of each order reached the exchange."""
@@ -139,6 +137,22 @@ class Machine:
             if answer.operation == "create"
             for order_id in answer.order_ids
         )
+
+
+def put_back(journal: Path, content: bytes) -> None:
+    """Let a journal have what it had when its process was killed."""
+    journal.write_bytes(content)
+
+
+def content_of(journal: Path) -> bytes:
+    """What a journal has."""
+    return journal.read_bytes()
+
+
+def orders_in(journal: Path) -> list[str]:
+    """The orders of a journal that are not known to have gone."""
+    with closing(journal_file.OpenJournal(journal, sync=False)) as opened:
+        return [written.order.order_id for written in opened.orders]
 
 
 def resting_ids(machine: Machine) -> set[str]:

@@ -30,8 +30,9 @@ SHOWS_IN: Final[dict[str, tuple[Way, int]]] = {
     "left-before-proved": ("control", 1),
     "renewal-leaves-two": ("control", 16),
     "replace-after-a-doubt": ("rest", 32),
-    "rests-without-lease": ("control", 22),
+    "rests-without-lease": ("rest", 46),
     "shield-without-bound": ("control", 2),
+    "torn-line-is-an-order": ("rest", 45),
 }
 #: A call whose sweep shows a bug.
 SWEPT: Final = {

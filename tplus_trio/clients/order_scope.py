@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final, TypeVar
 
 import trio
 
@@ -41,12 +39,6 @@ from tplus_trio.orders.terms import (
 from tplus_trio.users import User
 
 __all__ = ["OrderScope"]
-
-T = TypeVar("T")
-
-_log = logging.getLogger("tplus_trio.orders")
-#: Seconds between two looks at the orders of a scope, in case that an event was lost.
-_LOOK_AGAIN: Final = 10.0
 
 
 class OrderScope(OrderBlock):
@@ -227,7 +219,7 @@ class OrderScope(OrderBlock):
                 in_quote("new_price", check_amount("new_price", new_price, "quote units"), market),
             ),
         )
-        async with order._changing:
+        async with order._change():
             await self._requests.replace(order, price, quantity, new_trigger)
         return order
 
@@ -254,7 +246,7 @@ class OrderScope(OrderBlock):
             order.asset_id,
             lambda market: in_base("new_quantity", check_amount("new_quantity", new_quantity, "base units"), market),
         )
-        async with order._changing:
+        async with order._change():
             await self._requests.amend(order, quantity)
         return order
 
@@ -272,7 +264,11 @@ class OrderScope(OrderBlock):
             OrdersLeftResting: the order is not proved gone. The client goes on cancelling it.
         """
         check_instance("order", order, OrderHandle)
-        await self._cancel((order,) if self._owned.owns(order) else ())
+        is_own = self._owned.owns(order)
+        if not is_own and not order._is_over:
+            msg = f"order is one of this scope's; {order.order_id!r} is not"
+            raise ValueError(msg)
+        await self._cancel((order,) if is_own else ())
 
     async def cancel_all(self) -> None:
         """Cancel all orders of the scope, and wait until they are proved gone, for at most ``deadline`` of the scope.
@@ -311,7 +307,7 @@ class OrderScope(OrderBlock):
         An order of the key with the same terms is left alone, and keeps its place in the queue, also if part of it or
         all of it has traded. An order at another price or quantity is replaced. One with another side, target or flag
         is canceled, and a new one is created once it is proved gone. So never more than one order of a key rests, and
-        while it is not known what became of the order of the key, the call waits.
+        while it is not known what became of the order of the key, the call waits. If that lasts, it cancels the order.
 
         The latest call of a key wins: an earlier one that has not ended gives up. Keys belong to a user, a market and
         the client: the order that an earlier scope left under a key is waited for, too.
@@ -348,7 +344,8 @@ class OrderScope(OrderBlock):
         if not check_instance("key", key, str):
             raise ValueError("key is a text that is not empty")
         check_amount("price", price, "quote units")
-        is_nothing = type(quantity) in (int, Decimal) and quantity == 0
+        # A signaling NaN cannot be compared.
+        is_nothing = quantity.is_zero() if isinstance(quantity, Decimal) else type(quantity) is int and quantity == 0
         if not is_nothing:
             check_amount("quantity", quantity, "base units")
         direction = check_choice("side", side, Side)

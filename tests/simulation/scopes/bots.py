@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -86,17 +87,21 @@ class ScopeBot:
 
     async def _open(self, name: str) -> None:
         rng, settings = self._rng, self._world.scope_settings
-        note = ScopeNote(name, rng.choice((0.3, 1.0, 3.0, 5.0)), lease_of(rng, settings))
+        journal = self._world.folder / "journal" if settings.restarts and not self._number else None
+        deadline, lease = rng.choice((0.3, 1.0, 3.0, 5.0)), lease_of(rng, settings)
+        note = ScopeNote(name, deadline, lease, is_journaled=journal is not None)
         acts = rng.randint(1, max(2, settings.calls))
         with trio.CancelScope() as scope:
             if rng.random() < 0.25:
                 self._world.acts.start_soon(self._cancel_later, scope, rng.uniform(0.0, 3.0))
-            await self.run_scope(note, partial(self._body, acts))
+            await self.run_scope(note, partial(self._body, acts), journal)
 
-    async def run_scope(self, note: ScopeNote, body: Callable[[OrderScope], Awaitable[object]]) -> None:
+    async def run_scope(
+        self, note: ScopeNote, body: Callable[[OrderScope], Awaitable[object]], journal: Path | None = None
+    ) -> None:
         """Open a scope around a body, and note how it is left."""
         orders = self._world.client.order_scope(
-            self._world.settings.assets[0], deadline=note.deadline, lease=note.lease
+            self._world.settings.assets[0], deadline=note.deadline, lease=note.lease, journal=journal
         )
         self._world.notes.opened(note, orders)
         self._handles.clear()

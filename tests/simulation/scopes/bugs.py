@@ -13,6 +13,8 @@ import trio
 
 from tplus_trio import OrderBookClient, OrdersLeftResting, TplusError
 from tplus_trio.clients import order_scope
+from tplus_trio.orders.journal import file
+from tplus_trio.orders.journal.lines import Record, read_lines
 from tplus_trio.orders.scopes import block, keeper
 from tplus_trio.orders.scopes.block import OrderBlock
 from tplus_trio.orders.scopes.handle import OrderHandle
@@ -179,6 +181,19 @@ def _cancel_not_waited_for() -> Generator[None]:
         yield
 
 
+@contextmanager
+def _torn_line_is_an_order() -> Generator[None]:
+    """A line of a journal is read although its end is missing."""
+
+    def read(data: bytes) -> Generator[tuple[int, Record]]:
+        yield from read_lines(data)
+        with suppress(ValueError):
+            yield from list(read_lines(data + b"\n"))[data.count(b"\n") - 1 :]
+
+    with mock.patch.object(file, "read_lines", read):
+        yield
+
+
 #: The bugs by name.
 SCOPE_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "left-before-proved": _left_before_proved,
@@ -191,5 +206,6 @@ SCOPE_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "cancelled-call-forgotten": _cancelled_call_forgotten,
     "exception-replaced": _exception_replaced,
     "rests-without-lease": _rests_without_lease,
+    "torn-line-is-an-order": _torn_line_is_an_order,
     "cancel-not-waited-for": _cancel_not_waited_for,
 }

@@ -23,8 +23,10 @@ __all__ = ["SETTLED", "ScopeJudge"]
 #: What is wrong: an order rests, and nobody named it; one rests although it could be taken back; two orders of a key
 #: rest; more may trade than was asked; an order was changed while in doubt; an order of another program was touched; a
 #: scope was left too late, or with another exception than that of its body; an order outlasted its lease;
-#: one that was said to be over rests.
-Wrong: TypeAlias = Literal["unnamed", "resting", "two", "more", "doubt", "foreign", "late", "raised", "lease", "false"]
+#: one that was said to be over rests; a second run owns too little or too much.
+Wrong: TypeAlias = Literal[
+    "unnamed", "resting", "two", "more", "doubt", "foreign", "late", "raised", "lease", "false", "unclaimed"
+]
 #: The moment at which the service has been reachable for some seconds.
 SETTLED: Final = "some seconds after the last fault"
 #: Seconds by which leaving may exceed its deadline.
@@ -65,6 +67,10 @@ class ScopeJudge:
         for what, order_id in self._world.said_falsely:
             if order_id not in self._copied:
                 self._add("false", f"{order_id} is said to be {what}, and rests")
+        if unclaimed := self._world.unclaimed - self._copied:
+            self._add("unclaimed", f"{', '.join(sorted(unclaimed))} rests, and the second run does not own it")
+        if never := self._world.never_sent:
+            self._add("unclaimed", f"{', '.join(sorted(never))} was never sent, and the second run owns it")
         for when, resting, named in self._world.moments:
             self._judge_moment(when, resting - self._copied, named)
         self._world.outcome.late_copies += len(self._copied)
@@ -154,7 +160,9 @@ class ScopeJudge:
         took = scope.exited - scope.left
         if took > scope.deadline + _ROUNDING:
             self._add("late", f"leaving took {took:.3f} s", scope)
-        if self._world.killed_at is None and (unnamed := scope.resting - scope.named - self._copied):
+        killed_at = self._world.killed_at
+        is_alive = killed_at is None or scope.left > killed_at or scope.exited <= killed_at
+        if is_alive and (unnamed := scope.resting - scope.named - self._copied):
             self._add("unnamed", f"{', '.join(sorted(unnamed))} rested when the scope was left", scope)
         if scope.body is not None and scope.raised is not scope.body and not _is_cancelled(scope):
             self._add("raised", f"{scope.raised!r} came out instead of {scope.body!r}", scope)

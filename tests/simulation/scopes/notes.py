@@ -11,11 +11,13 @@ from typing import Any, Final
 from unittest import mock
 
 import attrs
+import trio
 
 from tplus_trio import OrderScope
 from tplus_trio.clients import order_service
 from tplus_trio.models import Order, ReplaceOrderDetails
 from tplus_trio.orders import fences
+from tplus_trio.orders.journal import file
 from tplus_trio.orders.scopes import keeper
 from tplus_trio.orders.scopes.handle import OrderHandle
 from tplus_trio.orders.scopes.handle_journal import HandleJournal
@@ -37,6 +39,7 @@ class ScopeNote:
         name: Its name in reports.
         deadline: Seconds for leaving.
         lease: Its lease, in seconds.
+        is_journaled: Whether it has a journal.
         left: When its body ended.
         exited: When it was left.
         body: How its body ended.
@@ -48,6 +51,7 @@ class ScopeNote:
     name: str
     deadline: float
     lease: float | None
+    is_journaled: bool = False
     left: float | None = None
     exited: float | None = None
     body: BaseException | None = None
@@ -151,7 +155,12 @@ class Notes:
         def new_id() -> str:
             return f"o{next(numbers)}"
 
+        async def run_at_once(work: Callable[[], Any]) -> Any:
+            await trio.lowlevel.checkpoint()
+            return work()
+
         with (
+            mock.patch.object(file, "run_in_thread", run_at_once),  # virtual time does not wait for a thread
             mock.patch.object(order_service, "new_order_id", new_id),
             mock.patch.object(fences, "new_order_id", new_id),
             mock.patch.object(OwnedOrders, "claim", claiming),

@@ -25,11 +25,13 @@ class ScopeSettings(FateSettings):
         scopes: The number of scopes that each bot opens, one after the other.
         leased: The share of scopes with a lease.
         killed_at: When the process is killed: it sends and receives nothing any more; None never.
+        restarts: Whether the first bot has a journal, and the program starts again after it was killed.
     """
 
     scopes: int = 0
     leased: float = 0.0
     killed_at: float | None = None
+    restarts: bool = False
 
     @classmethod
     def of(cls, seed: int, *, by_control: bool, broken: str | None = None) -> Self:
@@ -45,6 +47,7 @@ class ScopeSettings(FateSettings):
             scopes=rng.choice((2, 3, 4, 6)),
             leased=1.0 if killed_at is not None else rng.choice((0.0, 0.2, 0.6)),
             killed_at=killed_at,
+            restarts=killed_at is not None and rng.random() < 0.5,
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import trio
@@ -18,6 +20,7 @@ from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
 from .bots import ScopeBot
 from .judge import SETTLED, ScopeJudge
 from .notes import Notes
+from .restarts import start_again
 from .settings import ScopeSettings
 
 __all__ = ["FOREIGN", "ScopeWorld", "run_scopes"]
@@ -28,6 +31,8 @@ FOREIGN: Final = "foreign-"
 _CALM: Final = 5.0
 #: Seconds: longer than a world lasts.
 _FOR_EVER: Final = 10_000.0
+#: Seconds until a program starts again whose process was killed.
+_STARTS_AGAIN: Final = 40.0
 #: Seconds beyond its lease that an order may rest after its process was killed, if the service's clock is known.
 _MORE: Final = 1.0
 
@@ -54,11 +59,19 @@ class ScopeWorld(FateWorld):
         self.moments: list[tuple[str, frozenset[str], frozenset[str]]] = []
         #: The orders that were said to be over and rested, with what was said of them.
         self.said_falsely: list[tuple[str, str]] = []
+        #: The folder of the journals; what the journal of the first run had when that was killed.
+        self.folder: Path
+        self.written: bytes = b""
+        self.bot_of_second_run: ScopeBot = ScopeBot(self, self.settings.bots)
+        #: The resting orders of the first run that the second one does not own, and those it owns that were never sent.
+        self.unclaimed: frozenset[str] = frozenset()
+        self.never_sent: frozenset[str] = frozenset()
         #: The orders that rested although their lease was over.
         self.outlasting: list[str] = []
 
     async def run(self) -> None:
-        with self.notes.taken():
+        with TemporaryDirectory() as folder, self.notes.taken():
+            self.folder = Path(folder)
             await super().run()
 
     def check_connections(self) -> None:
@@ -110,9 +123,12 @@ class ScopeWorld(FateWorld):
                     await trio.sleep(_CALM)
                     self._look("some seconds after the last request was carried out")
         injector.calm_down()
-        if self.killed_at is not None:
+        if self.killed_at is not None and not settings.restarts:
             await self._wait_expired(self.killed_at)
         else:
+            if self.killed_at is not None:
+                await trio.sleep_until(self.killed_at + _STARTS_AGAIN)
+                await start_again(self, self.written)
             await self.record.wait_carried_out()
             await trio.sleep(_CALM)
             self._look("after the client was left")
@@ -141,7 +157,9 @@ class ScopeWorld(FateWorld):
         self.killed_at = self.cut_off_at = trio.current_time()
         offset = self.client._service.clock_offset()
         self.clock_bound = 0.0 if offset is None else offset.bound_ns / 1e9
-        self.partition(_FOR_EVER, refuse=True)
+        journal = self.folder / "journal"
+        self.written = journal.read_bytes() if journal.exists() else b""
+        self.partition(_STARTS_AGAIN - 1.0 if self.scope_settings.restarts else _FOR_EVER, refuse=True)
         self.block.cancel()
 
     async def _wait_expired(self, killed_at: float) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Final
 
@@ -35,7 +36,7 @@ class OrderHandle:
     ``order_id`` is the id of the newest, and quantities and trades are those of all.
     """
 
-    # Eleven attributes: the orders of the handle, and what its scope notes about them.
+    # Twelve attributes: the orders of the handle, and what its scope notes about them.
     def __init__(self, owner: User, order: TrackedOrder, desk: OrderDesk, key: str | None = None) -> None:
         self._owner = owner
         self._desk = desk
@@ -46,8 +47,10 @@ class OrderHandle:
         self._taking_back: UnsettledOrder | None = None
         #: Whether a new order follows the present one.
         self._is_renewing = False
-        #: Held during each request that changes the order.
+        #: Held during each request that changes the order; see `_change`.
         self._changing = trio.Lock()
+        #: Whether nobody wants the order any more. It is canceled at the latest when the request under way ends.
+        self._is_unwanted = False
         #: The total over its life that the service took last, in base units, and the limit in quote units; None before.
         self._total: Decimal | None = None
         self._limit: Decimal | None = None
@@ -254,13 +257,36 @@ class OrderHandle:
             return self._taking_back is not None and self._taking_back.is_gone and view.trades_complete
         return view.row.is_done and not facts.shows_other_decimals()
 
+    @property
+    def _is_being_canceled(self) -> bool:
+        """Whether the newest order is being canceled: by its scope, or because the call that created it ended early.
+
+        Also if that begins only when the request ends that is under way.
+        """
+        if self._is_unwanted or self._taking_back is not None:
+            return True
+        return any(
+            one.operation == "create" and one.on_cancel == "cancel" and one.fate == "done" for one in self._doubts()
+        )
+
     def _doubts(self) -> tuple[UnsettledOrder, ...]:
         return self._desk.unsettled.of(self._owner.public_key, self._target)
 
-    async def _take_back(self) -> None:
-        """Let the client cancel the newest order until it is proved gone. A request that is under way ends before."""
+    @asynccontextmanager
+    async def _change(self) -> AsyncGenerator[None]:
+        """Hold the order for requests about it. If it is to be taken back meanwhile, that begins at the end."""
         async with self._changing:
-            self._begin_taking_back()
+            try:
+                yield
+            finally:
+                if self._is_unwanted:
+                    self._begin_taking_back()
+
+    def _take_back(self) -> None:
+        """Let the client cancel the newest order until it is proved gone. A request that is under way ends before."""
+        self._is_unwanted = True
+        if not self._changing.locked():
+            self._begin_taking_back().wake()
 
     def _begin_taking_back(self) -> UnsettledOrder:
         """Do so while no request about the order is under way."""

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 import trio
 
-from tplus_trio.errors import NotFoundError, TplusError
+from tplus_trio.errors import NotFoundError, OrderRejected, TplusError
 from tplus_trio.models import IOC, AssetIdentifier, LimitOrderDetails
 from tplus_trio.orders.scopes.desk import OrderDesk
 from tplus_trio.orders.scopes.handle import OrderHandle
@@ -31,6 +31,8 @@ __all__ = ["Keeper", "KeptOrder", "KeptOrders", "OrderKey", "QuoteRequests"]
 _LOOK_AGAIN: Final = 0.5
 #: Seconds in which the service has to show a change that it took. After that the change is requested again.
 _CONFIRMATION: Final = 2.0
+#: Seconds in which the client has to find out what became of a change. After that the order is canceled.
+_DOUBT: Final = 2.0
 #: Seconds for the end of an order to be seen, after the service said that it has no such open order.
 _END: Final = 1.0
 
@@ -63,6 +65,8 @@ class KeptOrder:
         self.replaced: tuple[int, float] | None = None
         #: Since when the service says that it has no such open order, on trio's clock.
         self.missing_since: float | None = None
+        #: Since when it is known that a request about the order is in doubt, on trio's clock.
+        self.doubted_since: float | None = None
 
     def begin_call(self) -> int:
         """Note a call. The calls before it give up as soon as they can."""
@@ -73,10 +77,17 @@ class KeptOrder:
         """Return whether no later call has begun."""
         return call == self._calls
 
+    def ask(self, known: Known | None, wanted: Quote, *, refill: bool) -> Decimal:
+        """Note what a call asks for, and return the total; see `total_of`."""
+        total = total_of(known, wanted, refill=refill)
+        if not wanted.quantity:
+            self.quote = None  # terms that are wanted again later are new ones, whatever has traded
+        return total
+
     def claimed(self, handle: OrderHandle, quote: Quote, total: Decimal) -> None:
         """Note a new order that is about to be sent."""
         self.handle, self.created, self.total = handle, quote, total
-        self.quote, self.replaced, self.missing_since = None, None, None
+        self.quote, self.replaced, self.missing_since, self.doubted_since = None, None, None, None
 
     def restored(self, handle: OrderHandle) -> None:
         """Note the order that an earlier run of the program kept under the key. If there was another one, it goes."""
@@ -96,6 +107,11 @@ class KeptOrder:
         if handle is None or self.created is None:
             return None
         is_missing = self.missing_since is not None and now - self.missing_since >= _END
+        is_in_doubt = handle.is_in_doubt
+        if not is_in_doubt:
+            self.doubted_since = None
+        elif self.doubted_since is None:
+            self.doubted_since = now
         return Known(
             quote=self.quote if self._is_confirmed(handle, now) else None,
             created=self.created,
@@ -103,10 +119,11 @@ class KeptOrder:
             filled=handle.filled_quantity,
             is_gone=handle._is_over,
             are_fills_known=handle._are_fills_known,
-            is_in_doubt=handle.is_in_doubt,
+            is_in_doubt=is_in_doubt,
             is_ambiguous=handle.ambiguous,
             is_missing=is_missing,
-            is_taken_back=handle._taking_back is not None,
+            is_taken_back=handle._is_being_canceled,
+            is_doubt_lasting=self.doubted_since is not None and now - self.doubted_since >= _DOUBT,
         )
 
     def _is_confirmed(self, handle: OrderHandle, now: float) -> bool:
@@ -199,7 +216,7 @@ class Keeper:
             if not kept.is_latest(call):
                 return None
             known = kept.known(trio.current_time())
-            total = total_of(known, wanted, refill=refill)
+            total = kept.ask(known, wanted, refill=refill)
             while True:
                 step = next_step(known, wanted, total)
                 if isinstance(step, Leave):
@@ -212,7 +229,7 @@ class Keeper:
                     case Replace() if handle is not None:
                         await self._replace(kept, handle, wanted, step.total)
                     case Cancel() if handle is not None:
-                        await handle._take_back()
+                        handle._take_back()
                     case Wait(look) if handle is not None:
                         await self._wait(handle, look=look)
                     case _:
@@ -229,7 +246,7 @@ class Keeper:
         kept.quote = wanted
 
     async def _replace(self, kept: KeptOrder, handle: OrderHandle, wanted: Quote, total: Decimal) -> None:
-        async with handle._changing:
+        async with handle._change():
             if handle._taking_back is not None or handle.is_in_doubt:
                 return  # it was renewed, or is being canceled
             before, kept.quote = kept.quote, None
@@ -240,9 +257,11 @@ class Keeper:
                     kept.missing_since = trio.current_time()
                 await self._wait_for_end(handle)
                 return
-            except TplusError:
+            except TplusError as exc:
                 if not handle.is_in_doubt:
                     kept.quote = before
+                if isinstance(exc, OrderRejected) and handle._is_over:
+                    return  # it was refused because the order has ended
                 raise
         kept.quote, kept.total, kept.replaced = wanted, total, (revision, trio.current_time())
 

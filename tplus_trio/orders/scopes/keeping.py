@@ -62,6 +62,8 @@ class Known:
     is_missing: bool
     #: Whether it is being canceled.
     is_taken_back: bool
+    #: Whether the doubt lasts: a change that was lost may take effect at any time, until the order has ended.
+    is_doubt_lasting: bool = False
 
 
 @attrs.frozen
@@ -127,7 +129,7 @@ def next_step(known: Known | None, wanted: Quote, total: Decimal) -> Step:
     if known is None:
         return Create(wanted.quantity) if wanted.quantity else Leave()
     if known.is_in_doubt:
-        return Wait()
+        return Cancel() if known.is_doubt_lasting and not (known.is_gone or known.is_taken_back) else Wait()
     rest = max(EXACT.subtract(total, known.filled), _NOTHING)
     if known.is_gone:
         if not wanted.quantity:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Final, Protocol
 
@@ -148,7 +149,7 @@ class Renewer:
     async def _renew(self, handle: OrderHandle) -> None:
         try:
             with self._owned.call():
-                async with handle._changing:
+                async with handle._change():
                     await self._replace_by_next(handle)
         except (TplusError, trio.ClosedResourceError) as exc:
             if self._owned.is_closed:
@@ -165,7 +166,7 @@ class Renewer:
             )
 
     async def _replace_by_next(self, handle: OrderHandle) -> None:
-        if handle._is_gone or handle._taking_back is not None:
+        if handle._is_gone or handle._is_being_canceled:
             return
         if handle.is_in_doubt:
             self._renew_at(handle, trio.current_time() + _AGAIN)
@@ -173,7 +174,7 @@ class Renewer:
         handle._is_renewing = True
         try:
             handle._begin_taking_back()
-            while not (handle._is_gone and handle._are_fills_known):
+            while not (handle._is_unwanted or (handle._is_gone and handle._are_fills_known)):
                 await self._wait(handle)
             if rest := _rest_of(handle):
                 await self._create_until_sent(handle, rest)
@@ -184,7 +185,7 @@ class Renewer:
     async def _create_until_sent(self, handle: OrderHandle, rest: Decimal) -> None:
         """Create the next order. If no byte of the request has left, try again."""
         before = len(handle._orders)
-        while True:
+        while not handle._is_unwanted:
             try:
                 await self._create_next(handle, rest)
                 break
@@ -198,7 +199,8 @@ class Renewer:
         with trio.move_on_after(_LOOK_AGAIN) as scope:
             await self._desk.news.wait(handle._newest)
         if scope.cancelled_caught and handle._is_gone:
-            await self._desk.look(handle._owner, handle.asset_id, complete=False)
+            with suppress(TplusError):  # it is tried again
+                await self._desk.look(handle._owner, handle.asset_id, complete=False)
 
 
 def _was_sent(order: TrackedOrder) -> bool:

@@ -136,13 +136,12 @@ class OwnedOrders:
     async def take_back(self, handles: Iterable[OrderHandle]) -> None:
         """Cancel orders, and wait until they are proved gone. Those that cannot rest are left alone.
 
-        Cancelling it leaves the orders to tasks of the client, which go on.
+        An order that a request is about is cancelled when that ends. Cancelling it leaves the orders to tasks of the
+        client, which go on.
         """
         resting = _resting(handles)
-        # Those that a request is about come last: it may take time.
-        for handle in sorted(resting, key=lambda handle: handle._changing.locked()):
-            async with handle._changing:
-                handle._begin_taking_back().wake()
+        for handle in resting:
+            handle._take_back()
         for handle in resting:
             while not handle._is_over:
                 await self._desk.news.wait(handle._newest)
