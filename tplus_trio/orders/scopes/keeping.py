@@ -38,7 +38,7 @@ class Quote:
         return attrs.evolve(self, price=other.price, quantity=other.quantity) == other
 
 
-# Eleven attributes: all that the next step depends on, so that it is a function of one value.
+# Eleven attributes: each is one thing that decides the step.
 @attrs.frozen(kw_only=True)
 class Known:
     """What is known of the order of a key."""
