@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import signal
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from tests.docs.test_trading import OTHER, PAGE, SHOWN, resting
-from tests.helpers.world import ASSET, URL, open_world
-from tplus_trio import OrderBookClient, OrderHandle, OrderScope
+from tests.helpers.world import ASSET, URL, World, open_world
+from tplus_trio import OrderBookClient, OrderFateUnknown, OrderHandle, OrderScope, OrdersLeftResting, ServiceRules
 
 #: The rows of the example: what is asked for, and the total, what traded and what rests.
 ARITHMETIC = [
@@ -98,3 +100,28 @@ async def test_a_signal_ends_a_program(autojump_clock: MockClock) -> None:
         with trio.fail_after(20):
             await SHOWN["until_signal"](quote)
         assert resting(world) == {}
+
+
+async def test_a_lost_create_stops_its_side_until_the_lease_has_passed_if_a_rule_says_so(
+    autojump_clock: MockClock,
+) -> None:
+    for rules, is_quoted in ((ServiceRules(), False), (ServiceRules(clock_bound=1.0, listings_current=True), True)):
+        async with open_world(orders={"rules": rules}) as world:
+            world.exchange.place(OTHER, ASSET, "Sell", 1000, 50)
+
+            async def quote_after_a_loss(world: World) -> bool:
+                async with world.oms.order_scope(ASSET, lease=4.0) as scope:
+                    await scope.keep("ask", "Sell", 1010, 5)
+                    world.exchange.faults.fail_requests("/orders/create", 503)
+                    with suppress(OrderFateUnknown):
+                        await scope.keep("bid", "Buy", 900, 5)
+                    with trio.move_on_after(20):
+                        await scope.keep("bid", "Buy", 900, 5)
+                    return any(order.side == "Buy" for order in world.exchange.resting(world.user))
+
+            if is_quoted:
+                assert await quote_after_a_loss(world)
+            else:
+                with pytest.raises(OrdersLeftResting):
+                    await quote_after_a_loss(world)
+                assert resting(world) == {}
