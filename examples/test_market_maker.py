@@ -1,6 +1,5 @@
 """Tests the bot under faults. Run ``pytest examples``. ``tplus-trio[testing]`` has the fixtures; time is simulated."""
 
-# mypy: allow-untyped-defs, allow-untyped-calls
 import trio
 from market_maker import make_market
 
