@@ -161,6 +161,25 @@ async def test_a_refused_replacement_leaves_the_order_at_its_old_terms(way: str,
         assert len(world.exchange.answers) == answers + 1
 
 
+async def test_a_replacement_that_nothing_confirms_is_requested_again(way: str, autojump_clock: MockClock) -> None:
+    async with open_orders_world(way) as world, world.oms.order_scope(ASSET) as orders:
+        bid = handle_of(await orders.keep("bid", "Buy", 900, 5))
+        trade(world, 900, 2)
+        await trio.sleep(1)
+        world.exchange.faults.refuse_later()
+        world.exchange.faults.lose_events(world.user, 1)
+        await orders.keep("bid", "Buy", 901, 5)  # the service took it, and the book did not
+        assert resting(world) == [("Buy", 900, 3)]
+        await orders.keep("bid", "Buy", 901, 5)
+        assert resting(world) == [("Buy", 900, 3)]  # a confirmation may still come
+        await trio.sleep(3)
+        trade(world, 900, 1)
+        await trio.sleep(1)
+        await orders.keep("bid", "Buy", 901, 5)
+        assert resting(world) == [("Buy", 901, 4)]  # the total of before, which counts the last trade
+        assert kinds(world, bid.order_id)[-1] == "replace"
+
+
 async def test_a_refused_new_order_is_made_by_the_next_call(way: str, autojump_clock: MockClock) -> None:
     async with open_orders_world(way) as world, world.oms.order_scope(ASSET) as orders:
         trade(world, 950, 5)

@@ -79,7 +79,9 @@ class KeptOrder:
 
     def ask(self, known: Known | None, wanted: Quote, *, refill: bool) -> Decimal:
         """Note what a call asks for, and return the total; see `total_of`."""
-        total = total_of(known, wanted, refill=refill)
+        # Equal terms ask for no more, also if nothing shows yet that the order has them.
+        is_same = known is not None and self.quote == wanted and not refill
+        total = self.total if is_same else total_of(known, wanted, refill=refill)
         if not wanted.quantity:
             self.quote = None  # terms that are wanted again later are new ones, whatever has traded
         return total
@@ -95,7 +97,7 @@ class KeptOrder:
         if handle.price is None or handle.quantity is None or not isinstance(details, LimitOrderDetails):
             return  # no such order has a key
         if self.handle is not None and not self.handle._is_gone and self.handle._newest is not handle._newest:
-            self.handle._begin_taking_back()
+            self.handle._take_back()
         is_post_only = not isinstance(details.time_in_force, IOC) and details.time_in_force.post_only
         order = handle._order
         quote = Quote(order.side, handle.price, handle.quantity, is_post_only, order.reduce_only, order.target)
