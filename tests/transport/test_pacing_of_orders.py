@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.helpers.world import ASSET, SNAPSHOT, World, open_world
+from tests.helpers.world import ASSET, SNAPSHOT, World, feeds_are_live, open_world
 from tplus_trio import RateLimitError
 from tplus_trio.orders.sending import ORDER
 from tplus_trio.transport.pacing import Pacer, Priority
@@ -46,6 +46,7 @@ async def test_a_429_elsewhere_holds_no_order(path: str, autojump_clock: MockClo
 async def test_a_429_on_an_order_path_holds_orders_and_other_requests(path: str, autojump_clock: MockClock) -> None:
     async with open_world(timeout=10.0) as world:
         order = await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+        await feeds_are_live(world)
         calls: list[Callable[[], Awaitable[object]]] = [
             partial(world.oms.create_limit_order, 5, 900, "Buy", asset_id=ASSET),
             partial(world.oms.cancel_order, order.order_id, ASSET),
