@@ -38,6 +38,7 @@ from tplus_trio.orders.order_facts import DENIALS, Outcome, RequestFact
 from tplus_trio.orders.resolution import OrderResolver
 from tplus_trio.orders.sending import ORDER, Delivery, OrderRequest, OrderSender, OrderTarget
 from tplus_trio.orders.service_rules import ServiceRules
+from tplus_trio.orders.terms import may_rest
 from tplus_trio.orders.tracked_order import TrackedOrder
 from tplus_trio.orders.tracker import OrderTracker, TrackerItem
 from tplus_trio.orders.unsettled import Fate, UnsettledOrder, UnsettledOrders
@@ -130,7 +131,7 @@ class OrderFates:
         self._owners[owner] = request.owner
         for terms in request.terms:
             if isinstance(terms, Order):
-                self.tracker.track(owner, terms)
+                self.tracker.track(owner, terms).is_unwanted = False  # a signed order may be sent again
             else:
                 self._apply(owner, RequestFact(terms, "sent"))
         self.follow(request.owner)
@@ -174,8 +175,14 @@ class OrderFates:
                 self._take_back_again(owner, order)
 
     def _take_back_again(self, owner: str, order: TrackedOrder) -> None:
-        """Take back an order that was stated not to exist, and shows up: something between has sent a copy late."""
-        if order.was_seen and (order.ambiguous or not order.is_done):
+        """Take back an order that was stated not to exist, and shows up: something between has sent a copy late.
+
+        A cancel names an id alone, so an order is left alone if another one that may rest has had its id.
+        """
+        view = order.view
+        others = (*order.facts.sent_others, *(event.user_order for event in view.other_created))
+        is_alone = not any(may_rest(other) for other in others) and not any(row.is_open for row in view.other_rows)
+        if is_alone and order.was_seen and (order.ambiguous or not order.is_done):
             self.take_back(self._owners[owner], order)
 
     def resume(self, request: OrderRequest) -> None:
