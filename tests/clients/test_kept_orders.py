@@ -34,7 +34,7 @@ def way(request: pytest.FixtureRequest) -> str:
 
 
 def resting(world: World) -> list[tuple[str, int, int]]:
-    """The orders of the user that rest: side, limit and the rest, in units of the book."""
+    """Return the side, the limit and the remaining quantity of each resting order, in units of the book."""
     orders = [(one.side.value, one.details, one.remaining) for one in world.exchange.resting(world.user)]
     return [(side, terms.limit_price, rest) for side, terms, rest in orders if isinstance(terms, LimitOrderDetails)]
 

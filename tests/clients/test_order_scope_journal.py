@@ -20,7 +20,7 @@ from tests.helpers.world import ASSET
 from tplus_trio import JournalInUse, JournalNotWritten, OrderScope, OrdersLeftResting, OrderState, TplusError, User
 from tplus_trio.orders.journal import file as journal_file
 
-#: The orders of the program that have no key.
+#: The ids of the orders that the program places without a key.
 NAMED: Final = frozenset({"a", "b", "market"})
 
 
@@ -51,7 +51,7 @@ async def go_on(machine: Machine, orders: OrderScope) -> None:
     await trio.sleep(1)
     assert resting_ids(machine) <= {order.order_id for order in orders.open}
     assert not any(order.is_in_doubt for order in orders.open if order.order_id in resting_ids(machine))
-    with trio.move_on_after(5):  # it waits for an order of the key that was not seen
+    with trio.move_on_after(5):  # `keep` waits while it is not known whether the last order of the key exists
         kept = await orders.keep("bid", "Buy", 1000, 5)
         assert kept is not None
         assert kept.order_id in resting_ids(machine)

@@ -1,4 +1,4 @@
-"""Runs of a program that keeps a journal, one of which is killed, against one embedded exchange."""
+"""Runs a program with a journal against an embedded exchange, kills it, and runs it again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Program = Callable[[OrderScope], Awaitable[object]]
 
 @attrs.define(eq=False)
 class Machine:
-    """An exchange, and the journal of the program that trades there."""
+    """An embedded exchange, and a program with a journal that trades on it."""
 
     journal: Path
     exchange: Exchange = attrs.field(factory=Exchange)
@@ -152,11 +152,11 @@ def content_of(journal: Path) -> bytes:
 
 
 def orders_in(journal: Path) -> list[str]:
-    """The orders of a journal that are not known to have gone."""
+    """Return the orders in a journal that may still rest."""
     with closing(journal_file.OpenJournal(journal, sync=False)) as opened:
         return [written.order.order_id for written in opened.orders]
 
 
 def resting_ids(machine: Machine) -> set[str]:
-    """The orders of the user that rest, by the exchange's own record."""
+    """Return the orders of the user that rest at the exchange."""
     return {order.order_id for order in machine.exchange.orders(machine.user) if order.is_open}

@@ -1,4 +1,4 @@
-"""The orders of a journal that are not known to have gone."""
+"""Which orders in a journal may still rest, as its records say."""
 
 from __future__ import annotations
 

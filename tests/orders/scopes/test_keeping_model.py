@@ -53,7 +53,7 @@ class Resting:
     #: A change whose answer was lost: whether the service carried it out shows later.
     is_in_doubt: bool = False
     is_doubt_lasting: bool = False
-    #: The price and total of a change that is still on its way.
+    #: The price and the total of a replacement that was sent and has not arrived.
     late: tuple[Decimal, Decimal] | None = None
     is_taken_back: bool = False
     is_missing: bool = False
@@ -117,7 +117,7 @@ class Service:
                 one.seen_filled, one.is_final_seen = one.filled, True
 
     def _meet_doubt(self, one: Resting, *, quiet: bool) -> None:
-        """Let the doubt end, or let a change take effect late. While the order is open, a doubt may stay for ever."""
+        """End the doubt, or let the replacement take effect late. While the order is open, the doubt may stay."""
         if one.late is not None and one.is_open and self.draw("change is late"):
             one.price, one.total = one.late[0], max(one.late[1], one.filled)
             one.is_open, one.late = one.filled < one.total, None

@@ -35,7 +35,7 @@ class WrittenOrder:
 
 
 class OpenOrders:
-    """The orders of a journal that are not known to have gone, oldest first."""
+    """The orders in a journal that may still rest, oldest first."""
 
     def __init__(self) -> None:
         self._orders: dict[int, WrittenOrder] = {}
