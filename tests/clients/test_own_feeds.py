@@ -27,20 +27,35 @@ async def test_items_that_nobody_waits_for_come_in_batches(autojump_clock: MockC
         assert own_feed(world)[0] == delivered + 5
 
 
-async def test_the_feeds_are_read_after_a_call_and_not_during_it(autojump_clock: MockClock) -> None:
+async def test_the_feeds_are_not_read_during_a_call(autojump_clock: MockClock) -> None:
     async with open_orders_world("rest") as world:
+        delivered, _ = own_feed(world)
         world.exchange.place(world.user, ASSET, "Buy", 90, 1)
         await trio.sleep(0.001)
-        delivered, _ = own_feed(world)
+        assert own_feed(world)[0] == delivered + 1  # the pause begins
+        await trio.sleep(0.045)
         world.exchange.faults.delay_requests("/orders/create", 0.01)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(place, world, "slow")
-            await trio.sleep(0.005)
+            await trio.sleep(0.001)
             world.exchange.place(world.user, ASSET, "Buy", 90, 1)
-            await trio.sleep(0.004)
-            assert own_feed(world)[0] == delivered
+            await trio.sleep(0.008)  # the pause is over, and the call is not
+            assert own_feed(world)[0] == delivered + 1
         await trio.sleep(0.001)
-        assert own_feed(world)[0] == delivered + 2
+        assert own_feed(world)[0] == delivered + 3
+
+
+async def test_a_call_that_lasts_does_not_keep_the_feeds_unread(autojump_clock: MockClock) -> None:
+    async with open_orders_world("rest") as world:
+        delivered, _ = own_feed(world)
+        world.exchange.faults.delay_requests("/orders/create", 1.0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(place, world, "slow")
+            for number in range(1, 6):
+                await trio.sleep(0.1)
+                world.exchange.place(world.user, ASSET, "Buy", 90, 1)
+                await trio.sleep(0.001)
+                assert own_feed(world)[0] >= delivered + number - 1
 
 
 async def test_an_order_in_doubt_is_seen_at_once(autojump_clock: MockClock) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
-
-import trio
 
 from tplus_trio.errors import TplusError
 from tplus_trio.log_events import LogEvent, log_event
@@ -16,9 +13,6 @@ from tplus_trio.streams.stats import ConsumerStatistics
 __all__ = ["OwnFeedSink"]
 
 _log = logging.getLogger("tplus_trio.orders")
-#: The most seconds between two reads while nobody waits for an item. To wake up for each item costs more than its
-#: decoding, and delays the answers that users wait for.
-_PAUSE: Final = 0.05
 
 
 class OwnFeedSink:
@@ -39,8 +33,7 @@ class OwnFeedSink:
     async def put(self, items: Sequence[TrackerItem]) -> None:
         """Take items, and wait until the next ones shall be read."""
         self.put_nowait(items)
-        with trio.move_on_after(_PAUSE):
-            await self._wait()
+        await self._wait()
 
     def put_nowait(self, items: Sequence[TrackerItem]) -> None:
         """Take items."""

@@ -72,7 +72,7 @@ class ControlChannel(SessionProtocol):
         max_in_flight: How many requests may be in flight.
     """
 
-    # Twelve attributes: six are given, and six are what the channel has to remember.
+    # Thirteen attributes: six are given, and seven are what the channel has to remember.
     def __init__(
         self,
         service: Service,
@@ -91,6 +91,7 @@ class ControlChannel(SessionProtocol):
         self._timeout = timeout
         self._requests = ControlRequests(max_in_flight)
         self._writer = ControlWriter(self._requests)
+        self._deadlines = _Deadlines()
         self._connects = 0
         self._malformed = 0
         self._logged_kinds: set[str] = set()
@@ -127,21 +128,22 @@ class ControlChannel(SessionProtocol):
         if self.session.phase is Phase.BACKOFF and not _asks_to_wait(self._refusal):
             # A backoff delays no call of an application: it is tried at once, as over REST.
             self.session.reconnect()
-        scope = trio.CancelScope(deadline=trio.current_time() + self._timeout)
+        self._deadlines.add(request, trio.current_time() + self._timeout)
         try:
-            with scope:
-                await request.done.wait()
+            await request.done.wait()
         except trio.Cancelled:
             if request.was_sent:
-                with trio.CancelScope(shield=True, deadline=min(delivery.patience(), scope.deadline)):
+                with trio.CancelScope(shield=True, deadline=delivery.patience()):
                     await request.done.wait()
-                delivery.late = request.outcome()
+                if not request.is_late:
+                    delivery.late = request.outcome()
             raise
         finally:
-            if not request.done.is_set():
+            self._deadlines.discard(request)
+            if request.is_late or not request.done.is_set():
                 self._requests.leave(request)
                 self._writer.wake()
-        if scope.cancelled_caught and not request.done.is_set():
+        if request.is_late:
             request.failure = request.failure or self._too_late(request)
         return request.result()
 
@@ -168,7 +170,9 @@ class ControlChannel(SessionProtocol):
     async def run(self) -> None:
         """Run until the client is left, or until the channel failed for good. The waiting senders get the failure."""
         try:
-            await self.session.run(self)
+            async with open_plain_nursery() as tasks:
+                tasks.start_soon(self._deadlines.run)
+                await self.session.run(self)
         finally:
             self._requests.end(self._ended)
 
@@ -266,6 +270,41 @@ class ControlChannel(SessionProtocol):
                 path=PATH,
                 error=text,
             )
+
+
+class _Deadlines:
+    """Ends the waits of a channel's senders in time.
+
+    A scope for each would cost more than all else that is done for an order here. All of them wait equally long, so one
+    task watches the oldest.
+    """
+
+    def __init__(self) -> None:
+        self._requests: dict[ControlRequest, None] = {}
+        self._added = trio.lowlevel.ParkingLot()
+
+    def add(self, request: ControlRequest, deadline: float) -> None:
+        """Watch a request whose deadline, on trio's clock, is none before that of another one."""
+        request.deadline = deadline
+        self._requests[request] = None
+        self._added.unpark()
+
+    def discard(self, request: ControlRequest) -> None:
+        """Watch a request no longer."""
+        self._requests.pop(request, None)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            if not self._requests:
+                await self._added.park()
+            oldest = next(iter(self._requests))
+            await trio.sleep_until(oldest.deadline)
+            while self._requests and (oldest := next(iter(self._requests))).deadline <= trio.current_time():
+                del self._requests[oldest]
+                if not oldest.done.is_set():
+                    oldest.is_late = True
+                    oldest.done.set()
 
 
 class ControlSender:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
@@ -48,8 +49,11 @@ class ControlRequest:
     answers: dict[str, OrderOperationResponse] = attrs.field(factory=dict[str, OrderOperationResponse])
     #: Why answers are missing.
     failure: Exception | None = None
-    #: Set when no other answer follows.
+    #: Set when no other answer follows, or none came in time.
     done: trio.Event = attrs.field(factory=trio.Event)
+    #: Until when its sender waits, on trio's clock, and whether that is over.
+    deadline: float = math.inf
+    is_late: bool = False
 
     @property
     def request(self) -> OrderRequest:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from typing import Final
 
 import trio
 
@@ -12,41 +11,53 @@ from tplus_trio.orders.tracked_order import TrackedOrder
 __all__ = ["Demand", "OrderNews"]
 
 
+#: The most seconds between two reads of the feeds while nobody waits for what they bring. To wake up for each item
+#: costs more than its decoding, and delays the answers that users wait for.
+_PAUSE: Final = 0.05
+
+
 class Demand:
     """When the feeds of a client's own orders are to be read: at once if somebody waits for what they bring.
 
-    If nobody does, the time after a call about an order is the best: to read during the call would delay its answer.
+    If nobody does, they are read after a pause, and then between calls about orders: to read during a call would delay
+    its answer.
     """
 
     def __init__(self) -> None:
         self._waiting: set[object] = set()
         self._calls = 0
-        self._readers = trio.lowlevel.ParkingLot()
+        #: The tasks that read when somebody waits, and those that read when no call is under way.
+        self._on_demand = trio.lowlevel.ParkingLot()
+        self._between_calls = trio.lowlevel.ParkingLot()
 
-    @contextmanager
-    def call(self) -> Generator[None]:
-        """Note a call about an order, for as long as the block lasts."""
+    def call_begins(self) -> None:
+        """Note a call about an order. It ends with `call_ends`."""
         self._calls += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
-            if not self._calls:
-                self._readers.unpark_all()
+
+    def call_ends(self) -> None:
+        """Note that a call has ended."""
+        self._calls -= 1
+        if not self._calls:
+            self._between_calls.unpark_all()
 
     def add(self, one: object) -> None:
         """Note that somebody waits."""
         self._waiting.add(one)
-        self._readers.unpark_all()
+        self._on_demand.unpark_all()
+        self._between_calls.unpark_all()
 
     def discard(self, one: object) -> None:
         """Note that somebody waits no longer."""
         self._waiting.discard(one)
 
     async def wait(self) -> None:
-        """Wait until the feeds are to be read. Cancelling it leaves nothing behind."""
+        """Wait until the feeds are to be read, at most twice the pause. Cancelling it leaves nothing behind."""
         if not self._waiting:
-            await self._readers.park()
+            with trio.move_on_after(_PAUSE):
+                await self._on_demand.park()
+        if not self._waiting and self._calls:
+            with trio.move_on_after(_PAUSE):
+                await self._between_calls.park()
 
 
 class OrderNews:

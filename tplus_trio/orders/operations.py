@@ -102,8 +102,7 @@ class OrderOperations:
             OrderFateUnknown: the request was sent, and it could not be found out what became of the order.
             ConnectionFailed: no byte of the request has left.
         """
-        with self._demand.call():
-            (result,) = await self._run(request, on_cancel, hands_over=hands_over)
+        (result,) = await self._run(request, on_cancel, hands_over=hands_over)
         if isinstance(result, TplusError):
             try:
                 raise result
@@ -127,8 +126,7 @@ class OrderOperations:
             ConnectionFailed: no byte of the request has left.
             ApiError: the service refused the sign-in or the whole request.
         """
-        with self._demand.call():
-            results = await self._run(request, on_cancel)
+        results = await self._run(request, on_cancel)
         targets = zip(request.orders, results, strict=True)
         return tuple(_batch_result(order_id, result) for (_, order_id), result in targets)
 
@@ -150,6 +148,7 @@ class OrderOperations:
         )
         if not hands_over:
             delivery.patience = partial(self._calls.patience, delivery)
+        self._demand.call_begins()
         try:
             outcome: OrderAnswers | TplusError
             try:
@@ -169,6 +168,7 @@ class OrderOperations:
                 await self._after_cancel(call)  # noqa: ASYNC102 - it shields itself until the deadline of all such calls
             raise
         finally:
+            self._demand.call_ends()
             self._calls.end(delivery)
             if not call.has_ended:  # cancelled before a byte left
                 call.items = call.items or self._items(delivery, None)
