@@ -19,6 +19,7 @@ import trio
 from tplus_trio.arguments import check_count
 from tplus_trio.errors import AuthError, ConnectionFailed, DecodeError, HandshakeRejected, RateLimitError, TplusError
 from tplus_trio.log_events import LogEvent, log_event
+from tplus_trio.orders.control_deadlines import ControlDeadlines
 from tplus_trio.orders.control_frames import (
     PATH,
     SUBPROTOCOL,
@@ -91,7 +92,7 @@ class ControlChannel(SessionProtocol):
         self._timeout = timeout
         self._requests = ControlRequests(max_in_flight)
         self._writer = ControlWriter(self._requests)
-        self._deadlines = _Deadlines()
+        self._deadlines = ControlDeadlines()
         self._connects = 0
         self._malformed = 0
         self._logged_kinds: set[str] = set()
@@ -270,41 +271,6 @@ class ControlChannel(SessionProtocol):
                 path=PATH,
                 error=text,
             )
-
-
-class _Deadlines:
-    """Ends the waits of a channel's senders in time.
-
-    A scope for each would cost more than all else that is done for an order here. All of them wait equally long, so one
-    task watches the oldest.
-    """
-
-    def __init__(self) -> None:
-        self._requests: dict[ControlRequest, None] = {}
-        self._added = trio.lowlevel.ParkingLot()
-
-    def add(self, request: ControlRequest, deadline: float) -> None:
-        """Watch a request whose deadline, on trio's clock, is none before that of another one."""
-        request.deadline = deadline
-        self._requests[request] = None
-        self._added.unpark()
-
-    def discard(self, request: ControlRequest) -> None:
-        """Watch a request no longer."""
-        self._requests.pop(request, None)
-
-    async def run(self) -> None:
-        """Watch until cancelled."""
-        while True:
-            if not self._requests:
-                await self._added.park()
-            oldest = next(iter(self._requests))
-            await trio.sleep_until(oldest.deadline)
-            while self._requests and (oldest := next(iter(self._requests))).deadline <= trio.current_time():
-                del self._requests[oldest]
-                if not oldest.done.is_set():
-                    oldest.is_late = True
-                    oldest.done.set()
 
 
 class ControlSender:
