@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-__all__ = ["FEEDS", "FIRST", "frame", "frames", "snapshot", "stamped"]
+__all__ = ["FEEDS", "FIRST", "FRESH", "frame", "frames", "snapshot", "stamped"]
 
 #: The first number of every feed: sequence numbers, trade ids and the like. They have seven digits to the end.
 FIRST: Final = 1_000_001
@@ -18,6 +18,11 @@ _VARIETY: Final = 512
 _LEVELS: Final = 100
 #: A placeholder for the number in a template of JSON.
 _NUMBER: Final = 7_777_777
+
+#: The best price of each side, and the direction of its levels.
+_BEST: Final = ((10000.25, 1), (9999.75, -1))
+#: The levels on each side around which the fresh book stays.
+_FRESH_LEVELS: Final = 300
 
 _USER: Final = "ab" * 32
 
@@ -32,6 +37,8 @@ def frame(payload: bytes) -> bytes:
 
 def frames(feed: str, first: int, count: int) -> bytes:
     """Make ``count`` consecutive frames of a feed, numbered from ``first``."""
+    if feed in FRESH:
+        return b"".join(_fresh_frames(FRESH[feed], first, count))
     templates = _templates(FEEDS[feed])
     return b"".join([templates[number % _VARIETY] % number for number in range(first, first + count)])
 
@@ -74,6 +81,28 @@ def _depth(levels: int) -> Callable[[random.Random], Any]:
         return {"asks": side(10000.25, 1), "bids": side(9999.75, -1), "sequence_number": _NUMBER}
 
     return payload
+
+
+def _fresh_frames(levels: int, first: int, count: int) -> Iterator[bytes]:
+    """Make changes of a few hundred levels a side, whose prices and quantities hardly ever repeat."""
+    draw = random.Random(first)
+    sides = [([base + step * at for at in range(_LEVELS)], base, step) for base, step in _BEST]
+
+    def change(resting: list[float], base: float, step: int) -> str:
+        if draw.random() * 2 * _FRESH_LEVELS < len(resting):
+            at = draw.randrange(len(resting))
+            resting[at], resting[-1] = resting[-1], resting[at]
+            return f"[{_text(resting.pop())},0]"
+        resting.append(base + step * draw.randrange(1, 40_000) / 100)
+        return f"[{_text(resting[-1])},{_text(draw.randrange(1, 10**7) / 1000)}]"
+
+    for number in range(first, first + count):
+        asks, bids = (",".join([change(*side) for _ in range(levels)]) for side in sides)
+        yield frame(f'{{"asks":[{asks}],"bids":[{bids}],"sequence_number":{number}}}'.encode())
+
+
+def _text(number: float) -> str:
+    return repr(round(number, 3)).removesuffix(".0")
 
 
 def _time(draw: random.Random) -> int:
@@ -170,7 +199,9 @@ def _order_event(draw: random.Random) -> Any:
             return {"Created": {"user_order": order, "signature": signature, "book_timestamp_ns": _time(draw)}}
 
 
-#: Draws the payloads of each feed.
+#: The levels on each side of the changes of a feed whose frames have fresh prices.
+FRESH: Final = {"depth 1+1, fresh": 1, "depth 5+5, fresh": 5}
+#: Draws the payloads of each other feed.
 FEEDS: Final[dict[str, Callable[[random.Random], Any]]] = {
     "depth 1+1": _depth(1),
     "depth 5+5": _depth(5),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import trio
@@ -213,18 +212,10 @@ def _client(job: Job) -> MarketDataClient | OrderBookClient:
 
 def _open(client: MarketDataClient | OrderBookClient, feed: str) -> Stream[object]:
     if isinstance(client, OrderBookClient):
-        streams: dict[str, Callable[[], Stream[object]]] = {
-            "user trades": client.stream_user_trade_events,
-            "orders": client.stream_orders,
-        }
-    else:
-        streams = {
-            "depth 1+1": lambda: client.stream_depth(200),
-            "depth 5+5": lambda: client.stream_depth(200),
-            "trades": client.stream_finalized_trades,
-            "klines": lambda: client.stream_klines(200),
-        }
-    return streams[feed]()
+        return client.stream_orders() if feed == "orders" else client.stream_user_trade_events()
+    if feed == "trades":
+        return client.stream_finalized_trades()
+    return client.stream_klines(200) if feed == "klines" else client.stream_depth(200)
 
 
 async def _first(stream: Stream[object], job: Job) -> None:

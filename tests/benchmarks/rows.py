@@ -94,7 +94,7 @@ _FLOORS: Final = {
 
 
 def feeds(scale: Scale) -> Iterator[Outcome]:
-    """CPU time per message of each feed, and of live books, which the first feed changes."""
+    """CPU time per message of each feed."""
     for feed, (messages, floor, ceiling_floor) in _FLOORS.items():
         job = Job("feed", feed, scale.count(messages))
         scripts = {
@@ -102,24 +102,12 @@ def feeds(scale: Scale) -> Iterator[Outcome]:
             TPLUSPY: with_server("tpluspy", job),
             CEILING: with_server("ceiling", job),
         }
-        books = {
-            "LocalBook over stream_depth": Job("book", feed, job.messages),
-            "LiveBook, changes()": Job("live", feed, job.messages),
-        }
-        if feed == "depth 1+1":
-            scripts |= {name: with_server("trio", book) for name, book in books.items()}
         samples = interleave(scripts, scale.rounds)
         beside = [
             _beside(samples, TPLUSPY, "cpu_us", floor),
             _beside(samples, CEILING, "cpu_us", ceiling_floor),
         ]
         rows = [_row("feeds", feed, "us CPU/message", samples[OURS], "cpu_us", beside)]
-        if feed == "depth 1+1":
-            decode_alone = Beside("tpluspy, decode alone", samples[TPLUSPY].median("cpu_us"), 2.5)
-            rows += [
-                _row("books", f"{name} 1+1", "us CPU/message", samples[name], "cpu_us", [decode_alone])
-                for name in books
-            ]
         yield rows, {f"{feed}: {name}": runs for name, runs in samples.items()}
 
 
@@ -200,6 +188,38 @@ def neighbour(scale: Scale) -> Iterator[Outcome]:
         yield rows, {f"neighbour, {beside}: {name}": runs for name, runs in samples.items()}
 
 
+#: Levels a side, messages of a full run, and the least ratios of a live and of a local book to tpluspy's decoding.
+_BOOK_FLOORS: Final = {"1+1": (200_000, 5.5, 2.5), "5+5": (150_000, 3.5, 1.3)}
+
+
+def books(scale: Scale) -> Iterator[Outcome]:
+    """CPU time per message of books over a feed, with fresh prices and with those of `feeds`; and `local_books`."""
+    for levels, (messages, live_floor, local_floor) in _BOOK_FLOORS.items():
+        for feed in (f"depth {levels}, fresh", f"depth {levels}"):
+            count = scale.count(messages)
+            scripts = {
+                TPLUSPY: with_server("tpluspy", Job("feed", feed, count)),
+                "LiveBook, changes()": with_server("trio", Job("live", feed, count)),
+                "LocalBook over stream_depth": with_server("trio", Job("book", feed, count)),
+            }
+            samples = interleave(scripts, scale.rounds)
+            decoding = samples[TPLUSPY].median("cpu_us")
+            rows = [
+                _row(
+                    "books",
+                    f"{name}, {feed.removeprefix('depth ')}",
+                    "us CPU/message",
+                    samples[name],
+                    "cpu_us",
+                    [beside],
+                )
+                for name, floor in zip(list(scripts)[1:], (live_floor, local_floor), strict=True)
+                for beside in [Beside("tpluspy, decode alone", decoding, floor, samples[TPLUSPY].failure)]
+            ]
+            yield rows, {f"books, {feed}: {name}": runs for name, runs in samples.items()}
+    yield from local_books(scale)
+
+
 def local_books(scale: Scale) -> Iterator[Outcome]:
     """A book in memory with 5,000 levels a side: apply a change of 1+1 levels, read the best levels."""
     changes = str(scale.count(40_000))
@@ -260,7 +280,7 @@ GROUPS: Final[dict[str, Callable[[Scale], Iterator[Outcome]]]] = {
     "latency": latency,
     "streams": streams,
     "neighbour": neighbour,
-    "books": local_books,
+    "books": books,
     "resync": resync,
     "import": imports,
 }

@@ -15,7 +15,7 @@ import socket
 import time
 from contextlib import suppress
 
-from .feeds import FEEDS, FIRST, frames, snapshot, stamped
+from .feeds import FEEDS, FIRST, FRESH, frames, snapshot, stamped
 
 #: Bytes that a socket is given at a time.
 _PIECE = 64 * 1024
@@ -168,7 +168,7 @@ class _Server:
 def main() -> None:
     """Serve as the command line says; the port is printed first."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--feed", choices=sorted(FEEDS), default="depth 1+1")
+    parser.add_argument("--feed", choices=sorted({*FEEDS, *FRESH}), default="depth 1+1")
     parser.add_argument("--messages", type=int, default=0)
     parser.add_argument("--rate", type=int, default=0)
     options = parser.parse_args()
