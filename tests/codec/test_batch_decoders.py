@@ -14,7 +14,7 @@ from tests.codec.test_frame_decoders import FEEDS
 from tests.helpers.wire_texts import ASSET, BAR, LIMIT_ORDER, ORDER_EVENTS, REAL_TRADE, USER_TRADE
 from tplus_trio import codec
 from tplus_trio.errors import DecodeError
-from tplus_trio.models import OrderCreatedEvent, TradeTarget
+from tplus_trio.models import OrderBookDiff, OrderCreatedEvent, TradeTarget
 from tplus_trio.transport.websocket import BinaryMessage
 
 DEPTH = '{"asks":[[10.25,"3.0"]],"bids":[[9,1e0]],"sequence_number":5}'
@@ -22,10 +22,22 @@ ORDERS = [f'{{"{name}":{fields}}}' for name, (_, fields) in ORDER_EVENTS.items()
 #: Spelled as the exchange does: integers are JSON numbers.
 CREATED = f'{{"Created":{{"user_order":{LIMIT_ORDER},"signature":[1,255],"book_timestamp_ns":5}}}}'
 
+
+def float_depth_batch(frames: Sequence[bytes | str]) -> Sequence[OrderBookDiff] | None:
+    """Decode changes to floats, and return what they say exactly."""
+    found = codec.decode_float_depth_batch(frames)
+    return None if found is None else [one.exact if isinstance(one, codec.FloatDiff) else one for one in found]
+
+
 #: A feed's batch decoder, its frame decoder, and good frames of it.
 BATCHES: dict[str, tuple[codec.BatchDecoder[Any], codec.FrameDecoder[Any], list[str]]] = {
     "depth": (
         codec.decode_depth_batch,
+        codec.decode_depth_frame,
+        [DEPTH.replace("1e0", "1"), FEEDS["depth"][1], '{"asks":[],"bids":[],"sequence_number":6}'],
+    ),
+    "depth as floats": (
+        float_depth_batch,
         codec.decode_depth_frame,
         [DEPTH.replace("1e0", "1"), FEEDS["depth"][1], '{"asks":[],"bids":[],"sequence_number":6}'],
     ),

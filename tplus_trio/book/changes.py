@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import attrs
 import trio
 
+from tplus_trio.book.float_book import FloatBook
 from tplus_trio.book.local import LocalBook
 from tplus_trio.book.sink import BookSink
 from tplus_trio.models import BookLost, PriceLevel
@@ -39,7 +40,7 @@ class Changes(AsyncIterator[BookChange | BookLost]):
     def __init__(self, sink: BookSink, session: Session) -> None:
         self._sink = sink
         self._session = session
-        self._shown: tuple[LocalBook, int] | None = None
+        self._shown: tuple[FloatBook | LocalBook, int] | None = None
         self._losses_shown = sink.loss_count
 
     async def __anext__(self) -> BookChange | BookLost:
@@ -60,12 +61,12 @@ class Changes(AsyncIterator[BookChange | BookLost]):
         self._shown = (found, found.sequence_number)
         return BookChange(found.sequence_number, found.best_bid, found.best_ask)
 
-    def _next(self) -> LocalBook | BookLost | None:
+    def _next(self) -> FloatBook | LocalBook | BookLost | None:
         """Return what is to be yielded next; None if nothing is new."""
         sink, shown = self._sink, self._shown
         if sink.loss_count != self._losses_shown and sink.lost is not None:
             return sink.lost
-        book = sink.book if self._session.phase is Phase.LIVE else None
+        book = sink.state.book if self._session.phase is Phase.LIVE else None
         if book is None or (shown is not None and shown[0] is book and shown[1] == book.sequence_number):
             return None
         return book

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import attrs
 import trio
 
 from tplus_trio.book.changes import BookChange, Changes
+from tplus_trio.book.float_book import FloatBook
 from tplus_trio.book.local import LocalBook
 from tplus_trio.book.reader import BookReader
 from tplus_trio.book.session import BookSession
+from tplus_trio.book.side import BookSide
 from tplus_trio.book.sink import BookSink
-from tplus_trio.book.sorted_levels import SortedLevels
 from tplus_trio.errors import BookNotEntered, BookNotSynced
 from tplus_trio.models import AssetIdentifier, BookLost
 from tplus_trio.service import Service
@@ -29,7 +31,7 @@ from tplus_trio.transport.websocket import WebSocketLimits
 __all__ = ["LiveBook"]
 
 
-class LiveBook(Supervised, BookReader):
+class LiveBook(Supervised, BookReader[BookSide]):
     """A market's order book, kept in step with the exchange while its context lasts.
 
     Every read is of a book that is in sync. While it is not (before the first snapshot, from the moment that a loss is
@@ -53,8 +55,8 @@ class LiveBook(Supervised, BookReader):
         async with self._client_scope.running(self._subscription):
             yield
 
-    def _current(self) -> LocalBook:
-        book = self._sink.book
+    def _current(self) -> FloatBook | LocalBook:
+        book = self._sink.state.book
         if self._session.phase is not Phase.LIVE or book is None:
             self._check_entered()
             raise self._not_synced()
@@ -69,11 +71,11 @@ class LiveBook(Supervised, BookReader):
         return failure
 
     @property
-    def _bids(self) -> SortedLevels:  # type: ignore[override]  # which may raise
+    def _bids(self) -> BookSide:  # type: ignore[override]  # which may raise
         return self._current()._bids
 
     @property
-    def _asks(self) -> SortedLevels:  # type: ignore[override]  # likewise
+    def _asks(self) -> BookSide:  # type: ignore[override]  # likewise
         return self._current()._asks
 
     @property
@@ -193,7 +195,7 @@ def open_live_book(
     """Make a live book. Nothing is started."""
     sink = BookSink()
     subscription: Subscription[Depth] = Subscription(
-        feed,
+        attrs.evolve(feed, decode_batch=sink.state.decode_batch),
         service,
         sink,
         client_scope.decode_limiter,

@@ -12,7 +12,7 @@ from tplus_trio.models import OrderBook, OrderBookDiff
 __all__ = ["LocalBook"]
 
 
-class LocalBook(BookReader):
+class LocalBook(BookReader[SortedLevels]):
     """A book in memory, made from a snapshot, to which the program applies diffs. It does no I/O.
 
     Reading the best levels takes constant time. Changing a level takes a binary search and a move in memory. A local

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal, Inexact
-from typing import Final
+from itertools import islice
+from typing import Final, Generic, TypeVar
 
 from tplus_trio.arguments import check_choice, check_count
-from tplus_trio.book.sorted_levels import SortedLevels
+from tplus_trio.book.side import BookSide
 from tplus_trio.models import OrderBook, PriceLevel, Side
 from tplus_trio.models.numbers import check_decimal
 
 __all__ = ["BookReader"]
+
+S = TypeVar("S", bound=BookSide)
 
 _ZERO: Final = Decimal(0)
 #: Arithmetic that rounds no sum, difference, half or product of legal numbers, whatever the caller's context is.
@@ -19,15 +22,15 @@ _WIDE: Final = Context(prec=1000)
 _EXACT: Final = Context(prec=100, traps=[Inexact])
 
 
-class BookReader:
+class BookReader(Generic[S]):
     """Reads a book. Prices are in quote units and quantities in base units, exact `Decimal`s; levels come best first.
 
     No read waits. Reads without a checkpoint in between are of the same state.
     """
 
     # A local book has these as attributes; a live book has properties that raise while it is not in sync.
-    _bids: SortedLevels
-    _asks: SortedLevels
+    _bids: S
+    _asks: S
     _sequence_number: int
 
     @property
@@ -38,14 +41,12 @@ class BookReader:
     @property
     def best_bid(self) -> PriceLevel | None:
         """The level with the highest bid price, None if there are no bids."""
-        levels = self._bids.levels
-        return levels[-1] if levels else None
+        return self._bids.last
 
     @property
     def best_ask(self) -> PriceLevel | None:
         """The level with the lowest ask price, None if there are no asks."""
-        levels = self._asks.levels
-        return levels[0] if levels else None
+        return self._asks.first
 
     @property
     def spread(self) -> Decimal | None:
@@ -68,8 +69,7 @@ class BookReader:
         Raises:
             TypeError, ValueError: ``n`` is not legal.
         """
-        levels = self._bids.levels
-        return tuple(levels[::-1] if n is None else levels[: -check_count("n", n, least=0) - 1 : -1])
+        return tuple(islice(reversed(self._bids), None if n is None else check_count("n", n, least=0)))
 
     def asks(self, n: int | None = None) -> tuple[PriceLevel, ...]:
         """Return the asks, lowest price first.
@@ -80,8 +80,7 @@ class BookReader:
         Raises:
             TypeError, ValueError: ``n`` is not legal.
         """
-        levels = self._asks.levels
-        return tuple(levels if n is None else levels[: check_count("n", n, least=0)])
+        return tuple(islice(self._asks, None if n is None else check_count("n", n, least=0)))
 
     def quantity_at(self, side: Side | str, price: Decimal | int | str) -> Decimal:
         """Return the quantity that rests at a price, in base units; 0 if none does.
@@ -119,7 +118,7 @@ class BookReader:
             raise ValueError(msg)
         takes_asks = check_choice("side", side, Side) is Side.BUY
         cost = _ZERO
-        for price, there in self._asks.levels if takes_asks else reversed(self._bids.levels):
+        for price, there in self._asks if takes_asks else reversed(self._bids):
             taken = min(left, there)
             cost = _WIDE.fma(taken, price, cost)
             left = _WIDE.subtract(left, taken)

@@ -7,8 +7,8 @@ from types import TracebackType
 
 import trio
 
-from tplus_trio.book.local import LocalBook
-from tplus_trio.models import BookLost, OrderBook, OrderBookDiff, StreamLost
+from tplus_trio.book.state import DepthState
+from tplus_trio.models import BookLost, StreamLost
 from tplus_trio.streams.losses import LossWatchers
 from tplus_trio.streams.recovery import Depth
 from tplus_trio.streams.stats import ConsumerStatistics
@@ -25,8 +25,8 @@ class BookSink:
         #: The latest loss, and how many there were.
         self.lost: BookLost | None = None
         self.loss_count: int = 0
-        #: The book after the last item; None before the first snapshot.
-        self.book: LocalBook | None = None
+        #: The book, in step with the feed.
+        self.state: DepthState = DepthState()
         #: What ended the feed, and its traceback; None while the feed goes on.
         self.closed: Exception | None = None
         self.trace: TracebackType | None = None
@@ -40,13 +40,7 @@ class BookSink:
 
     def put_nowait(self, items: Sequence[Depth]) -> None:
         """Apply items and wake the tasks that wait for a change."""
-        book = self.book
-        for item in items:
-            if isinstance(item, OrderBookDiff):
-                assert book is not None  # noqa: S101 - for the type checker: a snapshot comes first
-                book.apply(item)
-            elif isinstance(item, OrderBook):
-                self.book = book = LocalBook(item)
+        self.state.apply(items)
         self._applied += len(items)
         self.changed.unpark_all()
 

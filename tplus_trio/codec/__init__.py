@@ -8,13 +8,14 @@
 * A model to send or sign: :func:`encode`, :func:`signable`; as plain objects for `json.dumps`: :func:`unstructure`.
 
 Numbers may be JSON numbers or numeric strings. They become :class:`~decimal.Decimal` or ``int`` directly from their
-text, never through a float. If a JSON key is repeated, the last value wins. Input that breaks the protocol raises
-:class:`~tplus_trio.errors.DecodeError`.
+text, never through a float: ``float_depth`` reads floats too, but only to sort by them. If a JSON key is repeated, the
+last value wins. Input that breaks the protocol raises :class:`~tplus_trio.errors.DecodeError`.
 
 The modules:
 
 * ``frame_decoders`` and ``batch_decoders``: the decoders of the feeds;
-* ``book_decoders`` and ``fast_order_events``: the fast decoders of the two busiest feeds;
+* ``book_decoders`` and ``fast_order_events``: the fast decoders of the two busiest feeds; ``float_depth``: changes of
+  a book that keeps its prices as floats;
 * ``rest_bodies``: decoding of REST answers, encoding of what is sent and signed; ``order_text``: the usual order's
   signed text, written faster;
 * ``record_reader``: msgspec readers for models whose JSON is simply their fields; ``row_reader``: lists of such records
@@ -34,6 +35,7 @@ from tplus_trio.codec.batch_decoders import (
     kline_batch_decoder,
 )
 from tplus_trio.codec.book_decoders import decode_depth_frame
+from tplus_trio.codec.float_depth import FLOAT_DIGITS, FloatDiff, decode_float_depth_batch
 from tplus_trio.codec.frame_decoders import (
     FrameDecoder,
     decode_intent_frame,
@@ -58,11 +60,14 @@ from tplus_trio.codec.rest_bodies import (
 )
 
 __all__ = [
+    "FLOAT_DIGITS",
     "BatchDecoder",
+    "FloatDiff",
     "FrameDecoder",
     "decode",
     "decode_depth_batch",
     "decode_depth_frame",
+    "decode_float_depth_batch",
     "decode_intent_frame",
     "decode_listing",
     "decode_order_event_batch",

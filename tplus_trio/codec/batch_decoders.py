@@ -32,6 +32,7 @@ __all__ = [
     "decode_order_event_batch",
     "decode_trade_batch",
     "decode_user_trade_batch",
+    "depth_lines",
     "kline_batch_decoder",
 ]
 
@@ -118,18 +119,22 @@ decode_trade_batch: Final[BatchDecoder[Trade]] = _batch_decoder(_trades, checker
 decode_user_trade_batch: Final[BatchDecoder[UserTrade]] = _batch_decoder(_user_trades, checker(UserTrade))
 
 
-def decode_depth_batch(frames: Sequence[bytes | str]) -> Sequence[OrderBookDiff] | None:
-    """Decode frames as :func:`~tplus_trio.codec.decode_depth_frame` does."""
-    lines = b"" if len(frames) == 1 else _joined(frames)
+def depth_lines(frames: Sequence[bytes | str]) -> bytes | None:
+    """Join frames of plain numbers with line breaks; None if a frame has another form."""
+    lines = _joined(frames)
     if not lines:
         return None
     # Each frame must leave its keys within one pair of braces. With as many diffs as frames, each frame is one diff.
     rest = lines.translate(None, _SIGNS) + b"\n"
     one = rest[: len(rest) // len(frames)]
-    if one not in _FRAMES or rest != one * len(frames):
-        return None
+    return lines if one in _FRAMES and rest == one * len(frames) else None
+
+
+def decode_depth_batch(frames: Sequence[bytes | str]) -> Sequence[OrderBookDiff] | None:
+    """Decode frames as :func:`~tplus_trio.codec.decode_depth_frame` does."""
+    lines = None if len(frames) == 1 else depth_lines(frames)
     # If the longest frame is too short to hold a number of more than 100 digits, no search is needed.
-    if max(map(len, frames)) > SHORT and not has_short_numbers(lines):
+    if lines is None or (max(map(len, frames)) > SHORT and not has_short_numbers(lines)):
         return None
     try:
         diffs = _diffs(lines)
