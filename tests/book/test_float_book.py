@@ -122,3 +122,17 @@ def test_a_bad_frame_is_no_change() -> None:
     with pytest.raises(DecodeError):
         decode_depth_frame(depth_text([("1", "1" * 101)], [], 2).encode())
     assert decode_float_depth_batch([depth_text([("1", "1" * 101)], [], 2).encode()] * 2) is None
+
+
+def test_a_level_that_changed_since_is_not_read_from_an_older_message() -> None:
+    state, _ = state_of(depth_text([], [], 1))
+    frames = [
+        depth_text([("10", "1"), ("9", "2"), ("8", "3")], [], 2).encode(),
+        depth_text([("10", "4.50"), ("8", "0")], [], 3).encode(),
+    ]
+    found = state.decode_batch(frames)
+    assert found is not None
+    state.apply(found)
+    assert state.book is not None
+    assert state.book.quantity_at("Buy", D(9)) == D(2)  # read from the older message, which has the other levels too
+    assert digits(state.book.bids()) == digits((PriceLevel(D(10), D("4.50")), PriceLevel(D(9), D(2))))
