@@ -104,6 +104,19 @@ def test_a_change_that_does_not_follow_is_refused() -> None:
     assert state.book.snapshot() == before
 
 
+def test_small_prices_are_compared_as_floats_however_they_are_spelled() -> None:
+    state, _ = state_of(depth_text([("0.00000089", "1"), ("8.8e-7", "2")], [("0.0000009", "1")], 1))
+    assert isinstance(state.book, FloatBook)
+    found = state.decode_batch([depth_text([("0.00000088", "0"), ("0.00000090", "3")], [("9e-7", "0")], 2).encode()])
+    assert found is None  # the exponent is read by the frame decoder
+    found = state.decode_batch([depth_text([("0.00000088", "0")], [("0.00000090", "3")], 2).encode()])
+    assert found is not None
+    state.apply(found)
+    assert isinstance(state.book, FloatBook)
+    assert digits(state.book.bids()) == digits((PriceLevel(D("0.00000089"), D(1)),))
+    assert digits(state.book.asks()) == digits((PriceLevel(D("0.00000090"), D(3)),))
+
+
 @pytest.mark.parametrize("levels", [10, 5000])
 def test_a_large_change_is_merged(levels: int) -> None:
     state, oracle = state_of(depth_text([], [(f"{price}.5", "1") for price in range(levels)], 1))

@@ -101,4 +101,5 @@ class FloatLevels(BookSide):
 def has_float_price(level: PriceLevel) -> bool:
     """Return whether the price of a level is compared as a float exactly as it is compared itself."""
     text = str(level[0])
-    return len(text) <= FLOAT_DIGITS and "E" not in text
+    # Small prices have an exponent there, also if the service wrote none.
+    return len(text if "E" not in text else f"{level[0]:f}") <= FLOAT_DIGITS
