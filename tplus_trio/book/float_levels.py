@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Final
 
-from tplus_trio.book.side import BookSide, are_many
+from tplus_trio.book.side import BookSide
 from tplus_trio.codec import FLOAT_DIGITS, decode_depth_frame
 from tplus_trio.models import PriceLevel
 
 __all__ = ["FloatLevels", "has_float_price"]
 
 _ZERO: Final = Decimal(0)
+#: To insert or remove a price costs as much as to sort a side with so many prices, or less if the side is large.
+_COST_OF_A_MOVE: Final = 4
+#: Prices that may have moved before they are sorted although nobody reads.
+_MOST_MOVED: Final = 1024
 
 
 class FloatLevels(BookSide):
@@ -29,48 +33,69 @@ class FloatLevels(BookSide):
         is_asks: Whether this is the ask side.
     """
 
-    __slots__ = ("_entries", "_is_asks", "_prices")
+    # The prices are sorted when somebody reads: of a batch of changes, only the outcome has to be.
+    __slots__ = ("_entries", "_is_asks", "_moved", "_prices")
 
     def __init__(self, levels: Iterable[PriceLevel], *, is_asks: bool) -> None:
         self._is_asks = is_asks
         self._entries: dict[float, PriceLevel | bytes] = {float(level[0]): level for level in levels if level[1]}
         self._prices = sorted(self._entries)
+        #: Prices that were added or removed since `_prices` was right.
+        self._moved: list[float] = []
 
-    def update(self, changes: Sequence[tuple[float, float]], text: bytes) -> None:
+    def update(self, changes: Iterable[tuple[float, float]], text: bytes) -> None:
         """Apply the levels of a diff, which came with a text. A quantity of 0 removes a level."""
-        entries, prices = self._entries, self._prices
-        if are_many(len(changes), len(prices)):
-            for price, quantity in changes:
-                if quantity:
-                    entries[price] = text
-                else:
-                    entries.pop(price, None)
-            # Each insertion would move the prices above it.
-            self._prices = sorted(entries)
-            return
+        entries, moved = self._entries, self._moved
         for price, quantity in changes:
             if quantity:
                 if price not in entries:
-                    insort(prices, price)
+                    moved.append(price)
                 entries[price] = text
             elif price in entries:
-                del entries[price], prices[bisect_left(prices, price)]
+                del entries[price]
+                moved.append(price)
+        if len(moved) > _MOST_MOVED and len(moved) > len(entries):
+            self._sort()  # nobody reads: what is remembered stays small
+
+    def _sorted(self) -> list[float]:
+        """Return the prices of the side, ascending."""
+        if self._moved:
+            self._sort()
+        return self._prices
+
+    def _sort(self) -> None:
+        entries, moved = self._entries, self._moved
+        if len(moved) * _COST_OF_A_MOVE > len(entries):
+            self._prices = sorted(entries)
+        else:
+            prices = self._prices
+            for price in moved:
+                index = bisect_left(prices, price)
+                is_there = index < len(prices) and prices[index] == price
+                if price not in entries:
+                    if is_there:
+                        del prices[index]
+                elif not is_there:
+                    prices.insert(index, price)
+        moved.clear()
 
     @property
     def first(self) -> PriceLevel | None:
         """The level with the lowest price; None without levels."""
-        return self._level(self._prices[0]) if self._prices else None
+        prices = self._sorted()
+        return self._level(prices[0]) if prices else None
 
     @property
     def last(self) -> PriceLevel | None:
         """The level with the highest price; None without levels."""
-        return self._level(self._prices[-1]) if self._prices else None
+        prices = self._sorted()
+        return self._level(prices[-1]) if prices else None
 
     def __iter__(self) -> Iterator[PriceLevel]:
-        return map(self._level, self._prices)
+        return map(self._level, self._sorted())
 
     def __reversed__(self) -> Iterator[PriceLevel]:
-        return map(self._level, reversed(self._prices))
+        return map(self._level, reversed(self._sorted()))
 
     def quantity_at(self, price: Decimal) -> Decimal:
         """Return the quantity at a price, 0 if there is no level."""

@@ -8,12 +8,7 @@ from decimal import Decimal
 
 from tplus_trio.models import PriceLevel
 
-__all__ = ["BookSide", "are_many"]
-
-#: A diff with more levels than this is merged into the side in one pass, unless the side has `_MERGE_RATIO` times as
-#: many levels: then it costs less to insert each level than to look at all of them.
-_FEW_LEVELS: int = 64
-_MERGE_RATIO: int = 64
+__all__ = ["BookSide"]
 
 
 class BookSide(ABC):
@@ -42,8 +37,3 @@ class BookSide(ABC):
     @abstractmethod
     def quantity_at(self, price: Decimal) -> Decimal:
         """Return the quantity at a price, 0 if there is no level."""
-
-
-def are_many(changes: int, levels: int) -> bool:
-    """Return whether so many changes of a side with so many levels are cheaper to merge in one pass."""
-    return changes > _FEW_LEVELS and changes * _MERGE_RATIO > levels

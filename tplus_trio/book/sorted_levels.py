@@ -7,13 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
-from tplus_trio.book.side import BookSide, are_many
+from tplus_trio.book.side import BookSide
 from tplus_trio.levels import latest_levels, price_of
 from tplus_trio.models import PriceLevel
 
 __all__ = ["SortedLevels"]
 
 _ZERO: Final = Decimal(0)
+#: A diff with more levels than this is merged into the side in one pass, unless the side has `_MERGE_RATIO` times as
+#: many levels: then it costs less to insert each level than to look at all of them.
+_FEW_LEVELS: Final = 64
+_MERGE_RATIO: Final = 64
 
 
 class SortedLevels(BookSide):
@@ -40,7 +44,7 @@ class SortedLevels(BookSide):
 
     def update(self, changes: Sequence[PriceLevel]) -> None:
         """Apply the levels of a diff. A quantity of 0 removes a level."""
-        if are_many(len(changes), len(self.levels)):
+        if len(changes) > _FEW_LEVELS and len(changes) * _MERGE_RATIO > len(self.levels):
             # Each insertion would move the levels above it.
             self._set([*self.levels, *sorted(changes, key=price_of)])
             return
