@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import socket
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest import mock
@@ -23,7 +23,7 @@ from tests.soak.real import plan_of, settings_of
 from tests.soak.report import report, verdict
 from tests.soak.samples import LIMITS, Sample, grown, measured
 from tests.soak.simulated import SimulatedSoak, run_soak, simulate
-from tplus_trio.book.local import LocalBook
+from tplus_trio.book.float_levels import FloatLevels
 from tplus_trio.models import OrderBookDiff, PriceLevel, Trade
 from tplus_trio.streams.recovery import TradesBackfill
 
@@ -62,14 +62,13 @@ def test_some_seconds_as_in_real_time() -> None:
 
 @contextmanager
 def removals_ignored() -> Generator[None]:
-    """A removed level stays in the book."""
-    proper = LocalBook.apply
+    """A removed level stays in a live book."""
+    proper = FloatLevels.update
 
-    def apply(self: LocalBook, diff: OrderBookDiff) -> None:
-        bids = tuple(level for level in diff.bids if level.quantity)
-        proper(self, attrs.evolve(diff, bids=bids))
+    def update(self: FloatLevels, changes: Iterable[tuple[float, float]], text: bytes) -> None:
+        proper(self, [change for change in changes if change[1]], text)
 
-    with mock.patch.object(LocalBook, "apply", apply):
+    with mock.patch.object(FloatLevels, "update", update):
         yield
 
 

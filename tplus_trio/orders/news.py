@@ -19,8 +19,8 @@ _PAUSE: Final = 0.05
 class Demand:
     """When the feeds of a client's own orders are to be read: at once if somebody waits for what they bring.
 
-    If nobody does, they are read after a pause, and then between calls about orders: to read during a call would delay
-    its answer.
+    If nobody does, they are read after a pause or after a change of an order, and then between calls about orders: to
+    read during a call would delay its answer.
     """
 
     def __init__(self) -> None:
@@ -34,9 +34,16 @@ class Demand:
         """Note a call about an order. It ends with `call_ends`."""
         self._calls += 1
 
-    def call_ends(self) -> None:
-        """Note that a call has ended."""
+    def call_ends(self, *, is_change: bool) -> None:
+        """Note that a call has ended.
+
+        Args:
+            is_change: Whether it was about an order that was there: what the next call about it is told depends on what
+                the feeds bring of this one, so they are read at once.
+        """
         self._calls -= 1
+        if is_change:
+            self._on_demand.unpark_all()
         if not self._calls:
             self._between_calls.unpark_all()
 

@@ -168,7 +168,7 @@ class OrderOperations:
                 await self._after_cancel(call)  # noqa: ASYNC102 - it shields itself until the deadline of all such calls
             raise
         finally:
-            self._demand.call_ends()
+            self._demand.call_ends(is_change=request.operation != "create")
             self._calls.end(delivery)
             if not call.has_ended:  # cancelled before a byte left
                 call.items = call.items or self._items(delivery, None)
