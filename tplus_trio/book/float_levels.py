@@ -23,9 +23,9 @@ _MOST_MOVED: Final = 1024
 class FloatLevels(BookSide):
     """One side of a book that looks up and sorts its prices as floats.
 
-    Each level is what a snapshot or an exact diff gave, or the text of the message that it came with: the level is read
-    from that when somebody asks for it, as every stream reads it. So nothing that is read has ever been a float. All
-    prices have at most 15 digits: their floats are as distinct, and in the same order, as they are themselves.
+    A level of a snapshot is kept as it is. A level of a diff is kept as the text of its message, and decoded to
+    `Decimal`s when somebody reads it. So no float is ever returned. All prices have at most 15 digits, so their floats
+    are distinct and in the same order.
 
     Args:
         levels: The levels of a snapshot, in any order, each with a price that passes `has_float_price`. If a price is
@@ -33,7 +33,7 @@ class FloatLevels(BookSide):
         is_asks: Whether this is the ask side.
     """
 
-    # The prices are sorted when somebody reads: of a batch of changes, only the outcome has to be.
+    # The prices are sorted when somebody reads, which is less work than to sort after each change of a batch.
     __slots__ = ("_entries", "_is_asks", "_moved", "_prices")
 
     def __init__(self, levels: Iterable[PriceLevel], *, is_asks: bool) -> None:

@@ -33,7 +33,7 @@ class ControlDeadlines:
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
-            if not self._requests:
+            while not self._requests:  # a request may end before this task runs
                 await self._added.park()
             oldest = next(iter(self._requests))
             await trio.sleep_until(oldest.deadline)

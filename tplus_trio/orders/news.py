@@ -38,8 +38,8 @@ class Demand:
         """Note that a call has ended.
 
         Args:
-            is_change: Whether it was about an order that was there: what the next call about it is told depends on what
-                the feeds bring of this one, so they are read at once.
+            is_change: Whether it changed or canceled an order. Then the feeds are read at once, because the next call
+                about the order needs their events.
         """
         self._calls -= 1
         if is_change:
