@@ -55,7 +55,7 @@ async def test_the_close_frame_is_sent_where_no_time_is_left_for_the_answer(
                 MarketDataClient(URL, connector=network, close_timeout=close_timeout, ping_interval=1000.0)
             )
             for _ in range(5):
-                await stack.enter_async_context(md.stream_tickers())
+                await stack.enter_async_context(md.stream_tickers(share=False))
             await trio.sleep(10)
             md._service._run.get().closing._left = 0.0  # used up by others
         await trio.sleep(10)

@@ -7,14 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.helpers.world import ASSET, open_world
+from tests.helpers.world import ASSET, open_world, served_streams
 from tplus_trio import BookNotSynced, HandshakeRejected, NotFoundError, OrderBook
 
 PAGE = (Path(__file__).parent.parent.parent / "docs/howto.md").read_text(encoding="utf-8")
-FOLLOW, QUOTE, DESCRIBE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+SHARE, FOLLOW, QUOTE, DESCRIBE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 def define(text: str) -> Any:
@@ -27,6 +28,21 @@ def define(text: str) -> Any:
     }
     exec(compile(text, "howto.md", "exec"), names)
     return next(value for name, value in names.items() if name in re.findall(r"def (\w+)", text))
+
+
+async def test_tasks_share_a_feed(capsys: pytest.CaptureFixture[str], autojump_clock: MockClock) -> None:
+    recorded: list[object] = []
+    traded: list[object] = []
+    async with open_world() as world, trio.open_nursery() as nursery:
+        nursery.start_soon(define(SHARE), world.md, ASSET, recorded.append, traded.append)
+        await trio.sleep(1)
+        world.change(3)
+        await trio.sleep(1)
+        assert recorded == traded
+        assert len(recorded) == 4
+        assert served_streams(world.network) == 1
+        nursery.cancel_scope.cancel()
+    assert capsys.readouterr().out.endswith(" 3\n")
 
 
 async def test_a_market_is_waited_for(autojump_clock: MockClock) -> None:

@@ -24,6 +24,7 @@ from tests.soak.report import report, verdict
 from tests.soak.samples import LIMITS, Sample, grown, measured
 from tests.soak.simulated import SimulatedSoak, run_soak, simulate
 from tplus_trio.book.float_levels import FloatLevels
+from tplus_trio.book.sorted_levels import SortedLevels
 from tplus_trio.models import OrderBookDiff, PriceLevel, Trade
 from tplus_trio.streams.recovery import TradesBackfill
 
@@ -63,12 +64,19 @@ def test_some_seconds_as_in_real_time() -> None:
 @contextmanager
 def removals_ignored() -> Generator[None]:
     """A removed level stays in a live book."""
-    proper = FloatLevels.update
+    floats, exact = FloatLevels.update, SortedLevels.update
 
-    def update(self: FloatLevels, changes: Iterable[tuple[float, float]], text: bytes) -> None:
-        proper(self, [change for change in changes if change[1]], text)
+    def update_floats(self: FloatLevels, changes: Iterable[tuple[float, float]], text: bytes) -> None:
+        floats(self, [change for change in changes if change[1]], text)
 
-    with mock.patch.object(FloatLevels, "update", update):
+    def update_exact(self: SortedLevels, changes: Iterable[PriceLevel]) -> None:
+        exact(self, [change for change in changes if change.quantity])
+
+    # The book is exact while a stream shares its feed.
+    with (
+        mock.patch.object(FloatLevels, "update", update_floats),
+        mock.patch.object(SortedLevels, "update", update_exact),
+    ):
         yield
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.helpers.buffers import buffer_of, take
+from tests.helpers.buffers import buffer_of, put, take
 
 
 async def test_items_arrive_in_order() -> None:
     buffer = buffer_of(10)
-    await buffer.put([1, 2])
-    await buffer.put(())
-    await buffer.put([3])
+    await put(buffer, [1, 2])
+    await put(buffer, ())
+    await put(buffer, [3])
     assert len(buffer) == 3
     assert await take(buffer, 3) == [1, 2, 3]
 

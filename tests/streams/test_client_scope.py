@@ -131,7 +131,7 @@ async def test_leaving_a_client_sends_a_close_frame_on_each_stream(autojump_cloc
     async with MemoryNetwork(handler=websocket(script), latency=0.1) as network, trio.open_nursery() as nursery:
         async with MarketDataClient("http://exchange", connector=network) as md:
             nursery.start_soon(watch, md)  # noqa: ASYNC111 - it has to outlive the client
-            bare = aiter(md.stream_tickers())
+            bare = aiter(md.stream_tickers(share=False))
             with trio.move_on_after(1):
                 await anext(bare)
         assert network.open_connections == 0

@@ -153,9 +153,9 @@ async def test_readers_get_every_change_beside_idle_and_cancelled_streams(
         async with trio.open_nursery() as ignoring:
             async with trio.open_nursery() as nursery:
                 for _ in range(30):
-                    nursery.start_soon(read, market_data.stream_depth(200))
-                    nursery.start_soon(leave, market_data.stream_depth(200))
-                    ignoring.start_soon(ignore, market_data.stream_depth(200))
+                    nursery.start_soon(read, market_data.stream_depth(200, share=False))
+                    nursery.start_soon(leave, market_data.stream_depth(200, share=False))
+                    ignoring.start_soon(ignore, market_data.stream_depth(200, share=False))
                 await trio.sleep(0.5)
                 for n in range(1, changes + 1):
                     exchange.publish_diff(200, bids=[(n, 1)])

@@ -81,7 +81,11 @@ async def test_repeated_snapshot_failures_log_one_warning_and_reach_the_caller(
 async def test_a_removed_market_ends_its_streams_with_one_warning_each(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
-    async with open_world() as world, world.md.open_book(ASSET) as book, world.md.stream_depth(ASSET) as depth:
+    async with (
+        open_world() as world,
+        world.md.open_book(ASSET) as book,
+        world.md.stream_depth(ASSET, share=False) as depth,
+    ):
         await book.wait_synced()
         assert isinstance(await depth.receive(), OrderBook)
         world.exchange.faults.fail_requests(SNAPSHOT, 404, 10)

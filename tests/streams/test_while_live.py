@@ -47,7 +47,7 @@ class SourceLost(Exception):
 
 class Block(WhileLive[StreamLost]):
     def __init__(self, source: Source) -> None:
-        super().__init__(source.wait_until_live, source.losses, source.silence, None)
+        super().__init__(source.wait_until_live, source.losses, lambda: source.silence, None)
 
     def _repeats_loss(self, exc: BaseException) -> bool:
         return self.lost is not None and isinstance(exc, SourceLost)

@@ -115,7 +115,7 @@ async def test_a_stalled_feed_is_silent_and_then_tells_all(
         assert isinstance(await depth.receive(), OrderBook)
         exchange.faults.stall_feed("/marketdepth", 30.0)
         first, _ = (exchange.publish_diff(200, bids=[(9, n)]) for n in (1, 2))
-        async with market_data.stream_depth(200) as another:
+        async with market_data.stream_depth(200, share=False) as another:
             await another.wait_live()
             exchange.publish_diff(200, bids=[(9, 3)])
             start = trio.current_time()

@@ -335,7 +335,7 @@ async def test_a_herd_is_spread(autojump_clock: MockClock) -> None:
         live: list[float] = []
 
         async def one() -> None:
-            async with world.md.stream_ticker(ASSET) as stream:
+            async with world.md.stream_ticker(ASSET, share=False) as stream:
                 await stream.wait_live()
                 live.append(trio.current_time())
 

@@ -12,7 +12,7 @@ from tplus_trio.book.local import LocalBook
 from tplus_trio.book.sink import BookSink
 from tplus_trio.models import BookLost, PriceLevel
 from tplus_trio.streams.lifecycle import Phase
-from tplus_trio.streams.session import Session
+from tplus_trio.streams.phased import Phased
 
 __all__ = ["BookChange"]
 
@@ -34,12 +34,12 @@ class Changes(AsyncIterator[BookChange | BookLost]):
 
     Args:
         sink: Where the states come from.
-        session: Tells whether they can be read.
+        life: Its phase tells whether they can be read.
     """
 
-    def __init__(self, sink: BookSink, session: Session) -> None:
+    def __init__(self, sink: BookSink, life: Phased) -> None:
         self._sink = sink
-        self._session = session
+        self._life = life
         self._shown: tuple[FloatBook | LocalBook, int] | None = None
         self._losses_shown = sink.loss_count
 
@@ -66,7 +66,7 @@ class Changes(AsyncIterator[BookChange | BookLost]):
         sink, shown = self._sink, self._shown
         if sink.loss_count != self._losses_shown and sink.lost is not None:
             return sink.lost
-        book = sink.state.book if self._session.phase is Phase.LIVE else None
+        book = sink.state.book if self._life.phase is Phase.LIVE else None
         if book is None or (shown is not None and shown[0] is book and shown[1] == book.sequence_number):
             return None
         return book

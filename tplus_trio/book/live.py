@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import attrs
 import trio
 
 from tplus_trio.book.changes import BookChange, Changes
@@ -17,16 +16,14 @@ from tplus_trio.book.side import BookSide
 from tplus_trio.book.sink import BookSink
 from tplus_trio.errors import BookNotEntered, BookNotSynced
 from tplus_trio.models import AssetIdentifier, BookLost
-from tplus_trio.service import Service
-from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.client_scope import ClientScope
+from tplus_trio.streams.consumer import Consumer
 from tplus_trio.streams.lifecycle import Phase
-from tplus_trio.streams.policy import RestartPolicy
+from tplus_trio.streams.opening import Opening
 from tplus_trio.streams.recovery import Depth
 from tplus_trio.streams.stats import StreamState
-from tplus_trio.streams.stream import ClientScope, Supervised
-from tplus_trio.streams.subscription import Subscription
+from tplus_trio.streams.stream import Supervised
 from tplus_trio.streams.while_live import check_silence
-from tplus_trio.transport.websocket import WebSocketLimits
 
 __all__ = ["LiveBook"]
 
@@ -43,29 +40,29 @@ class LiveBook(Supervised, BookReader[BookSide]):
         self,
         asset_id: AssetIdentifier,
         sink: BookSink,
-        subscription: Subscription[Depth],
+        consumer: Consumer[Depth],
         client_scope: ClientScope,
     ) -> None:
-        super().__init__(subscription, client_scope)
+        super().__init__(consumer, client_scope)
         self.asset_id = asset_id
         self._sink = sink
 
     @asynccontextmanager
     async def _scope(self) -> AsyncGenerator[None]:
-        async with self._client_scope.running(self._subscription):
+        async with self._client_scope.running(self._consumer):
             yield
 
     def _current(self) -> FloatBook | LocalBook:
         book = self._sink.state.book
-        if self._session.phase is not Phase.LIVE or book is None:
+        if self._consumer.phase is not Phase.LIVE or book is None:
             self._check_entered()
             raise self._not_synced()
         return book
 
     def _not_synced(self) -> BookNotSynced:
         """Make the exception that says why the book cannot be read now."""
-        error = self._session.last_error
-        failure = BookNotSynced(self.asset_id, self._session.state.value, str(error or ""))
+        error = self._consumer.last_error
+        failure = BookNotSynced(self.asset_id, self._consumer.state.value, str(error or ""))
         failure.__cause__ = error
         failure.book_id = id(self)
         return failure
@@ -85,7 +82,7 @@ class LiveBook(Supervised, BookReader[BookSide]):
     @property
     def is_synced(self) -> bool:
         """Whether the book can be read."""
-        return self._session.phase is Phase.LIVE
+        return self._consumer.phase is Phase.LIVE
 
     async def wait_synced(self) -> None:
         """Wait until the book can be read. Cancelling the wait leaves nothing behind.
@@ -97,10 +94,10 @@ class LiveBook(Supervised, BookReader[BookSide]):
         """
         await trio.lowlevel.checkpoint()
         self._check_entered()
-        await self._session.wait_for(StreamState.LIVE)
+        await self._consumer.wait_for(StreamState.LIVE)
 
     def _check_entered(self) -> None:
-        if self._entered is None and self._session.phase is not Phase.CLOSED:
+        if self._entered is None and self._consumer.phase is not Phase.CLOSED:
             raise BookNotEntered(self.asset_id)
 
     def changes(self) -> AsyncIterator[BookChange | BookLost]:
@@ -114,7 +111,7 @@ class LiveBook(Supervised, BookReader[BookSide]):
             BookNotEntered: the book was not entered.
         """
         self._check_entered()
-        return Changes(self._sink, self._session)
+        return Changes(self._sink, self._consumer)
 
     def while_synced(self, max_silence: float | None = None) -> BookSession:
         """Return a context whose body runs only while the book is in sync.
@@ -182,26 +179,9 @@ class LiveBook(Supervised, BookReader[BookSide]):
         raise AssertionError  # the iteration does not end
 
 
-def open_live_book(
-    asset_id: AssetIdentifier,
-    feed: Feed[Depth],
-    service: Service,
-    client_scope: ClientScope,
-    *,
-    restart: RestartPolicy | None,
-    limits: WebSocketLimits,
-    draw: Callable[[], float],
-) -> LiveBook:
+def open_live_book(asset_id: AssetIdentifier, opening: Opening[Depth], client_scope: ClientScope) -> LiveBook:
     """Make a live book. Nothing is started."""
     sink = BookSink()
-    subscription: Subscription[Depth] = Subscription(
-        attrs.evolve(feed, decode_batch=sink.state.decode_batch),
-        service,
-        sink,
-        client_scope.decode_limiter,
-        restart=restart,
-        limits=limits,
-        draw=draw,
-    )
-    subscription.session.losses.add(sink.lose)
-    return LiveBook(asset_id, sink, subscription, client_scope)
+    consumer = Consumer(opening, sink)
+    consumer.losses.add(sink.lose)
+    return LiveBook(asset_id, sink, consumer, client_scope)

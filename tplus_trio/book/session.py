@@ -25,7 +25,7 @@ class BookSession(WhileLive[BookLost]):
 
     def __init__(self, book: LiveBook, max_silence: float | None) -> None:
         self._book = book
-        super().__init__(book.wait_synced, book._sink.losses, book._subscription.silence, max_silence)
+        super().__init__(book.wait_synced, book._sink.losses, book._consumer.silence, max_silence)
 
     def changes(self) -> AsyncIterator[BookChange]:
         """Iterate as `LiveBook.changes` does, but without `BookLost`: the loss cancels the body.
@@ -44,7 +44,7 @@ class _States(AsyncIterator[BookChange]):
 
     def __init__(self, session: BookSession) -> None:
         self._session = session
-        self._changes = Changes(session._book._sink, session._book._session)
+        self._changes = Changes(session._book._sink, session._book._consumer)
 
     async def __anext__(self) -> BookChange:
         change = await anext(self._changes)

@@ -1,41 +1,142 @@
-"""The state of a depth feed: the book after its last item."""
+"""The state of a depth feed: the book after its last item, for those who read it and those who come later."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
 from tplus_trio.book.float_book import FloatBook
 from tplus_trio.book.local import LocalBook
-from tplus_trio.codec import FloatDiff, decode_depth_batch, decode_float_depth_batch
-from tplus_trio.models import OrderBook, OrderBookDiff
+from tplus_trio.codec import BatchDecoder, FloatDiff, decode_depth_batch, decode_float_depth_batch
+from tplus_trio.models import Gap, OrderBook, OrderBookDiff
+from tplus_trio.streams.feed_state import FeedState
 from tplus_trio.streams.recovery import Depth
 
 __all__ = ["DepthState"]
 
+#: If nobody reads the book, this many changes are kept before they are applied to it.
+_MOST_KEPT: Final = 1024
+#: Seconds. Changes are applied at most so often; if more come meanwhile, the book is forgotten, and read from REST if
+#: somebody needs it. Otherwise a flood would cost half as much again, for a book that perhaps nobody will ask for.
+_LEAST_PAUSE: Final = 0.05
+#: The same for feeds without a flood, so that an idle one keeps few changes: so many, and seconds.
+_FEW_KEPT: Final = 64
+_USUAL_PAUSE: Final = 1.0
 
-class DepthState:
+
+class DepthState(FeedState[Depth]):
     """Keeps a book in step with the items of a depth feed.
 
-    The book compares its prices as floats as long as all of them allow that. The first change that does not turns it
-    into a `LocalBook`, until the next snapshot.
+    As long as only live books read the feed, the book compares its prices as floats if all of them allow that; the
+    first change that does not turns it into a `LocalBook`, until the next snapshot. Streams need exact changes. As long
+    as only streams read the feed, the changes are kept, and applied when somebody joins.
+
+    Args:
+        clock: Returns seconds of real time.
     """
 
-    def __init__(self) -> None:
-        #: The book after the last item; None before the first snapshot.
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        #: The book; up to date as long as somebody reads it. None before the first snapshot.
         self.book: FloatBook | LocalBook | None = None
+        self._clock = clock
+        self._readers = 0
+        self._takers = 0
+        #: Changes that were not applied yet, a snapshot first if `book` is None, and how many they are.
+        self._kept: list[Sequence[Depth | FloatDiff]] = []
+        self._kept_count = 0
+        self._applied_at = 0.0
+        #: Whether the recovery may hold changes that were decoded for a book of floats, although a stream has come.
+        self._may_have_floats = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the book is there."""
+        return self.book is not None or bool(self._kept)
+
+    def add_consumer(self, *, reads_state: bool) -> None:
+        """See `FeedState`."""
+        if reads_state:
+            self._apply_kept()
+            self._readers += 1
+        else:
+            self._may_have_floats = self._takers == 0 and self._readers > 0
+            self._takers += 1
+
+    def remove_consumer(self, *, reads_state: bool) -> None:
+        """See `FeedState`."""
+        if reads_state:
+            self._readers -= 1
+        else:
+            self._takers -= 1
+
+    @property
+    def decoder(self) -> BatchDecoder[Any]:
+        """See `FeedState`."""
+        return self.decode_batch
 
     def decode_batch(self, frames: Sequence[bytes | str]) -> Sequence[FloatDiff | OrderBookDiff] | None:
-        """Decode frames in the way that the book takes them; as `decode_depth_batch`."""
-        return decode_depth_batch(frames) if isinstance(self.book, LocalBook) else decode_float_depth_batch(frames)
+        """Decode frames in the way that those who read the feed take them; as `decode_depth_batch`."""
+        is_exact = self._takers > 0 or isinstance(self.book, LocalBook)
+        return decode_depth_batch(frames) if is_exact else decode_float_depth_batch(frames)
 
-    def apply(self, items: Sequence[Depth | FloatDiff]) -> None:
-        """Apply items, a snapshot first."""
+    # To the feed, a `FloatDiff` is an `OrderBookDiff`: only streams see the difference, and they get none.
+    def apply(self, items: Sequence[Depth | FloatDiff]) -> Sequence[Depth]:
+        """See `FeedState`."""
+        is_snapshot = isinstance(items[0], OrderBook)  # it is always the first item of a batch
+        if self._may_have_floats:
+            self._may_have_floats = is_snapshot or any(isinstance(item, FloatDiff) for item in items)
+            items = [item.exact if isinstance(item, FloatDiff) else item for item in items]
+        if self._readers:
+            if is_snapshot or self.book is not None:
+                self._apply(items)
+        elif is_snapshot:
+            self.book, self._kept, self._kept_count = None, [items], len(items)
+        elif self.is_known:
+            self._kept.append(items)
+            self._kept_count += len(items)
+            if self._kept_count > _FEW_KEPT:
+                self._shorten()
+        return cast("Sequence[Depth]", items)
+
+    def _shorten(self) -> None:
+        pause = self._clock() - self._applied_at
+        if pause >= _USUAL_PAUSE or (self._kept_count > _MOST_KEPT and pause >= _LEAST_PAUSE):
+            self._apply_kept()
+        elif self._kept_count > _MOST_KEPT:
+            self.book, self._kept, self._kept_count = None, [], 0
+
+    def _apply_kept(self) -> None:
+        kept, self._kept, self._kept_count = self._kept, [], 0
+        for items in kept:
+            self._apply(items)
+        if kept:
+            self._applied_at = self._clock()
+
+    def begin(self) -> Sequence[Depth] | None:
+        """See `FeedState`."""
+        self._apply_kept()
+        return None if self.book is None else (self.book.snapshot(),)
+
+    def begin_again(self, missed: Gap, *, is_live: bool) -> Sequence[Depth] | None:  # noqa: ARG002 - a book needs none
+        """See `FeedState`."""
+        return self.begin() if is_live else ()
+
+    def restore(self, items: Sequence[Depth]) -> bool:
+        """See `FeedState`."""
+        if self.is_known:
+            return False
+        self.apply(items)
+        return True
+
+    def _apply(self, items: Sequence[Depth | FloatDiff]) -> None:
+        """Apply items to the book, a snapshot first."""
         book = self.book
         for item in items:
             if type(item) is FloatDiff and type(book) is FloatBook:
                 book.apply(item)
             elif isinstance(item, OrderBook):
-                self.book = book = FloatBook(item) if FloatBook.fits(item) else LocalBook(item)
+                self.book = book = LocalBook(item) if self._takers or not FloatBook.fits(item) else FloatBook(item)
             elif isinstance(item, OrderBookDiff | FloatDiff):
                 assert book is not None  # noqa: S101 - for the type checker: a snapshot comes first
                 if isinstance(book, FloatBook):

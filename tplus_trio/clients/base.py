@@ -21,13 +21,15 @@ from tplus_trio.models import AssetIdentifier
 from tplus_trio.observer import ObserverGuard
 from tplus_trio.scopes import Scoped, open_service_tasks
 from tplus_trio.service import Service
+from tplus_trio.streams.client_scope import ClientScope
+from tplus_trio.streams.consumer import Consumer
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.opening import Opening
 from tplus_trio.streams.overflow import Overflow, check_overflow
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.recovery import CONFIRM_TIMEOUT, Depth
-from tplus_trio.streams.sink import Sink
-from tplus_trio.streams.stream import ClientScope, Stream, open_stream
-from tplus_trio.streams.subscription import Subscription
+from tplus_trio.streams.sink import ConsumerSink
+from tplus_trio.streams.stream import Stream, open_stream
 from tplus_trio.transport.connector import Connector, Endpoint
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.transport.tls import tls_context
@@ -53,6 +55,8 @@ class BookOptions(TypedDict, total=False):
     restart: RestartPolicy | None
     #: Seconds without data after which a connection counts as lost; None means never.
     idle_timeout: float | None
+    #: Whether a public feed may share its connection with other streams and books of the client that ask for the same.
+    share: bool
 
 
 class StreamOptions(BookOptions, total=False):
@@ -108,6 +112,7 @@ class Client(Scoped):
         overflow: What happens when more items wait: ``"block"``, ``"drop_oldest"``, ``"error"`` or ``"conflate"``.
         confirm_timeout: Seconds, at least 0: how long a trade or candle stream holds back the first live item after an
             outage, at most, for a REST read that shows what lies before it. Then it delivers a `Gap` and the item.
+        share: Whether streams and books that ask for the same public feed share one connection.
         now_ns: Returns the time in nanoseconds since the Unix epoch.
         jitter: Draws from [0, 1) for the delays before restarts.
         observer: Receives events for metrics: an `Observer`, or an object with some of its methods.
@@ -149,6 +154,7 @@ class Client(Scoped):
         self._overflow: Overflow = options.get("overflow", "block")
         check_overflow(self._overflow, self._buffer, can_conflate=True)
         self._confirm_timeout = check_number("confirm_timeout", options.get("confirm_timeout", CONFIRM_TIMEOUT))
+        self._share = check_instance("share", options.get("share", True), bool)
         self._jitter = _callable("jitter", options.get("jitter", random.random))
         self._service = Service(
             endpoint,
@@ -214,36 +220,19 @@ class Client(Scoped):
 
     def _stream(self, feed: Feed[T], options: StreamOptions) -> Stream[T]:
         """Make a stream from the defaults of the client and the options of a call."""
-        restart, limits = self._supervision(options, StreamOptions)
         overflow: Overflow = options.get("overflow", self._overflow)
         if overflow == "conflate" and "overflow" not in options and feed.conflate is None:
             overflow = "block"  # the default of the client, which this feed does not support
         return open_stream(
-            feed,
-            self._service,
+            self._opening(feed, options, StreamOptions),
             self._client_scope,
-            restart=restart,
-            limits=limits,
             buffer=options.get("buffer", self._buffer),
             overflow=overflow,
-            draw=self._jitter,
         )
 
-    def _follow(self, feed: Feed[T], sink: Sink[T]) -> None:
+    def _follow(self, feed: Feed[T], sink: ConsumerSink[T]) -> None:
         """Start a feed of the client's own, with the defaults of the client. It ends when the client is left."""
-        restart, limits = self._supervision({}, StreamOptions)
-        scope = self._client_scope
-        scope.start_bare(
-            Subscription(
-                feed,
-                self._service,
-                sink,
-                scope.decode_limiter,
-                restart=restart,
-                limits=limits,
-                draw=self._jitter,
-            )
-        )
+        self._client_scope.start_bare(Consumer(self._opening(feed, {}, StreamOptions), sink))
 
     def _confirm(self, options: StreamOptions) -> float:
         """Return how long a stream holds back the first live item after an outage, in seconds."""
@@ -251,20 +240,23 @@ class Client(Scoped):
 
     def _book(self, feed: Feed[Depth], asset_id: AssetIdentifier, options: BookOptions) -> LiveBook:
         """Make a live book from the defaults of the client and the options of a call."""
-        restart, limits = self._supervision(options, BookOptions)
-        return open_live_book(
-            asset_id, feed, self._service, self._client_scope, restart=restart, limits=limits, draw=self._jitter
-        )
+        return open_live_book(asset_id, self._opening(feed, options, BookOptions), self._client_scope)
 
-    def _supervision(
-        self, options: BookOptions, legal: type[BookOptions]
-    ) -> tuple[RestartPolicy | None, WebSocketLimits]:
+    def _opening(self, feed: Feed[T], options: BookOptions, legal: type[BookOptions]) -> Opening[T]:
+        """Return how a feed is opened, from the defaults of the client and the options of a call."""
         _no_others(options, legal)
-        restart = _policy(options.get("restart", self._restart))
         limits = self._service.limits
         if "idle_timeout" in options:
             limits = attrs.evolve(limits, idle_timeout=_idle(options["idle_timeout"]))
-        return restart, limits
+        return Opening(
+            feed=feed,
+            service=self._service,
+            decode_limiter=self._client_scope.decode_limiter,
+            restart=_policy(options.get("restart", self._restart)),
+            limits=limits,
+            draw=self._jitter,
+            share=check_instance("share", options.get("share", self._share), bool),
+        )
 
     def _user(self, user: User | None) -> User:
         """Return the user of a call that needs one.

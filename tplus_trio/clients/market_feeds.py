@@ -7,8 +7,10 @@ from functools import partial
 from typing import Final
 
 from tplus_trio import codec
+from tplus_trio.book.state import DepthState
 from tplus_trio.models import AssetIdentifier, Gap, KlinesPage, KlineUpdate, OrderBook, Rows, Ticker, Trade
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.feed_state import LatestItems, NewestCandle
 from tplus_trio.streams.overflow import conflate_by
 from tplus_trio.streams.recovery import (
     Depth,
@@ -44,6 +46,7 @@ def trades_feed(
         recovery=partial(TradesBackfill, max_pages=max_pages, confirm_timeout=confirm_timeout),
         fetch=fetch,
         user=user,
+        sharing=(max_pages, confirm_timeout),
     )
 
 
@@ -70,6 +73,8 @@ def depth_feed(
         user=user,
         conflate=conflate_depth,
         is_snapshot=lambda item: isinstance(item, OrderBook),
+        state=DepthState,
+        sharing=sequence,
     )
 
 
@@ -90,6 +95,8 @@ def klines_feed(
         fetch=fetch,
         user=user,
         conflate=conflate_by(_candle_key),
+        state=lambda: NewestCandle(_open_ns),
+        sharing=(max_pages, confirm_timeout),
     )
 
 
@@ -104,7 +111,22 @@ def tickers_feed(user: User | None) -> Feed[Ticker]:
 
 
 def _summaries(path: str, decode: codec.FrameDecoder[Ticker], user: User | None) -> Feed[Ticker]:
-    return Feed(path=path, decode=decode, user=user, conflate=conflate_by(lambda ticker: ticker.asset_id))
+    return Feed(
+        path=path,
+        decode=decode,
+        user=user,
+        conflate=conflate_by(_market),
+        state=lambda: LatestItems(_market),
+        sharing="latest",
+    )
+
+
+def _market(ticker: Ticker) -> AssetIdentifier:
+    return ticker.asset_id
+
+
+def _open_ns(item: KlineUpdate | Gap) -> int | None:
+    return None if isinstance(item, Gap) else item.open_timestamp_ns
 
 
 def _candle_key(item: KlineUpdate | Gap) -> object:

@@ -44,8 +44,8 @@ from tplus_trio.orders.tracker import OrderTracker, TrackerItem
 from tplus_trio.orders.unsettled import Fate, UnsettledOrder, UnsettledOrders
 from tplus_trio.secret import SecretBytes
 from tplus_trio.service import Service
+from tplus_trio.streams.client_scope import ClientScope
 from tplus_trio.streams.feed import Feed
-from tplus_trio.streams.stream import ClientScope
 from tplus_trio.users import User
 
 __all__ = ["OrderFates"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from tplus_trio.errors import TplusError
 from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.orders.tracker import TrackerItem
+from tplus_trio.streams.sink import ConsumerSink
 from tplus_trio.streams.stats import ConsumerStatistics
 
 __all__ = ["OwnFeedSink"]
@@ -15,7 +17,7 @@ __all__ = ["OwnFeedSink"]
 _log = logging.getLogger("tplus_trio.orders")
 
 
-class OwnFeedSink:
+class OwnFeedSink(ConsumerSink[Any]):
     """Shows each item of a feed to the tracker, in order, and lets items that nobody waits for come in batches.
 
     Args:
@@ -30,9 +32,13 @@ class OwnFeedSink:
         self._wait = wait
         self._seen = 0
 
-    async def put(self, items: Sequence[TrackerItem]) -> None:
-        """Take items, and wait until the next ones shall be read."""
-        self.put_nowait(items)
+    @property
+    def is_full(self) -> bool:
+        """Always true: after each batch, the client says when the next one shall be read."""
+        return True
+
+    async def wait_for_room(self) -> None:
+        """Wait until the next items shall be read."""
         await self._wait()
 
     def put_nowait(self, items: Sequence[TrackerItem]) -> None:

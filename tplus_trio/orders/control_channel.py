@@ -32,11 +32,11 @@ from tplus_trio.orders.control_writer import ControlWriter
 from tplus_trio.orders.sending import Delivery, OrderAnswers
 from tplus_trio.scopes import open_plain_nursery
 from tplus_trio.service import Service
+from tplus_trio.streams.client_scope import ClientScope
 from tplus_trio.streams.lifecycle import Phase
 from tplus_trio.streams.outage import without_traceback
 from tplus_trio.streams.policy import RestartPolicy
 from tplus_trio.streams.session import Session, SessionProtocol
-from tplus_trio.streams.stream import ClientScope
 from tplus_trio.transport.pacing import Priority
 from tplus_trio.transport.silence import SilenceBound
 from tplus_trio.transport.websocket import BadMessage, WebSocket, WebSocketLimits
@@ -359,7 +359,6 @@ class ControlSender:
             session = Session(
                 PATH,
                 restart=self._restart,
-                now_ns=self._service.now_ns,
                 draw=self._draw,
                 observer=self._service.observer,
             )

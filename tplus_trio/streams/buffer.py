@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -11,6 +11,7 @@ import trio
 
 from tplus_trio.streams.decode_limiter import DecodeLimiter
 from tplus_trio.streams.overflow import OverflowRule
+from tplus_trio.streams.sink import ConsumerSink
 from tplus_trio.streams.stats import ConsumerStatistics
 
 __all__ = ["Buffer"]
@@ -23,10 +24,10 @@ _checkpoint_if_cancelled: Final = trio.lowlevel.checkpoint_if_cancelled
 _TURN: Final = 256
 
 
-class Buffer(AsyncIterator[T]):
+class Buffer(ConsumerSink[T], AsyncIterator[T]):
     """Items on their way from one producer to one consumer.
 
-    A batch costs one task switch: `put` adds it and wakes the consumer, which then takes item after item without
+    A batch costs one task switch: `put_nowait` adds it and wakes the consumer, which then takes item after item without
     waiting.
 
     Args:
@@ -47,28 +48,38 @@ class Buffer(AsyncIterator[T]):
         self._kept = 0
         #: The most items that have waited.
         self._peak = 0
+        #: Is called when the consumer asks for an item and none waits.
+        self._when_empty: Callable[[], object] | None = None
 
     def __len__(self) -> int:
         return len(self._items)
 
-    async def put(self, items: Sequence[T]) -> None:
-        """Add a batch, and wait while the buffer is full if the rule is ``"block"``.
+    @property
+    def is_full(self) -> bool:
+        """Whether more items wait than there is room for, and the rule is to wait for the consumer."""
+        return self._rule.blocks and len(self._items) > self._rule.size
 
-        Cancelled while it waits, it has added the batch.
+    async def wait_for_room(self) -> None:
+        """Wait while the buffer is full, or until `release`. Cancelling it changes nothing."""
+        await self._rule.wait_for_room(self._items)
 
-        Raises:
-            SlowConsumer: the buffer is full and the rule is ``"error"``. The items that there was room for were added.
-        """
-        self.put_nowait(items)
-        rule = self._rule
-        if rule.blocks and len(self._items) > rule.size:
-            await rule.wait_for_room(self._items)
+    def release(self) -> None:
+        """Let no task wait for room that waits now."""
+        self._rule.release()
+
+    def when_empty(self, call: Callable[[], object]) -> None:
+        """Call a function once, when the consumer asks for an item and none waits; it may add items."""
+        self._when_empty = call
+
+    def count_dropped(self, count: int) -> None:
+        """Count items that the consumer misses because it is too slow."""
+        self._rule.dropped += count
 
     def put_nowait(self, items: Sequence[T]) -> None:
         """Add a batch without waiting, however many items wait already. A closed buffer ignores it.
 
         Raises:
-            SlowConsumer: as for `put`.
+            SlowConsumer: the buffer is full and the rule is ``"error"``. The items that there was room for were added.
         """
         if self._end is not None or not items:
             return
@@ -102,6 +113,9 @@ class Buffer(AsyncIterator[T]):
             await _checkpoint_if_cancelled()
             self._taken = taken + 1
         else:
+            if self._when_empty is not None and not items:
+                refill, self._when_empty = self._when_empty, None
+                refill()
             if items or self._end is not None:
                 await trio.lowlevel.checkpoint()
             # Otherwise waiting is the checkpoint: a second one would cost a pass of the loop for each lone item.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tplus_trio.models import Gap
+from tplus_trio.streams.feed_state import slow_gap
 from tplus_trio.streams.recovery.watermark import times_of
 
 __all__ = ["DropMarker"]
@@ -26,8 +27,8 @@ class DropMarker:
         self._last: Gap | None = None
         #: Items that the last marker stands for.
         self._count = 0
-        #: Called with a reason when the items after dropped ones are useless; None if that never happens.
-        self.resync: Callable[[str], None] | None = None
+        #: Called when the items after dropped ones are useless; None if that never happens.
+        self.begin_again: Callable[[], None] | None = None
 
     def mark(self, lost: Sequence[Any], is_broken: bool) -> Gap:
         """Make the marker.
@@ -35,7 +36,7 @@ class DropMarker:
         Args:
             lost: The dropped items, at least one. They begin with the marker before if nobody has taken that yet: the
                 new one then stands for its items too.
-            is_broken: Whether the items that come next are useless without them. Then a resync is ordered.
+            is_broken: Whether the items that come next are useless without them. Then the consumer begins again.
         """
         now = self._now_ns()
         spans = [times_of(item, now) for item in lost]
@@ -47,7 +48,7 @@ class DropMarker:
             self._on_overflow(len(lost))
         self._count += len(lost)
         until = max(until for _, until in spans)
-        self._last = Gap(since, until, f"the consumer was slow: {self._count} items were dropped")
-        if is_broken and self.resync is not None:
-            self.resync("the consumer was slow")
+        self._last = slow_gap(since, until, self._count)
+        if is_broken and self.begin_again is not None:
+            self.begin_again()
         return self._last

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 import attrs
 
 from tplus_trio.codec import BatchDecoder, FrameDecoder
 from tplus_trio.streams.counts import ConnectionCounts
+from tplus_trio.streams.feed_state import FeedState
 from tplus_trio.streams.overflow import Conflate
 from tplus_trio.streams.recovery import Recovery
 from tplus_trio.transport.pacing import Dispatch
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class Feed(Generic[T]):
+    # Twelve attributes, each of which says one thing about a feed.
     """One feed: its path, how its frames decode, and how it is made whole again after a loss."""
 
     #: The path of the WebSocket at the service.
@@ -43,3 +45,7 @@ class Feed(Generic[T]):
     conflate: Conflate[T] | None = None
     #: For items that are useless without the item before them: says which of them are whole all the same.
     is_snapshot: Callable[[T], bool] | None = None
+    #: Makes what a consumer that joins others begins with.
+    state: Callable[[], FeedState[T]] = FeedState
+    #: What consumers of one path have in common if they may share a connection; None if they may not.
+    sharing: Hashable = None

@@ -7,7 +7,7 @@ import logging
 
 from tplus_trio.log_events import LogEvent, log_event
 
-__all__ = ["Outage", "without_traceback"]
+__all__ = ["Outage", "log_failed_for_good", "without_traceback"]
 
 _log = logging.getLogger("tplus_trio.streams")
 
@@ -66,19 +66,9 @@ class Outage:
             )
 
     def ended_for_good(self, failure: Exception) -> None:
-        """Log the failure that ends the session: as a warning if it was live, because nobody may be reading it."""
+        """Note and log the failure that ends the session."""
         self.cause = without_traceback(failure)
-        level = logging.WARNING if self._was_live else logging.DEBUG
-        log_event(
-            _log,
-            level,
-            LogEvent.STREAM_FAILED,
-            "%s failed for good: %s",
-            self.name,
-            repr(failure),
-            path=self.name,
-            error=repr(failure),
-        )
+        log_failed_for_good(self.name, failure, was_live=self._was_live)
 
     def over(self, now: float) -> None:
         """End the outage, if there is one: the session is live. ``now`` is in seconds on trio's clock."""
@@ -98,6 +88,20 @@ class Outage:
                 failures=self._failures,
             )
             self.cause = None
+
+
+def log_failed_for_good(name: str, failure: Exception, *, was_live: bool) -> None:
+    """Log the failure that ends a stream: as a warning if it was live, because nobody may be reading it."""
+    log_event(
+        _log,
+        logging.WARNING if was_live else logging.DEBUG,
+        LogEvent.STREAM_FAILED,
+        "%s failed for good: %s",
+        name,
+        repr(failure),
+        path=name,
+        error=repr(failure),
+    )
 
 
 def without_traceback(failure: Exception) -> Exception:

@@ -3,23 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import trio
 
 from tplus_trio.errors import TplusError
-from tplus_trio.scopes import ProtectedNursery
 from tplus_trio.service import Service
 from tplus_trio.streams.lifecycle import Phase
 from tplus_trio.streams.patience import PATIENT, Patience, Spacing
+from tplus_trio.streams.policy import Restarts
 from tplus_trio.streams.recovery import Recovery
-from tplus_trio.streams.session import Session
 from tplus_trio.streams.sink import Sink
 from tplus_trio.transport.pacing import Dispatch, Priority
 
-__all__ = ["Refetcher"]
+__all__ = ["RefetchHost", "Refetcher"]
 
 T = TypeVar("T")
+
+
+class RefetchHost(Protocol):
+    """For whom a refetcher works: the session of a feed, or one consumer of it."""
+
+    @property
+    def restarts(self) -> Restarts:
+        """Draws delays."""
+        ...
+
+    @property
+    def phase(self) -> Phase:
+        """Where it is in its life."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        ...
+
+    async def wait_open(self) -> None:
+        """Wait until there is a connection."""
+
+    def report_caught_up(self) -> None:
+        """Note that nothing is missing."""
+
+    def report_hole(self, reason: str) -> None:
+        """Note that something was missed."""
+
+    def give_up_connection(self, failure: Exception) -> None:
+        """Note that a request failed for good."""
+
+    def count_failure(self, failure: Exception) -> float:
+        """Count a failure; return the delay before the next request, in seconds, or raise it if there is none."""
+        ...
 
 
 class Refetcher(Generic[T]):
@@ -34,7 +68,7 @@ class Refetcher(Generic[T]):
         service: The service that is asked.
         sink: Takes the items.
         session: Learns whether the recovery has caught up, and of failures.
-        tasks: The nursery of the connection.
+        start_soon: Starts a task that ends with the connection.
     """
 
     def __init__(
@@ -43,15 +77,15 @@ class Refetcher(Generic[T]):
         fetch: Callable[[int, Dispatch], Awaitable[Any]] | None,
         service: Service,
         sink: Sink[T],
-        session: Session,
-        tasks: ProtectedNursery,
+        session: RefetchHost,
+        start_soon: Callable[..., object],
     ) -> None:
         self._recovery = recovery
         self._fetch = fetch
         self._service = service
         self._sink = sink
         self._session = session
-        self._tasks = tasks
+        self._start_soon = start_soon
         self._spacing = Spacing()
         self._is_fetching = False
         #: The recovery's generation for which `_expire` waits.
@@ -97,7 +131,7 @@ class Refetcher(Generic[T]):
         """Ask REST for what the recovery needs, unless that is under way."""
         if not self._is_fetching and self._recovery.pending_request is not None:
             self._is_fetching = True
-            self._tasks.start_soon(self._run)
+            self._start_soon(self._run)
 
     async def _run(self) -> None:
         """Ask REST until the recovery needs nothing more, or cannot be helped."""
@@ -171,7 +205,7 @@ class Refetcher(Generic[T]):
         """Bound the time, in seconds, for which the recovery holds items back."""
         if self._expiring != self._recovery.generation:
             self._expiring = self._recovery.generation
-            self._tasks.start_soon(self._expire, timeout, self._expiring)
+            self._start_soon(self._expire, timeout, self._expiring)
 
     async def _expire(self, timeout: float, generation: int) -> None:
         await trio.sleep(timeout)

@@ -7,24 +7,20 @@ another. What a session does in which phase is the table in `streams.lifecycle`.
 from __future__ import annotations
 
 import random
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Final
 
 import trio
 
 from tplus_trio.errors import ConnectionFailed
-from tplus_trio.models import StreamLost
 from tplus_trio.observer import Observer
 from tplus_trio.scopes import ProtectedNursery, open_plain_nursery
-from tplus_trio.streams.lifecycle import STATES, Action, Phase, Trigger, transition
-from tplus_trio.streams.losses import LossWatchers
+from tplus_trio.streams.lifecycle import Action, Phase, Trigger, transition
 from tplus_trio.streams.outage import Outage
+from tplus_trio.streams.phased import Phased
 from tplus_trio.streams.policy import RestartPolicy, Restarts
-from tplus_trio.streams.stats import StreamState
 from tplus_trio.transport.websocket import WebSocket
 
 __all__ = ["Session", "SessionProtocol"]
@@ -75,7 +71,7 @@ class SessionProtocol(ABC):
         await trio.sleep_forever()
 
 
-class Session:
+class Session(Phased):
     """Keeps one WebSocket connection for a protocol, from `start` to `close`.
 
     `run` is the session's task. All other methods may be called by any task, in any phase.
@@ -83,37 +79,31 @@ class Session:
     Args:
         name: The name of the session in log lines: its path.
         restart: When to connect again after a failure; None means never.
-        now_ns: Returns the time in nanoseconds since the Unix epoch.
         draw: Draws from [0, 1) for delays.
         observer: Its methods are called for connections, restarts and resynchronisations.
     """
 
-    # Fourteen attributes: three are scopes that the table's actions cancel, and two hold the failure that ended it.
+    # Twelve attributes: three are scopes that the table's actions cancel, and four are those of `Phased`.
     def __init__(
         self,
         name: str,
         *,
         restart: RestartPolicy | None,
-        now_ns: Callable[[], int] = time.time_ns,
         draw: Callable[[], float] = random.random,
         observer: Observer | None = None,
     ) -> None:
+        super().__init__()
         self._observer = observer or Observer()
-        self.phase: Phase = Phase.UNSTARTED
         self.restarts: Restarts = Restarts(restart, draw)
-        #: Called in the step in which the session leaves LIVE.
-        self.losses: LossWatchers[StreamLost] = LossWatchers()
-        self._now_ns = now_ns
+        #: Called in the step in which the phase changes, with the reason for a loss.
+        self.on_change: Callable[[str], object] | None = None
         self._outage = Outage(name)
-        self._phase_changed = trio.Event()
         # What the table's actions cancel: everything, a connection with its tasks, and serving it or waiting.
         self._run_scope = trio.CancelScope()
         self._connection: ProtectedNursery | None = None
         self._step: trio.CancelScope | None = None
         #: The failure of a task beside `serve`, over which the connection was given up.
         self._task_failure: Exception | None = None
-        self._failure: Exception | None = None
-        self._trace: TracebackType | None = None
 
     # What there is to see.
 
@@ -123,50 +113,13 @@ class Session:
         return self._outage.name
 
     @property
-    def state(self) -> StreamState:
-        """The public state, which follows from the phase."""
-        return STATES[self.phase]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a connection that the protocol serves."""
-        return self.phase is Phase.LIVE or self.phase is Phase.SYNCING
-
-    @property
     def _is_closing(self) -> bool:
         return self.phase is Phase.CLOSING or self.phase is Phase.CANCELLING
 
     @property
-    def failure(self) -> Exception | None:
-        """The failure that ended the session; None if there is none."""
-        return self._failure
-
-    @property
     def last_error(self) -> Exception | None:
         """The failure that the present outage began with, or the one that ended the session; None if there is none."""
-        return self._failure or self._outage.cause
-
-    async def wait_for(self, state: StreamState) -> None:
-        """Wait for a state.
-
-        Raises:
-            TplusError: the session failed for good.
-            trio.ClosedResourceError: it was closed.
-        """
-        await trio.lowlevel.checkpoint()
-        while self.state is not state:
-            if self.phase is Phase.CLOSED:
-                if self._failure is None:
-                    msg = "the stream was closed"
-                    raise trio.ClosedResourceError(msg)
-                # Always with the same traceback: it would grow by the frames of each earlier waiter.
-                raise self._failure.with_traceback(self._trace)
-            await self._phase_changed.wait()
-
-    async def wait_open(self) -> None:
-        """Wait until there is a connection that the protocol serves."""
-        while not self.is_open:
-            await self._phase_changed.wait()
+        return self.failure or self._outage.cause
 
     # Orders of the owner.
 
@@ -193,13 +146,6 @@ class Session:
         except BaseException:  # cancelled, or interrupted
             self.cancel()
             raise
-
-    async def wait_closed(self) -> None:
-        """Wait until the session has ended."""
-        if self.phase is Phase.CLOSED:
-            await trio.lowlevel.checkpoint()
-        while self.phase is not Phase.CLOSED:
-            await self._phase_changed.wait()
 
     def reconnect(self) -> None:
         """Connect again at once. Nothing happens before `start`, and after `close`, `cancel` or the end."""
@@ -253,7 +199,7 @@ class Session:
             with self._run_scope:
                 await self._keep_connected(protocol)
         except Exception as exc:  # noqa: BLE001 - it is raised where the items are awaited
-            self._failure, self._trace = exc, exc.__traceback__
+            self._fail(exc)
             self._outage.ended_for_good(exc)
             self._apply(Trigger.FAILED_FOR_GOOD)
         finally:
@@ -345,11 +291,9 @@ class Session:
         """
         phase, action = transition(self.phase, trigger)
         if phase is not self.phase:
-            was_live, self.phase = self.phase is Phase.LIVE, phase
-            changed, self._phase_changed = self._phase_changed, trio.Event()
-            changed.set()
-            if was_live:
-                self.losses.notify(StreamLost(reason, self._now_ns()))
+            self._enter(phase)
+            if self.on_change is not None:
+                self.on_change(reason)
         match action:
             case Action.STOP_STEP if self._step is not None:
                 self._step.cancel()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -17,17 +16,15 @@ from tplus_trio.errors import DecodeError
 from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.models import Rows
 from tplus_trio.scopes import ProtectedNursery
-from tplus_trio.service import Service
 from tplus_trio.streams.counts import ConnectionCounts
-from tplus_trio.streams.decode_limiter import DecodeLimiter
-from tplus_trio.streams.feed import Feed
-from tplus_trio.streams.policy import RestartPolicy
-from tplus_trio.streams.refetch import Refetcher
+from tplus_trio.streams.opening import Opening
+from tplus_trio.streams.recovery import Recovery
+from tplus_trio.streams.refetch import Refetcher, RefetchHost
 from tplus_trio.streams.session import Session, SessionProtocol
 from tplus_trio.streams.sink import Sink
-from tplus_trio.streams.stats import FeedLag, StreamStatistics
+from tplus_trio.streams.stats import ConsumerStatistics, FeedLag, StreamState, StreamStatistics
 from tplus_trio.transport.silence import SilenceBound
-from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket, WebSocketLimits
+from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket
 
 __all__ = ["Subscription"]
 
@@ -51,39 +48,27 @@ class Subscription(SessionProtocol, Generic[T]):
     synchronous.
 
     Args:
-        feed: What is subscribed to.
-        service: Whom to connect to and ask over REST.
+        opening: The feed, and how it is opened.
         sink: Takes the items.
-        decode_limiter: Limits how many streams of a client decode at once.
-        restart: When to connect again after a failure; None means never.
-        limits: Bounds of the connection.
-        draw: Draws from [0, 1) for delays.
     """
 
-    # Eleven attributes: five are given, and six are what a subscription has to remember.
-    def __init__(
-        self,
-        feed: Feed[T],
-        service: Service,
-        sink: Sink[T],
-        decode_limiter: DecodeLimiter,
-        *,
-        restart: RestartPolicy | None,
-        limits: WebSocketLimits,
-        draw: Callable[[], float] = random.random,
-    ) -> None:
+    # Thirteen attributes: two are given, three are parts of the first, and eight are what it has to remember.
+    def __init__(self, opening: Opening[T], sink: Sink[T]) -> None:
+        feed, service = opening.feed, opening.service
         self.session: Session = Session(
-            feed.path, restart=restart, now_ns=service.now_ns, draw=draw, observer=service.observer
+            feed.path, restart=opening.restart, draw=opening.draw, observer=service.observer
         )
         #: Where connections, messages and losses are counted.
         self.stats: ConnectionCounts = ConnectionCounts()
         self._feed = feed
         self._service = service
         self._sink = sink
-        self._decode_limiter = decode_limiter
-        self._limits = attrs.evolve(limits, batch_size=feed.batch_size, silence=SilenceBound())
+        self._decode_limiter = opening.decode_limiter
+        self._limits = attrs.evolve(opening.limits, batch_size=feed.batch_size, silence=SilenceBound())
         self._recovery = feed.recovery(service.now_ns, self.stats)
         self._recovery.on_gap = partial(service.observer.gap, feed.path)
+        #: The nursery of the present attempt or connection.
+        self._tasks: ProtectedNursery | None = None
         #: Asks REST for what the present attempt or connection needs.
         self._refetcher: Refetcher[T] | None = None
         self._logged_kinds: set[str] = set()
@@ -100,26 +85,37 @@ class Subscription(SessionProtocol, Generic[T]):
         try:
             await self.session.run(self)
         finally:
-            self._refetcher = None
-            self._close_sink()
-
-    def close_unstarted(self) -> None:
-        """Close a subscription that was not started."""
-        if self.session.close_unstarted():
-            self._close_sink()
+            self._refetcher = self._tasks = None
+            self._sink.close(self.session.failure or trio.ClosedResourceError("the stream was closed"))
 
     def resync(self, reason: str = "ordered") -> None:
         """Make the feed whole again over the connection that there is. Without one, the next one begins like that."""
         if self.session.may_resync() and self._refetcher is not None:
             self._refetcher.resync(reason)
 
-    def statistics(self) -> StreamStatistics:
-        """Return the counts of the connection and of the consumer as they are now."""
+    @property
+    def tasks(self) -> ProtectedNursery:
+        """The nursery of the connection. There is one as long as the session is live."""
+        assert self._tasks is not None  # noqa: S101 - for the type checker
+        return self._tasks
+
+    def fork(self) -> Recovery[T] | None:
+        """Copy the feed's recovery; None if what a resync delivers is of use to all consumers."""
+        return self._recovery.fork(ConnectionCounts())
+
+    def refetcher(
+        self, recovery: Recovery[T], sink: Sink[T], host: RefetchHost, start_soon: Callable[..., object]
+    ) -> Refetcher[T]:
+        """Make what asks REST for a recovery; see `Refetcher`."""
+        return Refetcher(recovery, self._feed.fetch, self._service, sink, host, start_soon)
+
+    def statistics(self, state: StreamState, consumer: ConsumerStatistics) -> StreamStatistics:
+        """Return the counts of the connection as they are now, beside those of a consumer."""
         return StreamStatistics(
             path=self._feed.path,
-            state=self.session.state,
+            state=state,
             connection=self.stats.statistics(),
-            consumer=self._sink.statistics(),
+            consumer=consumer,
             lag=self._lag(),
         )
 
@@ -136,9 +132,6 @@ class Subscription(SessionProtocol, Generic[T]):
         lag = (now_ns - time_ns + (0 if offset is None else offset.offset_ns)) / 1e9 - since
         return FeedLag(seconds=lag, bound=None if offset is None else offset.bound_ns / 1e9)
 
-    def _close_sink(self) -> None:
-        self._sink.close(self.session.failure or trio.ClosedResourceError("the stream was closed"))
-
     # What the session asks for.
 
     async def prepare(self, tasks: ProtectedNursery) -> None:
@@ -147,7 +140,8 @@ class Subscription(SessionProtocol, Generic[T]):
             # The service may have moved, and the connections for REST may lead to its former address.
             await self._service.retire_connections()
         recovery = self._recovery
-        self._refetcher = Refetcher(recovery, self._feed.fetch, self._service, self._sink, self.session, tasks)
+        self._tasks = tasks
+        self._refetcher = self.refetcher(recovery, self._sink, self.session, tasks.start_soon)
         if recovery.eager and not self._service.is_scarce:
             self._refetcher.fetch_soon()
 

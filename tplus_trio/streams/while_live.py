@@ -38,7 +38,7 @@ class WhileLive(Generic[Loss]):
     Args:
         wait_live: Waits until the stream is live. No checkpoint may lie between that moment and its return.
         losses: Where the stream's losses are announced.
-        silence: Where a limit on the silence of the stream's connection is set.
+        silence: Returns where a limit on the silence of the connection of a live stream is set.
         max_silence: That limit in seconds; None sets none.
     """
 
@@ -46,14 +46,15 @@ class WhileLive(Generic[Loss]):
         self,
         wait_live: Callable[[], Awaitable[None]],
         losses: LossWatchers[Loss],
-        silence: SilenceBound,
+        silence: Callable[[], SilenceBound],
         max_silence: float | None,
     ) -> None:
         #: What ended the block; None while the stream has been live since the block was entered.
         self.lost: Loss | None = None
         self._wait_live = wait_live
         self._losses = losses
-        self._silence = silence
+        self._find_silence = silence
+        self._silence: SilenceBound | None = None
         self._max_silence = max_silence
         self._scope = trio.CancelScope()
         self._was_entered = False
@@ -69,6 +70,7 @@ class WhileLive(Generic[Loss]):
         self._scope.__enter__()
         self._losses.add(self._lose)
         if self._max_silence is not None:
+            self._silence = self._find_silence()
             self._silence.add(self._max_silence)
         return self
 
@@ -80,7 +82,7 @@ class WhileLive(Generic[Loss]):
         traceback: TracebackType | None,
     ) -> bool:
         self._losses.remove(self._lose)
-        if self._max_silence is not None:
+        if self._max_silence is not None and self._silence is not None:
             self._silence.remove(self._max_silence)
         if exc_value is not None and self._repeats_loss(exc_value):
             self._scope.__exit__(None, None, None)

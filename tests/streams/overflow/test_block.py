@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.helpers.buffers import buffer_of, take
+from tests.helpers.buffers import buffer_of, put, take
 
 END = trio.ClosedResourceError("the end")
 
@@ -17,7 +17,7 @@ async def test_block_waits_for_room_and_loses_nothing() -> None:
     async def produce() -> None:
         nonlocal sent
         for n in range(0, 30, 3):
-            await buffer.put([n, n + 1, n + 2])
+            await put(buffer, [n, n + 1, n + 2])
             sent += 1
 
     async with trio.open_nursery() as nursery:
@@ -34,9 +34,9 @@ async def test_block_waits_for_room_and_loses_nothing() -> None:
 async def test_a_cancelled_put_loses_nothing() -> None:
     buffer = buffer_of(2)
     with trio.move_on_after(0):
-        await buffer.put([1, 2, 3])
+        await put(buffer, [1, 2, 3])
     with trio.move_on_after(0):
-        await buffer.put([4, 5])
+        await put(buffer, [4, 5])
     assert await take(buffer, 5) == [1, 2, 3, 4, 5]
 
 
@@ -44,7 +44,7 @@ async def test_close_wakes_producers_and_keeps_the_items() -> None:
     buffer, woken = buffer_of(1), list[str]()
 
     async def produce() -> None:
-        await buffer.put([1, 2])
+        await put(buffer, [1, 2])
         woken.append("producer")
 
     with trio.fail_after(5):
@@ -53,7 +53,7 @@ async def test_close_wakes_producers_and_keeps_the_items() -> None:
             await wait_all_tasks_blocked()
             buffer.close(END)
             buffer.close(ValueError("the second error does not count"))
-            await buffer.put([3])
+            await put(buffer, [3])
     assert woken == ["producer"]
     assert await take(buffer, 2) == [1, 2]
     for _ in range(2):
@@ -78,7 +78,7 @@ async def test_close_wakes_waiting_consumers() -> None:
 async def test_clear_makes_room_for_a_waiting_producer() -> None:
     buffer = buffer_of(2)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(buffer.put, [1, 2, 3])
+        nursery.start_soon(put, buffer, [1, 2, 3])
         await wait_all_tasks_blocked()
         buffer.clear()
     assert len(buffer) == 0

@@ -10,7 +10,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.buffers import buffer_of, take
+from tests.helpers.buffers import buffer_of, put, take
 from tplus_trio import Depth, OrderBook, OrderBookDiff
 from tplus_trio.streams.overflow import Conflate, conflate_by
 from tplus_trio.streams.recovery import conflate_depth
@@ -18,7 +18,7 @@ from tplus_trio.streams.recovery import conflate_depth
 
 async def test_conflate_keeps_the_newest_of_each_key() -> None:
     buffer = buffer_of(2, "conflate", conflate=conflate_by(lambda n: n % 10))
-    await buffer.put([11, 12, 21, 13, 22])
+    await put(buffer, [11, 12, 21, 13, 22])
     assert await take(buffer, 3) == [21, 13, 22]
     assert len(buffer) == 0
     consumer = buffer.statistics()
@@ -29,7 +29,7 @@ async def test_conflate_keeps_a_bounded_buffer_without_a_consumer() -> None:
     buffer = buffer_of(2, "conflate", conflate=conflate_by(lambda n: n % 5))
     most = 0
     for n in range(2000):
-        await buffer.put([n])
+        await put(buffer, [n])
         most = max(most, len(buffer))
     assert most <= 64 + 5
     assert await take(buffer, 5) == [1995, 1996, 1997, 1998, 1999]
@@ -48,7 +48,7 @@ async def test_the_cost_of_conflating_does_not_grow_with_the_buffer() -> None:
 
     buffer = buffer_of(2, "conflate", conflate=conflate)
     for n in range(20_000):
-        await buffer.put([n])
+        await put(buffer, [n])
     assert looked_at < 4 * 20_000
     assert len(buffer) <= 2 * 5000
     assert await take(buffer, 5000) == list(range(15_000, 20_000))
@@ -85,7 +85,7 @@ def test_conflating_keeps_every_merged_item(steps: Sequence[int | str]) -> None:
         made, got = 0, list[int]()
         for step in [*steps, 1, "get"]:
             if isinstance(step, int):
-                await buffer.put([[n] for n in range(made, made + step)])
+                await put(buffer, [[n] for n in range(made, made + step)])
                 made += step
             elif len(buffer):
                 got += await anext(buffer)

@@ -9,7 +9,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.buffers import buffer_of
+from tests.helpers.buffers import buffer_of, put
 from tplus_trio import Gap
 from tplus_trio.streams.buffer import Buffer
 from tplus_trio.streams.drop_marker import DropMarker
@@ -22,7 +22,7 @@ class Event:
 
 def dropping(size: int, *, begin: int | None = None) -> tuple[Buffer[Event | Gap], list[str]]:
     resyncs, marker = list[str](), DropMarker(lambda: 999, lambda count: None)
-    marker.resync = resyncs.append
+    marker.begin_again = lambda: resyncs.append("the consumer was slow")
     buffer: Buffer[Event | Gap] = buffer_of(
         size,
         "drop_oldest",
@@ -56,9 +56,9 @@ async def drain(buffer: Buffer[Event | Gap]) -> list[Event | Gap]:
 
 async def test_drop_oldest_puts_a_gap_in_place_of_dropped_items() -> None:
     buffer, resyncs = dropping(3)
-    await buffer.put(events(1, 2, 3))
+    await put(buffer, events(1, 2, 3))
     assert len(buffer) == 3
-    await buffer.put(events(4, 5))
+    await put(buffer, events(4, 5))
     gap, *rest = await drain(buffer)
     assert isinstance(gap, Gap)
     assert (gap.since_ns, gap.until_ns) == (1, 2)
@@ -71,14 +71,14 @@ async def test_drop_oldest_puts_a_gap_in_place_of_dropped_items() -> None:
 async def test_a_gap_grows_until_it_is_delivered() -> None:
     buffer, _ = dropping(2)
     for time in range(1, 8):
-        await buffer.put(events(time))
+        await put(buffer, events(time))
     gap, *rest = await drain(buffer)
     assert isinstance(gap, Gap)
     assert (gap.since_ns, gap.until_ns, rest) == (1, 5, events(6, 7))
     assert "5 items" in gap.reason
     assert lost(buffer) == 5
     # A gap that was delivered does not grow.
-    await buffer.put(events(8, 9, 10))
+    await put(buffer, events(8, 9, 10))
     gap, *rest = await drain(buffer)
     assert isinstance(gap, Gap)
     assert (gap.since_ns, gap.until_ns, rest) == (8, 8, events(9, 10))
@@ -88,7 +88,7 @@ async def test_a_gap_grows_until_it_is_delivered() -> None:
 
 async def test_items_without_a_later_beginning_are_all_dropped() -> None:
     buffer, resyncs = dropping(3, begin=100)
-    await buffer.put(events(1, 2, 3, 4))
+    await put(buffer, events(1, 2, 3, 4))
     (gap,) = await drain(buffer)
     assert isinstance(gap, Gap)
     assert (gap.since_ns, gap.until_ns) == (1, 4)
@@ -98,18 +98,18 @@ async def test_items_without_a_later_beginning_are_all_dropped() -> None:
 
 async def test_a_snapshot_in_the_buffer_is_kept_however_slow_the_consumer_is() -> None:
     buffer, resyncs = dropping(3, begin=100)
-    await buffer.put(events(98, 99, 100, 101))
+    await put(buffer, events(98, 99, 100, 101))
     gap, *rest = [*buffer._items]
     assert isinstance(gap, Gap)
     assert (gap.since_ns, gap.until_ns, rest) == (98, 99, events(100, 101))
     for time in range(102, 190):
-        await buffer.put(events(time))
+        await put(buffer, events(time))
         assert len(buffer) <= 1 + 3
     merged_gap, first, *_ = [*buffer._items]
     assert isinstance(merged_gap, Gap)
     assert (merged_gap.since_ns, first) == (98, Event(100))
     assert merged_gap.until_ns >= 187, "the gap covers merged items too"
-    await buffer.put(events(*range(190, 300)))
+    await put(buffer, events(*range(190, 300)))
     kept_gap, *rest = await drain(buffer)
     assert isinstance(kept_gap, Gap)
     assert (kept_gap.since_ns, kept_gap.until_ns) == (98, 298)
@@ -120,12 +120,12 @@ async def test_a_snapshot_in_the_buffer_is_kept_however_slow_the_consumer_is() -
 
 async def test_an_undelivered_snapshot_is_kept_and_the_gap_counts_merged_items() -> None:
     buffer, resyncs = dropping(1, begin=100)
-    await buffer.put(events(100))
-    await buffer.put(events(101))
+    await put(buffer, events(100))
+    await put(buffer, events(101))
     assert [*buffer._items] == events(100, 101)
     assert lost(buffer) == 0
     for time in range(102, 110):
-        await buffer.put(events(time))
+        await put(buffer, events(time))
     gap, *rest = await drain(buffer)
     assert isinstance(gap, Gap)
     assert (gap.since_ns, gap.until_ns, rest) == (101, 108, events(100, 109))
@@ -135,13 +135,13 @@ async def test_an_undelivered_snapshot_is_kept_and_the_gap_counts_merged_items()
 
 async def test_a_slow_consumer_gets_items_between_gaps() -> None:
     buffer, _ = dropping(2, begin=100)
-    await buffer.put(events(100, 101, 102))
+    await put(buffer, events(100, 101, 102))
     assert isinstance(await anext(buffer), Gap)
-    await buffer.put(events(103, 104, 105))
+    await put(buffer, events(103, 104, 105))
     # Items that are merged between the gap and the snapshot after it make no new gap.
     assert await drain(buffer) == events(100, 105)
     assert lost(buffer) == 4
-    await buffer.put(events(200, 201, 202))
+    await put(buffer, events(200, 201, 202))
     gap, *rest = await drain(buffer)
     assert isinstance(gap, Gap)
     assert rest == events(200, 202)
@@ -159,7 +159,7 @@ def test_each_item_is_delivered_or_lies_within_a_gap(size: int, steps: list[int 
         made, got = 0, list[Event | Gap]()
         for step in steps:
             if isinstance(step, int):
-                await buffer.put(events(*range(made + 1, made + 1 + step)))
+                await put(buffer, events(*range(made + 1, made + 1 + step)))
                 made += step
                 assert len(buffer) <= size + 1
             elif len(buffer):

@@ -6,27 +6,27 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.helpers.buffers import buffer_of, take
+from tests.helpers.buffers import buffer_of, put, take
 from tplus_trio import SlowConsumer
 
 
 async def test_error_raises_when_the_buffer_is_full() -> None:
     buffer = buffer_of(3, "error")
-    await buffer.put([1, 2])
-    await buffer.put([3])
+    await put(buffer, [1, 2])
+    await put(buffer, [3])
     with pytest.raises(SlowConsumer) as caught:
-        await buffer.put([4])
+        await put(buffer, [4])
     assert caught.value.buffer == 3
     assert await take(buffer, 3) == [1, 2, 3]  # and the items that waited are still in the buffer
-    await buffer.put([4])
+    await put(buffer, [4])
     assert await take(buffer, 1) == [4]
 
 
 async def test_error_keeps_the_items_that_fit() -> None:
     buffer = buffer_of(3, "error")
-    await buffer.put([1])
+    await put(buffer, [1])
     with pytest.raises(SlowConsumer):
-        await buffer.put([2, 3, 4, 5])
+        await put(buffer, [2, 3, 4, 5])
     assert await take(buffer, 3) == [1, 2, 3]
 
 

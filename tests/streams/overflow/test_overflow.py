@@ -11,7 +11,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.buffers import take
+from tests.helpers.buffers import put, take
 from tplus_trio import Overflow, SlowConsumer
 from tplus_trio.streams.buffer import Buffer
 from tplus_trio.streams.overflow import OverflowRule, check_overflow, conflate_by, make_rule
@@ -37,10 +37,10 @@ class DropNewest(OverflowRule[int]):
 
 async def test_a_rule_needs_one_method() -> None:
     buffer = Buffer(DropNewest(OverflowOptions(3)))
-    await buffer.put([1, 2])
-    await buffer.put([3, 4, 5])
+    await put(buffer, [1, 2])
+    await put(buffer, [3, 4, 5])
     assert await take(buffer, 3) == [1, 2, 3]
-    await buffer.put([6])
+    await put(buffer, [6])
     buffer.clear()
     consumer = buffer.statistics()
     assert (consumer.delivered, consumer.dropped, consumer.peak_buffer_used, len(buffer)) == (3, 2, 3, 0)

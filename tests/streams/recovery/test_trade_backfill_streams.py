@@ -62,7 +62,7 @@ async def test_a_stream_waits_for_rest_to_catch_up_with_the_feed(
         made += [world.exchange.publish_trade(ASSET, 100, 1) for _ in range(2)]
         make_trades(world)  # 6 is missed, and REST does not list it yet
         world.exchange.faults.answer_requests("/trades", Response(200, listing(made[::-1]), delay=0.1), times)
-        await trades._session.wait_for(StreamState.SYNCING)
+        await trades._consumer.wait_for(StreamState.SYNCING)
         make_trades(world)
         begun = trio.current_time()
         items = ids_and_gaps(await take(trades, 4))
@@ -185,7 +185,7 @@ async def test_a_second_loss_during_the_rest_request_loses_nothing(autojump_cloc
         for _ in range(3):
             await lose_connections(world)
             made += make_trades(world, 5)
-            await trades._session.wait_for(StreamState.SYNCING)
+            await trades._consumer.wait_for(StreamState.SYNCING)
             made += make_trades(world, 1)
         assert ids(await take(trades, len(made) - 2)) == made[2:]
         await assert_nothing_comes(trades)

@@ -81,7 +81,10 @@ class OverflowRule(ABC, Generic[T]):
         return waiting.popleft()
 
     async def wait_for_room(self, waiting: deque[T]) -> None:
-        """Wait while more items wait than there is room for. Cancelling it changes nothing."""
+        """Wait while more items wait than there is room for, or until `release`. Cancelling it changes nothing."""
+
+    def release(self) -> None:
+        """Let no task wait for room that waits now."""
 
     @property
     def tasks_waiting(self) -> int:

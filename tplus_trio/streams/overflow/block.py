@@ -28,6 +28,8 @@ class Block(OverflowRule[T]):
         super().__init__(options)
         self._producers = trio.lowlevel.ParkingLot()
         self._is_closed = False
+        #: Whether the tasks that wait for room are to go on without it.
+        self._is_released = False
 
     def add(self, waiting: deque[T], items: Sequence[T]) -> None:
         """Add a batch whole, even if there is no room for it."""
@@ -43,9 +45,15 @@ class Block(OverflowRule[T]):
 
     async def wait_for_room(self, waiting: deque[T]) -> None:
         """Wait until half of the buffer is free, if more items wait than there is room for."""
-        while len(waiting) > self.size and not self._is_closed:
+        self._is_released = False
+        while len(waiting) > self.size and not self._is_closed and not self._is_released:
             self.intercepts_take: bool = True
             await self._producers.park()
+
+    def release(self) -> None:
+        """Let the producers go on without room."""
+        self._is_released = True
+        self._producers.unpark_all()
 
     @property
     def tasks_waiting(self) -> int:

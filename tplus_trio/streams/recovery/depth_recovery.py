@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 from tplus_trio.log_events import LogEvent, log_event
 from tplus_trio.models import Gap, LinkedDiff, OrderBook, OrderBookDiff
@@ -63,6 +64,14 @@ class DepthRecovery(Recovery[Depth]):
     @property
     def held(self) -> int:
         return len(self._held)
+
+    def fork(self, stats: ConnectionCounts) -> Self:
+        other = copy.copy(self)
+        other._stats = stats
+        other._rule, other._judge = copy.copy(self._rule), copy.copy(self._judge)
+        other._repeats = self._repeats.fork()
+        other._held = self._held.copy()
+        return other
 
     def lost(self, reason: str) -> None:
         super().lost(reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from tplus_trio.models import Gap
 from tplus_trio.streams.counts import ConnectionCounts
@@ -77,6 +77,17 @@ class Recovery(Generic[T]):
 
     def do_without(self) -> None:
         """REST could not be asked, and `is_optional` is true."""
+
+    def fork(self, stats: ConnectionCounts) -> Self | None:  # noqa: ARG002 - for subclasses
+        """Return a copy that knows what this one knows, and goes its own way from here.
+
+        Args:
+            stats: Where the copy counts.
+
+        Returns:
+            None if what a resync delivers is of use to everybody who reads the feed: then nobody resyncs alone.
+        """
+        return None
 
     def _announce_gap(self, gap: Gap) -> Gap:
         """Announce a gap that is about to be delivered, and return it."""

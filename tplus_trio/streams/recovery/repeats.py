@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
@@ -39,6 +40,12 @@ class RepeatDetector:
         #: Repeats in a row, and how many of them mean a restart.
         self._run = 0
         self._limit = _MAX_REPEATS
+
+    def fork(self) -> RepeatDetector:
+        """Return a copy that goes its own way from here."""
+        other = copy.copy(self)
+        other.recent = self.recent.copy()
+        return other
 
     def add(self, diff: OrderBookDiff) -> None:
         """Remember a change whose number is above all others. It ends a run of repeats."""

@@ -1,0 +1,126 @@
+"""`DepthState` while nobody reads the book: what is kept, when it is applied, and when it is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import attrs
+import pytest
+
+from tplus_trio import LocalBook, OrderBook, OrderBookDiff
+from tplus_trio.book.state import DepthState
+from tplus_trio.codec import decode_depth_frame
+from tplus_trio.models import PriceLevel
+from tplus_trio.streams.recovery import Depth
+
+
+def level(price: int, quantity: int) -> PriceLevel:
+    return PriceLevel(Decimal(price), Decimal(quantity))
+
+
+SNAPSHOT = OrderBook(asks=(level(101, 1),), bids=(level(99, 1),), sequence_number=0)
+
+
+@attrs.define
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@attrs.define
+class Pair:
+    """A state, and a book that applies each change at once."""
+
+    clock: Clock = attrs.field(factory=Clock)
+    state: DepthState = attrs.field(init=False)
+    book: LocalBook = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.state = DepthState(self.clock)
+        self.state.add_consumer(reads_state=False)
+        self.put([SNAPSHOT])
+
+    def put(self, items: Sequence[Depth]) -> None:
+        self.state.apply(items)
+        for item in items:
+            if isinstance(item, OrderBook):
+                self.book = LocalBook(item)
+            elif isinstance(item, OrderBookDiff):
+                self.book.apply(item)
+
+    def change(self, n: int) -> None:
+        for _ in range(n):
+            number = self.book.sequence_number + 1
+            self.put([OrderBookDiff(bids=(level(1 + number % 99, number % 5),), asks=(), sequence_number=number)])
+
+
+@pytest.mark.parametrize("count", [0, 1, 64, 65, 1000, 1023])
+def test_what_was_kept_is_applied_for_who_comes(count: int) -> None:
+    pair = Pair()
+    pair.change(count)
+    assert pair.state.begin() == (pair.book.snapshot(),)
+    pair.change(3)
+    assert pair.state.begin() == (pair.book.snapshot(),)
+    pair.state.add_consumer(reads_state=True)
+    assert pair.state.book == pair.book
+    pair.change(3)
+    assert pair.state.book == pair.book
+
+
+def test_a_flood_is_forgotten_and_a_snapshot_brings_the_book_back() -> None:
+    pair = Pair()
+    pair.clock.now = 100.0
+    pair.change(1024)
+    pair.clock.now += 0.001
+    pair.change(1025)
+    assert (pair.state.is_known, pair.state.begin(), pair.state.book) == (False, None, None)
+    pair.change(5)
+    assert pair.state.begin() is None
+    pair.state.add_consumer(reads_state=True)
+    pair.change(5)
+    assert pair.state.book is None, "a reader cannot read what is not known"
+    assert pair.state.restore([pair.book.snapshot()])
+    pair.change(5)
+    assert pair.state.book == pair.book
+    assert not pair.state.restore([SNAPSHOT]), "it is known"
+
+
+def test_a_busy_feed_is_remembered() -> None:
+    """Some thousands of changes a second."""
+    pair = Pair()
+    for _ in range(20):
+        pair.clock.now += 0.2
+        pair.change(1000)
+    assert pair.state.begin() == (pair.book.snapshot(),)
+
+
+def test_an_idle_feed_keeps_few_changes() -> None:
+    pair = Pair()
+    for _ in range(500):
+        pair.clock.now += 1.0
+        pair.change(1)
+    assert pair.state._kept_count <= 65
+    assert pair.state.begin() == (pair.book.snapshot(),)
+
+
+def test_a_snapshot_ends_what_was_kept() -> None:
+    pair = Pair()
+    pair.change(10)
+    pair.put([OrderBook(asks=(), bids=(level(5, 5),), sequence_number=500)])
+    pair.change(2)
+    assert pair.state.begin() == (pair.book.snapshot(),)
+
+
+def test_changes_that_were_decoded_for_a_book_are_exact_for_a_stream() -> None:
+    state = DepthState()
+    state.add_consumer(reads_state=True)
+    frame = b'{"asks":[],"bids":[["98.5","2.50"]],"sequence_number":1}'
+    held = state.decode_batch([frame])
+    assert held is not None
+    state.add_consumer(reads_state=False)
+    first = state.apply([SNAPSHOT, *held])
+    assert list(first) == [SNAPSHOT, *decode_depth_frame(frame)]
+    assert type(first[1]) is OrderBookDiff

@@ -1,0 +1,111 @@
+"""A feed that one or more consumers read: one subscription, whose items go to all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import attrs
+
+from tplus_trio.streams.consumer import Consumer
+from tplus_trio.streams.feed_state import FeedState
+from tplus_trio.streams.lifecycle import Phase
+from tplus_trio.streams.opening import Opening
+from tplus_trio.streams.session import Session
+from tplus_trio.streams.stats import StreamStatistics
+from tplus_trio.streams.subscription import Subscription
+
+__all__ = ["SharedFeed"]
+
+T = TypeVar("T")
+
+
+class SharedFeed(Generic[T]):
+    """Hands on the items of a subscription, in the step that delivers them, to each consumer in the order of joining.
+
+    A consumer that is alone and full keeps the socket from being read. If others read the feed too, nobody waits for
+    it: it misses items, and begins again once it has taken those that it has (`Consumer`).
+
+    Args:
+        opening: The feed, and how it is opened.
+    """
+
+    def __init__(self, opening: Opening[T]) -> None:
+        feed = opening.feed
+        #: What a consumer that joins begins with.
+        self.state: FeedState[T] = feed.state()
+        if (decoder := self.state.decoder) is not None:
+            opening = attrs.evolve(opening, feed=attrs.evolve(feed, decode_batch=decoder))
+        self.subscription: Subscription[T] = Subscription(opening, self)
+        self.session: Session = self.subscription.session
+        self.session.on_change = self._follow
+        self._consumers: dict[Consumer[T], None] = {}
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nobody can join any more."""
+        return self.session.phase in {Phase.CLOSING, Phase.CANCELLING, Phase.CLOSED}
+
+    @property
+    def has_others(self) -> bool:
+        """Whether it has more than one consumer."""
+        return len(self._consumers) > 1
+
+    def add(self, consumer: Consumer[T]) -> None:
+        """Let a consumer take part. If the feed is live, it begins at once."""
+        for other in self._consumers:
+            other.release()
+        self._consumers[consumer] = None
+        self.state.add_consumer(reads_state=consumer.reads_state)
+        consumer.join(self)
+
+    def remove(self, consumer: Consumer[T]) -> None:
+        """Let a consumer take part no more."""
+        if consumer in self._consumers:
+            del self._consumers[consumer]
+            self.state.remove_consumer(reads_state=consumer.reads_state)
+
+    async def run(self) -> None:
+        """Run until closed, cancelled, or failed for good. A failure is for the consumers and is not raised."""
+        await self.subscription.run()
+
+    def statistics(self) -> tuple[StreamStatistics, ...]:
+        """Return the counts of each consumer as they are now."""
+        return tuple(consumer.statistics() for consumer in self._consumers)
+
+    def _follow(self, reason: str) -> None:
+        for consumer in tuple(self._consumers):
+            consumer.follow(reason)
+
+    # What the subscription asks of a sink.
+
+    async def put(self, items: Sequence[T]) -> None:
+        """Hand on items, and wait for a consumer that is full and alone.
+
+        Raises:
+            SlowConsumer: the only consumer has no room, and chose not to be waited for.
+        """
+        self.put_nowait(items)
+        if len(self._consumers) == 1:
+            (consumer,) = self._consumers
+            if consumer.is_full:
+                await consumer.wait_for_room()
+
+    def put_nowait(self, items: Sequence[T]) -> None:
+        """Hand on items.
+
+        Raises:
+            SlowConsumer: as for `put`.
+        """
+        if items:
+            items = self.state.apply(items)
+            consumers = tuple(self._consumers)
+            is_alone = len(consumers) == 1
+            for consumer in consumers:
+                consumer.take(items, is_alone=is_alone)
+
+    def close(self, error: Exception) -> None:  # noqa: ARG002 - each consumer gets an exception of its own
+        """End all consumers."""
+        consumers = tuple(self._consumers)
+        for consumer in consumers:
+            consumer.end(self.session.failure, is_shared=len(consumers) > 1)
