@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
 from random import Random
+from typing import Final
 
 import attrs
 
@@ -25,6 +26,8 @@ __all__ = ["make_actors"]
 
 #: The number of trades on a page that a client requests to close a hole.
 _PAGE = 100
+#: The share of worlds in which more readers of the same feeds join, stall and leave.
+_CROWDED: Final = 0.4
 #: Seconds. With more latency, REST may answer after the hold of a live item has timed out.
 _PROMPT = 0.1
 
@@ -34,8 +37,9 @@ def make_actors(
 ) -> list[Reader]:
     """Make the readers of a world: a live book of each market, and some of every other stream."""
     # A new key here would give each seed a different world.
-    rng = sources(settings.seed, "cast")
-    part = _ActorFactory(world, settings, md, oms, reference, user, rng)
+    rng, crowd = sources(settings.seed, "cast"), sources(settings.seed, "crowd")
+    is_crowded = crowd.random() < _CROWDED
+    part = _ActorFactory(world, settings, md, oms, reference, user, rng, is_crowded)
     readers: list[Reader] = [part.book(asset) for asset in settings.assets[: rng.choice((1, 1, 2))]]
     if rng.random() < 0.7:
         readers.append(part.depth(rng.choice(settings.assets)))
@@ -48,6 +52,8 @@ def make_actors(
     ):
         if rng.random() < likely:
             readers.append(make())
+    if is_crowded:
+        readers += attrs.evolve(part, rng=crowd, is_crowd=True).crowd()
     return readers
 
 
@@ -60,12 +66,30 @@ class _ActorFactory:
     reference: Reference
     user: User
     rng: Random
+    #: Whether several readers may share a feed: then a slow one has losses of its own.
+    is_crowded: bool
+    #: Whether it makes those that join the others.
+    is_crowd: bool = False
+
+    def crowd(self) -> list[Reader]:
+        """More readers of a few feeds, which share connections or do not."""
+        rng, market = self.rng, self.settings.assets[0]
+        book, depth = partial(self.book, market), partial(self.depth, market)
+        readers: list[Reader] = []
+        for number in range(rng.randint(2, 5)):
+            reader = rng.choice((book, book, depth, depth, depth, self.trades, self.klines))()
+            reader.name += f"+{number}"
+            readers.append(reader)
+        return readers
+
+    def _share(self) -> bool:
+        return not self.is_crowd or self.rng.random() < 0.85
 
     def _own(self, name: str) -> Random:
         return sources(self.settings.seed, name)
 
     def _fickle(self) -> float:
-        return self.rng.choice((inf, inf, inf, 15.0))
+        return self.rng.choice((inf, 15.0, 5.0, 2.0) if self.is_crowd else (inf, inf, inf, 15.0))
 
     def _overflow(self, *policies: Overflow) -> tuple[Overflow, int, float]:
         """Draw what happens when a buffer is full, its size, and the longest pause of the consumer in seconds."""
@@ -76,13 +100,13 @@ class _ActorFactory:
 
     def book(self, asset: AssetIdentifier) -> Reader:
         """A live book."""
-        settings = self.settings
+        settings, share = self.settings, self._share()
         name = f"book{settings.assets.index(asset)}"
         return BookReader(
             self.world,
             name,
-            self._own(name),
-            opened=lambda: self.md.open_book(asset),
+            self._own(f"{name}-{self.rng.random()}" if self.is_crowd else name),
+            opened=lambda: self.md.open_book(asset, share=share),
             checker=BookChecker(self.reference, asset, 2 * settings.most_latency + 0.1, settings.notice),
             fickle=self._fickle(),
         )
@@ -91,11 +115,12 @@ class _ActorFactory:
         """A depth stream."""
         overflow, buffer, pause = self._overflow("block", "drop_oldest", "conflate", "conflate", "error")
         name = f"depth{self.settings.assets.index(asset)}-{overflow}-{buffer}-{self.rng.randrange(1000)}"
+        share = self._share()
         return StreamReader(
             self.world,
             name,
             self._own(name),
-            opened=lambda: self.md.stream_depth(asset, overflow=overflow, buffer=buffer),
+            opened=lambda: self.md.stream_depth(asset, overflow=overflow, buffer=buffer, share=share),
             checker=lambda: DepthChecker(
                 self.reference.books[asset],
                 merged=overflow in {"conflate", "drop_oldest"},
@@ -113,7 +138,7 @@ class _ActorFactory:
 
         def may_gap(missed: int, has_begun: bool) -> bool:
             slow = self.settings.most_latency > _PROMPT
-            return overflow == "drop_oldest" or not has_begun or missed >= pages * _PAGE or slow
+            return self.is_crowded or overflow == "drop_oldest" or not has_begun or missed >= pages * _PAGE or slow
 
         return StreamReader(
             self.world,

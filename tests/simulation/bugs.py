@@ -21,6 +21,7 @@ from tplus_trio.streams.recovery.sequencing import SequencingRule
 
 from .bugs_data import DATA_BUGS
 from .bugs_network import NETWORK_BUGS
+from .bugs_sharing import SHARING_BUGS
 
 __all__ = ["BUGS"]
 
@@ -212,4 +213,5 @@ BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "loss-of-holes-unsaid": _loss_of_holes_unsaid,
     **DATA_BUGS,
     **NETWORK_BUGS,
+    **SHARING_BUGS,
 }
