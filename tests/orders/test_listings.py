@@ -128,6 +128,22 @@ async def test_users_do_not_share_a_listing(autojump_clock: MockClock) -> None:
     assert sorted(users) == sorted([ALICE.public_key, BOB.public_key])
 
 
+async def test_who_waits_hears_of_each_page(autojump_clock: MockClock) -> None:
+    pages, heard = Pages((rows("a"), True), (rows("b"), True), (rows("c"), False), seconds=1.0), list[float]()
+    start = trio.current_time()
+
+    async def wait() -> None:
+        await pages.reader.read(ALICE, ASSET, complete=True, on_page=lambda: heard.append(trio.current_time() - start))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pages.read)
+        await trio.sleep(0.5)
+        nursery.start_soon(wait)
+    assert heard == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    await pages.read()
+    assert len(heard) == 6, "nobody waits any more"
+
+
 async def test_a_cancelled_reader_harms_nobody(autojump_clock: MockClock) -> None:
     pages, listings = Pages(seconds=1.0), list[Listing]()
 

@@ -31,9 +31,11 @@ CANCEL = CancelOrder(ORDER_ID, ASSET, ALICE.public_key)
 class Desk:
     """A resolver whose sender, listings, fences and evidence a test controls."""
 
-    # Twelve attributes: what a test sets, and what it reads.
+    # Thirteen attributes: what a test sets, and what it reads.
     answer: OrderOperationResponse | TplusError | None = None
+    #: Seconds for a page, or a failure; and how many pages a whole listing has.
     reading: TplusError | float = 0.0
+    pages: int = 1
     fence_helps: bool = False
     wants_all: bool = False
     #: Called by `conclude`.
@@ -63,11 +65,13 @@ class Desk:
             raise self.answer
         return OrderAnswers({} if self.answer is None else {self.answer.order_id: self.answer})
 
-    async def read(self, *_: object, complete: bool) -> Listing:
+    async def read(self, *_: object, complete: bool, on_page: Callable[[], object]) -> Listing:
         self._note("read all" if complete else "read")
         if isinstance(self.reading, TplusError):
             raise self.reading
-        await trio.sleep(self.reading)
+        for _page in range(self.pages if complete else 1):
+            await trio.sleep(self.reading)
+            on_page()
         return Listing({}, is_complete=complete)
 
     def may_help(self, _: UnsettledOrder) -> bool:
@@ -106,6 +110,20 @@ async def test_a_round_looks_passes_a_fence_and_reads_all_after_it(autojump_cloc
     assert [step for step, _ in desk.steps] == ["read", "fence", "read all"]
     assert unsettled.listing is not None
     assert unsettled.listing.is_complete
+
+
+async def test_a_listing_takes_as_long_as_its_pages_come(autojump_clock: MockClock) -> None:
+    # At 0.3 s one way, a few pages take longer than a round waits for one request.
+    desk = Desk(wants_all=True, reading=1.5, pages=4)
+    unsettled = unsettled_order(MINE)
+    await desk.settle_for(8.0, unsettled)
+    assert desk.times("read all") == [1.5]
+    assert unsettled.listing is not None
+    desk = Desk(wants_all=True, reading=2.5, pages=4)
+    unsettled = unsettled_order(MINE)
+    await desk.settle_for(6.0, unsettled)
+    assert desk.times("read all")[:1] == [2.0]
+    assert unsettled.listing is None
 
 
 async def test_a_whole_listing_that_would_show_nothing_is_read_in_every_fourth_round(autojump_clock: MockClock) -> None:

@@ -36,6 +36,8 @@ class _Shared:
         self.begun = 0
         #: The last one that was read to its end, and the number of its beginning.
         self.latest: tuple[int, Listing] | None = None
+        #: What the tasks that read or wait hear of each page.
+        self.on_page: list[Callable[[], object]] = []
 
 
 class ListingReader:
@@ -57,7 +59,14 @@ class ListingReader:
             dict[tuple[str, AssetIdentifier, bool], _Shared]
         )
 
-    async def read(self, owner: User, asset_id: AssetIdentifier, *, complete: bool) -> Listing:
+    async def read(
+        self,
+        owner: User,
+        asset_id: AssetIdentifier,
+        *,
+        complete: bool,
+        on_page: Callable[[], object] = lambda: None,
+    ) -> Listing:
         """Return a listing that was begun after this call.
 
         Cancelling it leaves nothing behind; others who want the listing read it themselves.
@@ -66,6 +75,7 @@ class ListingReader:
             owner: The user.
             asset_id: The market.
             complete: Whether to read all pages, not only the first one, which has the newest orders.
+            on_page: Called for each page that has come, also while another task reads.
 
         Raises:
             TplusError: a page could not be read.
@@ -73,19 +83,27 @@ class ListingReader:
         key = (owner.public_key, asset_id, complete)
         shared = self._shared.get().setdefault(key, _Shared())
         begun = shared.begun
-        async with shared.lock:
-            if shared.latest is None or shared.latest[0] <= begun:
-                shared.begun += 1
-                number = shared.begun
-                shared.latest = (number, await self._read(owner, asset_id, self._most_pages if complete else 1))
-            return shared.latest[1]
+        shared.on_page.append(on_page)
+        try:
+            async with shared.lock:
+                if shared.latest is None or shared.latest[0] <= begun:
+                    shared.begun += 1
+                    number, pages = shared.begun, self._most_pages if complete else 1
+                    shared.latest = (number, await self._read(owner, asset_id, pages, shared.on_page))
+                return shared.latest[1]
+        finally:
+            shared.on_page.remove(on_page)
 
-    async def _read(self, owner: User, asset_id: AssetIdentifier, pages: int) -> Listing:
+    async def _read(
+        self, owner: User, asset_id: AssetIdentifier, pages: int, on_page: Sequence[Callable[[], object]]
+    ) -> Listing:
         orders: dict[str, OrderResponse] = {}
         bad, page, follows = 0, 0, True
         while follows and page < pages:
             listed, follows = await self._read_page(owner, asset_id, page)
             self._on_rows(owner.public_key, listed)
+            for call in on_page:
+                call()
             # A new order moves the others to later pages, so a row may come twice. An id may have been used again, too.
             # The first row is the newest.
             orders = {order.order_id: order for order in reversed(listed)} | orders

@@ -35,7 +35,8 @@ _MANY: Final = 40
 _LATER_WAIT: Final = 1.0
 #: While only time can help: a late effect, or another program.
 _LONG_WAIT: Final = 30.0
-#: Seconds for one request of a round. A later round repeats it. In every fourth round it may take longer.
+#: Seconds for one request of a round, and for each page of a listing. A later round repeats it. In every fourth round it
+#: may take longer.
 _PATIENCE: Final = 2.0
 _LONG_PATIENCE: Final = 10.0
 _PATIENT_ROUND: Final = 4
@@ -172,11 +173,12 @@ class OrderResolver:
         """Try each way once. Return whether one failed in a way that will pass."""
         failed = False
         read_all = partial(self._read_all, is_patient=is_patient)
-        for step in (self._cancel, self._read, self._fences.pass_one, read_all):
-            patience = _LONG_PATIENCE if is_patient else _PATIENCE
-            with trio.CancelScope(deadline=trio.current_time() + patience) as scope:
+        for step in (self._cancel, self._read, self._pass_fence, read_all):
+            with trio.CancelScope() as scope:
+                begin_again = partial(_set_timeout, scope, _LONG_PATIENCE if is_patient else _PATIENCE)
+                begin_again()
                 try:
-                    await step(order)
+                    await step(order, begin_again)
                 except TplusError as exc:
                     order.last_error, failed = exc, True
                 except RuntimeError:
@@ -188,7 +190,7 @@ class OrderResolver:
                 break
         return failed
 
-    async def _cancel(self, order: UnsettledOrder) -> None:
+    async def _cancel(self, order: UnsettledOrder, _: Callable[[], object]) -> None:
         """Cancel an order that is not wanted, or send a cancel again. It may be repeated."""
         if order.is_gone or not _is_to_go(order):
             return
@@ -217,15 +219,19 @@ class OrderResolver:
             case _:
                 pass
 
-    async def _read(self, order: UnsettledOrder) -> None:
+    async def _read(self, order: UnsettledOrder, on_page: Callable[[], object]) -> None:
         """Look whether the newest orders show this one. What they show reaches the evidence."""
-        await self._listings.read(order.owner, order.target.asset_id, complete=False)
+        await self._listings.read(order.owner, order.target.asset_id, complete=False, on_page=on_page)
 
-    async def _read_all(self, order: UnsettledOrder, *, is_patient: bool) -> None:
+    async def _pass_fence(self, order: UnsettledOrder, _: Callable[[], object]) -> None:
+        """Try a fence that may prove that the request will not be carried out any more."""
+        await self._fences.pass_one(order)
+
+    async def _read_all(self, order: UnsettledOrder, on_page: Callable[[], object], *, is_patient: bool) -> None:
         """Read all orders, if it would mean something that this one is missing, or if it may be an older one."""
         means_something = self._fences.wants_listing(order)
         if means_something or is_patient or order.is_taken:
-            listing = await self._listings.read(order.owner, order.target.asset_id, complete=True)
+            listing = await self._listings.read(order.owner, order.target.asset_id, complete=True, on_page=on_page)
             if means_something:
                 order.listing = listing
 
@@ -238,6 +244,10 @@ def _is_to_go(order: UnsettledOrder) -> bool:
     if order.operation == "cancel":
         return order.fate == "unknown" and (order.refusal is None or order.is_open)
     return order.operation == "create" and order.on_cancel == "cancel" and order.fate == "done"
+
+
+def _set_timeout(scope: trio.CancelScope, seconds: float) -> None:
+    scope.deadline = trio.current_time() + seconds
 
 
 def _waits() -> Iterator[float]:

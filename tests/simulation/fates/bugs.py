@@ -90,8 +90,8 @@ def _first_page() -> Generator[None]:
     """The first page of a listing is taken for the whole."""
     proper = ListingReader._read
 
-    async def read(self: ListingReader, owner: User, asset_id: Any, pages: int) -> Listing:
-        return attrs.evolve(await proper(self, owner, asset_id, min(pages, 1)), is_complete=True)
+    async def read(self: ListingReader, owner: User, asset_id: Any, pages: int, on_page: Any) -> Listing:
+        return attrs.evolve(await proper(self, owner, asset_id, min(pages, 1), on_page), is_complete=True)
 
     with mock.patch.object(ListingReader, "_read", read):
         yield
@@ -181,8 +181,8 @@ def _received_is_gone() -> Generator[None]:
     """An order is taken for gone because its cancel was answered ``Received``."""
     proper = OrderResolver._cancel
 
-    async def cancel(self: OrderResolver, order: UnsettledOrder) -> None:
-        await proper(self, order)
+    async def cancel(self: OrderResolver, order: UnsettledOrder, on_page: Any) -> None:
+        await proper(self, order, on_page)
         if order.operation == "create" and order.on_cancel == "cancel":
             order.settle("done")
             order.is_gone = True
