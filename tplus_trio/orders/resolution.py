@@ -35,7 +35,7 @@ _MANY: Final = 40
 _LATER_WAIT: Final = 1.0
 #: While only time can help: a late effect, or another program.
 _LONG_WAIT: Final = 30.0
-#: Seconds for one request of a round, and for each page of a listing. A later round repeats it. In every fourth round it
+#: Seconds for one request of a round, and for each page of a listing. Later rounds repeat it. In every fourth round it
 #: may take longer.
 _PATIENCE: Final = 2.0
 _LONG_PATIENCE: Final = 10.0
