@@ -40,7 +40,7 @@ class Pair:
 
     def __attrs_post_init__(self) -> None:
         self.state = DepthState(self.clock)
-        self.state.add_consumer(reads_state=False)
+        self.state.add_consumer("items")
         self.put([SNAPSHOT])
 
     def put(self, items: Sequence[Depth]) -> None:
@@ -64,7 +64,7 @@ def test_what_was_kept_is_applied_for_who_comes(count: int) -> None:
     assert pair.state.begin() == (pair.book.snapshot(),)
     pair.change(3)
     assert pair.state.begin() == (pair.book.snapshot(),)
-    pair.state.add_consumer(reads_state=True)
+    pair.state.add_consumer("state")
     assert pair.state.book == pair.book
     pair.change(3)
     assert pair.state.book == pair.book
@@ -79,7 +79,7 @@ def test_a_flood_is_forgotten_and_a_snapshot_brings_the_book_back() -> None:
     assert (pair.state.is_known, pair.state.begin(), pair.state.book) == (False, None, None)
     pair.change(5)
     assert pair.state.begin() is None
-    pair.state.add_consumer(reads_state=True)
+    pair.state.add_consumer("state")
     pair.change(5)
     assert pair.state.book is None, "a reader cannot read what is not known"
     assert pair.state.restore([pair.book.snapshot()])
@@ -116,11 +116,11 @@ def test_a_snapshot_ends_what_was_kept() -> None:
 
 def test_changes_that_were_decoded_for_a_book_are_exact_for_a_stream() -> None:
     state = DepthState()
-    state.add_consumer(reads_state=True)
+    state.add_consumer("state")
     frame = b'{"asks":[],"bids":[["98.5","2.50"]],"sequence_number":1}'
     held = state.decode_batch([frame])
     assert held is not None
-    state.add_consumer(reads_state=False)
+    state.add_consumer("items")
     first = state.apply([SNAPSHOT, *held])
     assert list(first) == [SNAPSHOT, *decode_depth_frame(frame)]
     assert type(first[1]) is OrderBookDiff

@@ -44,7 +44,7 @@ def state_of(text: str) -> tuple[DepthState, LocalBook]:
     (first,) = decode_depth_frame(text.encode())
     snapshot = OrderBook(first.asks, first.bids, first.sequence_number)
     state = DepthState()
-    state.add_consumer(reads_state=True)
+    state.add_consumer("state")
     state.apply([snapshot])
     return state, LocalBook(snapshot)
 

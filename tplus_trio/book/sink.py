@@ -10,7 +10,7 @@ import trio
 
 from tplus_trio.book.state import DepthState
 from tplus_trio.models import BookLost, OrderBook, StreamLost
-from tplus_trio.streams.feed_state import FeedState
+from tplus_trio.streams.feed_state import FeedState, Needs
 from tplus_trio.streams.losses import LossWatchers
 from tplus_trio.streams.recovery import Depth
 from tplus_trio.streams.sink import ConsumerSink
@@ -25,7 +25,7 @@ class BookSink(ConsumerSink[Depth]):
     After a resync that was ordered for this live book alone, it has a book of its own, until the feed begins again.
     """
 
-    reads_state = True
+    needs: Needs = "state"
 
     def __init__(self) -> None:
         #: What is called with each loss, in the step in which the book goes out of sync.
@@ -64,7 +64,7 @@ class BookSink(ConsumerSink[Depth]):
     def begin(self, items: Sequence[Depth]) -> None:
         """Begin again with a book of its own."""
         self.state = DepthState()
-        self.state.add_consumer(reads_state=True)
+        self.state.add_consumer("state")
         self.state.apply(items)
         self._applied += len(items)
         self.changed.unpark_all()

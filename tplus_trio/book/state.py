@@ -10,7 +10,7 @@ from tplus_trio.book.float_book import FloatBook
 from tplus_trio.book.local import LocalBook
 from tplus_trio.codec import BatchDecoder, FloatDiff, decode_depth_batch, decode_float_depth_batch
 from tplus_trio.models import Gap, OrderBook, OrderBookDiff
-from tplus_trio.streams.feed_state import FeedState
+from tplus_trio.streams.feed_state import FeedState, Needs
 from tplus_trio.streams.recovery import Depth
 
 __all__ = ["DepthState"]
@@ -28,9 +28,9 @@ _USUAL_PAUSE: Final = 1.0
 class DepthState(FeedState[Depth]):
     """Keeps a book in step with the items of a depth feed.
 
-    As long as only live books read the feed, the book compares its prices as floats if all of them allow that; the
-    first change that does not turns it into a `LocalBook`, until the next snapshot. Streams need exact changes. As long
-    as only streams read the feed, the changes are kept, and applied when somebody joins.
+    Unless a stream needs each change exactly, the book compares its prices as floats if all of them allow that; the
+    first change that does not turns it into a `LocalBook`, until the next snapshot. As long as no live book reads the
+    feed, the changes are kept, and applied when somebody joins.
 
     Args:
         clock: Returns seconds of real time.
@@ -40,8 +40,7 @@ class DepthState(FeedState[Depth]):
         #: The book; up to date as long as somebody reads it. None before the first snapshot.
         self.book: FloatBook | LocalBook | None = None
         self._clock = clock
-        self._readers = 0
-        self._takers = 0
+        self._consumers: dict[Needs, int] = {"state": 0, "items": 0, "merged": 0}
         #: Changes that were not applied yet, a snapshot first if `book` is None, and how many they are.
         self._kept: list[Sequence[Depth | FloatDiff]] = []
         self._kept_count = 0
@@ -54,21 +53,18 @@ class DepthState(FeedState[Depth]):
         """Whether the book is there."""
         return self.book is not None or bool(self._kept)
 
-    def add_consumer(self, *, reads_state: bool) -> None:
+    def add_consumer(self, needs: Needs) -> None:
         """See `FeedState`."""
-        if reads_state:
+        consumers = self._consumers
+        if needs == "state":
             self._apply_kept()
-            self._readers += 1
-        else:
-            self._may_have_floats = self._takers == 0 and self._readers > 0
-            self._takers += 1
+        elif needs == "items" and not consumers["items"]:
+            self._may_have_floats = any(consumers.values())
+        consumers[needs] += 1
 
-    def remove_consumer(self, *, reads_state: bool) -> None:
+    def remove_consumer(self, needs: Needs) -> None:
         """See `FeedState`."""
-        if reads_state:
-            self._readers -= 1
-        else:
-            self._takers -= 1
+        self._consumers[needs] -= 1
 
     @property
     def decoder(self) -> BatchDecoder[Any]:
@@ -77,17 +73,17 @@ class DepthState(FeedState[Depth]):
 
     def decode_batch(self, frames: Sequence[bytes | str]) -> Sequence[FloatDiff | OrderBookDiff] | None:
         """Decode frames in the way that those who read the feed take them; as `decode_depth_batch`."""
-        is_exact = self._takers > 0 or isinstance(self.book, LocalBook)
+        is_exact = self._consumers["items"] or isinstance(self.book, LocalBook)
         return decode_depth_batch(frames) if is_exact else decode_float_depth_batch(frames)
 
-    # To the feed, a `FloatDiff` is an `OrderBookDiff`: only streams see the difference, and they get none.
+    # To the feed, a `FloatDiff` is an `OrderBookDiff`. Streams that need each change exactly get none.
     def apply(self, items: Sequence[Depth | FloatDiff]) -> Sequence[Depth]:
         """See `FeedState`."""
         is_snapshot = isinstance(items[0], OrderBook)  # it is always the first item of a batch
         if self._may_have_floats:
             self._may_have_floats = is_snapshot or any(isinstance(item, FloatDiff) for item in items)
             items = [item.exact if isinstance(item, FloatDiff) else item for item in items]
-        if self._readers:
+        if self._consumers["state"]:
             if is_snapshot or self.book is not None:
                 self._apply(items)
         elif is_snapshot:
@@ -136,7 +132,9 @@ class DepthState(FeedState[Depth]):
             if type(item) is FloatDiff and type(book) is FloatBook:
                 book.apply(item)
             elif isinstance(item, OrderBook):
-                self.book = book = LocalBook(item) if self._takers or not FloatBook.fits(item) else FloatBook(item)
+                self.book = book = (
+                    LocalBook(item) if self._consumers["items"] or not FloatBook.fits(item) else FloatBook(item)
+                )
             elif isinstance(item, OrderBookDiff | FloatDiff):
                 assert book is not None  # noqa: S101 - for the type checker: a snapshot comes first
                 if isinstance(book, FloatBook):

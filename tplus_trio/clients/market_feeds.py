@@ -20,6 +20,7 @@ from tplus_trio.streams.recovery import (
     TradesBackfill,
     check_sequencing,
     conflate_depth,
+    exact_depth,
 )
 from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
@@ -72,6 +73,7 @@ def depth_feed(
         fetch=fetch,
         user=user,
         conflate=conflate_depth,
+        finish=exact_depth,
         is_snapshot=lambda item: isinstance(item, OrderBook),
         state=DepthState,
         sharing=sequence,

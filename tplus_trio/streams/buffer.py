@@ -10,6 +10,7 @@ from typing import Final, Self, TypeVar
 import trio
 
 from tplus_trio.streams.decode_limiter import DecodeLimiter
+from tplus_trio.streams.feed_state import Needs
 from tplus_trio.streams.overflow import OverflowRule
 from tplus_trio.streams.sink import ConsumerSink
 from tplus_trio.streams.stats import ConsumerStatistics
@@ -37,6 +38,7 @@ class Buffer(ConsumerSink[T], AsyncIterator[T]):
 
     def __init__(self, rule: OverflowRule[T], limiter: DecodeLimiter | None = None) -> None:
         self._rule = rule
+        self.needs: Needs = "merged" if rule.merges else "items"
         self._limiter = limiter or DecodeLimiter()
         self._items: deque[T] = deque()
         self._consumers = rule.consumers

@@ -11,7 +11,7 @@ import trio
 from tplus_trio.errors import SlowConsumer
 from tplus_trio.models import StreamLost
 from tplus_trio.streams.counts import ConnectionCounts
-from tplus_trio.streams.feed_state import Missed
+from tplus_trio.streams.feed_state import Missed, Needs
 from tplus_trio.streams.lifecycle import Phase
 from tplus_trio.streams.lone_resync import LoneResync
 from tplus_trio.streams.losses import LossWatchers
@@ -70,9 +70,9 @@ class Consumer(Phased, Generic[T]):
         return self.opening.feed.path
 
     @property
-    def reads_state(self) -> bool:
-        """Whether it reads the state of the feed, and needs no items."""
-        return self._sink.reads_state
+    def needs(self) -> Needs:
+        """What it needs of the feed."""
+        return self._sink.needs
 
     @property
     def is_full(self) -> bool:
@@ -164,7 +164,7 @@ class Consumer(Phased, Generic[T]):
         assert self._feed is not None  # noqa: S101 - for the type checker: the feed calls it
         phase = self._feed.session.phase
         if phase is Phase.LIVE:
-            if self._lone is not None or self._missed is not None:
+            if self._missed is not None or (self._lone is not None and not self._lone.has_caught_up):
                 phase = Phase.SYNCING
         elif self._lone is not None:
             self._stop_lone()  # what the feed delivers next makes this consumer whole, too
@@ -252,17 +252,27 @@ class Consumer(Phased, Generic[T]):
         if lone is not None:
             lone.cancel()
 
-    def begin_alone(self, lone: LoneResync[T], items: Sequence[T]) -> None:
-        """Begin again with the items of a resync of this consumer alone."""
-        if self._lone is lone and self._feed is not None:
+    def take_alone(self, items: Sequence[T], *, is_first: bool, is_in_step: bool) -> None:
+        """Take items of a resync of this consumer alone.
+
+        Args:
+            items: The items.
+            is_first: Whether it begins with them.
+            is_in_step: Whether it can go on with the next items of the feed.
+        """
+        assert self._feed is not None  # noqa: S101 - for the type checker: it has joined a feed
+        if is_in_step:
             self._lone = None
-            begin = self._sink.put_nowait if self._feed.state.restore(items) else self._sink.begin
-            try:
-                begin(items)
-            except SlowConsumer as exc:
-                self.fail(exc)
+        is_known = is_first and is_in_step and self._feed.state.restore(items)
+        try:
+            if is_first and not is_known:
+                self._sink.begin(items)
             else:
-                self.follow("")
+                self._sink.put_nowait(items)
+        except SlowConsumer as exc:
+            self.fail(exc)
+        else:
+            self.follow("")
 
     def fail(self, failure: Exception) -> None:
         """End this consumer alone."""

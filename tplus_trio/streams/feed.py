@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class Feed(Generic[T]):
-    # Twelve attributes, each of which says one thing about a feed.
+    # Thirteen attributes, each of which says one thing about a feed.
     """One feed: its path, how its frames decode, and how it is made whole again after a loss."""
 
     #: The path of the WebSocket at the service.
@@ -43,6 +43,8 @@ class Feed(Generic[T]):
     private: bool = False
     #: How waiting items are merged; None if they cannot be.
     conflate: Conflate[T] | None = None
+    #: Makes a merged item what the consumer takes; None if it is that already.
+    finish: Callable[[T], T] | None = None
     #: For items that are useless without the item before them: says which of them are whole all the same.
     is_snapshot: Callable[[T], bool] | None = None
     #: Makes what a consumer that joins others begins with.

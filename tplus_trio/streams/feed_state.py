@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from tplus_trio.codec import BatchDecoder
 from tplus_trio.models import Gap
 from tplus_trio.streams.recovery.watermark import times_of
 
-__all__ = ["FeedState", "LatestItems", "Missed", "NewestCandle", "slow_gap"]
+__all__ = ["FeedState", "LatestItems", "Missed", "Needs", "NewestCandle", "slow_gap"]
 
 T = TypeVar("T")
+
+#: What a consumer needs of a feed: its state alone, each item as it is, or items that are merged before it takes them.
+Needs = Literal["state", "items", "merged"]
 
 #: The most items of different keys that are remembered: a service could invent keys without end.
 _MOST_KEYS: Final = 100_000
@@ -49,11 +52,11 @@ class FeedState(Generic[T]):
         """Take items that one consumer begins with, if the state was not known any more; return whether it was not."""
         return False
 
-    def add_consumer(self, *, reads_state: bool) -> None:
-        """Note that there is one more consumer of this kind."""
+    def add_consumer(self, needs: Needs) -> None:
+        """Note that there is one more consumer with these needs."""
 
-    def remove_consumer(self, *, reads_state: bool) -> None:
-        """Note that there is one consumer less of this kind."""
+    def remove_consumer(self, needs: Needs) -> None:
+        """Note that there is one consumer less with these needs."""
 
 
 class LatestItems(FeedState[T]):

@@ -24,8 +24,9 @@ T = TypeVar("T")
 class LoneResync(Generic[T]):
     """What a session and a sink are for a feed, for one consumer that resynchronises alone.
 
-    It holds a copy of the feed's recovery, which hears of the same items and lets go of them once it has caught up. It
-    ends with the connection: what the feed delivers after that makes every consumer whole.
+    It holds a copy of the feed's recovery, which hears of the same items. The snapshot may be ahead of the feed, so the
+    copy stays until it is in step with it. It ends with the connection: what the feed delivers after that makes every
+    consumer whole.
 
     Args:
         consumer: The consumer.
@@ -35,6 +36,7 @@ class LoneResync(Generic[T]):
 
     def __init__(self, consumer: Consumer[T], subscription: Subscription[T], recovery: Recovery[T]) -> None:
         self._consumer = consumer
+        self._subscription = subscription
         self._session = subscription.session
         self._recovery = recovery
         self._tasks = subscription.tasks
@@ -42,7 +44,10 @@ class LoneResync(Generic[T]):
         #: Of the requests that are under way.
         self._scopes: set[trio.CancelScope] = set()
         self._is_cancelled = False
-        self._has_caught_up = False
+        #: Whether nothing is missing for the consumer.
+        self.has_caught_up: bool = False
+        #: Whether the consumer has begun since.
+        self._has_begun = False
         self.restarts: Restarts = Restarts(consumer.opening.restart, consumer.opening.draw)
 
     def start(self, reason: str) -> None:
@@ -80,7 +85,7 @@ class LoneResync(Generic[T]):
     def phase(self) -> Phase:
         """SYNCING while the feed's session is live."""
         phase = self._session.phase
-        return Phase.SYNCING if phase is Phase.LIVE and not self._has_caught_up else phase
+        return Phase.SYNCING if phase is Phase.LIVE and not self.has_caught_up else phase
 
     @property
     def is_open(self) -> bool:
@@ -88,11 +93,13 @@ class LoneResync(Generic[T]):
         return self._session.is_open
 
     def report_hole(self, reason: str) -> None:
-        """Note nothing: it is the copy that has missed something, and it asks again."""
+        """Note that the copy has missed something. It asks again."""
+        self.has_caught_up = self._has_begun = False
+        self._consumer.follow(reason)
 
     def report_caught_up(self) -> None:
         """Note that the next items that are delivered are those to begin with."""
-        self._has_caught_up = True
+        self.has_caught_up = True
 
     async def wait_open(self) -> None:
         """Wait until there is a connection."""
@@ -114,9 +121,12 @@ class LoneResync(Generic[T]):
     # What it asks of a sink.
 
     def put_nowait(self, items: Sequence[T]) -> None:
-        """Let the consumer begin, once the copy has caught up."""
-        if self._has_caught_up and not self._is_cancelled:
-            self._consumer.begin_alone(self, items)
+        """Let the consumer begin, once the copy has caught up, and go on until the copy is in step with the feed."""
+        if not items or not self.has_caught_up or self._is_cancelled:
+            return
+        is_first, self._has_begun = not self._has_begun, True
+        is_in_step = self._subscription.is_in_step(self._recovery)
+        self._consumer.take_alone(items, is_first=is_first, is_in_step=is_in_step)
 
     async def put(self, items: Sequence[T]) -> None:
         """As `put_nowait`."""

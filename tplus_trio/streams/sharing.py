@@ -56,14 +56,14 @@ class SharedFeed(Generic[T]):
         for other in self._consumers:
             other.release()
         self._consumers[consumer] = None
-        self.state.add_consumer(reads_state=consumer.reads_state)
+        self.state.add_consumer(consumer.needs)
         consumer.join(self)
 
     def remove(self, consumer: Consumer[T]) -> None:
         """Let a consumer take part no more."""
         if consumer in self._consumers:
             del self._consumers[consumer]
-            self.state.remove_consumer(reads_state=consumer.reads_state)
+            self.state.remove_consumer(consumer.needs)
 
     async def run(self) -> None:
         """Run until closed, cancelled, or failed for good. A failure is for the consumers and is not raised."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from tplus_trio.streams.feed_state import FeedState
+from tplus_trio.streams.feed_state import FeedState, Needs
 from tplus_trio.streams.stats import ConsumerStatistics
 
 __all__ = ["ConsumerSink", "Sink"]
@@ -44,8 +44,8 @@ class Sink(Protocol[T_contra]):
 class ConsumerSink(ABC, Generic[T]):
     """What one consumer does with the items of a feed."""
 
-    #: Whether it reads the state of the feed, and needs no items.
-    reads_state: bool = False
+    #: What it needs of the feed.
+    needs: Needs = "items"
 
     @property
     def is_full(self) -> bool:

@@ -252,6 +252,7 @@ def open_stream(
         overflow,
         buffer,
         conflate=feed.conflate,
+        finish=feed.finish,
         mark_drops=marker.mark,
         is_snapshot=feed.is_snapshot,
         on_overflow=on_overflow,

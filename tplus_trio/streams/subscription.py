@@ -103,6 +103,10 @@ class Subscription(SessionProtocol, Generic[T]):
         """Copy the feed's recovery; None if what a resync delivers is of use to all consumers."""
         return self._recovery.fork(ConnectionCounts())
 
+    def is_in_step(self, copy: Recovery[T]) -> bool:
+        """Return whether a copy of the feed's recovery has delivered as much as the feed."""
+        return self._recovery.is_in_step(copy)
+
     def refetcher(
         self, recovery: Recovery[T], sink: Sink[T], host: RefetchHost, start_soon: Callable[..., object]
     ) -> Refetcher[T]:

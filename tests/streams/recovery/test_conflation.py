@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from tests.helpers.depth_model import Checker
 from tests.helpers.depth_recovery import Recovery, book, diff
+from tests.helpers.spelled_numbers import SPELLED_NUMBERS, depth_text
 from tplus_trio import Depth, LocalBook, OrderBook, OrderBookDiff
-from tplus_trio.streams.recovery import conflate_depth
+from tplus_trio.codec import decode_depth_frame, decode_float_depth_batch
+from tplus_trio.streams.recovery import conflate_depth, exact_depth
 
 
 def chain(draws: Sequence[tuple[int, int]], books: Sequence[int]) -> list[Depth]:
@@ -55,6 +58,43 @@ def test_conflating_leads_to_the_same_book(
             merged.take([waiting.popleft() for _ in range(len(waiting))])
     merged.take(waiting)
     assert (merged.state, merged.number) == (plain.state, plain.number)
+
+
+@given(
+    changes=st.lists(
+        st.tuples(
+            st.lists(st.tuples(SPELLED_NUMBERS, SPELLED_NUMBERS), max_size=3),
+            st.lists(st.tuples(SPELLED_NUMBERS, SPELLED_NUMBERS), max_size=3),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    cuts=st.lists(st.integers(1, 4), max_size=6),
+)
+def test_changes_that_were_read_to_floats_merge_as_exact_ones(
+    changes: list[tuple[list[tuple[str, str]], list[tuple[str, str]], bool]], cuts: list[int]
+) -> None:
+    exact, floats = deque[Depth](), deque[Any]()
+    texts = [depth_text(bids, asks, at + 1).encode() for at, (bids, asks, _) in enumerate(changes)]
+    for (_, _, is_exact), text in zip(changes, texts, strict=True):
+        (change,) = decode_depth_frame(text)
+        exact.append(change)
+        floats.extend((None if is_exact else decode_float_depth_batch([text])) or [change])
+        if cuts and len(floats) > cuts[-1]:
+            cuts.pop()
+            for waiting in (exact, floats):
+                conflate_depth(waiting)
+    for waiting in (exact, floats):
+        conflate_depth(waiting)
+    assert [shown(exact_depth(item)) for item in floats] == [shown(item) for item in exact]
+
+
+def shown(item: Depth) -> object:
+    """An item with its numbers digit by digit, where a change without a link is one with the usual link."""
+    assert isinstance(item, OrderBookDiff)
+    sides = [[(level[0].as_tuple(), level[1].as_tuple()) for level in side] for side in (item.bids, item.asks)]
+    return sides, item.sequence_number, item.previous_sequence_number
 
 
 def test_conflating_keeps_removals_and_says_what_they_follow() -> None:

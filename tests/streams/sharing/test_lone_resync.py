@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.helpers.depth_readings import Reading, snapshots
-from tests.helpers.world import ASSET, SNAPSHOT, World, open_world
+from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, World, open_world
 from tplus_trio import StreamState
 
 
@@ -91,3 +91,35 @@ async def test_a_resync_of_one_that_the_service_refuses_ends_one(world: World, a
         assert other.state is StreamState.CLOSED
         assert other.last_error is not None
         assert book.is_synced
+
+
+async def test_a_snapshot_that_is_ahead_of_the_feed_is_not_followed_by_what_it_contains(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with (
+        world.md.stream_depth(ASSET) as one,
+        world.md.stream_depth(ASSET) as two,
+        world.md.open_book(ASSET) as book,
+        trio.open_nursery() as nursery,
+    ):
+        readings = [Reading(one), Reading(two)]
+        for reading in readings:
+            nursery.start_soon(reading.run)
+        await book.wait_synced()
+        for reader in (one, book):
+            world.exchange.faults.stall_feed(DEPTH, 5.0)
+            world.change(5)
+            before = world.exchange.book(ASSET)
+            reader.resync()
+            await trio.sleep(1)
+            assert reader.state is StreamState.LIVE
+            ahead = readings[0].book if reader is one else book
+            assert ahead is not None
+            assert ahead.snapshot() == before
+            await trio.sleep(10)
+            world.change(5)
+            await trio.sleep(1)
+            assert all(reading.is_right(world) for reading in readings)
+            assert book.snapshot() == world.exchange.book(ASSET)
+        assert [reading.snapshots for reading in readings] == [2, 1]
+        nursery.cancel_scope.cancel()

@@ -48,6 +48,7 @@ def make_rule(
     size: int,
     *,
     conflate: Conflate[T] | None = None,
+    finish: Callable[[T], T] | None = None,
     mark_drops: Callable[[Sequence[T], bool], T] | None = None,
     is_snapshot: Callable[[T], bool] | None = None,
     on_overflow: Callable[[int], object] | None = None,
@@ -58,12 +59,13 @@ def make_rule(
         overflow: The rule's name.
         size: Items that may wait.
         conflate: How waiting items are merged. ``"conflate"`` needs it, and ``"drop_oldest"`` with ``is_snapshot``.
+        finish: Makes a merged item what the consumer takes; None if it is that already.
         mark_drops: Makes the item that stands in place of dropped ones. ``"drop_oldest"`` needs it. Its arguments are
             the dropped items, and whether the items after them are useless without them.
         is_snapshot: Says which items can be used without the items before them; None if all can.
         on_overflow: Called with a number of items when the consumer begins to be too slow.
     """
     options = OverflowOptions(
-        size, conflate=conflate, mark_drops=mark_drops, is_snapshot=is_snapshot, on_overflow=on_overflow
+        size, conflate=conflate, finish=finish, mark_drops=mark_drops, is_snapshot=is_snapshot, on_overflow=on_overflow
     )
     return _RULES[overflow](options)

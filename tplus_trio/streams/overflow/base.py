@@ -30,6 +30,8 @@ class OverflowOptions(Generic[T]):
     size: int
     #: How waiting items are merged, None if the feed's items cannot be.
     conflate: Conflate[T] | None = None
+    #: Makes a merged item what the consumer takes; None if it is that already.
+    finish: Callable[[T], T] | None = None
     #: Makes the item that stands in place of dropped ones. Arguments: the dropped items, and whether the items after
     #: them are useless without them.
     mark_drops: Callable[[Sequence[T], bool], T] | None = None
@@ -50,6 +52,8 @@ class OverflowRule(ABC, Generic[T]):
 
     #: The name that a caller chooses the rule by.
     name: ClassVar[Overflow]
+    #: Whether items are merged before the consumer takes them, whatever it does.
+    merges: ClassVar[bool] = False
     #: Whether `wait_for_room` waits while more items wait than there is room for.
     blocks: ClassVar[bool] = False
 

@@ -21,11 +21,13 @@ class ConflateWaiting(OverflowRule[T]):
     """Merges waiting items when the consumer takes one, and in between when many wait. ``size`` does not matter."""
 
     name: ClassVar[Overflow] = "conflate"
+    merges = True
 
     def __init__(self, options: OverflowOptions[T]) -> None:
         super().__init__(options)
         assert options.conflate is not None  # noqa: S101 - check_overflow refuses the rule to a feed without it
         self._conflate = options.conflate
+        self._finish = options.finish
         self.intercepts_take: bool = True
         #: The number of waiting items at which they are merged next.
         self._merge_at = _MIN_MERGE
@@ -47,7 +49,8 @@ class ConflateWaiting(OverflowRule[T]):
             self._is_behind = False
         elif not self._is_merged:
             self._merge(waiting)
-        return waiting.popleft()
+        item = waiting.popleft()
+        return item if self._finish is None else self._finish(item)
 
     def _merge(self, waiting: deque[T]) -> None:
         before = len(waiting)

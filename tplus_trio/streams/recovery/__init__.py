@@ -1,7 +1,7 @@
 """How each feed becomes complete again after a loss: pure machines, without I/O and without a clock."""
 
 from tplus_trio.streams.recovery.backfill import CONFIRM_TIMEOUT
-from tplus_trio.streams.recovery.conflation import conflate_depth
+from tplus_trio.streams.recovery.conflation import conflate_depth, exact_depth
 from tplus_trio.streams.recovery.depth_recovery import Depth, DepthRecovery
 from tplus_trio.streams.recovery.gap_marking import GapMarking
 from tplus_trio.streams.recovery.interface import Recovery
@@ -23,4 +23,5 @@ __all__ = [
     "TradesBackfill",
     "check_sequencing",
     "conflate_depth",
+    "exact_depth",
 ]

@@ -73,6 +73,9 @@ class DepthRecovery(Recovery[Depth]):
         other._held = self._held.copy()
         return other
 
+    def is_in_step(self, copy: Recovery[Depth]) -> bool:
+        return isinstance(copy, DepthRecovery) and copy._last == self._last
+
     def lost(self, reason: str) -> None:
         super().lost(reason)
         self._await_snapshot()

@@ -89,6 +89,10 @@ class Recovery(Generic[T]):
         """
         return None
 
+    def is_in_step(self, copy: Recovery[T]) -> bool:  # noqa: ARG002 - for subclasses
+        """Return whether a copy has delivered as much as this one."""
+        return True
+
     def _announce_gap(self, gap: Gap) -> Gap:
         """Announce a gap that is about to be delivered, and return it."""
         if self.on_gap is not None:
