@@ -36,6 +36,7 @@ class Buffer(ConsumerSink[T], AsyncIterator[T]):
         limiter: Counts the consumers that were woken; None if nobody asks.
     """
 
+    # Eleven attributes: two are given, and the others are what it counts and what waits.
     def __init__(self, rule: OverflowRule[T], limiter: DecodeLimiter | None = None) -> None:
         self._rule = rule
         self.needs: Needs = "merged" if rule.merges else "items"

@@ -34,10 +34,10 @@ class LoneResync(Generic[T]):
         recovery: The copy.
     """
 
+    # Ten attributes, some of which a refetcher asks of a session.
     def __init__(self, consumer: Consumer[T], subscription: Subscription[T], recovery: Recovery[T]) -> None:
         self._consumer = consumer
         self._subscription = subscription
-        self._session = subscription.session
         self._recovery = recovery
         self._tasks = subscription.tasks
         self._refetcher: Refetcher[T] = subscription.refetcher(recovery, self, self, self._start_soon)
@@ -84,13 +84,13 @@ class LoneResync(Generic[T]):
     @property
     def phase(self) -> Phase:
         """SYNCING while the feed's session is live."""
-        phase = self._session.phase
+        phase = self._subscription.session.phase
         return Phase.SYNCING if phase is Phase.LIVE and not self.has_caught_up else phase
 
     @property
     def is_open(self) -> bool:
         """Whether there is a connection."""
-        return self._session.is_open
+        return self._subscription.session.is_open
 
     def report_hole(self, reason: str) -> None:
         """Note that the copy has missed something. It asks again."""
@@ -103,7 +103,7 @@ class LoneResync(Generic[T]):
 
     async def wait_open(self) -> None:
         """Wait until there is a connection."""
-        await self._session.wait_open()
+        await self._subscription.session.wait_open()
 
     def count_failure(self, failure: Exception) -> float:
         """Count a failed request; return the delay before the next one, in seconds.
