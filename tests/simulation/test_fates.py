@@ -77,6 +77,11 @@ def test_a_planted_bug_is_found(bug: str) -> None:
     assert find(bug, way, MOST, hint=seed) is not None
 
 
+def test_a_copy_of_a_request_that_had_taken_effect_is_late() -> None:
+    """The order was made, taken back and gone; a proxy sends its request again once the service has forgotten the id."""
+    assert totals_of(run_plan([205985], Plan("rest"))).late_copies == 1
+
+
 def test_the_same_seed_makes_the_same_world() -> None:
     first, second = (
         [(outcome.fates, outcome.faults) for outcome in run_plan(range(5), Plan("control"))] for _ in range(2)

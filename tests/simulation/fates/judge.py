@@ -213,18 +213,18 @@ class Judge:
         return any((one.time_ns - self._world.epoch_ns) / 1e9 < arrival.time for one in changes)
 
     def _is_late_copy(self, item: Item, arrivals: list[Arrival]) -> bool:
-        """Return whether a copy of a request took effect although the first one was answered.
+        """Return whether a copy of a request took effect although the first one was answered, or had taken effect.
 
         The book refused the first one, at once or later, or its order has ended, and its id is forgotten. Something
         between the client and the service has sent the copy, and no client can tell that it will.
         """
         for arrival in arrivals:
-            was_answered = False
+            is_copy = False
             for run in arrival.runs:
                 has_effect = run.number is not None and bool(self._effects.get((run.number, item.order_id)))
-                if has_effect and was_answered:
+                if has_effect and is_copy:
                     return True
-                was_answered = was_answered or run.said.get(item.order_id) not in {None, "garbage"}
+                is_copy = is_copy or has_effect or run.said.get(item.order_id) not in {None, "garbage"}
         return False
 
     def _has_fence(self, call: Call, item: Item) -> bool:
