@@ -78,7 +78,7 @@ def test_a_planted_bug_is_found(bug: str) -> None:
 
 
 def test_a_copy_of_a_request_that_had_taken_effect_is_late() -> None:
-    """The order was made, taken back and gone; a proxy sends its request again once the service has forgotten the id."""
+    """The order was made, taken back and gone; a proxy sends its request again once its id is forgotten."""
     assert totals_of(run_plan([205985], Plan("rest"))).late_copies == 1
 
 
