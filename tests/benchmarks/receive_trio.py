@@ -96,11 +96,22 @@ async def _ticker(job: Job) -> None:
                 break
         _check(stream)
 
+    async def follow(book: LiveBook) -> None:
+        async for change in book.changes():
+            if not isinstance(change, BookLost) and change.sequence_number == FIRST + job.messages:
+                break
+        _check(book)
+
     async with MarketDataClient(job.url) as client, AsyncExitStack() as stack:
         streams: list[Stream[object]] = []
+        books: list[LiveBook] = []
         for asset in range(1, job.streams + 1):
-            streams.append(await stack.enter_async_context(client.stream_depth(asset)))
-            await _first(streams[-1], job)
+            if job.extra.get("books"):
+                books.append(await stack.enter_async_context(client.open_book(asset)))
+                await books[-1].wait_for(lambda change: change.sequence_number == FIRST)
+            else:
+                streams.append(await stack.enter_async_context(client.stream_depth(asset)))
+                await _first(streams[-1], job)
         pauses = Pauses()
         ask(job.port, "/go")
         async with trio.open_nursery() as ticking:
@@ -108,8 +119,43 @@ async def _ticker(job: Job) -> None:
             async with trio.open_nursery() as nursery:
                 for stream in streams:
                     nursery.start_soon(consume, stream)
+                for book in books:
+                    nursery.start_soon(follow, book)
             ticking.cancel_scope.cancel()
         tell(**ticker_figures(delays, pauses))
+
+
+async def _shared(job: Job) -> None:
+    """Hand each item to some streams of one feed, which keep it; their tasks take none, so that they cost nothing."""
+    async with MarketDataClient(job.url) as client, AsyncExitStack() as stack:
+        streams: list[Stream[object]] = []
+        for _ in range(job.streams):
+            buffer = job.messages + 10
+            streams.append(await stack.enter_async_context(client.stream_depth(200, buffer=buffer)))
+        await streams[0].wait_live()
+        while streams[-1].statistics().consumer.current_buffer_used < (2 if job.streams == 1 else 1):  # noqa: ASYNC110 - looking now and then costs little
+            await trio.sleep(0.001)
+        meter = Meter(job)
+        meter.start()
+        while streams[0].stats.messages <= job.messages:  # noqa: ASYNC110 - as above
+            await trio.sleep(0.01)
+        figures = meter.figures(job.messages)
+        for stream in streams:
+            _check(stream)
+            assert stream.statistics().consumer.current_buffer_used >= job.messages
+        tell(**figures)
+
+
+async def _joined(job: Job) -> None:
+    """Measure the memory of many streams of one feed that is idle."""
+    async with MarketDataClient(job.url) as client, AsyncExitStack() as stack:
+        first = await stack.enter_async_context(client.stream_depth(200))
+        await _first(first, job)
+        before = rss()
+        for _ in range(job.streams):
+            stream = await stack.enter_async_context(client.stream_depth(200))
+            await stream.receive()
+        tell(idle_kb=(rss() - before) / job.streams / 1000)
 
 
 async def _latency(job: Job) -> None:
@@ -240,6 +286,8 @@ if __name__ == "__main__":
         "latency": _latency,
         "streams": _streams,
         "resync": _resync,
+        "shared": _shared,
+        "joined": _joined,
     }
     _job = Job.from_command_line()
     trio.run(_JOBS[_job.what], _job)

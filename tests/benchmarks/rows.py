@@ -186,6 +186,32 @@ def neighbour(scale: Scale) -> Iterator[Outcome]:
             for peer in [_beside(samples, TPLUSPY, figure)]
         ]
         yield rows, {f"neighbour, {beside}: {name}": runs for name, runs in samples.items()}
+    job = Job("ticker", messages=scale.count(900_000) // 300, streams=300, extra={"books": True})
+    samples = interleave({OURS: with_server("trio", job)}, scale.rounds)
+    limits = {"worst_ms": ("worst delay", []), "p99_ms": ("p99 delay", [Beside("limit", 20.0, 1.0)])}
+    rows = [
+        _row("neighbour", f"1 ms ticker, 300 live books, {name}", "ms late", samples[OURS], figure, limit)
+        for figure, (name, limit) in limits.items()
+    ]
+    yield rows, {f"neighbour, 300 live books: {name}": runs for name, runs in samples.items()}
+
+
+def shared(scale: Scale) -> Iterator[Outcome]:
+    """Consumers of one feed: CPU time per message before their own work begins, and memory of each."""
+    limits = {1: None, 10: 1 / 1.5, 100: 1 / 3}
+    messages = scale.count(100_000)
+    scripts = {f"{OURS} {size}": with_server("trio", Job("shared", messages=messages, streams=size)) for size in limits}
+    samples = interleave(scripts, scale.rounds)
+    one = samples[f"{OURS} 1"].median("cpu_us")
+    rows = [
+        _row("shared", f"{size} consumers of a feed", "us CPU/message", samples[f"{OURS} {size}"], "cpu_us", beside)
+        for size, floor in limits.items()
+        for beside in [[] if floor is None else [Beside("one consumer", one, floor)]]
+    ]
+    memory = interleave({OURS: with_server("trio", Job("joined", streams=1000))}, scale.rounds)
+    limit = [Beside("limit", 5.0, 1.0)]
+    rows.append(_row("shared", "a further consumer, idle", "KB", memory[OURS], "idle_kb", limit))
+    yield rows, {f"shared: {name}": runs for name, runs in {**samples, "memory": memory[OURS]}.items()}
 
 
 #: Levels a side, messages of a full run, and the least ratios of a live and of a local book to tpluspy's decoding.
@@ -280,6 +306,7 @@ GROUPS: Final[dict[str, Callable[[Scale], Iterator[Outcome]]]] = {
     "latency": latency,
     "streams": streams,
     "neighbour": neighbour,
+    "shared": shared,
     "books": books,
     "resync": resync,
     "import": imports,
