@@ -82,6 +82,11 @@ def test_a_copy_of_a_request_that_had_taken_effect_is_late() -> None:
     assert totals_of(run_plan([205985], Plan("rest"))).late_copies == 1
 
 
+def test_a_change_of_an_order_that_has_ended_need_not_be_named() -> None:
+    """The service shows the order as ended, and not whether its terms were changed before: nothing is left in doubt."""
+    assert totals_of(run_plan([203103], Plan("control"))).fates["replace", "unknown"] > 0
+
+
 def test_the_same_seed_makes_the_same_world() -> None:
     first, second = (
         [(outcome.fates, outcome.faults) for outcome in run_plan(range(5), Plan("control"))] for _ in range(2)

@@ -134,6 +134,10 @@ class Judge:
                 is_over = effect.kind != "create"
         return is_over
 
+    def _is_over_change(self, call: Call, item: Item) -> bool:
+        """Return whether an item is a change of an order that had ended: nothing is left to find out, or to name."""
+        return item.act in {"replace", "amend"} and self._is_over(item.order_id, self._ended(call))
+
     def _exists(self, order_id: str, time: float) -> bool:
         """Return whether an order had been created at a time of trio's clock."""
         effects = self._world.exchange.effects_of(self._world.user, order_id)
@@ -157,7 +161,7 @@ class Judge:
                 "clear"
             }:
                 self._add("false", f"{item.act} {item.order_id} is said not to be sent, and arrived", call)
-            case "unknown" if not item.is_named:
+            case "unknown" if not item.is_named and not self._is_over_change(call, item):
                 self._add("forgotten", f"{item.act} {item.order_id} is not known, and not named", call)
             case "unstated" if arrivals:
                 self._add("error", f"{item.act} {item.order_id} was sent, and the error does not state its fate", call)
