@@ -262,8 +262,9 @@ class OrderFateUnknown(TplusError):
     """An order request was sent, and neither its answer nor what was seen afterwards states what became of it.
 
     The request may have been carried out, or may still be. ``orders_in_doubt`` of the client has the order until it is
-    known; a client that was entered goes on to find out. The cause (``__cause__``) is the error with which the doubt
-    began, if there was one.
+    known; a client that was entered goes on to find out. It does not have the order if this was a change and the order
+    has ended since: then ``why`` says so, and nothing is left to find out. The cause (``__cause__``) is the error with
+    which the doubt began, if there was one.
     """
 
     def __init__(self, order_id: str, operation: str, sent_at_ns: int, why: str) -> None:

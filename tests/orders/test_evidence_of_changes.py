@@ -295,6 +295,7 @@ def test_nothing_more_can_be_found_out_of_an_order_that_ended_after_a_later_chan
     assert case.fate == "unknown"
     assert case.order.is_closed
     assert case.order.is_settled
+    assert "the order has ended since" in str(case.order.error())
 
 
 @pytest.mark.parametrize("change", CHANGES)

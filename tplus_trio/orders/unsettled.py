@@ -151,7 +151,8 @@ class UnsettledOrder:
 
     def error(self) -> OrderFateUnknown:
         """Return the error for a caller who has to be told that the fate is unknown."""
-        return OrderFateUnknown(self.target.order_id, self.delivery.request.operation, self.sent_at_ns, self.why)
+        why = f"{self.why}; the order has ended since" if self.is_closed else self.why
+        return OrderFateUnknown(self.target.order_id, self.delivery.request.operation, self.sent_at_ns, why)
 
 
 class UnsettledOrders:
