@@ -66,8 +66,10 @@ def removals_ignored() -> Generator[None]:
     """A removed level stays in a live book."""
     floats, exact = FloatLevels.update, SortedLevels.update
 
-    def update_floats(self: FloatLevels, changes: Iterable[tuple[float, float]], text: bytes) -> None:
-        floats(self, [change for change in changes if change[1]], text)
+    def update_floats(
+        self: FloatLevels, changes: Iterable[Iterable[tuple[float, float]]], texts: Iterable[bytes]
+    ) -> None:
+        floats(self, [[level for level in levels if level[1]] for levels in changes], texts)
 
     def update_exact(self: SortedLevels, changes: Iterable[PriceLevel]) -> None:
         exact(self, [change for change in changes if change.quantity])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tplus_trio.book.float_levels import FloatLevels, has_float_price
 from tplus_trio.book.reader import BookReader
 from tplus_trio.codec import FloatDiff
@@ -28,18 +30,18 @@ class FloatBook(BookReader[FloatLevels]):
         """Return whether every price of a snapshot can be compared as a float."""
         return all(map(has_float_price, snapshot.bids)) and all(map(has_float_price, snapshot.asks))
 
-    def apply(self, diff: FloatDiff) -> None:
-        """Apply the next change.
+    def apply(self, diffs: Sequence[FloatDiff]) -> None:
+        """Apply the next changes.
 
         Raises:
-            SequenceGap: the diff does not follow. The book is unchanged.
+            SequenceGap: one of them does not follow. The book is unchanged.
         """
-        number = diff.sequence_number
-        if number - 1 != self._sequence_number:
-            raise SequenceGap(self._sequence_number + 1, number)
-        text = diff.text
-        if diff.float_bids:
-            self._bids.update(diff.float_bids, text)
-        if diff.float_asks:
-            self._asks.update(diff.float_asks, text)
+        number = self._sequence_number
+        for diff in diffs:
+            number += 1
+            if diff.sequence_number != number:
+                raise SequenceGap(number, diff.sequence_number)
+        texts = [diff.text for diff in diffs]
+        self._bids.update([diff.float_bids for diff in diffs], texts)
+        self._asks.update([diff.float_asks for diff in diffs], texts)
         self._sequence_number = number

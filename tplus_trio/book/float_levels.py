@@ -34,7 +34,7 @@ class FloatLevels(BookSide):
     """
 
     # The prices are sorted when somebody reads, which is less work than to sort after each change of a batch.
-    __slots__ = ("_entries", "_is_asks", "_moved", "_prices")
+    __slots__ = ("_best", "_entries", "_is_asks", "_moved", "_prices")
 
     def __init__(self, levels: Iterable[PriceLevel], *, is_asks: bool) -> None:
         self._is_asks = is_asks
@@ -42,18 +42,22 @@ class FloatLevels(BookSide):
         self._prices = sorted(self._entries)
         #: Prices that were added or removed since `_prices` was right.
         self._moved: list[float] = []
+        #: The best price, if it was found since the last change without sorting.
+        self._best: float | None = None
 
-    def update(self, changes: Iterable[tuple[float, float]], text: bytes) -> None:
-        """Apply the levels of a diff, which came with a text. A quantity of 0 removes a level."""
+    def update(self, changes: Iterable[Iterable[tuple[float, float]]], texts: Iterable[bytes]) -> None:
+        """Apply the levels of several diffs, each of which came with a text. A quantity of 0 removes a level."""
         entries, moved = self._entries, self._moved
-        for price, quantity in changes:
-            if quantity:
-                if price not in entries:
+        for levels, text in zip(changes, texts, strict=True):
+            for price, quantity in levels:
+                if quantity:
+                    if price not in entries:
+                        moved.append(price)
+                    entries[price] = text
+                elif price in entries:
+                    del entries[price]
                     moved.append(price)
-                entries[price] = text
-            elif price in entries:
-                del entries[price]
-                moved.append(price)
+        self._best = None
         if len(moved) > _MOST_MOVED and len(moved) > len(entries):
             self._sort()  # nobody reads: what is remembered stays small
 
@@ -82,14 +86,23 @@ class FloatLevels(BookSide):
     @property
     def first(self) -> PriceLevel | None:
         """The level with the lowest price; None without levels."""
-        prices = self._sorted()
-        return self._level(prices[0]) if prices else None
+        return self._end(0, is_best=self._is_asks)
 
     @property
     def last(self) -> PriceLevel | None:
         """The level with the highest price; None without levels."""
-        prices = self._sorted()
-        return self._level(prices[-1]) if prices else None
+        return self._end(-1, is_best=not self._is_asks)
+
+    def _end(self, index: int, *, is_best: bool) -> PriceLevel | None:
+        entries = self._entries
+        if not entries:
+            return None
+        # To find the best price takes a third of the time of sorting, and often nobody reads more.
+        if is_best and len(self._moved) * _COST_OF_A_MOVE > len(entries):
+            if self._best is None:
+                self._best = min(entries) if self._is_asks else max(entries)
+            return self._level(self._best)
+        return self._level(self._sorted()[index])
 
     def __iter__(self) -> Iterator[PriceLevel]:
         return map(self._level, self._sorted())

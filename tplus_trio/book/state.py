@@ -15,6 +15,8 @@ from tplus_trio.streams.recovery import Depth
 
 __all__ = ["DepthState"]
 
+#: What a batch of changes for a book of floats consists of.
+_KIND: Final = frozenset({FloatDiff})
 #: If nobody reads the book, this many changes are kept before they are applied to it.
 _MOST_KEPT: Final = 1024
 #: Seconds. Changes are applied at most so often; if more come meanwhile, the book is forgotten, and read from REST if
@@ -128,13 +130,15 @@ class DepthState(FeedState[Depth]):
     def _apply(self, items: Sequence[Depth | FloatDiff]) -> None:
         """Apply items to the book, a snapshot first."""
         book = self.book
+        if type(book) is FloatBook and _KIND.issuperset(map(type, items)):
+            book.apply(cast("Sequence[FloatDiff]", items))
+            return
         for item in items:
             if type(item) is FloatDiff and type(book) is FloatBook:
-                book.apply(item)
+                book.apply([item])
             elif isinstance(item, OrderBook):
-                self.book = book = (
-                    LocalBook(item) if self._consumers["items"] or not FloatBook.fits(item) else FloatBook(item)
-                )
+                is_exact = self._consumers["items"] or not FloatBook.fits(item)
+                self.book = book = LocalBook(item) if is_exact else FloatBook(item)
             elif isinstance(item, OrderBookDiff | FloatDiff):
                 assert book is not None  # noqa: S101 - for the type checker: a snapshot comes first
                 if isinstance(book, FloatBook):
