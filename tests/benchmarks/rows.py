@@ -16,6 +16,7 @@ __all__ = ["GROUPS", "Beside", "Row", "Scale"]
 OURS: Final = "tplus_trio"
 TPLUSPY: Final = "tpluspy"
 CEILING: Final = "ceiling"
+BARE: Final = "bare trio"
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,8 @@ def latency(scale: Scale) -> Iterator[Outcome]:
     for rate, seconds in ((1000, 8), (10_000, 5)):
         job = Job("latency", messages=scale.count(rate * seconds), rate=rate)
         peers = {OURS: with_server("trio", job), TPLUSPY: with_server("tpluspy", job)}
-        samples = interleave(peers, scale.rounds)
-        floors = {"p50": 1.0, "p99": 1.0, "p99.9": None, "cpu_us": None}
+        samples = interleave({**peers, BARE: with_server("bare", job)}, scale.rounds)
+        floors = {"p50": 1.3, "p99": 1.1, "p99.9": None, "cpu_us": None}
         yield _latency(f"{rate // 1000}k/s", samples, floors)
         if rate >= 10_000:
             samples = interleave({name: awake(run) for name, run in peers.items()}, scale.rounds)
@@ -133,6 +134,8 @@ def _latency(name: str, samples: dict[str, Samples], floors: dict[str, float | N
     for figure, floor in floors.items():
         what, unit = (figure, "us") if figure in LATENCIES else ("CPU", "us CPU/message")
         beside = [_beside(samples, TPLUSPY, figure, floor)]
+        if what == "CPU" and BARE in samples:
+            beside.append(_beside(samples, BARE, figure))
         rows.append(_row("latency", f"{name}, {what}", unit, samples[OURS], figure, beside))
     return rows, {f"latency {name}: {peer}": runs for peer, runs in samples.items()}
 
