@@ -7,10 +7,9 @@ from importlib.metadata import version as version_of
 project = "tplus_trio"
 release = version = version_of("tplus-trio")
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib_trio", "myst_parser"]
-# toc.not_included: index.md links all pages, without a toctree. myst.xref_missing: links to files outside docs/ work in
-# the repository, but not in the pages that Sphinx makes. ref.python: two classes have an attribute `bytes`, and Sphinx
-# does not know that an annotation means the built-in type.
-suppress_warnings = ["myst.xref_missing", "ref.python", "toc.not_included"]
+# myst.xref_missing: links to files outside docs/ work in the repository, but not in the pages that Sphinx makes.
+# ref.python: two classes have an attribute `bytes`, and Sphinx does not know that an annotation means the built-in type.
+suppress_warnings = ["myst.xref_missing", "ref.python"]
 root_doc = "index"
 default_role = "py:obj"
 autodoc_member_order = "bysource"

@@ -252,7 +252,7 @@ def test_given_with_our_plain_objects(pytester: pytest.Pytester) -> None:
 
 def test_without_pytest_trio(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(OURS.replace(", autojump_clock", ""))
-    _expect(_run(pytester, "-p", "no:trio"), "*`network` of tplus_trio need pytest-trio: pip install*", errors=1)
+    _expect(_run(pytester, "-p", "no:trio"), "*`network` of tplus_trio need pytest-trio: install the extra*", errors=1)
 
 
 CRASH = """

@@ -46,7 +46,7 @@ def refusal_reason(item: pytest.Item) -> str | None:
         return None
     names = ", ".join(of_trio)
     if not _has_pytest_trio(item.config):
-        return f'{names} of tplus_trio need pytest-trio: pip install "tplus-trio[testing]"'
+        return f'{names} of tplus_trio need pytest-trio: install the extra "testing" of tplus-trio'
     loop, marked = _loop_of(item), item.get_closest_marker("trio") is not None
     if loop == "asyncio":
         return (
