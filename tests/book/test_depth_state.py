@@ -7,8 +7,12 @@ from decimal import Decimal
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.helpers.spelled_numbers import SPELLED_NUMBERS, depth_text
 from tplus_trio import LocalBook, OrderBook, OrderBookDiff
+from tplus_trio.book.packed import PackedBook
 from tplus_trio.book.state import DepthState
 from tplus_trio.codec import decode_depth_frame
 from tplus_trio.models import PriceLevel
@@ -75,7 +79,7 @@ def test_a_flood_is_forgotten_and_a_snapshot_brings_the_book_back() -> None:
     pair.clock.now = 100.0
     pair.change(1024)
     pair.clock.now += 0.001
-    pair.change(1025)
+    pair.change(1100)
     assert (pair.state.is_known, pair.state.begin(), pair.state.book) == (False, None, None)
     pair.change(5)
     assert pair.state.begin() is None
@@ -112,6 +116,17 @@ def test_a_snapshot_ends_what_was_kept() -> None:
     pair.put([OrderBook(asks=(), bids=(level(5, 5),), sequence_number=500)])
     pair.change(2)
     assert pair.state.begin() == (pair.book.snapshot(),)
+
+
+@given(st.lists(st.tuples(SPELLED_NUMBERS, SPELLED_NUMBERS), max_size=6))
+def test_a_packed_book_is_the_same_digit_by_digit(levels: list[tuple[str, str]]) -> None:
+    (diff,) = decode_depth_frame(depth_text(levels, levels, 7).encode())
+    book = OrderBook(diff.asks, diff.bids, 7)
+    again = PackedBook(book).unpack()
+    assert again == book
+    assert [(a.as_tuple(), b.as_tuple()) for a, b in (*again.asks, *again.bids)] == [
+        (a.as_tuple(), b.as_tuple()) for a, b in (*book.asks, *book.bids)
+    ]
 
 
 def test_changes_that_were_decoded_for_a_book_are_exact_for_a_stream() -> None:

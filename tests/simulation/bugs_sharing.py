@@ -22,9 +22,9 @@ def _late_joiner_gets_an_old_book() -> Generator[None]:
     """A consumer that comes late begins with the book before the changes that are kept: replaces ``begin``."""
 
     def begin(self: DepthState) -> Sequence[Any] | None:
-        if self.book is None:
-            self._apply_kept()
-        return None if self.book is None else (self.book.snapshot(),)
+        if self.book is not None:
+            return (self.book.snapshot(),)
+        return None if self._packed is None else (self._packed.unpack(),)
 
     with mock.patch.object(DepthState, "begin", begin):
         yield

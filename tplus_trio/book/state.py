@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from tplus_trio.book.float_book import FloatBook
 from tplus_trio.book.local import LocalBook
+from tplus_trio.book.packed import PackedBook
 from tplus_trio.codec import BatchDecoder, FloatDiff, decode_depth_batch, decode_float_depth_batch
 from tplus_trio.models import Gap, OrderBook, OrderBookDiff
 from tplus_trio.streams.feed_state import FeedState, Needs
@@ -17,7 +18,7 @@ __all__ = ["DepthState"]
 
 #: What a batch of changes for a book of floats consists of.
 _KIND: Final = frozenset({FloatDiff})
-#: If nobody reads the book, this many changes are kept before they are applied to it.
+#: If no live book reads the feed, this many changes are kept before they are applied to the packed book.
 _MOST_KEPT: Final = 1024
 #: Seconds. Changes are applied at most so often; if more come meanwhile, the book is forgotten, and read from REST if
 #: somebody needs it. Otherwise a flood would cost half as much again, for a book that perhaps nobody will ask for.
@@ -32,34 +33,36 @@ class DepthState(FeedState[Depth]):
 
     Unless a stream needs each change exactly, the book compares its prices as floats if all of them allow that; the
     first change that does not turns it into a `LocalBook`, until the next snapshot. As long as no live book reads the
-    feed, the changes are kept, and applied when somebody joins.
+    feed, the book is packed, and the changes since are kept, for who joins later.
 
     Args:
         clock: Returns seconds of real time.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        #: The book; up to date as long as somebody reads it. None before the first snapshot.
+        #: The book, as long as a live book reads it; None before the first snapshot.
         self.book: FloatBook | LocalBook | None = None
         self._clock = clock
         self._consumers: dict[Needs, int] = {"state": 0, "items": 0, "merged": 0}
-        #: Changes that were not applied yet, a snapshot first if `book` is None, and how many they are.
+        #: The book while no live book reads it, and the changes since, and how many they are.
+        self._packed: PackedBook | None = None
         self._kept: list[Sequence[Depth | FloatDiff]] = []
         self._kept_count = 0
-        self._applied_at = 0.0
+        self._packed_at = 0.0
         #: Whether the recovery may hold changes that were decoded for a book of floats, although a stream has come.
         self._may_have_floats = False
 
     @property
     def is_known(self) -> bool:
         """Whether the book is there."""
-        return self.book is not None or bool(self._kept)
+        return self.book is not None or self._packed is not None
 
     def add_consumer(self, needs: Needs) -> None:
         """See `FeedState`."""
         consumers = self._consumers
-        if needs == "state":
-            self._apply_kept()
+        if needs == "state" and not consumers["state"]:
+            self.book = self._unpack()
+            self._packed, self._kept, self._kept_count = None, [], 0
         elif needs == "items" and not consumers["items"]:
             self._may_have_floats = any(consumers.values())
         consumers[needs] += 1
@@ -67,6 +70,9 @@ class DepthState(FeedState[Depth]):
     def remove_consumer(self, needs: Needs) -> None:
         """See `FeedState`."""
         self._consumers[needs] -= 1
+        if needs == "state" and not self._consumers["state"] and any(self._consumers.values()):
+            self._pack(self.book)
+            self.book = None
 
     @property
     def decoder(self) -> BatchDecoder[Any]:
@@ -87,10 +93,12 @@ class DepthState(FeedState[Depth]):
             items = [item.exact if isinstance(item, FloatDiff) else item for item in items]
         if self._consumers["state"]:
             if is_snapshot or self.book is not None:
-                self._apply(items)
-        elif is_snapshot:
-            self.book, self._kept, self._kept_count = None, [items], len(items)
-        elif self.is_known:
+                self.book = self._applied(self.book, items)
+        elif not self.is_kept:
+            pass
+        elif isinstance(snapshot := items[0], OrderBook):
+            self._packed, self._kept, self._kept_count = PackedBook(snapshot), [items[1:]], len(items) - 1
+        elif self._packed is not None:
             self._kept.append(items)
             self._kept_count += len(items)
             if self._kept_count > _FEW_KEPT:
@@ -98,23 +106,32 @@ class DepthState(FeedState[Depth]):
         return cast("Sequence[Depth]", items)
 
     def _shorten(self) -> None:
-        pause = self._clock() - self._applied_at
+        """Apply the changes that are kept, if that was not done a moment ago; forget the book if there are too many."""
+        pause = self._clock() - self._packed_at
         if pause >= _USUAL_PAUSE or (self._kept_count > _MOST_KEPT and pause >= _LEAST_PAUSE):
-            self._apply_kept()
+            self._pack(self._unpack())
         elif self._kept_count > _MOST_KEPT:
-            self.book, self._kept, self._kept_count = None, [], 0
+            self._pack(None)
 
-    def _apply_kept(self) -> None:
-        kept, self._kept, self._kept_count = self._kept, [], 0
-        for items in kept:
-            self._apply(items)
-        if kept:
-            self._applied_at = self._clock()
+    def _pack(self, book: FloatBook | LocalBook | None) -> None:
+        self._packed = None if book is None else PackedBook(book.snapshot())
+        self._kept, self._kept_count, self._packed_at = [], 0, self._clock()
+
+    def _unpack(self) -> FloatBook | LocalBook | None:
+        """Return the book with the changes that are kept; None if it is not known."""
+        if self._packed is None:
+            return None
+        book = self._applied(None, [self._packed.unpack()])
+        for items in self._kept:
+            book = self._applied(book, items)
+        return book
 
     def begin(self) -> Sequence[Depth] | None:
         """See `FeedState`."""
-        self._apply_kept()
-        return None if self.book is None else (self.book.snapshot(),)
+        book = self.book
+        if book is None and (book := self._unpack()) is not None:
+            self._pack(book)
+        return None if book is None else (book.snapshot(),)
 
     def begin_again(self, missed: Gap, *, is_live: bool) -> Sequence[Depth] | None:  # noqa: ARG002 - a book needs none
         """See `FeedState`."""
@@ -127,20 +144,22 @@ class DepthState(FeedState[Depth]):
         self.apply(items)
         return True
 
-    def _apply(self, items: Sequence[Depth | FloatDiff]) -> None:
-        """Apply items to the book, a snapshot first."""
-        book = self.book
+    def _applied(
+        self, book: FloatBook | LocalBook | None, items: Sequence[Depth | FloatDiff]
+    ) -> FloatBook | LocalBook | None:
+        """Apply items to a book, a snapshot first, and return the book after them."""
         if type(book) is FloatBook and _KIND.issuperset(map(type, items)):
             book.apply(cast("Sequence[FloatDiff]", items))
-            return
+            return book
         for item in items:
             if type(item) is FloatDiff and type(book) is FloatBook:
                 book.apply([item])
             elif isinstance(item, OrderBook):
                 is_exact = self._consumers["items"] or not FloatBook.fits(item)
-                self.book = book = LocalBook(item) if is_exact else FloatBook(item)
+                book = LocalBook(item) if is_exact else FloatBook(item)
             elif isinstance(item, OrderBookDiff | FloatDiff):
                 assert book is not None  # noqa: S101 - for the type checker: a snapshot comes first
                 if isinstance(book, FloatBook):
-                    self.book = book = LocalBook(book.snapshot())
+                    book = LocalBook(book.snapshot())
                 book.apply(item.exact if isinstance(item, FloatDiff) else item)
+        return book

@@ -26,6 +26,9 @@ class FeedState(Generic[T]):
     Feeds of another kind override what they need. A state hears of every item of its feed, in order.
     """
 
+    #: Whether somebody may come late: then the state is kept.
+    is_kept: bool = True
+
     @property
     def decoder(self) -> BatchDecoder[Any] | None:
         """Decodes frames as those who read the feed need them; None leaves that to the feed."""

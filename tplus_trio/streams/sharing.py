@@ -34,6 +34,7 @@ class SharedFeed(Generic[T]):
         feed = opening.feed
         #: What a consumer that joins begins with.
         self.state: FeedState[T] = feed.state()
+        self.state.is_kept = opening.key is not None
         if (decoder := self.state.decoder) is not None:
             opening = attrs.evolve(opening, feed=attrs.evolve(feed, decode_batch=decoder))
         self.subscription: Subscription[T] = Subscription(opening, self)
@@ -52,9 +53,11 @@ class SharedFeed(Generic[T]):
         return len(self._consumers) > 1
 
     def add(self, consumer: Consumer[T]) -> None:
-        """Let a consumer take part. If the feed is live, it begins at once."""
+        """Let a consumer take part. If the feed is live, it begins at once; if it waits to try again, it tries now."""
         for other in self._consumers:
             other.release()
+        if self.session.phase is Phase.BACKOFF:
+            self.session.reconnect()
         self._consumers[consumer] = None
         self.state.add_consumer(consumer.needs)
         consumer.join(self)

@@ -240,6 +240,38 @@ async def test_a_consumer_that_may_not_be_slow_ends_alone(world: World, autojump
         assert book.is_synced
 
 
+async def test_who_joins_a_feed_that_waits_to_try_again_lets_it_try_now(autojump_clock: MockClock) -> None:
+    async with open_world(jitter=lambda: 1.0) as world, world.md.open_book(ASSET) as book:
+        await book.wait_synced()
+        world.network.partition(40.0, refuse=True)
+        await trio.sleep(42.0)
+        assert book.state is StreamState.BACKOFF
+        async with world.md.open_book(ASSET) as other:
+            with trio.fail_after(1.0):
+                await other.wait_synced()
+            assert book.is_synced
+
+
+@pytest.mark.parametrize("share", [True, False])
+async def test_a_stream_that_dropped_its_items_gets_a_book_shared_or_not(
+    share: bool, autojump_clock: MockClock
+) -> None:
+    async with open_world(share=share) as world:
+        async with world.md.stream_depth(ASSET, overflow="drop_oldest", buffer=3) as slow:
+            await slow.wait_live()
+            reading = Reading(slow)
+            for _ in range(5):
+                for _ in range(5):
+                    world.change(10)
+                    await trio.sleep(0.1)
+                with trio.move_on_after(1):
+                    await reading.run()
+                assert reading.is_right(world)
+            assert slow.state is StreamState.LIVE
+            assert reading.gaps
+        assert slow.statistics().consumer.merged + slow.statistics().consumer.dropped > 0
+
+
 async def test_losses_are_told_to_each(world: World, autojump_clock: MockClock) -> None:
     async with world.md.open_book(ASSET) as book, world.md.open_book(ASSET) as other:
         await book.wait_synced()
