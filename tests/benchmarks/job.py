@@ -34,8 +34,8 @@ __all__ = [
 class Job:
     """One run of one receiver."""
 
-    #: ``feed``, ``book``, ``live``, ``ticker``, ``latency``, ``streams``, ``shared``, ``joined`` or ``resync``; for
-    #: orders, ``build`` or ``latency``.
+    #: ``feed``, ``book``, ``live``, ``ticker``, ``latency``, ``streams``, ``shared``, ``joined``, ``crowd`` or
+    #: ``resync``; for orders, ``build`` or ``latency``.
     what: str = "feed"
     feed: str = "depth 1+1"
     #: The number of messages on each stream after the first.

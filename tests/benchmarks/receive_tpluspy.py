@@ -124,6 +124,6 @@ async def _streams(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    _JOBS = {"feed": _feed, "ticker": _ticker, "latency": _latency, "streams": _streams}
+    _JOBS = {"feed": _feed, "ticker": _ticker, "latency": _latency, "streams": _streams, "crowd": _streams}
     _job = Job.from_command_line()
     asyncio.run(_JOBS[_job.what](_job))

@@ -220,6 +220,30 @@ async def _streams(job: Job) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def _crowd(job: Job) -> None:
+    """Keep many live books whose markets change now and then; then lose all connections at once."""
+    async with MarketDataClient(job.url, jitter=lambda: 0.5) as client, AsyncExitStack() as stack:
+        books: list[LiveBook] = []
+        before = 0
+        for asset in range(1, job.streams + 1):
+            if len(books) == 1:
+                before = rss()
+            books.append(await stack.enter_async_context(client.open_book(asset)))
+            await books[-1].wait_for(lambda change: change.sequence_number == FIRST)
+        idle = rss()
+        meter = Meter(job)
+        meter.start()
+        while books[-1].sequence_number < FIRST + job.messages:  # noqa: ASYNC110 - looking now and then costs little
+            await trio.sleep(0.05)
+        figures = meter.figures(job.messages * job.streams)
+        start = time.perf_counter()
+        ask(job.port, "/drop")
+        await trio.sleep(0.05)
+        for book in books:
+            await book.wait_synced()
+        tell(**figures, **memory_figures(job.streams, before, idle), back_s=time.perf_counter() - start)
+
+
 async def _resync(job: Job) -> None:
     """Measure the time to a book in sync, from a lost connection and from a loss over an open connection."""
     lost, gap = [], []
@@ -285,6 +309,7 @@ if __name__ == "__main__":
         "ticker": _ticker,
         "latency": _latency,
         "streams": _streams,
+        "crowd": _crowd,
         "resync": _resync,
         "shared": _shared,
         "joined": _joined,

@@ -259,6 +259,19 @@ def local_books(scale: Scale) -> Iterator[Outcome]:
     yield [row], {f"apply: {name}": runs for name, runs in samples.items()}
 
 
+def crowd(scale: Scale) -> Iterator[Outcome]:
+    """1,000 live books in one process, each with a change a second, beside as many streams of tpluspy."""
+    job = Job("crowd", messages=10 if scale.divisor == 1 else 2, streams=1000, rate=1000)
+    samples = interleave({OURS: with_server("trio", job), TPLUSPY: with_server("tpluspy", job)}, scale.rounds)
+    figures = {"cpu_us": ("CPU", "us CPU/message"), "used_kb": ("memory", "KB/book"), "back_s": ("in sync again", "s")}
+    rows = [
+        _row("crowd", f"1,000 live books, {name}", unit, samples[OURS], figure, beside)
+        for figure, (name, unit) in figures.items()
+        for beside in [[Beside("limit", 10.0, 1.0)] if figure == "back_s" else [_beside(samples, TPLUSPY, figure)]]
+    ]
+    yield rows, {f"crowd: {name}": runs for name, runs in samples.items()}
+
+
 def resync(scale: Scale) -> Iterator[Outcome]:
     """The time for which a live book is out of sync."""
     job = Job("resync", extra={"times": 40 if scale.divisor == 1 else 10})
@@ -311,6 +324,7 @@ GROUPS: Final[dict[str, Callable[[Scale], Iterator[Outcome]]]] = {
     "neighbour": neighbour,
     "shared": shared,
     "books": books,
+    "crowd": crowd,
     "resync": resync,
     "import": imports,
 }

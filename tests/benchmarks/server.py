@@ -154,15 +154,15 @@ class _Server:
         ready.close()
 
     def _pace(self) -> None:
-        """Send one feed's stamped messages at an even rate."""
-        (feed,) = self._feeds
+        """Send stamped messages at an even rate, to the feeds in turn."""
         start, sent = time.monotonic(), 0
-        while sent < self._messages:
-            wait = start + sent / self._rate - time.monotonic()
-            if wait > 0:
-                time.sleep(wait)
-            sent += 1
-            feed.socket.sendall(stamped(FIRST + sent, time.monotonic_ns()))
+        for number in range(1, self._messages + 1):
+            for feed in self._feeds:
+                wait = start + sent / self._rate - time.monotonic()
+                if wait > 0:
+                    time.sleep(wait)
+                sent += 1
+                feed.socket.sendall(stamped(FIRST + number, time.monotonic_ns()))
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from tests.helpers.spelled_numbers import SPELLED_NUMBERS, depth_text
 from tplus_trio import LocalBook, OrderBook, OrderBookDiff
 from tplus_trio.book.packed import PackedBook
 from tplus_trio.book.state import DepthState
+from tplus_trio.book.upkeep import Upkeep
 from tplus_trio.codec import decode_depth_frame
 from tplus_trio.models import PriceLevel
 from tplus_trio.streams.recovery import Depth
@@ -28,9 +29,13 @@ SNAPSHOT = OrderBook(asks=(level(101, 1),), bids=(level(99, 1),), sequence_numbe
 
 @attrs.define
 class Clock:
+    """Each look at it takes some time."""
+
     now: float = 0.0
+    step: float = 0.0
 
     def __call__(self) -> float:
+        self.now += self.step
         return self.now
 
 
@@ -43,7 +48,7 @@ class Pair:
     book: LocalBook = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.state = DepthState(self.clock)
+        self.state = DepthState(Upkeep(self.clock))
         self.state.add_consumer("items")
         self.put([SNAPSHOT])
 
@@ -76,10 +81,9 @@ def test_what_was_kept_is_applied_for_who_comes(count: int) -> None:
 
 def test_a_flood_is_forgotten_and_a_snapshot_brings_the_book_back() -> None:
     pair = Pair()
-    pair.clock.now = 100.0
-    pair.change(1024)
-    pair.clock.now += 0.001
-    pair.change(1100)
+    pair.state._upkeep = Upkeep(pair.clock, share=1e-9, most=0.01)
+    pair.clock.step = 0.001
+    pair.change(5000)
     assert (pair.state.is_known, pair.state.begin(), pair.state.book) == (False, None, None)
     pair.change(5)
     assert pair.state.begin() is None
@@ -93,12 +97,24 @@ def test_a_flood_is_forgotten_and_a_snapshot_brings_the_book_back() -> None:
 
 
 def test_a_busy_feed_is_remembered() -> None:
-    """Some thousands of changes a second."""
     pair = Pair()
+    pair.clock.step = 0.0001
     for _ in range(20):
         pair.clock.now += 0.2
         pair.change(1000)
     assert pair.state.begin() == (pair.book.snapshot(),)
+    assert pair.state._kept_count <= 128
+
+
+def test_feeds_share_the_time_for_upkeep() -> None:
+    clock = Clock(step=0.004)
+    upkeep = Upkeep(clock)
+    for _ in range(5):
+        assert upkeep.is_affordable()
+        upkeep.spend(0.011)
+    assert not upkeep.is_affordable()
+    clock.now += 0.2  # a twentieth of it
+    assert upkeep.is_affordable()
 
 
 def test_an_idle_feed_keeps_few_changes() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from tplus_trio.book.float_book import FloatBook
 from tplus_trio.book.local import LocalBook
 from tplus_trio.book.packed import PackedBook
+from tplus_trio.book.upkeep import Upkeep
 from tplus_trio.codec import BatchDecoder, FloatDiff, decode_depth_batch, decode_float_depth_batch
 from tplus_trio.models import Gap, OrderBook, OrderBookDiff
 from tplus_trio.streams.feed_state import FeedState, Needs
@@ -18,14 +18,15 @@ __all__ = ["DepthState"]
 
 #: What a batch of changes for a book of floats consists of.
 _KIND: Final = frozenset({FloatDiff})
-#: If no live book reads the feed, this many changes are kept before they are applied to the packed book.
-_MOST_KEPT: Final = 1024
-#: Seconds. Changes are applied at most so often; if more come meanwhile, the book is forgotten, and read from REST if
-#: somebody needs it. Otherwise a flood would cost half as much again, for a book that perhaps nobody will ask for.
-_LEAST_PAUSE: Final = 0.05
-#: The same for feeds without a flood, so that an idle one keeps few changes: so many, and seconds.
+#: If no live book reads the feed, this many changes are kept before they are applied to the packed book. If there is no
+#: time for that, the book is forgotten, and read from REST if somebody needs it. Otherwise a flood would cost half as
+#: much again, for a book that perhaps nobody will ask for.
+_MOST_KEPT: Final = 128
+#: For feeds without a flood, so that an idle one keeps few changes: so many, and seconds.
 _FEW_KEPT: Final = 64
 _USUAL_PAUSE: Final = 1.0
+#: One for all feeds: a hundred of them may be a flood only together.
+_UPKEEP: Final = Upkeep()
 
 
 class DepthState(FeedState[Depth]):
@@ -36,13 +37,13 @@ class DepthState(FeedState[Depth]):
     feed, the book is packed, and the changes since are kept, for who joins later.
 
     Args:
-        clock: Returns seconds of real time.
+        upkeep: Says whether there is time to keep a book that nobody reads.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, upkeep: Upkeep = _UPKEEP) -> None:
         #: The book, as long as a live book reads it; None before the first snapshot.
         self.book: FloatBook | LocalBook | None = None
-        self._clock = clock
+        self._upkeep = upkeep
         self._consumers: dict[Needs, int] = {"state": 0, "items": 0, "merged": 0}
         #: The book while no live book reads it, and the changes since, and how many they are.
         self._packed: PackedBook | None = None
@@ -107,15 +108,19 @@ class DepthState(FeedState[Depth]):
 
     def _shorten(self) -> None:
         """Apply the changes that are kept, if that was not done a moment ago; forget the book if there are too many."""
-        pause = self._clock() - self._packed_at
-        if pause >= _USUAL_PAUSE or (self._kept_count > _MOST_KEPT and pause >= _LEAST_PAUSE):
+        upkeep = self._upkeep
+        begin = upkeep.clock()
+        if self._kept_count <= _MOST_KEPT and begin - self._packed_at < _USUAL_PAUSE:
+            return
+        if upkeep.is_affordable():
             self._pack(self._unpack())
+            upkeep.spend(upkeep.clock() - begin)
         elif self._kept_count > _MOST_KEPT:
             self._pack(None)
 
     def _pack(self, book: FloatBook | LocalBook | None) -> None:
         self._packed = None if book is None else PackedBook(book.snapshot())
-        self._kept, self._kept_count, self._packed_at = [], 0, self._clock()
+        self._kept, self._kept_count, self._packed_at = [], 0, self._upkeep.clock()
 
     def _unpack(self) -> FloatBook | LocalBook | None:
         """Return the book with the changes that are kept; None if it is not known."""

@@ -205,6 +205,8 @@ class Subscription(SessionProtocol, Generic[T]):
                 await put(items)
             if not (held := recovery.held):
                 held_from = stats.bytes
+            # While the next frames are awaited, these keep nothing alive.
+            frames, batch, decoded, latest, items = (), None, [], (), ()
             while held > _MAX_HELD or (held and stats.bytes - held_from > _MAX_HELD_BYTES):
                 await refetcher.wait_answered()
                 held = recovery.held

@@ -15,9 +15,9 @@ __all__ = ["FAR_BACK", "RepeatDetector"]
 
 #: A number that falls back by more than this is not a repeat: the service has started over.
 FAR_BACK: Final = 1000
-#: How many of the connection's last changes are remembered, to compare repeats by content. Each change is kept whole.
-#: Many more would not fit the processor's cache, which costs more than an occasional snapshot.
-_REMEMBERED: Final = 256
+#: How many of the connection's last changes are remembered, to compare repeats by content. Each change is kept whole,
+#: which takes 0.7 KB: more of them would cost more than an occasional snapshot.
+_REMEMBERED: Final = 64
 #: As many repeats in a row are taken for a restart of the service, which costs one snapshot. The limit doubles each
 #: time, until a change follows.
 _MAX_REPEATS: Final = 50
