@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 from unittest import mock
 
+from tplus_trio.book.packed import PackedBook
 from tplus_trio.book.state import DepthState
 from tplus_trio.streams.client_scope import ClientScope
 from tplus_trio.streams.consumer import Consumer
@@ -24,7 +25,10 @@ def _late_joiner_gets_an_old_book() -> Generator[None]:
     def begin(self: DepthState) -> Sequence[Any] | None:
         if self.book is not None:
             return (self.book.snapshot(),)
-        return None if self._packed is None else (self._packed.unpack(),)
+        behind = self._behind
+        if behind is None:
+            return None
+        return (behind.unpack() if isinstance(behind, PackedBook) else behind.snapshot(),)
 
     with mock.patch.object(DepthState, "begin", begin):
         yield

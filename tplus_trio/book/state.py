@@ -45,25 +45,25 @@ class DepthState(FeedState[Depth]):
         self.book: FloatBook | LocalBook | None = None
         self._upkeep = upkeep
         self._consumers: dict[Needs, int] = {"state": 0, "items": 0, "merged": 0}
-        #: The book while no live book reads it, and the changes since, and how many they are.
-        self._packed: PackedBook | None = None
+        #: The book some changes ago, while no live book reads it; and the changes since, and how many they are.
+        self._behind: PackedBook | FloatBook | LocalBook | None = None
         self._kept: list[Sequence[Depth | FloatDiff]] = []
         self._kept_count = 0
-        self._packed_at = 0.0
+        self._caught_up_at = 0.0
         #: Whether the recovery may hold changes that were decoded for a book of floats, although a stream has come.
         self._may_have_floats = False
 
     @property
     def is_known(self) -> bool:
         """Whether the book is there."""
-        return self.book is not None or self._packed is not None
+        return self.book is not None or self._behind is not None
 
     def add_consumer(self, needs: Needs) -> None:
         """See `FeedState`."""
         consumers = self._consumers
         if needs == "state" and not consumers["state"]:
-            self.book = self._unpack()
-            self._packed, self._kept, self._kept_count = None, [], 0
+            self.book = self._catch_up()
+            self._behind, self._kept, self._kept_count = None, [], 0
         elif needs == "items" and not consumers["items"]:
             self._may_have_floats = any(consumers.values())
         consumers[needs] += 1
@@ -72,7 +72,7 @@ class DepthState(FeedState[Depth]):
         """See `FeedState`."""
         self._consumers[needs] -= 1
         if needs == "state" and not self._consumers["state"] and any(self._consumers.values()):
-            self._pack(self.book)
+            self._keep(self.book, packs=True)
             self.book = None
 
     @property
@@ -98,8 +98,8 @@ class DepthState(FeedState[Depth]):
         elif not self.is_kept:
             pass
         elif isinstance(snapshot := items[0], OrderBook):
-            self._packed, self._kept, self._kept_count = PackedBook(snapshot), [items[1:]], len(items) - 1
-        elif self._packed is not None:
+            self._behind, self._kept, self._kept_count = PackedBook(snapshot), [items[1:]], len(items) - 1
+        elif self._behind is not None:
             self._kept.append(items)
             self._kept_count += len(items)
             if self._kept_count > _FEW_KEPT:
@@ -107,26 +107,27 @@ class DepthState(FeedState[Depth]):
         return cast("Sequence[Depth]", items)
 
     def _shorten(self) -> None:
-        """Apply the changes that are kept, if that was not done a moment ago; forget the book if there are too many."""
+        """Apply the changes that are kept, if they are many or old; forget the book if there is no time for that."""
         upkeep = self._upkeep
         begin = upkeep.clock()
-        if self._kept_count <= _MOST_KEPT and begin - self._packed_at < _USUAL_PAUSE:
+        is_busy = begin - self._caught_up_at < _USUAL_PAUSE
+        if is_busy and self._kept_count <= _MOST_KEPT:
             return
         if upkeep.is_affordable():
-            self._pack(self._unpack())
+            # To pack a book and to unpack it takes as long as to apply some hundred changes.
+            self._keep(self._catch_up(), packs=not is_busy)
             upkeep.spend(upkeep.clock() - begin)
         elif self._kept_count > _MOST_KEPT:
-            self._pack(None)
+            self._keep(None, packs=False)
 
-    def _pack(self, book: FloatBook | LocalBook | None) -> None:
-        self._packed = None if book is None else PackedBook(book.snapshot())
-        self._kept, self._kept_count, self._packed_at = [], 0, self._upkeep.clock()
+    def _keep(self, book: FloatBook | LocalBook | None, *, packs: bool) -> None:
+        self._behind = PackedBook(book.snapshot()) if packs and book is not None else book
+        self._kept, self._kept_count, self._caught_up_at = [], 0, self._upkeep.clock()
 
-    def _unpack(self) -> FloatBook | LocalBook | None:
+    def _catch_up(self) -> FloatBook | LocalBook | None:
         """Return the book with the changes that are kept; None if it is not known."""
-        if self._packed is None:
-            return None
-        book = self._applied(None, [self._packed.unpack()])
+        behind = self._behind
+        book = self._applied(None, [behind.unpack()]) if isinstance(behind, PackedBook) else behind
         for items in self._kept:
             book = self._applied(book, items)
         return book
@@ -134,8 +135,8 @@ class DepthState(FeedState[Depth]):
     def begin(self) -> Sequence[Depth] | None:
         """See `FeedState`."""
         book = self.book
-        if book is None and (book := self._unpack()) is not None:
-            self._pack(book)
+        if book is None and (book := self._catch_up()) is not None:
+            self._keep(book, packs=True)
         return None if book is None else (book.snapshot(),)
 
     def begin_again(self, missed: Gap, *, is_live: bool) -> Sequence[Depth] | None:  # noqa: ARG002 - a book needs none
