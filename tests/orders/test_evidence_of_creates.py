@@ -24,7 +24,7 @@ from tests.helpers.order_messages import (
 from tests.helpers.unsettled_orders import ALL_RULES, DUPLICATE, Case
 from tplus_trio import AssetIdentifier
 from tplus_trio.models import Order, Side
-from tplus_trio.orders.evidence import NEVER_TOOK_EFFECT
+from tplus_trio.orders.evidence import NEVER_TOOK_EFFECT, OrderEvidence
 from tplus_trio.orders.listings import Listing
 from tplus_trio.orders.order_facts import RequestFact
 from tplus_trio.orders.service_rules import ServiceRules
@@ -232,6 +232,19 @@ def test_a_refused_id_that_another_order_has_is_a_refusal_where_ids_are_remember
 
 def test_a_refused_id_alone_says_nothing() -> None:
     assert refused().fate == "unknown"
+
+
+def test_the_order_that_has_a_refused_id_may_be_one_in_another_market() -> None:
+    other = attrs.evolve(MINE, base_asset=AssetIdentifier(201))
+    case = refused()
+    evidence = OrderEvidence(ALL_RULES, case.tracker)
+    assert evidence.other_markets(case.order) == frozenset()
+    case.send(other)
+    case.see(RequestFact(other, "accepted"))
+    assert case.fate == "unknown", "an acknowledgement is no proof"
+    assert evidence.other_markets(case.order) == {other.base_asset}
+    assert case.see(row(other, "Cancelled")).fate == "rejected: DUPLICATE_ORDER"
+    assert evidence.other_markets(case.order) == frozenset(), "it was seen"
 
 
 def test_a_refused_id_may_be_the_orders_own() -> None:

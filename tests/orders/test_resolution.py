@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from tests.helpers.exchange_users import ALICE
 from tests.helpers.order_messages import ASSET, ORDER_ID, order, replacement
 from tests.helpers.unsettled_orders import NOT_FOUND, unsettled_order
-from tplus_trio import ConnectionFailed, OrderBookClient, TplusError
+from tplus_trio import AssetIdentifier, ConnectionFailed, OrderBookClient, TplusError
 from tplus_trio.models import CancelOrder, OperationStatus, OrderOperationResponse
 from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.listings import Listing
@@ -31,13 +31,14 @@ CANCEL = CancelOrder(ORDER_ID, ASSET, ALICE.public_key)
 class Desk:
     """A resolver whose sender, listings, fences and evidence a test controls."""
 
-    # Thirteen attributes: what a test sets, and what it reads.
+    # Fourteen attributes: what a test sets, and what it reads.
     answer: OrderOperationResponse | TplusError | None = None
     #: Seconds for a page, or a failure; and how many pages a whole listing has.
     reading: TplusError | float = 0.0
     pages: int = 1
     fence_helps: bool = False
     wants_all: bool = False
+    others: tuple[AssetIdentifier, ...] = ()
     #: Called by `conclude`.
     concludes: Callable[[UnsettledOrder], object] = lambda _: None
     start: float = attrs.field(factory=trio.current_time)
@@ -65,8 +66,10 @@ class Desk:
             raise self.answer
         return OrderAnswers({} if self.answer is None else {self.answer.order_id: self.answer})
 
-    async def read(self, *_: object, complete: bool, on_page: Callable[[], object]) -> Listing:
-        self._note("read all" if complete else "read")
+    async def read(
+        self, _: object, market: AssetIdentifier, *, complete: bool, on_page: Callable[[], object]
+    ) -> Listing:
+        self._note(("read all" if complete else "read") if market == ASSET else f"read {market}")
         if isinstance(self.reading, TplusError):
             raise self.reading
         for _page in range(self.pages if complete else 1):
@@ -86,6 +89,9 @@ class Desk:
 
     def conclude(self, unsettled: UnsettledOrder) -> None:
         self.concludes(unsettled)
+
+    def other_markets(self, _: UnsettledOrder) -> tuple[AssetIdentifier, ...]:
+        return self.others
 
     async def settle_for(self, seconds: float, unsettled: UnsettledOrder) -> None:
         self.unsettled.add(unsettled)
@@ -110,6 +116,12 @@ async def test_a_round_looks_passes_a_fence_and_reads_all_after_it(autojump_cloc
     assert [step for step, _ in desk.steps] == ["read", "fence", "read all"]
     assert unsettled.listing is not None
     assert unsettled.listing.is_complete
+
+
+async def test_the_markets_of_other_orders_under_the_id_are_looked_at_too(autojump_clock: MockClock) -> None:
+    desk = Desk(others=(AssetIdentifier(7),))
+    await desk.settle_for(0.01, unsettled_order(MINE))
+    assert [step for step, _ in desk.steps] == ["read", "read 7", "fence"]
 
 
 async def test_a_listing_takes_as_long_as_its_pages_come(autojump_clock: MockClock) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 from tplus_trio.errors import NotFoundError, OrderRejected
 from tplus_trio.models import (
     AmendOrder,
+    AssetIdentifier,
     CancelOrder,
     LimitOrderDetails,
     Order,
@@ -65,6 +66,13 @@ class OrderEvidence:
         if order.is_gone and order.on_cancel == "cancel" and isinstance(terms := order.terms, Order):
             for own in tracked:
                 own.is_unwanted = own.is_unwanted or is_same_order(own.order, terms)
+
+    def other_markets(self, order: UnsettledOrder) -> frozenset[AssetIdentifier]:
+        """Return the other markets in which an order may have taken the id of a create that was refused for that."""
+        if order.operation != "create" or order.refusal is None:
+            return frozenset()
+        tracked = self._tracker.of_id(order.owner.public_key, order.target.order_id)
+        return frozenset(one.order.base_asset for one in tracked if not one.was_seen) - {order.target.asset_id}
 
     def _is_missing(self, order: UnsettledOrder) -> bool:
         """Return whether a whole, current listing does not show as open an order that the service says it lacks."""

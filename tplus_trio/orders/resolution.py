@@ -11,7 +11,7 @@ import trio
 
 from tplus_trio.errors import ApiError, TplusError
 from tplus_trio.log_events import LogEvent, log_event
-from tplus_trio.models import CancelOrder
+from tplus_trio.models import AssetIdentifier, CancelOrder
 from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.fences import Fences
 from tplus_trio.orders.listings import ListingReader
@@ -47,6 +47,10 @@ class Evidence(Protocol):
 
     def conclude(self, order: UnsettledOrder) -> None:
         """Settle an order if it is known what became of it."""
+        ...
+
+    def other_markets(self, order: UnsettledOrder) -> Collection[AssetIdentifier]:
+        """Return the other markets in which an order may have taken the id of a create that was refused for that."""
         ...
 
 
@@ -221,7 +225,8 @@ class OrderResolver:
 
     async def _read(self, order: UnsettledOrder, on_page: Callable[[], object]) -> None:
         """Look whether the newest orders show this one. What they show reaches the evidence."""
-        await self._listings.read(order.owner, order.target.asset_id, complete=False, on_page=on_page)
+        for market in (order.target.asset_id, *self._evidence.other_markets(order)):
+            await self._listings.read(order.owner, market, complete=False, on_page=on_page)
 
     async def _pass_fence(self, order: UnsettledOrder, _: Callable[[], object]) -> None:
         """Try a fence that may prove that the request will not be carried out any more."""

@@ -18,6 +18,13 @@ NO_OTHER_TERMS: Final[dict[str, Any]] = {
 }
 
 
+_BY_QUOTE: Final[dict[str, Any]] = {
+    "size": {"quote_quantity": 100, "max_sellable_quantity": None},
+    "fill_or_kill": False,
+    "trigger": None,
+}
+
+
 def _terms(order_id: str, side: str, price: int, quantity: int, **others: Any) -> dict[str, Any]:
     return {"order_id": order_id, "side": side, "price": price, "quantity": quantity, **NO_OTHER_TERMS, **others}
 
@@ -99,6 +106,13 @@ SEQUENCES: Final[dict[str, list[Step]]] = {
         _market(ALICE, "d", "Sell", {"quote_quantity": 300, "max_sellable_quantity": 1}),
         _market(ALICE, "e", "Buy", {"base_quantity": 50, "max_sellable_amount": None}, fill_or_kill=True),
         _list(ALICE, "book"),
+    ],
+    "an id that an order of another market has": [
+        Step("market", ALICE, "7", {**_BY_QUOTE, "order_id": "a", "side": "Buy"}),
+        _limit(ALICE, "a", "Buy", 97, 1),
+        Step("market", ALICE, "7", {**_BY_QUOTE, "order_id": "b", "side": "Sell"}),
+        _limit(ALICE, "b", "Sell", 103, 1),
+        _list(ALICE),
     ],
     "terms of the book": [
         _limit(BOB, "a", "Sell", 101, 5),
