@@ -46,7 +46,7 @@ class Consumer(Phased, Generic[T]):
         sink: Takes the items.
     """
 
-    # Eleven attributes: two are given, and four are those of `Phased`.
+    # Twelve attributes: two are given, and four are those of `Phased`.
     def __init__(self, opening: Opening[T], sink: ConsumerSink[T]) -> None:
         super().__init__()
         self.opening: Opening[T] = opening
@@ -57,6 +57,8 @@ class Consumer(Phased, Generic[T]):
         self._feed: SharedFeed[T] | None = None
         #: What it has missed since it was too slow; None if it keeps up.
         self._missed: Missed[T] | None = None
+        #: Whether it takes nothing before an item that is whole by itself: what comes before may not follow.
+        self._awaits_whole = False
         #: Fetches a snapshot for this consumer alone.
         self._lone: LoneResync[T] | None = None
         #: The statistics at its end. What waits may still be taken.
@@ -84,7 +86,8 @@ class Consumer(Phased, Generic[T]):
         """The failure that the present outage began with, or the one that ended it; None if there is none."""
         if self.failure is not None or self._feed is None or self.phase is Phase.CLOSED:
             return self.failure
-        return self._feed.session.last_error
+        own = None if self._lone is None else self._lone.last_error
+        return own or self._feed.session.last_error
 
     def silence(self) -> SilenceBound:
         """Return where limits on the silence of the connection are set. Only of a consumer that joined a feed."""
@@ -151,13 +154,40 @@ class Consumer(Phased, Generic[T]):
 
     # The feed's side.
 
-    def join(self, feed: SharedFeed[T]) -> None:
-        """Take part in a feed from now on."""
+    def join(self, feed: SharedFeed[T], *, is_held_up: bool) -> None:
+        """Take part in a feed from now on.
+
+        Args:
+            feed: The feed.
+            is_held_up: Whether the feed is not read because its only consumer was full: then its state is old.
+        """
         self._feed = feed
         self._sink.attach(feed.state)
-        if feed.session.phase is Phase.LIVE and not self._sink.join(feed.state):
-            self._resync_alone(feed, "the book at this moment is not known")
+        if feed.session.phase is not Phase.LIVE:
+            self._await_whole()
+        elif is_held_up and feed.subscription.fork() is not None:
+            self._resync_alone(feed, "the feed was held up by a slow consumer")
+        else:
+            try:
+                is_known = self._sink.join(feed.state)
+            except SlowConsumer as exc:
+                self.fail(exc)  # the iteration raises it
+                return
+            if not is_known:
+                self._resync_alone(feed, "the book at this moment is not known")
         self.follow("")
+
+    def _await_whole(self) -> None:
+        self._awaits_whole = self.opening.feed.is_snapshot is not None
+
+    def _from_whole(self, items: Sequence[T]) -> Sequence[T]:
+        """Return the items from the first one on that is whole by itself; none if there is none."""
+        is_snapshot = self.opening.feed.is_snapshot
+        for index, item in enumerate(items):
+            if is_snapshot is None or is_snapshot(item):
+                self._awaits_whole = False
+                return items[index:]
+        return ()
 
     def follow(self, reason: str) -> None:
         """Follow the phase of the feed's session. ``reason`` says why, if it leaves LIVE."""
@@ -167,7 +197,8 @@ class Consumer(Phased, Generic[T]):
             if self._missed is not None or (self._lone is not None and not self._lone.has_caught_up):
                 phase = Phase.SYNCING
         elif self._lone is not None:
-            self._stop_lone()  # what the feed delivers next makes this consumer whole, too
+            self._stop_lone()  # the next snapshot of the feed makes this consumer whole, too
+            self._await_whole()
         # The end comes with `end`.
         if phase is not self.phase and phase is not Phase.CLOSED:
             self._change(phase, reason)
@@ -179,11 +210,9 @@ class Consumer(Phased, Generic[T]):
             self.losses.notify(StreamLost(reason, self.opening.service.now_ns()))
 
     def take(self, items: Sequence[T], *, is_alone: bool) -> None:
-        """Take items of the feed, without waiting.
-
-        Raises:
-            SlowConsumer: there is no room, the consumer chose not to be waited for, and it is alone.
-        """
+        """Take items of the feed, without waiting. What goes wrong ends this consumer, and not the feed."""
+        if self._awaits_whole and not (items := self._from_whole(items)):
+            return
         if self._lone is not None:
             self._lone.receive(items)
         elif self._missed is not None:
@@ -195,9 +224,7 @@ class Consumer(Phased, Generic[T]):
         else:
             try:
                 self._sink.put_nowait(items)
-            except SlowConsumer as exc:
-                if is_alone:
-                    raise
+            except Exception as exc:  # noqa: BLE001 - it is raised where this consumer waits
                 self.fail(exc)
 
     def fall_behind(self) -> None:
@@ -218,7 +245,8 @@ class Consumer(Phased, Generic[T]):
         missed, self._missed, feed = self._missed, None, self._feed
         if missed is None or feed is None or self.phase is Phase.CLOSED:
             return
-        is_live = feed.session.phase is Phase.LIVE
+        if not (is_live := feed.session.phase is Phase.LIVE):
+            self._await_whole()
         items = feed.state.begin_again(missed.gap(self.opening.service.now_ns()), is_live=is_live)
         if items is None:
             self.resync(_SLOW)
@@ -241,11 +269,11 @@ class Consumer(Phased, Generic[T]):
             feed.subscription.resync(reason)  # what it delivers is of use to all
             return
         self._stop_lone()
-        self._missed = None
-        self.opening.service.observer.resync(self.name, reason)
-        self._lone = LoneResync(self, feed.subscription, recovery)
+        self._missed, self._awaits_whole = None, False
+        self._lone = lone = LoneResync(self, feed.subscription, recovery)
         self.follow(reason)
-        self._lone.start(reason)
+        lone.start(reason)
+        self.opening.service.observer.resync(self.name, reason)
 
     def _stop_lone(self) -> None:
         lone, self._lone = self._lone, None
@@ -269,13 +297,13 @@ class Consumer(Phased, Generic[T]):
                 self._sink.begin(items)
             else:
                 self._sink.put_nowait(items)
-        except SlowConsumer as exc:
+        except Exception as exc:  # noqa: BLE001 - as in `take`
             self.fail(exc)
         else:
             self.follow("")
 
     def fail(self, failure: Exception) -> None:
-        """End this consumer alone."""
+        """End this consumer, and no other. The feed ends with its last one."""
         log_failed_for_good(self.name, failure, was_live=True)
         self._end(failure)
 
@@ -292,6 +320,8 @@ class Consumer(Phased, Generic[T]):
             self._fail(failure)
         if self._feed is not None:
             self._feed.remove(self)
+            if self._feed.is_unused:
+                self._feed.session.cancel()
         self._change(Phase.CLOSED, _STOPPED if failure is None else str(failure))
         self._final = self.statistics()
         self._sink.close(failure or trio.ClosedResourceError(_STOPPED))

@@ -104,10 +104,11 @@ class NewestCandle(FeedState[T]):
 
     def apply(self, items: Sequence[T]) -> Sequence[T]:
         """See `FeedState`."""
-        open_ns = self._open_ns(items[-1]) if items else None
-        # A correction of an earlier candle may come late.
-        if open_ns is not None and (self._newest is None or open_ns >= self._newest[1]):
-            self._newest = (items[-1], open_ns)
+        for item in items:
+            open_ns = self._open_ns(item)
+            # A correction of an earlier candle may come late.
+            if open_ns is not None and (self._newest is None or open_ns >= self._newest[1]):
+                self._newest = (item, open_ns)
         return items
 
     def begin(self) -> Sequence[T]:

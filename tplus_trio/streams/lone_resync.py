@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import trio
 
 from tplus_trio.streams.lifecycle import Phase
+from tplus_trio.streams.outage import Outage
 from tplus_trio.streams.policy import Restarts
 from tplus_trio.streams.recovery import Recovery
 from tplus_trio.streams.refetch import Refetcher
-from tplus_trio.streams.subscription import Subscription
+from tplus_trio.streams.subscription import MAX_HELD, Subscription
 
 if TYPE_CHECKING:
     from tplus_trio.streams.consumer import Consumer
@@ -48,7 +49,13 @@ class LoneResync(Generic[T]):
         self.has_caught_up: bool = False
         #: Whether the consumer has begun since.
         self._has_begun = False
+        self._outage = Outage(consumer.name)
         self.restarts: Restarts = Restarts(consumer.opening.restart, consumer.opening.draw)
+
+    @property
+    def last_error(self) -> Exception | None:
+        """The failure with which its requests began to fail; None if they do not."""
+        return self._outage.cause
 
     def start(self, reason: str) -> None:
         """Ask for the snapshot."""
@@ -56,6 +63,8 @@ class LoneResync(Generic[T]):
 
     def receive(self, items: Sequence[T]) -> None:
         """Take items of the feed."""
+        if self._recovery.held > MAX_HELD:
+            self._refetcher.hole("too many changes were held")
         delivered = self._recovery.receive(items)
         self._refetcher.follow_up()
         self.put_nowait(delivered)
@@ -100,6 +109,7 @@ class LoneResync(Generic[T]):
     def report_caught_up(self) -> None:
         """Note that the next items that are delivered are those to begin with."""
         self.has_caught_up = True
+        self._outage.over(trio.current_time())
 
     async def wait_open(self) -> None:
         """Wait until there is a connection."""
@@ -111,7 +121,10 @@ class LoneResync(Generic[T]):
         Raises:
             Exception: ``failure`` itself, if it will not pass or the policy allows no more.
         """
-        return self.restarts.failed(failure, trio.current_time())
+        now = trio.current_time()
+        delay = self.restarts.failed(failure, now)
+        self._outage.failed(failure, delay, now)
+        return delay
 
     def give_up_connection(self, failure: Exception) -> None:
         """End the consumer, whose requests failed for good. The connection is not its own."""

@@ -41,11 +41,21 @@ class SharedFeed(Generic[T]):
         self.session: Session = self.subscription.session
         self.session.on_change = self._follow
         self._consumers: dict[Consumer[T], None] = {}
+        self._opening = opening
+        #: Whether the socket is not read because the only consumer was full.
+        self._is_held_up = False
 
     @property
     def is_ending(self) -> bool:
         """Whether nobody can join any more."""
-        return self.session.phase in {Phase.CLOSING, Phase.CANCELLING, Phase.CLOSED}
+        phase = self.session.phase
+        ends_now = phase is Phase.DISCONNECTING and self._opening.restart is None
+        return ends_now or phase in {Phase.CLOSING, Phase.CANCELLING, Phase.CLOSED}
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether it has no consumer any more."""
+        return not self._consumers
 
     @property
     def has_others(self) -> bool:
@@ -56,11 +66,13 @@ class SharedFeed(Generic[T]):
         """Let a consumer take part. If the feed is live, it begins at once; if it waits to try again, it tries now."""
         for other in self._consumers:
             other.release()
-        if self.session.phase is Phase.BACKOFF:
+        restart = self._opening.restart
+        # An attempt counts against a limit of the policy, and that limit is for all.
+        if self.session.phase is Phase.BACKOFF and (restart is None or restart.max_restarts is None):
             self.session.reconnect()
         self._consumers[consumer] = None
         self.state.add_consumer(consumer.needs)
-        consumer.join(self)
+        consumer.join(self, is_held_up=self._is_held_up)
 
     def remove(self, consumer: Consumer[T]) -> None:
         """Let a consumer take part no more."""
@@ -83,23 +95,19 @@ class SharedFeed(Generic[T]):
     # What the subscription asks of a sink.
 
     async def put(self, items: Sequence[T]) -> None:
-        """Hand on items, and wait for a consumer that is full and alone.
-
-        Raises:
-            SlowConsumer: the only consumer has no room, and chose not to be waited for.
-        """
+        """Hand on items, and wait for a consumer that is full and alone."""
         self.put_nowait(items)
         if len(self._consumers) == 1:
             (consumer,) = self._consumers
             if consumer.is_full:
-                await consumer.wait_for_room()
+                self._is_held_up = True
+                try:
+                    await consumer.wait_for_room()
+                finally:
+                    self._is_held_up = False
 
     def put_nowait(self, items: Sequence[T]) -> None:
-        """Hand on items.
-
-        Raises:
-            SlowConsumer: as for `put`.
-        """
+        """Hand on items."""
         if items:
             items = self.state.apply(items)
             consumers = tuple(self._consumers)

@@ -26,7 +26,7 @@ from tplus_trio.streams.stats import ConsumerStatistics, FeedLag, StreamState, S
 from tplus_trio.transport.silence import SilenceBound
 from tplus_trio.transport.websocket import BadMessage, LongMessage, WebSocket
 
-__all__ = ["Subscription"]
+__all__ = ["MAX_HELD", "Subscription"]
 
 _log = logging.getLogger("tplus_trio.streams")
 
@@ -36,7 +36,7 @@ T = TypeVar("T")
 _TIMES: Final = ("timestamp_ns", "book_timestamp_ns", "update_timestamp_ns")
 
 #: Items that a recovery may hold back before the subscription stops reading until REST has answered.
-_MAX_HELD: Final = 50_000
+MAX_HELD: Final = 50_000
 #: Bytes of the messages that brought these items, likewise.
 _MAX_HELD_BYTES: Final = 16 * 1024 * 1024
 
@@ -207,7 +207,7 @@ class Subscription(SessionProtocol, Generic[T]):
                 held_from = stats.bytes
             # While the next frames are awaited, these keep nothing alive.
             frames, batch, decoded, latest, items = (), None, [], (), ()
-            while held > _MAX_HELD or (held and stats.bytes - held_from > _MAX_HELD_BYTES):
+            while held > MAX_HELD or (held and stats.bytes - held_from > _MAX_HELD_BYTES):
                 await refetcher.wait_answered()
                 held = recovery.held
 

@@ -43,6 +43,7 @@ class DepthRecovery(Recovery[Depth]):
         name: The stream's name, for the log.
     """
 
+    # Eleven attributes: three are those of every recovery that asks REST.
     def __init__(
         self, now_ns: Callable[[], int], stats: ConnectionCounts, *, sequence: Sequencing, name: str = "depth"
     ) -> None:
@@ -60,6 +61,8 @@ class DepthRecovery(Recovery[Depth]):
         #: A snapshot that was requested too early to be used without proof.
         self._early: OrderBook | None = None
         self._has_delivered = False
+        #: Whether it hears what another recovery has delivered, whose links are not its own.
+        self._is_copy = False
 
     @property
     def held(self) -> int:
@@ -71,6 +74,7 @@ class DepthRecovery(Recovery[Depth]):
         other._rule, other._judge = copy.copy(self._rule), copy.copy(self._judge)
         other._repeats = self._repeats.fork()
         other._held = self._held.copy()
+        other._is_copy = True
         return other
 
     def is_in_step(self, copy: Recovery[Depth]) -> bool:
@@ -90,6 +94,8 @@ class DepthRecovery(Recovery[Depth]):
 
     def receive(self, items: Sequence[Depth]) -> Sequence[Depth]:
         diffs: Sequence[OrderBookDiff] = items  # type: ignore[assignment]  # a depth feed carries diffs only
+        if self._is_copy:
+            diffs = [_unlinked(diff) for diff in diffs]
         if self._continuity is _AWAITING_SNAPSHOT:
             self._hold(diffs)
             return self._use_early()
@@ -261,3 +267,7 @@ class DepthRecovery(Recovery[Depth]):
             self._judge.require(diff.sequence_number)
             self._held = []
         self._start_generation()
+
+
+def _unlinked(diff: OrderBookDiff) -> OrderBookDiff:
+    return OrderBookDiff(diff.bids, diff.asks, diff.sequence_number) if isinstance(diff, LinkedDiff) else diff
