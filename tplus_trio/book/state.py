@@ -18,13 +18,13 @@ __all__ = ["DepthState"]
 
 #: What a batch of changes for a book of floats consists of.
 _KIND: Final = frozenset({FloatDiff})
-#: If no live book reads the feed, this many changes are kept before they are applied to the packed book. If there is no
-#: time for that, the book is forgotten, and read from REST if somebody needs it. Otherwise a flood would cost half as
-#: much again, for a book that perhaps nobody will ask for.
-_MOST_KEPT: Final = 128
-#: For feeds without a flood, so that an idle one keeps few changes: so many, and seconds.
+#: Changes that are kept for a packed book before it is unpacked. A feed that brings as many in so many seconds is busy:
+#: its book is not packed meanwhile.
 _FEW_KEPT: Final = 64
-_USUAL_PAUSE: Final = 1.0
+_WINDOW: Final = 1.0
+#: Changes that are kept while there is no time to apply them. With more, the book is forgotten, and read from REST if
+#: somebody needs it. Otherwise a flood would cost half as much again, for a book that perhaps nobody will ask for.
+_MOST_KEPT: Final = 128
 #: One for all feeds: a hundred of them may be a flood only together.
 _UPKEEP: Final = Upkeep()
 
@@ -49,7 +49,9 @@ class DepthState(FeedState[Depth]):
         self._behind: PackedBook | FloatBook | LocalBook | None = None
         self._kept: list[Sequence[Depth | FloatDiff]] = []
         self._kept_count = 0
-        self._caught_up_at = 0.0
+        #: When the last look at the rate was, and the changes since.
+        self._window_began = 0.0
+        self._window_count = 0
         #: Whether the recovery may hold changes that were decoded for a book of floats, although a stream has come.
         self._may_have_floats = False
 
@@ -72,8 +74,7 @@ class DepthState(FeedState[Depth]):
         """See `FeedState`."""
         self._consumers[needs] -= 1
         if needs == "state" and not self._consumers["state"] and any(self._consumers.values()):
-            self._keep(self.book, packs=True)
-            self.book = None
+            self._behind, self.book = self.book, None
 
     @property
     def decoder(self) -> BatchDecoder[Any]:
@@ -102,27 +103,29 @@ class DepthState(FeedState[Depth]):
         elif self._behind is not None:
             self._kept.append(items)
             self._kept_count += len(items)
-            if self._kept_count > _FEW_KEPT:
-                self._shorten()
+            self._window_count += len(items)
+            if self._kept_count > _FEW_KEPT or not isinstance(self._behind, PackedBook):
+                self._keep_up()
         return cast("Sequence[Depth]", items)
 
-    def _shorten(self) -> None:
-        """Apply the changes that are kept, if they are many or old; forget the book if there is no time for that."""
+    def _keep_up(self) -> None:
+        """Apply the changes that are kept; pack the book of a feed that is not busy; forget it for want of time.
+
+        The changes of a busy feed are applied as they come: all at once, they would hold up a message now and then.
+        """
         upkeep = self._upkeep
         begin = upkeep.clock()
-        is_busy = begin - self._caught_up_at < _USUAL_PAUSE
-        if is_busy and self._kept_count <= _MOST_KEPT:
+        if not upkeep.is_affordable():
+            if self._kept_count > _MOST_KEPT:
+                self._behind, self._kept, self._kept_count = None, [], 0
             return
-        if upkeep.is_affordable():
-            # To pack a book and to unpack it takes as long as to apply some hundred changes.
-            self._keep(self._catch_up(), packs=not is_busy)
-            upkeep.spend(upkeep.clock() - begin)
-        elif self._kept_count > _MOST_KEPT:
-            self._keep(None, packs=False)
-
-    def _keep(self, book: FloatBook | LocalBook | None, *, packs: bool) -> None:
-        self._behind = PackedBook(book.snapshot()) if packs and book is not None else book
-        self._kept, self._kept_count, self._caught_up_at = [], 0, self._upkeep.clock()
+        book = self._catch_up()
+        self._behind, self._kept, self._kept_count = book, [], 0
+        if begin - self._window_began >= _WINDOW:
+            if self._window_count < 2 * _FEW_KEPT and book is not None:
+                self._behind = PackedBook(book.snapshot())
+            self._window_began, self._window_count = begin, 0
+        upkeep.spend(upkeep.clock() - begin)
 
     def _catch_up(self) -> FloatBook | LocalBook | None:
         """Return the book with the changes that are kept; None if it is not known."""
@@ -135,8 +138,9 @@ class DepthState(FeedState[Depth]):
     def begin(self) -> Sequence[Depth] | None:
         """See `FeedState`."""
         book = self.book
-        if book is None and (book := self._catch_up()) is not None:
-            self._keep(book, packs=True)
+        if book is None:
+            book = self._catch_up()
+            self._behind, self._kept, self._kept_count = book, [], 0
         return None if book is None else (book.snapshot(),)
 
     def begin_again(self, missed: Gap, *, is_live: bool) -> Sequence[Depth] | None:  # noqa: ARG002 - a book needs none
