@@ -13,6 +13,7 @@ from tplus_trio.streams.client_scope import ClientScope
 from tplus_trio.streams.consumer import Consumer
 from tplus_trio.streams.feed_state import FeedState
 from tplus_trio.streams.recovery import DepthRecovery
+from tplus_trio.streams.sharing import SharedFeed
 from tplus_trio.streams.sink import ConsumerSink
 
 __all__ = ["SHARING_BUGS"]
@@ -84,7 +85,7 @@ def _leaving_one_ends_all() -> Generator[None]:
 
 @contextmanager
 def _last_one_leaves_the_connection() -> Generator[None]:
-    """Nobody closes the connection of a shared feed: replaces ``close`` and ``cancel``."""
+    """Nobody closes the connection of a shared feed: replaces ``close``, ``cancel`` and ``is_unused``."""
 
     async def close(self: Consumer[Any]) -> None:
         self._end(None)
@@ -92,7 +93,11 @@ def _last_one_leaves_the_connection() -> Generator[None]:
     def cancel(self: Consumer[Any]) -> None:
         self._end(None)
 
-    with mock.patch.object(Consumer, "close", close), mock.patch.object(Consumer, "cancel", cancel):
+    with (
+        mock.patch.object(Consumer, "close", close),
+        mock.patch.object(Consumer, "cancel", cancel),
+        mock.patch.object(SharedFeed, "is_unused", new=False),
+    ):
         yield
 
 
