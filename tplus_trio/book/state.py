@@ -22,6 +22,8 @@ _KIND: Final = frozenset({FloatDiff})
 #: its book is not packed meanwhile.
 _FEW_KEPT: Final = 64
 _WINDOW: Final = 1.0
+#: Changes that are applied at once to the book of a busy feed: one at a time would delay each message.
+_AT_ONCE: Final = 8
 #: Changes that are kept while there is no time to apply them. With more, the book is forgotten, and read from REST if
 #: somebody needs it. Otherwise a flood would cost half as much again, for a book that perhaps nobody will ask for.
 _MOST_KEPT: Final = 128
@@ -104,14 +106,14 @@ class DepthState(FeedState[Depth]):
             self._kept.append(items)
             self._kept_count += len(items)
             self._window_count += len(items)
-            if self._kept_count > _FEW_KEPT or not isinstance(self._behind, PackedBook):
+            if self._kept_count > (_FEW_KEPT if isinstance(self._behind, PackedBook) else _AT_ONCE):
                 self._keep_up()
         return cast("Sequence[Depth]", items)
 
     def _keep_up(self) -> None:
         """Apply the changes that are kept; pack the book of a feed that is not busy; forget it for want of time.
 
-        The changes of a busy feed are applied as they come: all at once, they would hold up a message now and then.
+        The changes of a busy feed are applied a few at a time: many at once would hold up a message now and then.
         """
         upkeep = self._upkeep
         begin = upkeep.clock()
