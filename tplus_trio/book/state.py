@@ -111,9 +111,10 @@ class DepthState(FeedState[Depth]):
         return cast("Sequence[Depth]", items)
 
     def _keep_up(self) -> None:
-        """Apply the changes that are kept; pack the book of a feed that is not busy; forget it for want of time.
+        """Apply the changes that are kept. Without time for that, forget the book once too many are kept.
 
-        The changes of a busy feed are applied a few at a time: many at once would hold up a message now and then.
+        The book of a feed that is not busy is packed afterwards. The changes of a busy feed are applied a few at a
+        time: many at once would delay the message that comes next.
         """
         upkeep = self._upkeep
         begin = upkeep.clock()

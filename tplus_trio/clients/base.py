@@ -55,7 +55,7 @@ class BookOptions(TypedDict, total=False):
     restart: RestartPolicy | None
     #: Seconds without data after which a connection counts as lost; None means never.
     idle_timeout: float | None
-    #: Whether a public feed may share its connection with other streams and books of the client that ask for the same.
+    #: Whether streams and books of the client share one connection if they ask for the same public feed.
     share: bool
 
 

@@ -68,7 +68,7 @@ class OrderEvidence:
                 own.is_unwanted = own.is_unwanted or is_same_order(own.order, terms)
 
     def other_markets(self, order: UnsettledOrder) -> frozenset[AssetIdentifier]:
-        """Return the other markets in which an order may have taken the id of a create that was refused for that."""
+        """Return the other markets in which this client sent an order with the id of a refused create."""
         if order.operation != "create" or order.refusal is None:
             return frozenset()
         tracked = self._tracker.of_id(order.owner.public_key, order.target.order_id)

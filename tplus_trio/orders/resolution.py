@@ -50,7 +50,7 @@ class Evidence(Protocol):
         ...
 
     def other_markets(self, order: UnsettledOrder) -> Collection[AssetIdentifier]:
-        """Return the other markets in which an order may have taken the id of a create that was refused for that."""
+        """Return the other markets in which this client sent an order with the id of a refused create."""
         ...
 
 

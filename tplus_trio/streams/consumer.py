@@ -90,7 +90,7 @@ class Consumer(Phased, Generic[T]):
         return own or self._feed.session.last_error
 
     def silence(self) -> SilenceBound:
-        """Return where limits on the silence of the connection are set. Only of a consumer that joined a feed."""
+        """Return the limits on the silence of the connection. The consumer has joined a feed."""
         assert self._feed is not None  # noqa: S101 - for the type checker: it is asked once the stream is live
         return self._feed.subscription.silence
 

@@ -1,4 +1,4 @@
-"""The state of a feed that others read already: what a consumer that joins them begins with."""
+"""The present state of a feed. A consumer that joins the feed later begins with it."""
 
 from __future__ import annotations
 

@@ -26,8 +26,7 @@ class LoneResync(Generic[T]):
     """What a session and a sink are for a feed, for one consumer that resynchronises alone.
 
     It holds a copy of the feed's recovery, which hears of the same items. The snapshot may be ahead of the feed, so the
-    copy stays until it is in step with it. It ends with the connection: what the feed delivers after that makes every
-    consumer whole.
+    copy stays until it is in step with it. It ends with the connection. Then the feed begins again for everybody.
 
     Args:
         consumer: The consumer.
@@ -42,7 +41,7 @@ class LoneResync(Generic[T]):
         self._recovery = recovery
         self._tasks = subscription.tasks
         self._refetcher: Refetcher[T] = subscription.refetcher(recovery, self, self, self._start_soon)
-        #: Of the requests that are under way.
+        #: The scopes around the requests that are under way.
         self._scopes: set[trio.CancelScope] = set()
         self._is_cancelled = False
         #: Whether nothing is missing for the consumer.
