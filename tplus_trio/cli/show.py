@@ -27,7 +27,7 @@ from tplus_trio.models import (
     UserTrade,
 )
 
-__all__ = ["as_json", "as_text", "describe", "short"]
+__all__ = ["as_json", "as_text", "describe", "short", "utc"]
 
 #: How many levels of a diff are shown on each side.
 _LEVELS: Final = 2
@@ -82,6 +82,14 @@ def _time(ns: int | None) -> str:
     except (OverflowError, ValueError, OSError):
         return f"{ns} ns"
     return f"{moment:%H:%M:%S}.{ns // 1_000_000 % 1000:03}"
+
+
+def utc(ns: int) -> str:
+    """Format nanoseconds since 1970 as a date and time in UTC, to the second."""
+    try:
+        return f"{dt.datetime.fromtimestamp(ns // 1_000_000_000, dt.UTC):%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError, OSError):
+        return f"{ns} ns"
 
 
 def _number(value: Decimal | None) -> str:
