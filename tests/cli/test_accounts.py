@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.commands_page import SAMPLES
 from tplus_trio import User, UserManager
 from tplus_trio.cli import main
 from tplus_trio.cli.failure import FAILED, USAGE
@@ -115,6 +116,7 @@ def test_list_and_show(
     assert run(capfd, "list") == f"alice  {alice.public_key}\nbob    {bob.public_key}\n"
     assert run(capfd, "show", "bob").splitlines() == [f"bob  {bob.public_key}", str(manager.folder / "bob")]
     (row,) = map(json.loads, run(capfd, "show", "bob", "--json").splitlines())
+    assert list(row) == list(SAMPLES["StoredUser"])
     assert row == {
         "kind": "StoredUser",
         "name": "bob",

@@ -14,13 +14,13 @@ import click
 import pytest
 from click.shell_completion import ShellComplete
 
+from tests.helpers.commands_page import PAGE
 from tplus_trio.cli import main
 from tplus_trio.cli.commands import COMMANDS, load_command, root
 from tplus_trio.cli.failure import EXIT_STATUSES
 from tplus_trio.cli.klines_command import klines
 from tplus_trio.models import Interval
 
-PAGE = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-8")
 #: Seconds of processor time that the help may take.
 LIMIT = 0.3
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.helpers.order_commands import Orders, buy, interrupt_after, open_orders
+from tests.helpers.order_commands import Ended, Orders, buy, interrupt_after, open_orders
 from tests.helpers.world import ASSET
 from tplus_trio import GTC, IOC, User
 from tplus_trio.cli.failure import FAILED, IN_DOUBT, INTERRUPTED, REFUSED
@@ -20,12 +20,13 @@ from tplus_trio.cli.order.plans import CancelAllPlan, CancelPlan, Plan
 CREATE = "/orders/create"
 
 
-async def interrupted(orders: Orders, plan: Plan, seconds: float, *more: float) -> Any:
+async def interrupted(orders: Orders, plan: Plan, seconds: float, *more: float) -> Ended:
     """Carry out a plan, and send Ctrl-C after so many seconds, and again after some more."""
     async with trio.open_nursery() as nursery:
         for moment in (seconds, *more):
             nursery.start_soon(interrupt_after, moment)
-        return await orders.carry_out(plan)
+        ended = await orders.carry_out(plan)
+    return ended
 
 
 async def test_done(autojump_clock: MockClock) -> None:

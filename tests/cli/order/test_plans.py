@@ -239,7 +239,7 @@ async def test_all_orders(
     assert sorted(fate["order_id"] for fate in ended.fates) == sorted({"mine", "other"} - set(left))
     assert (again.status, again.fates) == (0, [])
     err = capfd.readouterr().err
-    assert ("12.3456" in err) is not left
+    assert ("12.3456" in err) is (not left)
     assert "no open orders are listed" in err
 
 

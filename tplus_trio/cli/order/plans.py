@@ -89,8 +89,6 @@ def time_in_force(tif: str, expiry: float | None, *, post_only: bool) -> TimeInF
 class CreatePlan(Plan):
     """A new order: a limit order if it has a price, else a market order."""
 
-    # Eleven attributes: the terms of an order.
-
     operation: ClassVar[str] = "create"
     asset_id: AssetIdentifier
     side: Side
