@@ -20,9 +20,10 @@ import trio
 
 from tests.helpers.commands import PATIENCE, Ended, end, finished, line, read_lines, started
 from tplus_trio import MarketDataClient, OrderBookClient, User, UserManager
-from tplus_trio.cli import commands, exchange, main
+from tplus_trio.cli import exchange, main
 from tplus_trio.cli.exchange import DEFAULT_PORTS
 from tplus_trio.cli.lines import Lines
+from tplus_trio.cli.services import DEFAULT_OMS_URL, DEFAULT_URL
 from tplus_trio.testing import Exchange, Tape, TapeAnswer, TapeFrame, serve
 
 CLI = ("-m", "tplus_trio")
@@ -303,7 +304,7 @@ def test_the_ports_are_where_the_clients_look() -> None:
     """The clients, the exchange and the examples use the same ports; the metrics example has one more of its own."""
     defaults = [inspect.signature(kind).parameters["base_url"].default for kind in (MarketDataClient, OrderBookClient)]
     assert defaults == ["http://localhost:8011", "http://localhost:3032"]
-    assert [f"http://localhost:{port}" for port in DEFAULT_PORTS] == defaults
+    assert [f"http://localhost:{port}" for port in DEFAULT_PORTS] == defaults == [DEFAULT_URL, DEFAULT_OMS_URL]
     examples = Path(__file__).parent.parent.parent / "examples"
     named = {url for file in examples.glob("*.py") for url in re.findall(r"http://[\w.]+:\d+", file.read_text())}
     metrics = "http://127.0.0.1:9000"  # where metrics.py is scraped
@@ -321,7 +322,7 @@ def test_which_ports_are_served(monkeypatch: pytest.MonkeyPatch, options: list[s
         asked.append(settings["ports"])
         return 0
 
-    monkeypatch.setattr(commands, "serve_exchange", serve_exchange)
+    monkeypatch.setattr(exchange, "serve_exchange", serve_exchange)
     assert main(["exchange", *options]) == 0
     assert asked == [ports]
 

@@ -40,8 +40,16 @@ class Lines:
         Raises:
             Unread: The writer has ended, because standard output is closed.
         """
+        await self.put_styled(escape(line))
+
+    async def put_styled(self, line: str) -> None:
+        """Queue a line that has terminal codes of this program, and nothing that is not escaped; as `put` otherwise.
+
+        Raises:
+            Unread: The writer has ended, because standard output is closed.
+        """
         try:
-            await self._send.send(escape(line))
+            await self._send.send(line)
         except trio.BrokenResourceError:
             raise Unread from None
 

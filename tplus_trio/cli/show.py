@@ -27,7 +27,7 @@ from tplus_trio.models import (
     UserTrade,
 )
 
-__all__ = ["as_json", "as_text", "describe", "short"]
+__all__ = ["as_json", "as_text", "describe", "short", "utc"]
 
 #: How many levels of a diff are shown on each side.
 _LEVELS: Final = 2
@@ -48,13 +48,27 @@ def as_text(feed: str, asset: str, event: object) -> str:
 
 
 def as_json(event: object) -> str:
-    """Format an event as one line of JSON: its wire form, preceded by its class's name as ``kind``.
+    """Format an event as one line of JSON: its wire form without signatures, preceded by its class's name as ``kind``.
 
     Without ``kind``, a book and a diff would look alike. Numbers have no exponents, and characters that are not
     printable are escaped as in JSON.
     """
-    fields = codec.encode(codec.unstructure(event)).decode()[1:]
+    fields = codec.encode(_without_signatures(codec.unstructure(event))).decode()[1:]
     return escape_json(f'{{"kind":"{type(event).__name__}",{fields}')
+
+
+def _without_signatures(value: object) -> object:
+    """Return JSON values without the fields that hold signatures."""
+    if isinstance(value, dict):
+        fields = cast("dict[str, object]", value)
+        return {name: _without_signatures(inner) for name, inner in fields.items() if not _is_signature(name)}
+    if isinstance(value, list):
+        return [_without_signatures(inner) for inner in cast("list[object]", value)]
+    return value
+
+
+def _is_signature(name: str) -> bool:
+    return name == "additional_signers" or name.endswith("signature")
 
 
 def short(name: str) -> str:
@@ -82,6 +96,14 @@ def _time(ns: int | None) -> str:
     except (OverflowError, ValueError, OSError):
         return f"{ns} ns"
     return f"{moment:%H:%M:%S}.{ns // 1_000_000 % 1000:03}"
+
+
+def utc(ns: int) -> str:
+    """Format nanoseconds since 1970 as a date and time in UTC, to the second."""
+    try:
+        return f"{dt.datetime.fromtimestamp(ns // 1_000_000_000, dt.UTC):%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError, OSError):
+        return f"{ns} ns"
 
 
 def _number(value: Decimal | None) -> str:
