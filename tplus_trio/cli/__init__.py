@@ -24,6 +24,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     try:
         from tplus_trio.cli.commands import run_command  # noqa: PLC0415 - click and rich are an extra
+
+        return run_command(args)
     except ModuleNotFoundError as exc:
         if exc.name is None or exc.name.partition(".")[0] not in _NEEDED:
             raise
@@ -31,4 +33,3 @@ def main(args: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:  # the import takes a moment, and Ctrl-C may come during it
         return INTERRUPTED
-    return run_command(args)
