@@ -150,7 +150,7 @@ def test_no_command(capfd: pytest.CaptureFixture[str]) -> None:
     assert "Commands:" in complaint(capfd, status=2)
 
 
-@pytest.mark.parametrize("command", ["", "demo", "exchange", "stream"])
+@pytest.mark.parametrize("command", ["", "book", "demo", "exchange", "snapshot", "stream"])
 def test_help(capfd: pytest.CaptureFixture[str], command: str) -> None:
     assert main([*command.split(), "--help"]) == 0
     out, err = capfd.readouterr()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Final
 
 import attrs
-from rich.align import Align
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.layout import Layout
 from rich.segment import Segment
@@ -20,7 +19,7 @@ from tplus_trio.escapes import escape
 from tplus_trio.models import Trade
 from tplus_trio.streams.stats import FeedLag, StreamState
 
-__all__ = ["SMALLEST", "BookBody", "BookScreen", "TooSmall", "state_line"]
+__all__ = ["SMALLEST", "BookBody", "BookScreen", "TooSmall", "footer", "state_line"]
 
 #: Columns and rows below which nothing useful can be shown.
 SMALLEST: Final = (40, 8)
@@ -77,6 +76,15 @@ def state_line(view: BookView, width: int) -> Text:
     text = _one_line(f" {word}  market {short(view.asset)}  {escape(what)}", style)
     text.truncate(width, overflow="ellipsis", pad=True)
     return text
+
+
+def footer(text: str, width: int) -> Text:
+    """Return the last line of a screen: a text, and how to end."""
+    end = "Ctrl-C ends "
+    line = _one_line(f" {text}", _DIM)
+    line.truncate(max(0, width - len(end) - 1), overflow="ellipsis", pad=True)
+    line.append(f" {end}", _DIM)
+    return line
 
 
 def _figures(view: BookView) -> Text:
@@ -230,13 +238,6 @@ class BookScreen:
             Layout(state_line(view, width), size=1),
             Layout(_figures(view), size=1),
             middle,
-            Layout(self._footer(width), size=1),
+            Layout(footer(self.log_line or self.source, width), size=1),
         )
         yield screen
-
-    def _footer(self, width: int) -> RenderableType:
-        text = _one_line(f" {self.log_line or f'{self.source}'}", _DIM)
-        end = "Ctrl-C ends "
-        text.truncate(max(0, width - len(end) - 1), overflow="ellipsis", pad=True)
-        text.append(f" {end}", _DIM)
-        return Align.left(text)

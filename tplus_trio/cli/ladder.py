@@ -187,9 +187,9 @@ def _spread_line(book: OrderBook, width: int, *, is_plain: bool) -> Line:
         text = text.replace("·", "|")
     is_wrong = text.startswith(("CROSSED", "LOCKED"))
     line = [Segment(f"{dash} ", _DIM), Segment(text, _WARNING if is_wrong else _BOLD)]
-    rest = width - len(text) - 10
-    if rest > 0:
-        line += [Segment(f" {dash * rest} ", _DIM), Segment("bids", _BID), Segment(f" {dash}", _DIM)]
+    rest = width - len(text) - len("─  bids")
+    if rest >= 0:
+        line += [Segment(f" {dash * (rest - 1)} " if rest > 1 else " " * (rest + 1), _DIM), Segment("bids", _BID)]
     return line
 
 

@@ -12,7 +12,7 @@ from rich.layout import Layout
 from rich.table import Table
 from rich.text import Text
 
-from tplus_trio.cli.book_screen import SMALLEST, BookBody, TooSmall, state_line
+from tplus_trio.cli.book_screen import SMALLEST, BookBody, TooSmall, footer, state_line
 from tplus_trio.cli.book_view import BookView
 from tplus_trio.cli.ladder import Ladder
 from tplus_trio.cli.story.stage import Stage
@@ -90,7 +90,7 @@ class Board:
             Layout(Group(*(Text(f" {line.plain}", style="bold", end="\n") for line in what)), size=rows),
             Layout(state_line(self.view, width), size=1),
             middle,
-            Layout(self._footer(), size=1),
+            Layout(footer("the exchange runs in this process", width), size=1),
         )
         yield screen
 
@@ -99,9 +99,6 @@ class Board:
         text.truncate(max(0, width - len(self.clock) - 1), overflow="ellipsis", pad=True)
         text.append(f"{self.clock} ")
         return text
-
-    def _footer(self) -> Text:
-        return Text(" the exchange runs in this process; Ctrl-C ends", style="dim", no_wrap=True, overflow="ellipsis")
 
     def _marks(self, *, is_plain: bool) -> dict[Decimal, str]:
         marks: dict[Decimal, str] = {}

@@ -173,7 +173,12 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(
-    seed: int, *, victim: Victim | None = None, exchange: Exchange | None = None, **options: Any
+    seed: int,
+    *,
+    victim: Victim | None = None,
+    exchange: Exchange | None = None,
+    in_memory: bool = False,
+    **options: Any,
 ) -> AsyncGenerator[Stage]:
     """Start everything, and wait until the feeds are live and the book is in sync.
 
@@ -181,7 +186,8 @@ async def open_stage(
         seed: The seed of the exchange, the traders and the network.
         victim: The second bot; None starts a process.
         exchange: The exchange; None makes one.
-        options: Of the clients, for tests. With ``connector=None`` they connect in memory.
+        in_memory: Whether the clients connect in memory, and not over TCP.
+        options: Of the clients.
 
     Raises:
         TplusError: A feed failed for good.
@@ -190,7 +196,6 @@ async def open_stage(
     population = Population(exchange, [_MARKET], seed=seed, rate=_RATE)
     population.settle()
     user, arrived = User(), trio.lowlevel.ParkingLot()
-    in_memory = "connector" in options
     async with MemoryNetwork(exchange, seed=seed) as network, network.serve() as served:
         # A silent network is noticed within two seconds.
         limits: dict[str, Any] = {"ping_interval": MAX_SILENCE, "ping_timeout": MAX_SILENCE, **options}

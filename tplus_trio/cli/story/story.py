@@ -75,8 +75,9 @@ async def story(lines: Lines, *, seconds: float, seed: int, plain: bool) -> int:
     Raises:
         TplusError: A feed failed for good.
     """
-    # The story tells of each loss itself.
-    logging.getLogger("tplus_trio.streams").setLevel(logging.ERROR)
+    # The story itself tells of each loss, and in the end of each order that is in doubt.
+    for name in ("streams", "orders"):
+        logging.getLogger(f"tplus_trio.{name}").setLevel(logging.ERROR)
     pause = max(0.0, seconds - _ACTS_TAKE) / _SHARES
     on_screen = not plain and is_screen(sys.stdout)
     async with open_stage(seed) as stage:
