@@ -29,7 +29,9 @@ class _Entry(NamedTuple):
 
 #: A command's docstring begins with the line that stands here.
 COMMANDS: Final[Mapping[str, _Entry]] = {
-    "demo": _Entry("demo_command", "demo", "Start an exchange, trade on it, and watch five feeds at once."),
+    "demo": _Entry("demo_command", "demo", "See what the library does when the network fails and a bot is killed."),
+    "book": _Entry("book_commands", "book", "Show the live order book of a market, until Ctrl-C."),
+    "snapshot": _Entry("book_commands", "snapshot", "Print the order book of a market as it is now, read over REST."),
     "exchange": _Entry("exchange_command", "exchange", "Serve a simulated exchange until Ctrl-C."),
     "stream": _Entry("stream_command", "stream", "Print one feed, one item a line."),
     "klines": _Entry("klines_command", "klines", "Show the candles of a market, as lines, as a chart or as a PNG."),

@@ -11,28 +11,36 @@ from tplus_trio.cli.options import examples, finite
 __all__ = ["demo"]
 
 
-@click.command("demo", epilog=examples("demo", "demo --seconds 5 --tape FILE"))
+@click.command("demo", epilog=examples("demo", "demo --seconds 20 --plain", "demo --seconds 5 --tape FILE"))
 @click.option(
     "--seconds",
     type=float,
     callback=finite,
-    default=10.0,
+    default=30.0,
     show_default=True,
-    help="How long the demo, or the playing of the tape, takes.",
+    help="How long the demo takes, about: at least 15 s. With a tape: how long it plays.",
 )
 @click.option("--tape", metavar="FILE", help="The recording to play: one JSON object a line.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the simulated traders' actions.")
-def demo(seconds: float, tape: str | None, seed: int) -> int:
-    """Start an exchange, trade on it, and watch five feeds at once.
+@click.option("--plain", is_flag=True, help="Print lines, also on a terminal.")
+def demo(seconds: float, tape: str | None, seed: int, plain: bool) -> int:
+    """See what the library does when the network fails and a bot is killed.
 
-    The exchange is simulated and runs on this machine. A new user signs in, and places and cancels orders. The demo
-    prints trades, depth, klines, the user's orders and the user's trades as they arrive, and their counts at the end.
+    The exchange is simulated and runs on this machine. A market maker quotes both sides of a live book. One after the
+    other, connections are lost, changes of the book are missing, the network is partitioned, and a second bot is
+    killed. At the end, what the clients have seen is compared with the exchange's own state and record. The exit
+    status is 1 if something was lost or wrong. Without a terminal, the demo prints lines.
 
-    Without a tape, simulated traders trade. With a tape, the demo plays it in the given seconds and watches all of its
-    markets and its trades. At the end it compares what arrived with the file. The exit status is 1 if a frame is
-    missing, out of order or repeated, or if a book differs.
+    With a tape, the exchange plays it in the given seconds, a user trades beside it, and the demo prints what arrives
+    on all feeds. At the end it compares that with the file. The exit status is 1 if a frame is missing, out of order
+    or repeated, or if a book differs.
     """
-    from tplus_trio.cli.demo import demo as program  # noqa: PLC0415 - the help does not need it
-    from tplus_trio.cli.run import run  # noqa: PLC0415
+    from tplus_trio.cli.run import run  # noqa: PLC0415 - the help does not need it
 
-    return run(partial(program, seconds=seconds, tape_file=tape, seed=seed))
+    if tape is not None:
+        from tplus_trio.cli.tape_demo import play_tape  # noqa: PLC0415
+
+        return run(partial(play_tape, seconds=seconds, tape_file=tape, seed=seed))
+    from tplus_trio.cli.story.story import story  # noqa: PLC0415
+
+    return run(partial(story, seconds=seconds, seed=seed, plain=plain))

@@ -25,8 +25,7 @@ async def interrupted(orders: Orders, plan: Plan, seconds: float, *more: float) 
     async with trio.open_nursery() as nursery:
         for moment in (seconds, *more):
             nursery.start_soon(interrupt_after, moment)
-        ended = await orders.carry_out(plan)
-    return ended
+        return await orders.carry_out(plan)
 
 
 async def test_done(autojump_clock: MockClock) -> None:
