@@ -13,6 +13,8 @@ from tplus_trio.cli.demo import demo
 from tplus_trio.cli.exchange import DEFAULT_PORTS, serve_exchange
 from tplus_trio.cli.failure import INTERRUPTED, Failure, complain, explaining
 from tplus_trio.cli.feeds import FEEDS, watch
+from tplus_trio.cli.record.command import record
+from tplus_trio.cli.replay_command import replay
 from tplus_trio.cli.run import run
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.users import User, load_user
@@ -150,3 +152,7 @@ def _load(name: str) -> User:
         user = load_user(name)
         user.unlock()
     return user
+
+
+for _command in (record, replay):
+    _cli.add_command(_command)
