@@ -23,7 +23,7 @@ from tplus_trio.escapes import escape
 from tplus_trio.models import AssetIdentifier
 from tplus_trio.streams.stream import Stream
 
-__all__ = ["FeedName", "record", "record_feeds"]
+__all__ = ["FeedName", "follow_feeds", "record"]
 
 #: Seconds between two writes: a killed process loses what came after the last one, which takes less than the rest of a
 #: second.
@@ -89,8 +89,14 @@ async def record(
             nursery.start_soon(_try, feed, probe)
     recorder = Recorder(time.time_ns)
     client = RecordingClient(recorder, url)
-    writer = await trio.to_thread.run_sync(TapeWriter, Path(file), rotation, trio.current_time)
-    began = trio.current_time()
+    writer = await trio.to_thread.run_sync(TapeWriter, Path(file), rotation, time.monotonic)
+    began, depth = trio.current_time(), list[Stream[Any]]()
+
+    def resync() -> None:
+        """Let a new file begin with the snapshots of all books: without them it could not be played by itself."""
+        with recorder.ordered():
+            for stream in depth:
+                stream.resync()
 
     def summary() -> str:
         counts = recorder.counts
@@ -100,9 +106,10 @@ async def record(
         )
 
     try:
-        async with trio.open_nursery(strict_exception_groups=True) as nursery:
+        async with _writing(recorder, writer, resync), trio.open_nursery(strict_exception_groups=True) as nursery:
             nursery.start_soon(_show_progress, summary)
-            await record_feeds(recorder, client, feeds, writer, seconds=seconds)
+            with trio.move_on_after(math.inf if seconds is None else seconds):
+                await follow_feeds(recorder, client, feeds, depth)
             nursery.cancel_scope.cancel()
     finally:
         _say(f"{writer.path}: {summary()}", end="\n")
@@ -115,30 +122,20 @@ async def _try(feed: FeedName, client: MarketDataClient) -> None:
         await stream.wait_live()
 
 
-async def record_feeds(
-    recorder: Recorder,
-    client: RecordingClient,
-    feeds: Sequence[FeedName],
-    writer: TapeWriter,
-    *,
-    seconds: float | None = None,
+async def follow_feeds(
+    recorder: Recorder, client: RecordingClient, feeds: Sequence[FeedName], depth: list[Stream[Any]]
 ) -> None:
-    """Record feeds until the time is over or until cancelled. Lost connections are made again, without a limit.
-
-    However it ends, the tape is complete up to then.
+    """Let a recorder take down feeds until cancelled. Lost connections are made again, without a limit.
 
     Args:
         recorder: Takes down what the client receives.
         client: The client, not entered.
         feeds: The feeds.
-        writer: Writes the tape, and is closed at the end.
-        seconds: How long to record; None means until cancelled.
+        depth: The open streams of books are added here.
 
     Raises:
-        Failure: The tape cannot be written.
         TplusError: A feed ended with an error.
     """
-    depth: list[Stream[Any]] = []
 
     async def follow(feed: FeedName) -> None:
         async with feed.open(client) as stream:
@@ -147,17 +144,9 @@ async def record_feeds(
             async for _ in stream:
                 await recorder.wait_room()
 
-    def resync() -> None:
-        """Let a new file begin with the snapshots of all books: without them it could not be played by itself."""
-        with recorder.ordered():
-            for stream in depth:
-                stream.resync()
-
-    async with _writing(recorder, writer, resync):
-        with trio.move_on_after(math.inf if seconds is None else seconds):
-            async with client, trio.open_nursery(strict_exception_groups=True) as nursery:
-                for feed in feeds:
-                    nursery.start_soon(follow, feed)
+    async with client, trio.open_nursery(strict_exception_groups=True) as nursery:
+        for feed in feeds:
+            nursery.start_soon(follow, feed)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from tplus_trio.clients.market_data import MarketDataClient
 from tplus_trio.codec import BatchDecoder
 from tplus_trio.observer import Observer
 from tplus_trio.streams.feed import Feed
+from tplus_trio.streams.feed_state import FeedState
 from tplus_trio.streams.opening import Opening
 from tplus_trio.testing import TapeAnswer, TapeEntry, TapeFrame, TapeLoss
 from tplus_trio.transport.pacing import Dispatch
@@ -141,8 +142,9 @@ class RecordingClient(MarketDataClient):
 
     def _opening(self, feed: Feed[T], options: BookOptions, legal: type[BookOptions]) -> Opening[T]:
         opening = super()._opening(feed, options, legal)
+        # Shared by nobody: what a consumer that joins late begins with is not needed, and would decode in its own way.
         decode = _recording(self._recorder, feed)
-        return attrs.evolve(opening, feed=attrs.evolve(feed, decode_batch=decode))
+        return attrs.evolve(opening, feed=attrs.evolve(feed, decode_batch=decode, state=FeedState, sharing=None))
 
     async def _public(self, path: str, dispatch: Dispatch = CALL, /, **params: Any) -> bytes:
         body = await super()._public(path, dispatch, **params)

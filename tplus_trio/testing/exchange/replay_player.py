@@ -87,7 +87,8 @@ class ReplayPlayer:
     def _play_answer(self, answer: TapeAnswer) -> None:
         body = _decode(answer.body)
         if answer.path.startswith(DEPTH) and as_object(body):
-            self._load_depth(answer)
+            # After a loss the service may have started over, with lower numbers.
+            self._load_depth(answer, replaces=feed_of(answer.path) in self._lost)
         elif feed_of(answer.path) == TRADES and (trades := as_list(body)):
             for trade in reversed(trades):
                 self._record(trade)
@@ -114,13 +115,17 @@ class ReplayPlayer:
         self._lost.discard(entry.path)
         is_jump = number > last + 1 or depth.is_new
         if number != last + 1 and (is_jump or is_first or last - number > _RESTART):
-            answers = [outlook.snapshot(entry.path, number - 1) for _, outlook in self._loaded]
-            if (answer := next(filter(None, answers), None)) is not None:
+            if (answer := self._snapshot(entry.path, number - 1)) is not None:
                 self._load_depth(answer, replaces=True)
             elif is_jump and all(outlook.is_contiguous(entry.path) for _, outlook in self._loaded):
                 depth.is_known = False
         if depth.is_known and (number > depth.sequence_number or depth.is_new):
             depth.apply(_levels(diff.get("bids")), _levels(diff.get("asks")), number)
+
+    def _snapshot(self, feed: str, least: int) -> TapeAnswer | None:
+        """Return the next snapshot on the tapes that has at least this sequence number."""
+        found = (outlook.snapshot(feed, least) for _, outlook in self._loaded)
+        return next((answer for answer in found if answer is not None), None)
 
     def _play_loss(self, loss: TapeLoss) -> None:
         """Let the subscribers of a feed lose what the recorder lost, and serve what it recovered from now on."""
@@ -133,8 +138,10 @@ class ReplayPlayer:
             taped[f"/klines/{loss.path.removeprefix(KLINES_FEED)}"] = _NO_CANDLES
             taped.update((answer.path, answer.body.encode()) for answer in answers)
         elif loss.path.startswith(DEPTH_FEED):
-            if not loss.connection:
-                return  # the sequence numbers show it
+            if not loss.connection:  # the sequence numbers show it
+                if (answer := self._snapshot(loss.path, 0)) is not None:
+                    self._load_depth(answer)
+                return
             self._lost.add(loss.path)
         for subscription in self._market_state.hub.matching(loss.path):
             if subscription.path == loss.path:

@@ -60,11 +60,15 @@ class TapeOutlook:
     def first_answers(self, tape: Tape) -> Iterable[TapeAnswer]:
         """Return the answer of each path that is served before the tape plays.
 
-        That is the first one; of snapshots, the first one that the first frame may follow.
+        That is the first one, unless it stands behind a loss of its feed; of snapshots, the first one that the first
+        frame may follow.
         """
         first: dict[str, TapeAnswer] = {}
+        lost: set[str] = set()
         for entry in tape:
-            if isinstance(entry, TapeAnswer):
+            if isinstance(entry, TapeLoss):
+                lost.add(entry.path)
+            elif isinstance(entry, TapeAnswer) and feed_of(entry.path) not in lost:
                 first.setdefault(entry.path, entry)
         for feed, number in self._first_numbers.items():
             if (snapshot := self.snapshot(feed, number - 1)) is not None:

@@ -137,8 +137,7 @@ class Tape(Sequence[TapeEntry]):
         """
         compressor = compressor_of(path)
         with Path(path).open("wb") as file:
-            for entry in self._entries:
-                file.write(compressor.compress(f"{entry.line()}\n".encode()))
+            file.writelines(compressor.compress(f"{entry.line()}\n".encode()) for entry in self._entries)
             file.write(compressor.finish())
 
     @property
@@ -189,7 +188,7 @@ def read_file(path: str | Path, on_tear: Callable[[str], object]) -> Iterator[Ta
         try:
             entry = read_entry(line.decode(), number)
         except ValueError:
-            if line.endswith(b"\n") or not is_begun:
+            if line.endswith(b"\n") or not (is_begun or lines.is_cut):
                 raise
             is_torn = True
             break
