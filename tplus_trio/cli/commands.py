@@ -11,6 +11,7 @@ import click
 
 from tplus_trio.cli.demo import demo
 from tplus_trio.cli.exchange import DEFAULT_PORTS, serve_exchange
+from tplus_trio.cli.export.command import export
 from tplus_trio.cli.failure import INTERRUPTED, Failure, complain, explaining
 from tplus_trio.cli.feeds import FEEDS, watch
 from tplus_trio.cli.record.command import record
@@ -154,5 +155,5 @@ def _load(name: str) -> User:
     return user
 
 
-for _command in (record, replay):
+for _command in (record, replay, export):
     _cli.add_command(_command)
