@@ -38,6 +38,11 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "order": _Entry("order.command", "order", "Create, cancel, replace and list orders of a stored user."),
     "positions": _Entry("positions_command", "positions", "Show the open positions of a stored user."),
     "accounts": _Entry("accounts_command", "accounts", "Create, add, list and show stored users."),
+    "record": _Entry("record.command", "record", "Record public feeds on a tape, until Ctrl-C or --for."),
+    "replay": _Entry("replay_command", "replay", "Serve a tape as an exchange, until Ctrl-C."),
+    "export": _Entry(
+        "export.command", "export", "Make a table of a tape, a row for each change of a level and each trade."
+    ),
     "completion": _Entry("completion_command", "completion", "Print the script that completes commands in a shell."),
 }
 
