@@ -250,9 +250,9 @@ def test_on_a_terminal(exchange_url: str, arguments: tuple[str, ...]) -> None:
         ("book ETH", "an asset is a registry index"),
         ("book 200 --levels 0", "0 is not in the range"),
         ("book 200 --count 0", "0 is not in the range"),
-        ("book 200 --for 0", "'0' is not a time such as 30s"),
-        ("book 200 --for 5d", "'5d' is not a time such as 30s"),
-        ("book 200 --for nan", "'nan' is not a time such as 30s"),
+        ("book 200 --for 0", "'0' is no time above 0"),
+        ("book 200 --for 5d", "'5d' is no time above 0"),
+        ("book 200 --for nan", "'nan' is no time above 0"),
         ("snapshot", "Missing argument 'ASSET'"),
     ],
 )
@@ -265,15 +265,15 @@ def test_what_is_not_understood(capfd: pytest.CaptureFixture[str], arguments: st
 
 @pytest.mark.parametrize("command", ["book", "snapshot"])
 def test_failures_are_one_line(capfd: pytest.CaptureFixture[str], exchange_url: str, command: str) -> None:
-    for arguments, reason in (
-        (["200", "--url", "localhost:8011"], "--url: "),
-        (["999", "--url", exchange_url], "999"),
-        (["200", "--url", "http://127.0.0.1:1"], "could not connect to 127.0.0.1:1"),
+    for arguments, reason, status in (
+        (["200", "--url", "localhost:8011"], "'--url'", 2),
+        (["999", "--url", exchange_url], "999", 1),
+        (["200", "--url", "http://127.0.0.1:1"], "could not connect to 127.0.0.1:1", 1),
     ):
-        assert main([command, *arguments]) == 1
+        assert main([command, *arguments]) == status
         out, err = capfd.readouterr()
         assert out == ""
-        assert err.startswith("tplus-trio: ")
+        assert err.startswith(f"tplus-trio {command}: " if status == 2 else "tplus-trio: ")
         assert err.count("\n") == 1
         assert reason in err
 
