@@ -19,9 +19,9 @@ class PrintedLines(Lines):
         self.is_finished = False
 
     async def put(self, line: str) -> None:
-        await self.put_styled(escape(line))
+        await self.put_escaped(escape(line))
 
-    async def put_styled(self, line: str) -> None:
+    async def put_escaped(self, line: str) -> None:
         await trio.lowlevel.checkpoint()
         self.lines.append(line)
 

@@ -83,7 +83,7 @@ async def show_klines(
     elif output.is_chart:
         height = max(1, min(rows - _FREE_ROWS, _MOST_ROWS))
         for line in draw_candles(candles, f"{asset}, interval {interval}", columns, height, has_color=_has_color()):
-            await lines.put_styled(line)
+            await lines.put_escaped(line)
     elif output.is_json:
         for candle in candles:
             await lines.put(as_json(candle))

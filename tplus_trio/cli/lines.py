@@ -40,10 +40,10 @@ class Lines:
         Raises:
             Unread: The writer has ended, because standard output is closed.
         """
-        await self.put_styled(escape(line))
+        await self.put_escaped(escape(line))
 
-    async def put_styled(self, line: str) -> None:
-        """Queue a line that has terminal codes of this program, and nothing that is not escaped; as `put` otherwise.
+    async def put_escaped(self, line: str) -> None:
+        """Queue a line that is escaped already, and may contain the control sequences of colours; as `put`.
 
         Raises:
             Unread: The writer has ended, because standard output is closed.
