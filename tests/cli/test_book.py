@@ -75,7 +75,7 @@ async def test_lines_come_at_a_bounded_rate(exchange: Exchange, printed: Printed
         nursery.cancel_scope.cancel()
     assert 15 <= len(printed.lines) <= 23
     assert "LIVE  #" in printed.texts[-1]
-    assert f"bid 9.5 x {exchange.book(200).bids[0].quantity}" in printed.texts[-1] or "bid 9.5 x" in printed.texts[-1]
+    assert "bid 9.5 x 1" in printed.texts[-1]
 
 
 async def test_a_book_that_does_not_change_is_printed_once(printed: Printed, autojump_clock: MockClock) -> None:
@@ -152,10 +152,9 @@ def test_without_a_terminal_it_prints_lines(exchange_url: str) -> None:
 
 
 def test_for_a_time(exchange_url: str) -> None:
-    began = time.monotonic()
     ended = finished(*CLI, "book", "200", "--url", exchange_url, "--for", "300ms")
     assert ended.status == 0
-    assert time.monotonic() - began < 10
+    assert 1 <= len(ended.out.splitlines()) <= 3
 
 
 def test_a_snapshot(exchange_url: str) -> None:
@@ -192,7 +191,7 @@ def test_a_signal_ends_it(exchange_url: str, signum: signal.Signals) -> None:
         read_lines(process, 2)
         ended = end(process, signum)
     assert (ended.status, ended.err) == (130, "")
-    assert ended.seconds < 1
+    assert ended.seconds < 5  # on a busy machine
 
 
 def read_until(master: int, text: bytes) -> bytes:

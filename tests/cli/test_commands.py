@@ -86,9 +86,9 @@ def test_demo() -> None:
     out = ended.stdout
     assert (ended.returncode, ended.stderr) == (0, "")
     found = counts(out)
-    assert tuple(found) == FEEDS
+    assert set(found) == set(FEEDS)
     assert all(found.values())
-    words = [row.split("  ")[1] for row in out.splitlines() if re.match(r" *[\d.]+ s  ", row)]
+    words = [row.split(maxsplit=2)[2].partition("  ")[0] for row in out.splitlines() if re.match(r" *[\d.]+ s  ", row)]
     assert [word for word in words if word.endswith(" of 4")] == [f"{n} of 4" for n in (1, 2, 3, 4)]
     assert out.count("LOST after") == 3
     assert re.search(r"^right  orders left of the killed bot +0$", out, re.MULTILINE)
@@ -226,17 +226,17 @@ def test_stream_goes_on_when_the_exchange_comes_back() -> None:
 # The end
 
 
-def ends_well(ended: Ended) -> None:
+def ends_well(ended: Ended, seconds: float = 1) -> None:
     assert ended.err == ""
     assert ended.status == 130
-    assert ended.seconds < 1
+    assert ended.seconds < seconds
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
 def test_a_signal_ends_a_demo(signum: signal.Signals) -> None:
     with started(*CLI, "demo", "--seconds", "60") as process:
         read_lines(process, 3)
-        ends_well(end(process, signum))
+        ends_well(end(process, signum), 3)  # the market maker takes its orders back
 
 
 def test_a_signal_ends_a_demo_with_a_tape(tape: Path) -> None:

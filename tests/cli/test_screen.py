@@ -157,7 +157,7 @@ async def test_a_failing_screen_leaves_the_terminal_as_it_was(terminal: Pty) -> 
     def draw() -> Text:
         raise ZeroDivisionError
 
-    with pytest.raises(ExceptionGroup):
+    with pytest.RaisesGroup(ZeroDivisionError):
         await Screen(terminal.out).show(draw)
     assert terminal.read().endswith(LEAVE)
 

@@ -34,7 +34,7 @@ _RATE: Final = 40.0
 _QUANTITY: Final = Decimal("0.500")
 _VICTIMS_QUANTITY: Final = Decimal("0.300")
 #: The second bot quotes behind so much of others, in base units, so that its quotes can be told apart.
-_BEHIND: Final = Decimal("5.000")
+_BEHIND: Final = Decimal("10.000")
 #: Seconds within which the process of the second bot has to start.
 _START: Final = 30.0
 
