@@ -18,7 +18,7 @@ import trio
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from tests.cli.screens import cells
+from tests.helpers.screens import cells
 from tplus_trio.cli import screen as screens
 from tplus_trio.cli.failure import Failure
 from tplus_trio.cli.lines import Unread
