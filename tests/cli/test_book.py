@@ -37,7 +37,7 @@ class Printed(Lines):
         super().__init__()
         self.lines: list[tuple[float, str]] = []
 
-    async def put_styled(self, line: str) -> None:
+    async def put_escaped(self, line: str) -> None:
         await trio.lowlevel.checkpoint()
         self.lines.append((trio.current_time(), line))
 
@@ -81,7 +81,7 @@ async def test_lines_come_at_a_bounded_rate(exchange: Exchange, printed: Printed
         nursery.cancel_scope.cancel()
     assert 15 <= len(printed.lines) <= 23
     assert "LIVE  #" in printed.texts[-1]
-    assert f"bid 9.5 x {exchange.book(200).bids[0].quantity}" in printed.texts[-1] or "bid 9.5 x" in printed.texts[-1]
+    assert "bid 9.5 x 1" in printed.texts[-1]
 
 
 async def test_a_book_that_does_not_change_is_printed_once(printed: Printed, autojump_clock: MockClock) -> None:
@@ -158,10 +158,9 @@ def test_without_a_terminal_it_prints_lines(exchange_url: str) -> None:
 
 
 def test_for_a_time(exchange_url: str) -> None:
-    began = time.monotonic()
     ended = finished(*CLI, "book", "200", "--url", exchange_url, "--for", "300ms")
     assert ended.status == 0
-    assert time.monotonic() - began < 10
+    assert 1 <= len(ended.out.splitlines()) <= 3
 
 
 def test_a_snapshot(exchange_url: str) -> None:
@@ -198,7 +197,7 @@ def test_a_signal_ends_it(exchange_url: str, signum: signal.Signals) -> None:
         read_lines(process, 2)
         ended = end(process, signum)
     assert (ended.status, ended.err) == (130, "")
-    assert ended.seconds < 1
+    assert ended.seconds < 5  # on a busy machine
 
 
 def read_until(master: int, text: bytes) -> bytes:

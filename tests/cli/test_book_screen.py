@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.screens import BOOK, LOST, make_view, screen_lines
+from tests.helpers.screens import BOOK, LOST, make_view, screen_lines
 from tplus_trio import BookLost, OrderBook
 from tplus_trio.cli.book_screen import BookScreen
 from tplus_trio.cli.book_view import BookView

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.cli.screens import LOST, make_view
+from tests.helpers.screens import LOST, make_view
 from tplus_trio import MarketDataClient, OrderBook
 from tplus_trio.cli.book_view import BookMonitor, describe_state
 from tplus_trio.streams.stats import StreamState

@@ -87,7 +87,7 @@ def test_demo() -> None:
     out = ended.stdout
     assert (ended.returncode, ended.stderr) == (0, "")
     found = counts(out)
-    assert tuple(found) == FEEDS
+    assert set(found) == set(FEEDS)
     assert all(found.values())
     assert re.findall(r"^ *[\d.]+ s  (\d) of 4  ", out, re.MULTILINE) == ["1", "2", "3", "4"]
     assert out.count("LOST after") == 3
@@ -226,17 +226,17 @@ def test_stream_goes_on_when_the_exchange_comes_back() -> None:
 # The end
 
 
-def ends_well(ended: Ended) -> None:
+def ends_well(ended: Ended, seconds: float = 1) -> None:
     assert ended.err == ""
     assert ended.status == 130
-    assert ended.seconds < 1
+    assert ended.seconds < seconds
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
 def test_a_signal_ends_a_demo(signum: signal.Signals) -> None:
     with started(*CLI, "demo", "--seconds", "60") as process:
         read_lines(process, 3)
-        ends_well(end(process, signum))
+        ends_well(end(process, signum), 3)  # the market maker takes its orders back
 
 
 def test_a_signal_ends_a_demo_with_a_tape(tape: Path) -> None:

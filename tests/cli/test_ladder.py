@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.cli.screens import BOOK, screen_lines
+from tests.helpers.screens import BOOK, screen_lines
 from tplus_trio import OrderBook
 from tplus_trio.cli.ladder import Ladder, as_text, describe_spread, number_column
 

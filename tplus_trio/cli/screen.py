@@ -101,10 +101,15 @@ class Screen:
 
     Args:
         out: The terminal; None is standard output.
+
+    Raises:
+        Unread: There is no standard output.
     """
 
     def __init__(self, out: TextIO | None = None) -> None:
-        out = out or sys.stdout
+        out = sys.stdout if out is None else out
+        if out is None:
+            raise Unread
         self._descriptor, self._encoding = out.fileno(), out.encoding
         self._painter = Painter(out.encoding)
         self._writing = threading.Lock()

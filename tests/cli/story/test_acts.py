@@ -159,3 +159,24 @@ async def test_what_differs_from_the_exchange_is_found(
         await trio.sleep(1)
         findings = conclude(stage, [])
     assert [finding.what for finding in findings if not finding.is_right] == [what]
+
+
+def test_orders_are_followed_by_the_record(exchange: Exchange) -> None:
+    """A moment without orders is seen although others are there when it is looked for."""
+    user = User()
+    key = user.public_key
+    exchange.place(user, 200, "Buy", 900, 5, order_id="bid")
+    exchange.place(user, 200, "Sell", 1000, 5, order_id="ask")
+    orders = acts._Orders(exchange, key)
+    assert not orders.are_gone()
+    exchange.cancel(user, "bid")
+    exchange.place(User(), 200, "Buy", 1000, 3)
+    exchange.place(user, 200, "Buy", 901, 5, order_id="new bid")
+    assert not orders.are_gone()
+    exchange.cancel(user, "new bid")
+    exchange.place(User(), 200, "Buy", 1000, 2)
+    exchange.place(user, 200, "Sell", 1001, 5)
+    assert exchange.resting(user)
+    assert orders.are_gone()
+    assert orders.how == "2 canceled, 1 filled"
+    assert orders.gone_after > 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.screens import LOST, make_view, screen_lines
+from tests.helpers.screens import LOST, make_view, screen_lines
 from tplus_trio import Side
 from tplus_trio.cli.story.acts import ACTS, Outcome
 from tplus_trio.cli.story.board import Board, BotLine, FeedLine

@@ -11,7 +11,7 @@ import trio
 
 from tplus_trio.cli.story.maker import LEASE
 from tplus_trio.cli.story.stage import Stage
-from tplus_trio.users import User
+from tplus_trio.testing import Exchange
 
 __all__ = ["ACTS", "Act", "Outcome", "Tell", "perform"]
 
@@ -95,14 +95,14 @@ async def _suffer(stage: Stage, tell: Tell, outcome: Outcome, fault: Callable[[S
     """Cause a fault, and see the book lost, the quotes pulled, and the book in sync again."""
     await _until(lambda: len(stage.exchange.resting(stage.user)) == 2)
     await stage.book.wait_synced()
-    record, first = len(stage.exchange.effects), stage.exchange.book(stage.asset).sequence_number
+    orders, first = _Orders(stage.exchange, stage.user.public_key), stage.book.sequence_number
     began = trio.current_time()
     fault(stage)
     lost = await stage.book.wait_lost()
     outcome.lost = trio.current_time() - began
     await tell(f"LOST after {outcome.lost:.2f} s: {lost.reason}")
     async with trio.open_nursery(strict_exception_groups=True) as nursery:
-        nursery.start_soon(_watch_pulled, stage, tell, outcome, began, record)
+        nursery.start_soon(_watch_pulled, orders, tell, outcome)
         await stage.book.wait_synced()
         outcome.synced = trio.current_time() - began
         outcome.missed = stage.book.sequence_number - first
@@ -113,20 +113,51 @@ async def _suffer(stage: Stage, tell: Tell, outcome: Outcome, fault: Callable[[S
     await tell("the market maker quotes again")
 
 
-async def _watch_pulled(stage: Stage, tell: Tell, outcome: Outcome, began: float, record: int) -> None:
-    await _until(lambda: not stage.exchange.resting(stage.user))
-    outcome.pulled = trio.current_time() - began
-    outcome.how = _how(stage, stage.user, record)
+async def _watch_pulled(orders: _Orders, tell: Tell, outcome: Outcome) -> None:
+    await _until(orders.are_gone)
+    outcome.pulled, outcome.how = orders.gone_after, orders.how
     await tell(f"no quote rests after {outcome.pulled:.2f} s: {outcome.how}")
 
 
-def _how(stage: Stage, user: User | str, record: int) -> str:
-    """Say how orders of a user ended, by the effects that the exchange has recorded since."""
-    key = user if isinstance(user, str) else user.public_key
-    ends = Counter(
-        _ENDS[effect.kind] for effect in stage.exchange.effects[record:] if effect.user == key and effect.kind in _ENDS
-    )
-    return ", ".join(f"{n} {how}" for how, n in ends.items())
+class _Orders:
+    """The orders of a user from now on, by the exchange's record.
+
+    Args:
+        exchange: Its record is read.
+        user: The user's public key.
+    """
+
+    def __init__(self, exchange: Exchange, user: str) -> None:
+        self._exchange = exchange
+        self._user = user
+        self._began_ns = exchange.now_ns()
+        self._read = len(exchange.effects)
+        self._open = {order.order_id for order in exchange.resting(user)}
+        self._ends: Counter[str] = Counter()
+        #: Seconds after which none rested for the first time.
+        self.gone_after: float = 0.0
+
+    @property
+    def how(self) -> str:
+        """How they ended, until then."""
+        return ", ".join(f"{n} {how}" for how, n in self._ends.items())
+
+    def are_gone(self) -> bool:
+        """Read the record on, and return whether there was a moment at which none rested."""
+        effects = self._exchange.effects
+        for effect in effects[self._read :]:
+            if effect.user != self._user:
+                continue
+            if effect.kind == "create":
+                self._open.add(effect.order_id)
+            elif effect.kind in _ENDS:
+                self._open.discard(effect.order_id)
+                self._ends[_ENDS[effect.kind]] += 1
+            if not self._open:
+                self.gone_after = (effect.time_ns - self._began_ns) / 1e9
+                return True
+        self._read = len(effects)
+        return not self._open
 
 
 async def _until(is_so: Callable[[], bool]) -> None:
@@ -158,13 +189,11 @@ async def _partition(stage: Stage, tell: Tell, outcome: Outcome) -> None:
 async def _kill(stage: Stage, tell: Tell, outcome: Outcome) -> None:
     victim = stage.victim
     await _until(lambda: bool(victim.user and stage.exchange.resting(victim.user)))
-    left, record = len(stage.exchange.resting(victim.user)), len(stage.exchange.effects)
-    began = trio.current_time()
+    left, orders = len(stage.exchange.resting(victim.user)), _Orders(stage.exchange, victim.user)
     victim.kill()
     await tell(f"killed: {left} of its orders rest, and nobody is left to cancel them")
-    await _until(lambda: not stage.exchange.resting(victim.user))
-    outcome.pulled = trio.current_time() - began
-    outcome.how = _how(stage, victim.user, record)
+    await _until(orders.are_gone)
+    outcome.pulled, outcome.how = orders.gone_after, orders.how
     if outcome.pulled > LEASE + _LEASE_BOUND:
         outcome.problem = f"an order of the killed bot rested for {outcome.pulled:.1f} s; its lease was {LEASE:g} s"
     await tell(f"none rests after {outcome.pulled:.2f} s: {outcome.how}; the lease is {LEASE:g} s")

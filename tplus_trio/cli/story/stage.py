@@ -34,9 +34,7 @@ _RATE: Final = 40.0
 _QUANTITY: Final = Decimal("0.500")
 _VICTIMS_QUANTITY: Final = Decimal("0.300")
 #: The second bot quotes behind so much of others, in base units, so that its quotes can be told apart.
-_BEHIND: Final = Decimal("5.000")
-#: Seconds within which the process of the second bot has to start.
-_START: Final = 30.0
+_BEHIND: Final = Decimal("10.000")
 
 
 class Victim(Protocol):
@@ -96,7 +94,7 @@ async def _kill(process: trio.Process) -> None:
     await trio.lowlevel.checkpoint()
 
 
-# Fourteen attributes: all that an act needs, made at one place.
+# Sixteen attributes: all that an act needs, made at one place.
 @attrs.define(eq=False)
 class Stage:
     """What the acts act on.
@@ -116,6 +114,8 @@ class Stage:
         victim: The second bot.
         arrived: Woken with each event of a feed.
         market_maker_scope: Cancelled to end the market maker.
+        market_maker_left: Set once the market maker has taken its orders back.
+        traders_scope: Cancelled to end the simulated traders.
     """
 
     exchange: Exchange

@@ -88,7 +88,7 @@ async def story(lines: Lines, *, seconds: float, seed: int, plain: bool) -> int:
     tables: list[Table] = [outcomes_table(outcomes), count_events(stage.feeds), findings_table(findings)]
     for table in tables:
         for line in as_lines(table, width, is_screen=on_screen, encoding=sys.stdout.encoding):
-            await lines.put_styled(line)
+            await lines.put_escaped(line)
         await lines.put("")
     wrong = [finding for finding in findings if not finding.is_right]
     await lines.put("WRONG: see above" if wrong else "Nothing was wrong, and nothing was lost without a mark.")
