@@ -10,6 +10,7 @@ from typing import cast
 import click
 
 from tplus_trio.cli.demo import demo
+from tplus_trio.cli.doctor.command import doctor
 from tplus_trio.cli.exchange import DEFAULT_PORTS, serve_exchange
 from tplus_trio.cli.export.command import export
 from tplus_trio.cli.failure import INTERRUPTED, Failure, complain, explaining
@@ -155,5 +156,5 @@ def _load(name: str) -> User:
     return user
 
 
-for _command in (record, replay, export):
+for _command in (record, replay, export, doctor):
     _cli.add_command(_command)
