@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import socket
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,78 +11,14 @@ from typing import Any, Self
 
 import pytest
 import trio
-import trustme
 from trio.testing import MockClock
 
+from tests.cli.doctor.examining import FEEDS, NAMES, Result, examine, market
 from tests.helpers.commands import finished
-from tplus_trio import AssetIdentifier, User
+from tplus_trio import User
 from tplus_trio.cli import main
-from tplus_trio.cli.doctor.program import doctor
-from tplus_trio.cli.lines import Lines
 from tplus_trio.testing import Exchange, Response, serve
 from tplus_trio.testing.server.server import listen
-
-NAMES = ["name", "addresses", "TLS", "REST", "clock", "handshake", "sign-in"]
-FEEDS = ["trades", "depth", "klines", "ticker", "tickers", "orders", "user-trades"]
-TIMEOUT = 0.4
-
-
-class Printed(Lines):
-    """Keeps the lines instead of writing them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    async def put(self, line: str) -> None:
-        await trio.lowlevel.checkpoint()
-        self.lines.append(line)
-
-
-class Result:
-    """The exit status, and the verdict and the text of each check."""
-
-    def __init__(self, status: int, lines: list[str]) -> None:
-        self.status = status
-        self.texts: dict[str, tuple[str, str]] = {}
-        for line in lines:
-            self.texts[line[7:24].strip()] = (line[:5].strip(), line[26:])
-        assert len(self.texts) == len(lines)
-
-    @property
-    def wrong(self) -> list[str]:
-        return [name for name, (verdict, _) in self.texts.items() if verdict == "WRONG"]
-
-    def verdict(self, name: str) -> str:
-        return self.texts[name][0]
-
-    def text(self, name: str) -> str:
-        return self.texts[name][1]
-
-
-async def examine(
-    url: str,
-    *,
-    user: User | None = None,
-    asset: int | None = None,
-    timeout: float = TIMEOUT,
-    context: ssl.SSLContext | None = None,
-) -> Result:
-    printed = Printed()
-    began = trio.current_time()
-    market = None if asset is None else AssetIdentifier(asset)
-    status = await doctor(printed, url=url, user=user, asset=market, timeout=timeout, context=context)
-    # Each check is bounded, however the peer behaves.
-    assert trio.current_time() - began < 12 * timeout + 8
-    return Result(status, printed.lines)
-
-
-def market() -> Exchange:
-    exchange = Exchange()
-    exchange.add_market(200)
-    exchange.publish_diff(200, bids=[(1, 1)])
-    return exchange
-
 
 # Nothing is wrong.
 
@@ -210,68 +144,6 @@ async def test_an_address_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, 
     assert result.wrong == ["addresses"]
     text = "192.0.2.1:80 does not: no answer within 0.4 s; nothing answers: check the address, and firewalls on the way"
     assert result.text("addresses") == text
-
-
-# TLS.
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def contexts(authority: trustme.CA, host: str, **options: Any) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The settings of a server with a certificate for a host, and those of a client that trusts the authority."""
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(host, **options).configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
-
-
-async def test_tls(authority: trustme.CA) -> None:
-    server, client = contexts(authority, "localhost")
-    async with serve(market(), ssl_context=server) as url:
-        result = await examine(url.replace("127.0.0.1", "localhost"), context=client, timeout=3)
-    assert (result.status, result.wrong) == (0, [])
-    assert result.text("TLS").startswith("TLSv1.3, the certificate is valid for ")
-
-
-@pytest.mark.parametrize(
-    ("host", "days", "verdict", "text"),
-    [
-        ("other.test", 90, "WRONG", "certificate is not valid for 'localhost'"),
-        ("localhost", -1, "WRONG", "certificate has expired"),
-        ("localhost", 5, "note", "it has to be renewed soon"),
-    ],
-)
-async def test_certificates(authority: trustme.CA, host: str, days: int, verdict: str, text: str) -> None:
-    now = dt.datetime.now(dt.UTC)
-    server, client = contexts(authority, host, not_before=now - dt.timedelta(9), not_after=now + dt.timedelta(days, 60))
-    async with serve(market(), ssl_context=server) as url:
-        result = await examine(url.replace("127.0.0.1", "localhost"), context=client, timeout=3)
-    assert result.verdict("TLS") == verdict
-    assert text in result.text("TLS").lower().replace("hostname mismatch, ", "")
-    assert result.status == (verdict == "WRONG")
-
-
-async def test_an_authority_that_is_unknown(authority: trustme.CA) -> None:
-    server, _ = contexts(authority, "localhost")
-    async with serve(market(), ssl_context=server) as url:
-        result = await examine(url.replace("127.0.0.1", "localhost"))
-    assert result.wrong == ["TLS"]
-    assert "add its authority with SSL_CERT_FILE" in result.text("TLS")
-
-
-async def test_tls_where_there_is_none(authority: trustme.CA) -> None:
-    async with serve(market()) as url:
-        result = await examine(url.replace("http://127.0.0.1", "https://localhost"))
-    assert result.wrong == ["TLS"]
-    assert "TLS handshake with localhost failed" in result.text("TLS")
-    server, _ = contexts(authority, "localhost")
-    async with serve(market(), ssl_context=server) as url:
-        result = await examine(url.replace("https", "http"))
-    assert result.wrong == ["REST"]
 
 
 # The service.
