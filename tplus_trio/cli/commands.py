@@ -43,6 +43,9 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "export": _Entry(
         "export.command", "export", "Make a table of a tape, a row for each change of a level and each trade."
     ),
+    "doctor": _Entry(
+        "doctor.command", "doctor", "Find out why a service cannot be used: what is wrong, and what to do."
+    ),
     "completion": _Entry("completion_command", "completion", "Print the script that completes commands in a shell."),
 }
 

@@ -1,0 +1,1 @@
+"""``tplus-trio doctor``: finds out why a service cannot be used."""
