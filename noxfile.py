@@ -64,9 +64,12 @@ def types(session: nox.Session) -> None:
 
 @nox.session(tags=["ci"])
 def docs(session: nox.Session) -> None:
-    """Build the documents; a warning is an error."""
+    """Build the documents; a warning is an error, a link that leads nowhere too. With Chromium, check their width."""
     session.install(".[docs,testing]")  # not editable: the package is built and installed as users install it
-    session.run("sphinx-build", "-W", "-q", "docs", str(Path(session.create_tmp()) / "docs"))
+    folder = Path(session.create_tmp()) / "docs"
+    session.run("sphinx-build", "-W", "-q", "docs", str(folder))
+    session.run("python", "docs/check_width.py", str(folder), success_codes=[0, 2])  # 2: there is no Chromium
+    session.log(f"{folder / 'index.html'} is the first page")
 
 
 def run_tests(session: nox.Session) -> None:

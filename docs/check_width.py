@@ -1,7 +1,7 @@
 """Check in headless Chromium that no page scrolls sideways: ``python docs/check_width.py FOLDER [WIDTH ...]``.
 
-FOLDER is what ``sphinx-build`` wrote; widths are in pixels, 1280 if none is named. The exit status is 1 if a page is too
-wide, and 2 without Chromium.
+FOLDER is what ``sphinx-build`` wrote; widths are in pixels, 1280 if none is named. The exit status is 1 if a page is
+too wide, and 2 without Chromium.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ async function measure(page, width) {
   found.textContent += `${width} ${frame.contentDocument.documentElement.scrollWidth} ${page}\\n`;
   frame.remove();
 }
-(async () => { for (const width of WIDTHS) for (const page of PAGES) await measure(page, width); found.id = "done"; })();
+(async () => { for (const width of WIDTHS) for (const page of PAGES) await measure(page, width); })();
 </script>
 """
 
@@ -45,7 +45,8 @@ def too_wide(folder: Path, widths: list[int]) -> list[str]:
         RuntimeError: Chromium did not measure all pages.
     """
     pages = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.html"))
-    text = SCRIPT.replace("WIDTHS", str(widths)).replace("PAGES", str([f"{folder.resolve().as_uri()}/{p}" for p in pages]))
+    urls = [f"{folder.resolve().as_uri()}/{page}" for page in pages]
+    text = SCRIPT.replace("WIDTHS", str(widths)).replace("PAGES", str(urls))
     with tempfile.TemporaryDirectory() as scratch:
         start = Path(scratch) / "widths.html"
         start.write_text(text, encoding="utf-8")

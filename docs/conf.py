@@ -27,8 +27,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autoclass_content = "both"
 myst_heading_anchors = 4
-# The names of Python and trio that the docstrings use, with the pages of their documentation. They are kept here, so that
-# no build depends on another site.
+# The names of Python and trio that the docstrings use, with the pages of their documentation. They are kept here, so
+# that no build depends on another site.
 intersphinx_mapping = {
     "python": ("https://docs.python.org/3", "names_of_python.inv"),
     "trio": ("https://trio.readthedocs.io/en/stable", "names_of_trio.inv"),
@@ -49,8 +49,8 @@ copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
 
-def mark_description(app: Sphinx, what: str, name: str, value: object, options: Any, lines: list[str]) -> None:
-    """Keep napoleon from taking "Seconds" in "Seconds: how long ..." for the type of an attribute or of what is returned.
+def mark_description(_app: Sphinx, what: str, _name: str, _value: object, _options: Any, lines: list[str]) -> None:
+    """Keep napoleon from taking "Seconds" in "Seconds: how long ..." for the type of an attribute or of an answer.
 
     An empty comment comes before the text: napoleon looks for a type in the first line alone.
     """

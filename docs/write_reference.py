@@ -27,8 +27,8 @@ class Page(NamedTuple):
 PAGES = {
     "clients": Page(
         "Clients",
-        "A client of each service, its options, and its statistics. [A live book](../start/live_book.md) is the shortest"
-        " program.",
+        "A client of each service, its options, and its statistics. [A live book](../start/live_book.md) is the"
+        " shortest program.",
         (
             "clients.market_data",
             "clients.order_book",

@@ -1,19 +1,19 @@
-"""The page on testing: what it shows runs, each block as a file of its own, and it names all that there is."""
+"""The pages on testing: what they show runs, each block as a file of its own, and they name all that there is."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
+from tests.helpers.pages import blocks, text_of
 from tplus_trio import testing
 from tplus_trio.testing import Exchange, Faults, MemoryNetwork, plugin
 
 pytest_plugins = ["pytester"]
 
-PAGE = (Path(__file__).parent.parent.parent / "docs/testing.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PAGE = "".join(map(text_of, ("howto/test_with_virtual_time.md", "howto/test_recipes.md", "reference/exchange.md")))
+BLOCKS = [*blocks("howto/test_with_virtual_time.md"), *blocks("howto/test_recipes.md")]
 #: What the exchange calls, and what only the machinery needs.
 INTERNAL = {"on_handshake", "on_request", "on_diff", "take_delay", "take_staleness", "next_number", "apply_faults"}
 INTERNAL |= {"connect_settlement", "rolls_back", "take_rollback"}
