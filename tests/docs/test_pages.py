@@ -8,13 +8,12 @@ import runpy
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 
 import tplus_trio
 from tests.helpers.pages import DOCS, ROOT, blocks, text_of
 from tplus_trio import testing
-from tplus_trio.cli import commands
+from tplus_trio.cli import main
 
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
@@ -84,26 +83,33 @@ def test_every_block_of_code_is_tested(page: str) -> None:
                 assert used, f"no test calls {node.name}"
 
 
+def help_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the help of a command and, where it has commands of its own, of the one that is named."""
+    text = ""
+    for n in (1, 2):
+        if main([*words[:n], "--help"]) == 0:
+            text += capsys.readouterr().out
+    capsys.readouterr()
+    return text
+
+
 @pytest.mark.parametrize("page", ["../README.md", "../CONTRIBUTING.md", *SITE])
-def test_every_command_exists(page: str) -> None:
-    known = commands._cli.commands
+def test_every_command_and_its_options_exist(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = "\n".join([*blocks(page, "sh"), *re.findall(r"`([^`\n]+)`", text_of(page))])
+    for command in re.findall(r"^(?:.*&& )?(?:python -m tplus_trio|tplus-trio) (\w.*)", shown, re.MULTILINE):
+        words = shlex.split(command)
+        found = help_of(words, capsys)
+        assert found, f"there is no command {words[0]}"
+        for word in words:
+            assert not word.startswith("-") or re.search(rf"(?<![\w-]){word.partition('=')[0]}\b", found), command
+
+
+@pytest.mark.parametrize("page", ["../README.md", "../CONTRIBUTING.md", *SITE])
+def test_every_script_exists(page: str) -> None:
     text = text_of(page)
     shown = "\n".join([*blocks(page, "sh"), *re.findall(r"`([^`\n]+)`", text)])
-    for name in re.findall(r"(?:^|&& |\| )(?:python -m tplus_trio|tplus-trio) ([a-z-]+)", shown, re.MULTILINE):
-        assert name in known, name
     for script in re.findall(r"(?:^|&& )python ([\w/]+\.py)", shown, re.MULTILINE):
         assert (ROOT / script).is_file() or f"`{script}`" in text, script
-
-
-@pytest.mark.parametrize("page", SITE)
-def test_every_option_of_a_command_exists(page: str) -> None:
-    for line in "\n".join(blocks(page, "sh")).splitlines():
-        found = re.search(r"(?:python -m tplus_trio|tplus-trio) ([a-z-].*)", line)
-        if found:
-            name, *arguments = shlex.split(found[1])
-            command = commands._cli.commands[name]
-            options = {option for param in command.params for option in param.opts if isinstance(param, click.Option)}
-            assert {argument.partition("=")[0] for argument in arguments if argument.startswith("--")} <= options
 
 
 def test_every_public_name_is_on_one_page_of_the_reference() -> None:
