@@ -72,6 +72,39 @@ def docs(session: nox.Session) -> None:
     session.log(f"{folder / 'index.html'} is the first page")
 
 
+#: What the wheel is asked for in an environment in which nothing else is installed.
+IMPORTS = """
+from importlib.util import find_spec
+from tplus_trio import MarketDataClient, OrderBookClient
+MarketDataClient("http://127.0.0.1:8011"), OrderBookClient("http://127.0.0.1:3032")
+extras = [name for name in ("click", "rich", "pytest", "hypothesis", "sphinx") if find_spec(name)]
+assert not extras, extras
+"""
+
+
+@nox.session(tags=["ci"])
+def package(session: nox.Session) -> None:
+    """Build sdist and wheel, check both, install the wheel alone, and list what came with it (an SBOM)."""
+    session.install("build", "twine", "check-wheel-contents", "cyclonedx-bom", "uv")
+    folder = Path(session.create_tmp()) / "package"
+    shutil.rmtree(folder, ignore_errors=True)
+    # The time of the commit: the same commit gives the same bytes.
+    date = subprocess.run(
+        ["git", "log", "-1", "--format=%ct"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    session.run("python", "-m", "build", "--outdir", str(folder / "dist"), ".", env={"SOURCE_DATE_EPOCH": date})
+    (sources,) = map(str, (folder / "dist").glob("*.tar.gz"))
+    (wheel,) = map(str, (folder / "dist").glob("*.whl"))
+    session.run("twine", "check", "--strict", sources, wheel)
+    session.run("check-wheel-contents", wheel)
+    alone = folder / "alone"
+    session.run("uv", "venv", "--quiet", str(alone))
+    session.run("uv", "pip", "install", "--quiet", "--python", str(alone), wheel)
+    session.run(str(alone / "bin" / "python"), "-I", "-c", IMPORTS, external=True)
+    session.run("cyclonedx-py", "environment", "--output-file", str(folder / "sbom.cdx.json"), str(alone))
+    session.log(f"{folder / 'dist'} and {folder / 'sbom.cdx.json'} are what a release publishes")
+
+
 def run_tests(session: nox.Session) -> None:
     """Print what is tested with, and run the tests, or the command after ``--``."""
     frozen = str(session.run("python", "-m", "pip", "freeze", silent=True))
