@@ -162,3 +162,21 @@ async def test_a_lost_create_stops_its_side_until_the_lease_has_passed_if_a_rule
                 with pytest.raises(OrdersLeftResting):
                     await quote_after_a_loss(world)
                 assert resting(world) == {}
+
+
+async def test_a_second_signal_waits_for_the_cleanup(autojump_clock: MockClock) -> None:
+    ends: list[str] = []
+
+    async def clean_up_slowly() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+            await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(5, shield=True):
+                signal.raise_signal(signal.SIGINT)
+                await trio.sleep(1)
+                ends.append("cleaned up")
+
+    with pytest.raises(KeyboardInterrupt):
+        await UNTIL_SIGNAL(clean_up_slowly)
+    assert ends == ["cleaned up"]
