@@ -54,10 +54,9 @@ def mark_description(_app: Sphinx, what: str, _name: str, _value: object, _optio
 
     An empty comment comes before the text: napoleon looks for a type in the first line alone.
     """
-    if what in {"attribute", "data", "property"}:
+    if what in {"attribute", "data", "property"} and ":" in "".join(lines[:1]):
         lines[:0] = ["..", ""]
-    elif "Returns:" in lines:
-        first = lines.index("Returns:") + 1
+    elif "Returns:" in lines and ":" in lines[first := lines.index("Returns:") + 1]:
         lines[first:first] = ["    ..", ""]
 
 

@@ -54,7 +54,12 @@ class Steps:
     def started(self, command: str, *, folder: Path | None = None) -> Iterator[subprocess.Popen[str]]:
         """Run a command beside the body. Its first line has to come before the body begins."""
         process = subprocess.Popen(
-            command.split(), cwd=folder or self._folder, env=self._environment, stdout=subprocess.PIPE, text=True
+            command.split(),
+            cwd=folder or self._folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # a program without a handler of signals ends with a traceback
+            text=True,
         )
         with process:
             try:
