@@ -20,6 +20,8 @@ nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+# Simulations and sweeps take minutes, and search for defects that depend on no version of anything.
+WITHOUT_LONG = ("-m", "not long")
 EVERYTHING = ("--group", "dev", "--editable", ".[cli,testing,docs]")
 
 # The versions of these are printed before the tests: they are what the package runs on.
@@ -105,13 +107,13 @@ def package(session: nox.Session) -> None:
     session.log(f"{folder / 'dist'} and {folder / 'sbom.cdx.json'} are what a release publishes")
 
 
-def run_tests(session: nox.Session) -> None:
+def run_tests(session: nox.Session, *options: str) -> None:
     """Print what is tested with, and run the tests, or the command after ``--``."""
     frozen = str(session.run("python", "-m", "pip", "freeze", silent=True))
     parts = [line for line in frozen.splitlines() if line.partition("==")[0] in PARTS.split()]
     version = str(session.run("python", "--version", silent=True)).strip()
     session.log(f"{version}; {' '.join(parts)}")
-    session.run(*(session.posargs or ("pytest", "-q", "-n", "auto")))
+    session.run(*(session.posargs or ("pytest", "-q", "-n", "auto", *options)))
 
 
 @nox.session(venv_backend="venv")
@@ -120,20 +122,20 @@ def run_tests(session: nox.Session) -> None:
     [nox.param(version, id=version, tags=["ci"] if version in BEFORE_LANDING else []) for version in PYTHONS],
 )
 def tests(session: nox.Session) -> None:
-    """Run the tests with the newest versions, installed by the commands of README.md."""
+    """Run the tests with the newest versions, installed by the commands of README.md; the long ones on one Python."""
     if len(BEFORE_LANDING) == 1:
         session.warn(f"Python {THIS} is the only one of {', '.join(PYTHONS)} on this machine")
     session.run("python", "-m", "pip", "install", "--quiet", "--upgrade", "pip")
     session.install(*EVERYTHING)
-    run_tests(session)
+    run_tests(session, *(() if session.python == THIS else WITHOUT_LONG))
 
 
 @nox.session(tags=["ci"])
 def lowest(session: nox.Session) -> None:
-    """Run the tests with the lowest versions of the direct dependencies that pyproject.toml allows."""
+    """Run the tests with the lowest versions of the direct dependencies that pyproject.toml allows; no long ones."""
     session.install("pip")
     session.install("--resolution", "lowest-direct", "--group", "test", "--editable", ".[cli,testing]")
-    run_tests(session)
+    run_tests(session, *WITHOUT_LONG)
 
 
 @nox.session(default=False)

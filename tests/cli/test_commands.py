@@ -20,9 +20,10 @@ import trio
 
 from tests.helpers.commands import PATIENCE, Ended, end, finished, line, read_lines, started
 from tplus_trio import MarketDataClient, OrderBookClient, User, UserManager
-from tplus_trio.cli import commands, exchange, main
+from tplus_trio.cli import exchange, main
 from tplus_trio.cli.exchange import DEFAULT_PORTS
 from tplus_trio.cli.lines import Lines
+from tplus_trio.cli.services import DEFAULT_OMS_URL, DEFAULT_URL
 from tplus_trio.testing import Exchange, Tape, TapeAnswer, TapeFrame, serve
 
 CLI = ("-m", "tplus_trio")
@@ -80,20 +81,25 @@ def counts(out: str) -> dict[str, int]:
 
 
 def test_demo() -> None:
-    ended = finished(*CLI, "demo", "--seconds", "1")
-    assert (ended.status, ended.err) == (0, "")
-    told = [row.split()[0] for row in ended.out.partition("\n\n")[0].splitlines()[1:]]
-    found = counts(ended.out)
+    """The whole story, with a bot that is killed; without a terminal it prints lines."""
+    command = [sys.executable, *CLI, "demo", "--seconds", "1"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=4 * PATIENCE, check=False)
+    out = ended.stdout
+    assert (ended.returncode, ended.stderr) == (0, "")
+    found = counts(out)
     assert tuple(found) == FEEDS
-    assert found == {feed: told.count(feed) for feed in FEEDS}
     assert all(found.values())
-    assert ended.out.splitlines()[-1].endswith("that equal the exchange's: 1 of 1")
+    words = [row.split("  ")[1] for row in out.splitlines() if re.match(r" *[\d.]+ s  ", row)]
+    assert [word for word in words if word.endswith(" of 4")] == [f"{n} of 4" for n in (1, 2, 3, 4)]
+    assert out.count("LOST after") == 3
+    assert re.search(r"^right  orders left of the killed bot +0$", out, re.MULTILINE)
+    assert out.splitlines()[-1] == "Nothing was wrong, and nothing was lost without a mark."
 
 
 def test_demo_prints_as_it_goes() -> None:
     with started(*CLI, "demo", "--seconds", "60") as process:
         assert "exchange" in line(process)
-        read_lines(process, 20)
+        read_lines(process, 2)
 
 
 def test_demo_with_a_tape(tape: Path) -> None:
@@ -230,7 +236,7 @@ def ends_well(ended: Ended) -> None:
 @pytest.mark.parametrize("signum", SIGNALS)
 def test_a_signal_ends_a_demo(signum: signal.Signals) -> None:
     with started(*CLI, "demo", "--seconds", "60") as process:
-        read_lines(process, 10)
+        read_lines(process, 3)
         ends_well(end(process, signum))
 
 
@@ -258,10 +264,10 @@ def fill(pipe: int) -> None:
 
 
 @pytest.mark.parametrize(("signum", "blocking"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
-def test_a_signal_ends_what_nobody_reads(signum: signal.Signals, blocking: bool) -> None:
+def test_a_signal_ends_what_nobody_reads(exchange_url: str, signum: signal.Signals, blocking: bool) -> None:
     """Standard output is a pipe that is full, and stays so."""
     read_end, write_end = os.pipe()
-    command = [sys.executable, *CLI, "demo", "--seconds", "60"]
+    command = [sys.executable, *CLI, "stream", "depth", "200", "--url", exchange_url]
     try:
         with subprocess.Popen(command, stdout=write_end, stderr=subprocess.PIPE, text=True) as process:
             os.read(read_end, 1)
@@ -303,7 +309,7 @@ def test_the_ports_are_where_the_clients_look() -> None:
     """The clients, the exchange and the examples use the same ports; the metrics example has one more of its own."""
     defaults = [inspect.signature(kind).parameters["base_url"].default for kind in (MarketDataClient, OrderBookClient)]
     assert defaults == ["http://localhost:8011", "http://localhost:3032"]
-    assert [f"http://localhost:{port}" for port in DEFAULT_PORTS] == defaults
+    assert [f"http://localhost:{port}" for port in DEFAULT_PORTS] == defaults == [DEFAULT_URL, DEFAULT_OMS_URL]
     examples = Path(__file__).parent.parent.parent / "examples"
     named = {url for file in examples.glob("*.py") for url in re.findall(r"http://[\w.]+:\d+", file.read_text())}
     metrics = "http://127.0.0.1:9000"  # where metrics.py is scraped
@@ -321,7 +327,7 @@ def test_which_ports_are_served(monkeypatch: pytest.MonkeyPatch, options: list[s
         asked.append(settings["ports"])
         return 0
 
-    monkeypatch.setattr(commands, "serve_exchange", serve_exchange)
+    monkeypatch.setattr(exchange, "serve_exchange", serve_exchange)
     assert main(["exchange", *options]) == 0
     assert asked == [ports]
 

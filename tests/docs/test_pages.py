@@ -20,7 +20,13 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 SITE = [path.relative_to(DOCS).as_posix() for path in PAGES if DOCS in path.parents]
 TESTS = "\n".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py")))
 #: Pages whose blocks are files of their own, so that no function of them is called by name.
-FILES = {"howto/test_with_virtual_time.md", "howto/test_recipes.md", "start/first_bot.md", "start/first_test.md"}
+FILES = {
+    "howto/test_with_virtual_time.md",
+    "howto/test_recipes.md",
+    "howto/record_and_replay.md",
+    "start/first_bot.md",
+    "start/first_test.md",
+}
 
 
 def slug(heading: str) -> str:

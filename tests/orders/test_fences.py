@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+from trio.testing import MockClock
 
 from tests.helpers.exchange_users import ALICE
 from tests.helpers.order_messages import ASSET, PRICE_DECIMALS, QUANTITY_DECIMALS, amendment, order, replacement
@@ -45,6 +46,9 @@ class Desk:
     #: The control connection over which requests leave; None over REST.
     connection: int | None = CHANNEL
     failure: TplusError | None = None
+    #: Seconds for reading the units or the best ask, and when each was asked for.
+    reading: float = 0.0
+    reads: list[tuple[str, float]] = attrs.field(factory=list[tuple[str, float]])
     sent: list[Delivery] = attrs.field(factory=list[Delivery])
     burns: list[Order] = attrs.field(factory=list[Order])
 
@@ -62,12 +66,16 @@ class Desk:
         return self.offset
 
     async def best_ask(self, _: AssetIdentifier) -> Decimal | None:
-        await trio.lowlevel.checkpoint()
+        await self._read("ask")
         return self.ask
 
     async def units_of(self, _: AssetIdentifier, __: bool) -> Market:
-        await trio.lowlevel.checkpoint()
+        await self._read("units")
         return self.units
+
+    async def _read(self, what: str) -> None:
+        self.reads.append((what, trio.current_time()))
+        await trio.sleep(self.reading)
 
     def on_burn(self, owner: str, burn: Order) -> None:
         assert owner == ALICE.public_key
@@ -198,6 +206,19 @@ async def test_only_the_id_of_a_create_is_used_up(terms: Any) -> None:
     desk = Desk(BURNS)
     await desk.passes(unsettled_order(terms))
     assert desk.sent == []
+
+
+async def test_orders_of_a_market_share_the_reads_that_their_fences_need(autojump_clock: MockClock) -> None:
+    desk, answers = Desk(BURNS, reading=1.0), list[float]()
+    fences, start = desk.fences, trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for number in range(10):
+            unsettled = unsettled_order(attrs.evolve(MINE, order_id=f"o-{number}"))
+            nursery.start_soon(fences.pass_one, unsettled, lambda: answers.append(trio.current_time() - start))
+    # All asked for the units before they were read. The best ask was being read when nine of them asked for it.
+    assert [(what, time - start) for what, time in desk.reads] == [("units", 0.0), ("ask", 1.0), ("ask", 2.0)]
+    assert len(desk.sent) == len(desk.burns) == 10
+    assert sorted(set(answers)) == [1.0, 2.0, 3.0], "who waits for another order's read hears of its answer"
 
 
 # Following on the channel.

@@ -22,6 +22,8 @@ from tplus_trio.orders.order_facts import Fact, OrderFacts
 from tplus_trio.orders.order_rows import ListedOrder
 from tplus_trio.orders.tracked_order import TrackedOrder
 
+pytestmark = pytest.mark.long
+
 RANDOM_HISTORIES = int(os.environ.get("ORDER_HISTORIES", "2000"))
 #: Histories of which something is lost, or of several orders.
 PARTIAL_HISTORIES = min(RANDOM_HISTORIES, 20_000)

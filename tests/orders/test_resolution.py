@@ -31,12 +31,14 @@ CANCEL = CancelOrder(ORDER_ID, ASSET, ALICE.public_key)
 class Desk:
     """A resolver whose sender, listings, fences and evidence a test controls."""
 
-    # Fourteen attributes: what a test sets, and what it reads.
+    # Sixteen attributes: what a test sets, and what it reads.
     answer: OrderOperationResponse | TplusError | None = None
     #: Seconds for a page, or a failure; and how many pages a whole listing has.
     reading: TplusError | float = 0.0
     pages: int = 1
     fence_helps: bool = False
+    #: Seconds for each read that a fence needs.
+    fence_reads: tuple[float, ...] = ()
     wants_all: bool = False
     others: tuple[AssetIdentifier, ...] = ()
     #: Called by `conclude`.
@@ -45,6 +47,7 @@ class Desk:
     sent: list[Delivery] = attrs.field(factory=list[Delivery])
     #: When each step was taken, in seconds since the start.
     steps: list[tuple[str, float]] = attrs.field(factory=list[tuple[str, float]])
+    fences_passed: list[float] = attrs.field(factory=list[float])
     tasks: list[Callable[[], Awaitable[object]]] = attrs.field(factory=list[Callable[[], Awaitable[object]]])
     unsettled: UnsettledOrders = attrs.field(factory=UnsettledOrders)
     resolver: OrderResolver = attrs.field(init=False)
@@ -83,9 +86,13 @@ class Desk:
     def wants_listing(self, _: UnsettledOrder) -> bool:
         return self.wants_all
 
-    async def pass_one(self, _: UnsettledOrder) -> None:
+    async def pass_one(self, _: UnsettledOrder, on_answer: Callable[[], object]) -> None:
         self._note("fence")
+        for seconds in self.fence_reads:
+            await trio.sleep(seconds)
+            on_answer()
         await trio.lowlevel.checkpoint()
+        self.fences_passed.append(trio.current_time() - self.start)
 
     def conclude(self, unsettled: UnsettledOrder) -> None:
         self.concludes(unsettled)
@@ -136,6 +143,15 @@ async def test_a_listing_takes_as_long_as_its_pages_come(autojump_clock: MockClo
     await desk.settle_for(6.0, unsettled)
     assert desk.times("read all")[:1] == [2.0]
     assert unsettled.listing is None
+
+
+async def test_each_read_of_a_fence_has_the_time_of_a_request(autojump_clock: MockClock) -> None:
+    desk = Desk(fence_reads=(1.5, 1.5))
+    await desk.settle_for(3.5, unsettled_order(MINE))
+    assert desk.fences_passed == [3.0]
+    desk = Desk(fence_reads=(1.5, 2.5))
+    await desk.settle_for(4.0, unsettled_order(MINE))
+    assert desk.fences_passed == []
 
 
 async def test_a_whole_listing_that_would_show_nothing_is_read_in_every_fourth_round(autojump_clock: MockClock) -> None:

@@ -13,6 +13,8 @@ from tests.simulation.fates.runner import FateTotals, Plan, Way, find, run_plan
 from tests.simulation.fates.sweeps import run_sweeps
 from tests.simulation.fates.world import FateOutcome
 
+pytestmark = pytest.mark.long
+
 SEEDS: Final = 40
 #: Every so many checkpoints of each call a world is cancelled.
 STRIDE: Final = 7

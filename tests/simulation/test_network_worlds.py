@@ -7,6 +7,8 @@ import pytest
 from tests.simulation.network_worlds import NETWORK_EVERY, NETWORK_KINDS, kind_of, run_network_world
 from tests.simulation.runner import strict
 
+pytestmark = pytest.mark.long
+
 #: Worlds of each kind.
 EACH = 3
 

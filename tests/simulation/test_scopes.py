@@ -13,6 +13,8 @@ from tests.simulation.scopes.bugs import SCOPE_BUGS
 from tests.simulation.scopes.runner import ScopePlan, find, run_plan
 from tests.simulation.scopes.sweeps import ScopeSweep, run_sweep, run_sweeps
 
+pytestmark = pytest.mark.long
+
 SEEDS: Final = 25
 #: Every so many checkpoints of each call a world is cancelled.
 STRIDE: Final = 13

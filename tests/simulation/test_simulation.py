@@ -9,6 +9,8 @@ from tests.simulation.faults import KINDS
 from tests.simulation.network_worlds import NETWORK_KINDS
 from tests.simulation.runner import Totals, find, run_seed
 
+pytestmark = pytest.mark.long
+
 SEEDS = 300
 CHUNK = 150
 MOST = 300

@@ -127,6 +127,16 @@ def test_rare_requests_say_little_about_a_limit() -> None:
     assert limit.rate == pytest.approx(before / 2)
 
 
+@pytest.mark.parametrize(("is_rare", "rate"), [(True, 7.2), (False, 0.9)])
+def test_a_rate_that_rare_requests_taught_is_a_guess_each_time(is_rare: bool, rate: float) -> None:
+    limit = RateLimit(no_draw, is_rare=is_rare)
+    for now in (0.0, 5.0):
+        limit.accepted(now)
+        limit.refused(now + 0.1, now + 0.1, 0.0)
+    assert ready(limit, 8.3) > 0.0
+    assert limit.rate == pytest.approx(rate), "3 s after the pause"
+
+
 def test_a_request_after_a_guess_waits_by_the_rate_of_now() -> None:
     limit = RateLimit(no_draw)
     accept(limit, 1, 0.5)

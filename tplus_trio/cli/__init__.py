@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from tplus_trio.cli.failure import INTERRUPTED
+from tplus_trio.cli.failure import INTERRUPTED, USAGE
 
 __all__ = ["main"]
 
@@ -19,16 +19,16 @@ def main(args: Sequence[str] | None = None) -> int:
         args: The arguments after the program's name; None reads ``sys.argv``.
 
     Returns:
-        The exit status: 0 for success, 1 for a failure, 2 for a usage error or a missing package, 130 after Ctrl-C or
-        SIGTERM.
+        The exit status; see `tplus_trio.cli.failure.EXIT_STATUSES`.
     """
     try:
-        from tplus_trio.cli.commands import run_command  # noqa: PLC0415 - click and rich are an extra
-    except ModuleNotFoundError as exc:
+        from tplus_trio.cli.commands import run_command  # noqa: PLC0415 - click is an extra
+
+        return run_command(args)
+    except ModuleNotFoundError as exc:  # commands import what they need when they run
         if exc.name is None or exc.name.partition(".")[0] not in _NEEDED:
             raise
         sys.stderr.write('The command line needs click and rich: pip install "tplus_trio[cli]"\n')
-        return 2
+        return USAGE
     except KeyboardInterrupt:  # the import takes a moment, and Ctrl-C may come during it
         return INTERRUPTED
-    return run_command(args)

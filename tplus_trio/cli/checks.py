@@ -209,7 +209,7 @@ def checks_of(tape: Tape) -> dict[str, RecordedCheck]:
         if isinstance(entry, TapeAnswer):
             if entry.path not in snapshots and entry.path.startswith(_SNAPSHOT):
                 snapshots[entry.path] = _json(entry.body)
-        elif (frame := _data(entry)) is not None:
+        elif isinstance(entry, TapeFrame) and (frame := _data(entry)) is not None:
             frames.setdefault(entry.path, []).append(frame)
     checks: dict[str, RecordedCheck] = {}
     for path, texts in frames.items():

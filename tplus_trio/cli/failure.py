@@ -1,22 +1,56 @@
-"""How a command reports a failure."""
+"""How a command reports a failure, and the exit statuses of all commands."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 from tplus_trio.escapes import escape
 
-__all__ = ["INTERRUPTED", "Failure", "complain", "explaining"]
+__all__ = [
+    "EXIT_STATUSES",
+    "FAILED",
+    "INTERRUPTED",
+    "IN_DOUBT",
+    "REFUSED",
+    "USAGE",
+    "Failure",
+    "complain",
+    "explaining",
+    "say",
+]
 
-#: The exit status of a command that was interrupted.
+FAILED: Final = 1
+USAGE: Final = 2
+REFUSED: Final = 3
+IN_DOUBT: Final = 4
+#: As a shell states the end by Ctrl-C: 128 and the number of the signal.
 INTERRUPTED: Final = 130
+
+#: What each exit status means. The help and docs/commands.md show it.
+EXIT_STATUSES: Final[Mapping[int, str]] = {
+    0: "success",
+    FAILED: "failure; an order command: no order was changed",
+    USAGE: "usage error, illegal setting, or missing package",
+    REFUSED: "the exchange refused an order, or has no such open order",
+    IN_DOUBT: "an order is in doubt: it may have been carried out",
+    INTERRUPTED: "interrupted by Ctrl-C or SIGTERM",
+}
 
 
 class Failure(Exception):
-    """A command cannot continue; the message is printed in one line."""
+    """A command cannot continue; the message is printed in one line.
+
+    Args:
+        message: The message.
+        status: The exit status.
+    """
+
+    def __init__(self, message: str, status: int = FAILED) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @contextmanager
@@ -30,8 +64,13 @@ def explaining(what: str, *expected: type[Exception]) -> Generator[None]:
         raise Failure(f"{what}: {reason}") from exc
 
 
-def complain(failure: BaseException) -> int:
+def complain(failure: BaseException, program: str = "tplus-trio") -> int:
     """Print a failure to standard error in one line, and return the exit status."""
+    say(f"{program}: {' '.join(str(failure).split())}")
+    return failure.status if isinstance(failure, Failure) else FAILED
+
+
+def say(line: str) -> None:
+    """Print a line to standard error, escaped."""
     if sys.stderr is not None:
-        sys.stderr.write(f"tplus-trio: {escape(' '.join(str(failure).split()))}\n")
-    return 1
+        sys.stderr.write(f"{escape(line)}\n")

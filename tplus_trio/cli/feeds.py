@@ -2,72 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import attrs
+from tplus_trio.cli.services import Services
 
-from tplus_trio.cli.failure import explaining
-from tplus_trio.cli.lines import Lines
-from tplus_trio.cli.show import as_json, as_text
-from tplus_trio.clients.base import Client
-from tplus_trio.clients.market_data import MarketDataClient
-from tplus_trio.clients.order_book import OrderBookClient
-from tplus_trio.models import AssetIdentifier
-from tplus_trio.streams.stream import Stream
-from tplus_trio.users import User
+if TYPE_CHECKING:
+    from tplus_trio.clients.base import Client
+    from tplus_trio.models import AssetIdentifier
+    from tplus_trio.streams.stream import Stream
+    from tplus_trio.users import User
 
-__all__ = ["FEEDS", "Feed", "watch"]
+__all__ = ["FEEDS", "Feed"]
 
 
-@attrs.frozen
-class Feed:
-    """How to open a feed: the client's class, its stream method, and whether it needs a market or a user."""
+class Feed(NamedTuple):
+    """How to open a feed: the client's method, and whether it needs a market or a user."""
 
-    client: Callable[..., Client]
-    open: Callable[..., Stream[Any]]
+    method: str
+    help: str
     of_market: bool = False
+    #: Whether it is a feed of the order service.
     of_user: bool = False
+
+    def client(self, services: Services, user: User | None) -> Client:
+        """Make the client that has the feed."""
+        return services.orders(user) if self.of_user else services.market_data(user)
+
+    def open(self, client: Client, asset: AssetIdentifier | None, **options: Any) -> Stream[Any]:
+        """Return a stream of the feed, not entered."""
+        stream: Stream[Any] = getattr(client, self.method)(*(() if asset is None else (asset,)), **options)
+        return stream
 
 
 FEEDS: Final[Mapping[str, Feed]] = {
-    "trades": Feed(MarketDataClient, MarketDataClient.stream_finalized_trades),
-    "depth": Feed(MarketDataClient, MarketDataClient.stream_depth, of_market=True),
-    "klines": Feed(MarketDataClient, MarketDataClient.stream_klines, of_market=True),
-    "ticker": Feed(MarketDataClient, MarketDataClient.stream_ticker, of_market=True),
-    "tickers": Feed(MarketDataClient, MarketDataClient.stream_tickers),
-    "orders": Feed(OrderBookClient, OrderBookClient.stream_orders, of_user=True),
-    "user-trades": Feed(OrderBookClient, OrderBookClient.stream_user_trade_events, of_user=True),
+    "depth": Feed("stream_depth", "the book of a market: a snapshot, then its changes", of_market=True),
+    "klines": Feed("stream_klines", "the candles of a market", of_market=True),
+    "ticker": Feed("stream_ticker", "the 24-hour summary of a market", of_market=True),
+    "tickers": Feed("stream_tickers", "the 24-hour summaries of all markets"),
+    "trades": Feed("stream_finalized_trades", "the confirmed trades of all markets"),
+    "orders": Feed("stream_orders", "what happens to the user's orders", of_user=True),
+    "user-trades": Feed("stream_user_trade_events", "the user's trades at every status", of_user=True),
+    "user-finalized-trades": Feed("stream_user_finalized_trades", "the user's confirmed trades", of_user=True),
+    "positions": Feed("stream_user_positions", "all positions of the user, when one changes", of_user=True),
+    "user-events": Feed("stream_user_events", "deposits, transfers and margin calls of the user", of_user=True),
+    "intent": Feed("stream_intent", "what other users intend to trade; for market makers", of_user=True),
 }
-
-
-async def watch(
-    lines: Lines, name: str, asset: AssetIdentifier | None, *, url: str | None, user: User | None, json: bool
-) -> int:
-    """Print a feed until cancelled.
-
-    The first connection must succeed. A connection that is lost later is made again, without a limit.
-
-    Args:
-        lines: Where to print.
-        name: The feed's name in `FEEDS`.
-        asset: The market, for the feed of one market; else None.
-        url: The service's URL; None is the client's default.
-        user: The user to sign in as, for a feed of one user.
-        json: Whether to print JSON.
-
-    Raises:
-        Failure: The URL is not valid.
-        TplusError: The first connection failed, or the stream ended with an error.
-    """
-    feed = FEEDS[name]
-    with explaining("--url", ValueError):
-        client = feed.client(**({} if url is None else {"base_url": url}), default_user=user)
-    market = () if asset is None else (asset,)
-    async with client:
-        async with feed.open(client, *market, restart=None) as first:
-            await first.wait_live()
-        async with feed.open(client, *market) as stream:
-            async for event in stream:
-                await lines.put(as_json(event) if json else as_text(name, asset or "", event))
-    return 0

@@ -12,7 +12,7 @@ import trio
 from tplus_trio.cli.failure import explaining
 from tplus_trio.escapes import escape
 
-__all__ = ["Lines", "Unread"]
+__all__ = ["Lines", "Unread", "write_all"]
 
 #: Lines that may wait to be written before `Lines.put` blocks; one is about 100 bytes.
 _WAITING: Final = 1024
@@ -40,8 +40,16 @@ class Lines:
         Raises:
             Unread: The writer has ended, because standard output is closed.
         """
+        await self.put_styled(escape(line))
+
+    async def put_styled(self, line: str) -> None:
+        """Queue a line that has terminal codes of this program, and nothing that is not escaped; as `put` otherwise.
+
+        Raises:
+            Unread: The writer has ended, because standard output is closed.
+        """
         try:
-            await self._send.send(escape(line))
+            await self._send.send(line)
         except trio.BrokenResourceError:
             raise Unread from None
 
@@ -67,7 +75,7 @@ class Lines:
                 while (more := self._more()) is not None:
                     batch.append(more)
                 data = "".join(f"{line}\n" for line in batch).encode(encoding, "replace")
-                await trio.to_thread.run_sync(_write, descriptor, data, abandon_on_cancel=True)
+                await trio.to_thread.run_sync(write_all, descriptor, data, abandon_on_cancel=True)
         self._written.set()
 
     def _more(self) -> str | None:
@@ -77,7 +85,13 @@ class Lines:
             return None
 
 
-def _write(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write bytes to a file descriptor; waits while it takes none.
+
+    Raises:
+        Unread: Its reader has closed it.
+        Failure: Writing failed otherwise.
+    """
     rest = memoryview(data)
     with explaining("standard output", OSError):
         try:

@@ -27,7 +27,7 @@ from tplus_trio.models import (
     UserTrade,
 )
 
-__all__ = ["as_json", "as_text", "describe", "short"]
+__all__ = ["as_json", "as_text", "describe", "short", "time_of_day", "utc"]
 
 #: How many levels of a diff are shown on each side.
 _LEVELS: Final = 2
@@ -48,13 +48,27 @@ def as_text(feed: str, asset: str, event: object) -> str:
 
 
 def as_json(event: object) -> str:
-    """Format an event as one line of JSON: its wire form, preceded by its class's name as ``kind``.
+    """Format an event as one line of JSON: its wire form without signatures, preceded by its class's name as ``kind``.
 
     Without ``kind``, a book and a diff would look alike. Numbers have no exponents, and characters that are not
     printable are escaped as in JSON.
     """
-    fields = codec.encode(codec.unstructure(event)).decode()[1:]
+    fields = codec.encode(_without_signatures(codec.unstructure(event))).decode()[1:]
     return escape_json(f'{{"kind":"{type(event).__name__}",{fields}')
+
+
+def _without_signatures(value: object) -> object:
+    """Return JSON values without the fields that hold signatures."""
+    if isinstance(value, dict):
+        fields = cast("dict[str, object]", value)
+        return {name: _without_signatures(inner) for name, inner in fields.items() if not _is_signature(name)}
+    if isinstance(value, list):
+        return [_without_signatures(inner) for inner in cast("list[object]", value)]
+    return value
+
+
+def _is_signature(name: str) -> bool:
+    return name == "additional_signers" or name.endswith("signature")
 
 
 def short(name: str) -> str:
@@ -73,7 +87,7 @@ def _asset_of(event: object) -> str:
     return asset if isinstance(asset, str) else ""
 
 
-def _time(ns: int | None) -> str:
+def time_of_day(ns: int | None) -> str:
     """Format nanoseconds since 1970 as a time of day in UTC, to the millisecond."""
     if ns is None:
         return "-"
@@ -82,6 +96,14 @@ def _time(ns: int | None) -> str:
     except (OverflowError, ValueError, OSError):
         return f"{ns} ns"
     return f"{moment:%H:%M:%S}.{ns // 1_000_000 % 1000:03}"
+
+
+def utc(ns: int) -> str:
+    """Format nanoseconds since 1970 as a date and time in UTC, to the second."""
+    try:
+        return f"{dt.datetime.fromtimestamp(ns // 1_000_000_000, dt.UTC):%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError, OSError):
+        return f"{ns} ns"
 
 
 def _number(value: Decimal | None) -> str:
@@ -137,20 +159,20 @@ def _(event: OrderBookDiff) -> str:
 def _(event: Trade) -> str:
     taker = "sold" if event.buyer_is_maker else "bought"
     deal = f"{taker} {_number(event.quantity)} at {_number(event.price)}"
-    return f"#{event.trade_id}  {_time(event.timestamp_ns)}  {deal}  {event.status}"
+    return f"#{event.trade_id}  {time_of_day(event.timestamp_ns)}  {deal}  {event.status}"
 
 
 @describe.register
 def _(event: UserTrade) -> str:
     what, role = "bought" if event.is_buyer else "sold", "maker" if event.is_maker else "taker"
     deal = f"{what} {_number(event.quantity)} at {_number(event.price)} as {role}"
-    return f"#{event.trade_id}  {_time(event.timestamp_ns)}  {deal}  {event.status}  order {event.order_id}"
+    return f"#{event.trade_id}  {time_of_day(event.timestamp_ns)}  {deal}  {event.status}  order {event.order_id}"
 
 
 @describe.register
 def _(event: KlineUpdate) -> str:
     return (
-        f"{_time(event.open_timestamp_ns)}  open {_number(event.open)}  high {_number(event.high)}  "
+        f"{time_of_day(event.open_timestamp_ns)}  open {_number(event.open)}  high {_number(event.high)}  "
         f"low {_number(event.low)}  close {_number(event.close)}  volume {_number(event.volume)}"
     )
 
@@ -158,7 +180,7 @@ def _(event: KlineUpdate) -> str:
 @describe.register
 def _(event: Ticker) -> str:
     return (
-        f"{_time(event.timestamp_ns)}  last {_number(event.last_price)}  bid {_level(event.best_bid)}  "
+        f"{time_of_day(event.timestamp_ns)}  last {_number(event.last_price)}  bid {_level(event.best_bid)}  "
         f"ask {_level(event.best_ask)}  24 h: volume {_number(event.volume_24h)}  "
         f"high {_number(event.high_24h)}  low {_number(event.low_24h)}"
     )
@@ -188,9 +210,9 @@ def _(event: UnknownOrderEvent) -> str:
 
 @describe.register
 def _(event: OrdersSnapshot) -> str:
-    return f"snapshot  {_time(event.timestamp_ns)}  orders {len(event.orders)}"
+    return f"snapshot  {time_of_day(event.timestamp_ns)}  orders {len(event.orders)}"
 
 
 @describe.register
 def _(event: Gap) -> str:
-    return f"gap from {_time(event.since_ns)} to {_time(event.until_ns)}: {event.reason}"
+    return f"gap from {time_of_day(event.since_ns)} to {time_of_day(event.until_ns)}: {event.reason}"

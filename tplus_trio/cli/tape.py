@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import logging
+
 import trio
 
 from tplus_trio.cli.failure import Failure, explaining
 from tplus_trio.errors import DecodeError
 from tplus_trio.testing import Exchange, Tape, play
 
-__all__ = ["UNPLAYABLE", "load", "load_into", "play_on"]
+__all__ = ["UNPLAYABLE", "load", "load_into", "play_on", "warn_of_tear"]
+
+_log = logging.getLogger("tplus_trio.cli")
 
 #: The exceptions that playing a tape raises if its texts are JSON, but not valid messages.
 UNPLAYABLE = (DecodeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 
 
 async def load(file: str) -> Tape:
-    """Read a tape.
+    """Read a tape, and warn if its file breaks off.
 
     Raises:
         Failure: The file cannot be read, or is not a tape.
     """
     with explaining(f"the tape {file}", OSError, ValueError, RecursionError):
-        return await trio.to_thread.run_sync(Tape.load, file, abandon_on_cancel=True)
+        tape = await trio.to_thread.run_sync(Tape.load, file, abandon_on_cancel=True)
+    if tape.tear is not None:
+        warn_of_tear(file, tape.tear)
+    return tape
+
+
+def warn_of_tear(file: str, tear: str) -> None:
+    """Warn on standard error that the file of a tape breaks off."""
+    _log.warning("the tape %s is not complete: %s; what comes before that is used", file, tear)
 
 
 def load_into(exchange: Exchange, tape: Tape) -> None:

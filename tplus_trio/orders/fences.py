@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import attrs
@@ -27,6 +28,7 @@ from tplus_trio.models import (
 from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.sending import Delivery, OrderRequest, OrderSender
 from tplus_trio.orders.service_rules import ServiceRules
+from tplus_trio.orders.shared_reads import Progress, SharedReads, no_progress
 from tplus_trio.orders.unsettled import Fence, UnsettledOrder
 from tplus_trio.orders.verdicts import Verdict, verdict_of_error
 from tplus_trio.service import Service
@@ -46,6 +48,8 @@ _MOST_BURNS: Final = 20
 
 class Fences:
     """Passes fences for unsettled orders, as far as the declared rules allow.
+
+    Orders of one market that need its units or its best ask at the same time share the requests for them.
 
     Args:
         rules: What is declared about the service.
@@ -74,6 +78,8 @@ class Fences:
         self._best_ask = best_ask
         self._units = units
         self._on_burn = on_burn
+        self._units_reads = SharedReads[Market]()
+        self._ask_reads = SharedReads[Decimal | None]()
 
     def may_help(self, order: UnsettledOrder) -> bool:
         """Return whether a fence, or a listing after one, may still show what became of a request."""
@@ -94,10 +100,14 @@ class Fences:
             return True
         return order.fence is not None and (self._rules.listings_current or order.fence.marker is not None)
 
-    async def pass_one(self, order: UnsettledOrder) -> None:
+    async def pass_one(self, order: UnsettledOrder, on_answer: Progress = no_progress) -> None:
         """Try to pass a fence for a request of unknown fate.
 
         Cancelling it may leave an order behind that cannot trade and does not rest.
+
+        Args:
+            order: The order of the request.
+            on_answer: Called for each answer to a read that the fence needs.
 
         Raises:
             TplusError: a request of it failed.
@@ -106,11 +116,11 @@ class Fences:
             return
         expiry_ns = self._expiry_ns(order)
         if self._can_burn(order):
-            await self._burn(order)
+            await self._burn(order, on_answer)
         elif self._is_on_channel(order):
-            await self._follow(order)
+            await self._follow(order, on_answer)
         elif expiry_ns is not None and self._has_passed(expiry_ns):
-            marker = None if self._rules.listings_current else await self._mark(order, None)
+            marker = None if self._rules.listings_current else await self._mark(order, None, on_answer)
             if self._rules.listings_current or marker is not None:
                 order.fence = Fence(marker)
 
@@ -120,7 +130,7 @@ class Fences:
         is_free = not order.is_taken and len(order.burns) < _MOST_BURNS
         return self._rules.order_ids_remembered and order.operation == "create" and is_free
 
-    async def _burn(self, order: UnsettledOrder) -> None:
+    async def _burn(self, order: UnsettledOrder, on_answer: Progress) -> None:
         """Send an order that cannot trade under the same id. The evidence is that it shows up, not its answer."""
         terms = order.terms
         if not isinstance(terms, Order):
@@ -128,12 +138,12 @@ class Fences:
         # Each burn has a creation time of its own, by which its event is known again.
         made_at = max(self._service.now_ns(), terms.creation_timestamp_ns + 1 + len(order.burns))
         # The units may have changed since the order was made. A second burn may follow one that was refused for that.
-        market = await self._units(terms.base_asset, bool(order.burns))
+        market = await self._market(terms.base_asset, bool(order.burns), on_answer)
         order.has_new_units = (market.book_price_decimals, market.book_quantity_decimals) != (
             terms.book_price_decimals,
             terms.book_quantity_decimals,
         )
-        if not await self._is_above_one_tick(market):
+        if not await self._is_above_one_tick(market, on_answer):
             return
         burn = _harmless(terms, market, terms.order_id, made_at)
         request = await self._builder.create(burn, order.owner)
@@ -147,8 +157,22 @@ class Fences:
             order.is_taken = verdict_of_error(exc, "create", was_sent=delivery.sends > 0) is Verdict.CONFLICT
             raise
 
-    async def _is_above_one_tick(self, market: Market) -> bool:
-        ask = await self._best_ask(market.asset_id)
+    async def _market(self, asset_id: AssetIdentifier, is_refused: bool, on_answer: Progress) -> Market:
+        read = partial(self._read_units, asset_id, is_refused)
+        return await self._units_reads.read((asset_id, is_refused), read, on_answer)
+
+    async def _read_units(self, asset_id: AssetIdentifier, is_refused: bool, on_answer: Progress) -> Market:
+        market = await self._units(asset_id, is_refused)
+        on_answer()
+        return market
+
+    async def _read_ask(self, asset_id: AssetIdentifier, on_answer: Progress) -> Decimal | None:
+        ask = await self._best_ask(asset_id)
+        on_answer()
+        return ask
+
+    async def _is_above_one_tick(self, market: Market, on_answer: Progress) -> bool:
+        ask = await self._ask_reads.read(market.asset_id, partial(self._read_ask, market.asset_id), on_answer)
         return ask is not None and ask > Decimal(1).scaleb(-market.book_price_decimals)
 
     # Following on the channel: under `control_keeps_order`, the answer to a later request comes after the earlier one.
@@ -165,10 +189,10 @@ class Fences:
             and can_show
         )
 
-    async def _follow(self, order: UnsettledOrder) -> None:
+    async def _follow(self, order: UnsettledOrder, on_answer: Progress) -> None:
         connection = order.delivery.connection
         if not self._rules.listings_current:
-            marker = await self._mark(order, connection)
+            marker = await self._mark(order, connection, on_answer)
             order.fence = None if marker is None else Fence(marker)
             return
         asset_id, _ = order.target
@@ -176,13 +200,13 @@ class Fences:
         if await self._is_answered(await self._builder.cancel(cancel, order.owner), connection):
             order.fence = Fence()
 
-    async def _mark(self, order: UnsettledOrder, connection: int | None) -> str | None:
+    async def _mark(self, order: UnsettledOrder, connection: int | None, on_answer: Progress) -> str | None:
         """Send an order that cannot trade under an id of its own. Return the id if the service took it."""
         terms = order.terms
         if not isinstance(terms, Order):
             return None
-        market = await self._units(terms.base_asset, True)
-        if not await self._is_above_one_tick(market):
+        market = await self._market(terms.base_asset, True, on_answer)
+        if not await self._is_above_one_tick(market, on_answer):
             return None
         made_at = max(self._service.now_ns(), terms.creation_timestamp_ns + 1)
         marker = _harmless(terms, market, new_order_id(), made_at)

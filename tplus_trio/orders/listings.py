@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import attrs
-import trio
 
 from tplus_trio.models import AssetIdentifier, OrderResponse, Rows
-from tplus_trio.runs import RunLocal
+from tplus_trio.orders.shared_reads import Progress, SharedReads, no_progress
 from tplus_trio.users import User
 
 __all__ = ["Listing", "ListingReader", "ReadPage"]
@@ -27,19 +27,6 @@ class Listing:
     is_complete: bool
 
 
-class _Shared:
-    """One kind of listing of one user and market: tasks that want it at the same time read it once."""
-
-    def __init__(self) -> None:
-        self.lock = trio.Lock()
-        #: How many times the listing was begun.
-        self.begun = 0
-        #: The last one that was read to its end, and the number of its beginning.
-        self.latest: tuple[int, Listing] | None = None
-        #: What the tasks that read or wait hear of each page.
-        self.on_page: list[Callable[[], object]] = []
-
-
 class ListingReader:
     """Reads listings. A task that asks while another one reads waits, and then reads once for all that wait.
 
@@ -55,9 +42,7 @@ class ListingReader:
         self._read_page = read_page
         self._on_rows = on_rows
         self._most_pages = most_pages
-        self._shared: RunLocal[dict[tuple[str, AssetIdentifier, bool], _Shared]] = RunLocal(
-            dict[tuple[str, AssetIdentifier, bool], _Shared]
-        )
+        self._reads = SharedReads[Listing]()
 
     async def read(
         self,
@@ -65,7 +50,7 @@ class ListingReader:
         asset_id: AssetIdentifier,
         *,
         complete: bool,
-        on_page: Callable[[], object] = lambda: None,
+        on_page: Progress = no_progress,
     ) -> Listing:
         """Return a listing that was begun after this call.
 
@@ -80,30 +65,17 @@ class ListingReader:
         Raises:
             TplusError: a page could not be read.
         """
+        pages = self._most_pages if complete else 1
         key = (owner.public_key, asset_id, complete)
-        shared = self._shared.get().setdefault(key, _Shared())
-        begun = shared.begun
-        shared.on_page.append(on_page)
-        try:
-            async with shared.lock:
-                if shared.latest is None or shared.latest[0] <= begun:
-                    shared.begun += 1
-                    number, pages = shared.begun, self._most_pages if complete else 1
-                    shared.latest = (number, await self._read(owner, asset_id, pages, shared.on_page))
-                return shared.latest[1]
-        finally:
-            shared.on_page.remove(on_page)
+        return await self._reads.read(key, partial(self._read, owner, asset_id, pages), on_page)
 
-    async def _read(
-        self, owner: User, asset_id: AssetIdentifier, pages: int, on_page: Sequence[Callable[[], object]]
-    ) -> Listing:
+    async def _read(self, owner: User, asset_id: AssetIdentifier, pages: int, on_page: Progress) -> Listing:
         orders: dict[str, OrderResponse] = {}
         bad, page, follows = 0, 0, True
         while follows and page < pages:
             listed, follows = await self._read_page(owner, asset_id, page)
             self._on_rows(owner.public_key, listed)
-            for call in on_page:
-                call()
+            on_page()
             # A new order moves the others to later pages, so a row may come twice. An id may have been used again, too.
             # The first row is the newest.
             orders = {order.order_id: order for order in reversed(listed)} | orders

@@ -16,6 +16,7 @@ from tplus_trio.orders.building import RequestBuilder
 from tplus_trio.orders.fences import Fences
 from tplus_trio.orders.listings import ListingReader
 from tplus_trio.orders.sending import Delivery, OrderSender
+from tplus_trio.orders.shared_reads import Progress
 from tplus_trio.orders.unsettled import UnsettledOrder, UnsettledOrders
 from tplus_trio.orders.verdicts import Verdict, verdict_of_answer, verdict_of_error
 from tplus_trio.refusals import order_rejected
@@ -35,8 +36,7 @@ _MANY: Final = 40
 _LATER_WAIT: Final = 1.0
 #: While only time can help: a late effect, or another program.
 _LONG_WAIT: Final = 30.0
-#: Seconds for one request of a round, and for each page of a listing. Later rounds repeat it. In every fourth round it
-#: may take longer.
+#: Seconds for each request of a round. Later rounds repeat it. In every fourth round it may take longer.
 _PATIENCE: Final = 2.0
 _LONG_PATIENCE: Final = 10.0
 _PATIENT_ROUND: Final = 4
@@ -194,7 +194,7 @@ class OrderResolver:
                 break
         return failed
 
-    async def _cancel(self, order: UnsettledOrder, _: Callable[[], object]) -> None:
+    async def _cancel(self, order: UnsettledOrder, _: Progress) -> None:
         """Cancel an order that is not wanted, or send a cancel again. It may be repeated."""
         if order.is_gone or not _is_to_go(order):
             return
@@ -223,16 +223,16 @@ class OrderResolver:
             case _:
                 pass
 
-    async def _read(self, order: UnsettledOrder, on_page: Callable[[], object]) -> None:
+    async def _read(self, order: UnsettledOrder, on_page: Progress) -> None:
         """Look whether the newest orders show this one. What they show reaches the evidence."""
         for market in (order.target.asset_id, *self._evidence.other_markets(order)):
             await self._listings.read(order.owner, market, complete=False, on_page=on_page)
 
-    async def _pass_fence(self, order: UnsettledOrder, _: Callable[[], object]) -> None:
+    async def _pass_fence(self, order: UnsettledOrder, on_answer: Progress) -> None:
         """Try a fence that may prove that the request will not be carried out any more."""
-        await self._fences.pass_one(order)
+        await self._fences.pass_one(order, on_answer)
 
-    async def _read_all(self, order: UnsettledOrder, on_page: Callable[[], object], *, is_patient: bool) -> None:
+    async def _read_all(self, order: UnsettledOrder, on_page: Progress, *, is_patient: bool) -> None:
         """Read all orders, if it would mean something that this one is missing, or if it may be an older one."""
         means_something = self._fences.wants_listing(order)
         if means_something or is_patient or order.is_taken:

@@ -26,7 +26,7 @@ __all__ = ["Dispatch", "Pacer", "Priority", "RateLimit", "RequestQueue"]
 _SPAN: Final = 1.0
 #: The part of the accepted rate that is used: the service may count over other windows.
 _MARGIN: Final = 0.9
-#: Requests a second if nothing was accepted; doubled each second until the service refuses again.
+#: Requests a second if nothing was accepted. A rate that is a guess is doubled each second until the service refuses.
 _FIRST_RATE: Final = 8.0
 #: A known rate grows by this factor after so many seconds, and requests, without a refusal.
 _GROWTH: Final = 1.1
@@ -86,13 +86,15 @@ class RateLimit:
     Args:
         draw: Draws from [0, 1), to spread the ends of waits.
         learns: Whether a rate is estimated. If not, only ``Retry-After`` and the growing waits are kept.
+        is_rare: Whether the requests are so few that those that were accepted say little about the limit.
     """
 
-    # Thirteen attributes: one estimate, of which each answer updates most parts together.
+    # Fourteen attributes: one estimate, of which each answer updates most parts together.
 
-    def __init__(self, draw: Callable[[], float], *, learns: bool = True) -> None:
+    def __init__(self, draw: Callable[[], float], *, learns: bool = True, is_rare: bool = False) -> None:
         self._draw = draw
         self._learns = learns
+        self._is_rare = is_rare
         #: Nothing is sent before this time. Streams wait ``_spread`` seconds longer.
         self.held_until: float = -inf
         self._spread = 0.0
@@ -149,7 +151,7 @@ class RateLimit:
             # The second term covers limits of less than one request a span.
             seen = max(len(self._accepted) / _SPAN, self._accepted_since / max(now - self._adjusted_at, _SPAN))
             # In a first burst, requests and handshakes share the limit: a low count of one kind says nothing about it.
-            self._is_guess = not seen or (is_first and seen < _FIRST_RATE)
+            self._is_guess = not seen or ((is_first or self._is_rare) and seen < _FIRST_RATE)
             rate = _MARGIN * seen or _FIRST_RATE
             if self.rate is not None and not self._was_paced and len(self._accepted) <= 1:
                 # Few were accepted because few were sent: that says little about the limit.
@@ -195,10 +197,13 @@ class RequestQueue:
         slots: The most requests under way, by priority. A request counts for its first second only.
         draw: Draws from [0, 1).
         learns: Whether a rate is estimated from refusals.
+        is_rare: Whether the requests are so few that an estimate from them says little.
     """
 
-    def __init__(self, slots: Mapping[Priority, int], draw: Callable[[], float], *, learns: bool = True) -> None:
-        self.limit: RateLimit = RateLimit(draw, learns=learns)
+    def __init__(
+        self, slots: Mapping[Priority, int], draw: Callable[[], float], *, learns: bool = True, is_rare: bool = False
+    ) -> None:
+        self.limit: RateLimit = RateLimit(draw, learns=learns, is_rare=is_rare)
         self._slots = slots
         self._line = WaitingLine()
         self._tickets = count()
@@ -286,7 +291,9 @@ class Pacer:
         sign_ins = RequestQueue({Priority.SIGN_IN: 16}, draw, learns=False)
         # Other order requests cannot take all slots of cancels.
         orders = RequestQueue({Priority.CANCEL: 48, Priority.ORDER: 32}, draw)
-        order_reads = RequestQueue({Priority.ORDER_READ: 32}, draw)
+        # Reads that settle orders come a few at a time. Where refusals let through one a second, the limit is hardly
+        # one a second; at that rate, an order would be in doubt for long after the service is well again.
+        order_reads = RequestQueue({Priority.ORDER_READ: 32}, draw, is_rare=True)
         # Recoveries cannot take all slots of calls.
         requests = RequestQueue({Priority.CALL: 48, Priority.CONFIRMATION: 40, Priority.RECOVERY: 32}, draw)
         self.handshakes: RequestQueue = RequestQueue({Priority.RECOVERY: 128}, draw)

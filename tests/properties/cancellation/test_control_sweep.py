@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import attrs
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -18,6 +19,8 @@ from tplus_trio.models import CancelOrder, CancelOrderRequest
 from tplus_trio.orders.control_channel import ControlSender
 from tplus_trio.orders.sending import Delivery, OrderRequest, OrderTarget
 from tplus_trio.secret import SecretBytes
+
+pytestmark = pytest.mark.long
 
 
 @attrs.frozen

@@ -21,6 +21,8 @@ from tests.properties.cancellation.order_calls import (
 )
 from tplus_trio import OrderFateUnknown
 
+pytestmark = pytest.mark.long
+
 CREATE, CANCEL = "OrderBookClient.create_limit_order", "OrderBookClient.cancel_order"
 ways = pytest.mark.parametrize("way", ["rest", "control"])
 

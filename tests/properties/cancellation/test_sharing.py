@@ -14,6 +14,8 @@ from tests.helpers.sweep import Tally, sweep
 from tests.helpers.world import ASSET, World, open_world
 from tplus_trio import LiveBook, OrderBook
 
+pytestmark = pytest.mark.long
+
 
 @attrs.frozen
 class SharedWorld(World):

@@ -22,6 +22,8 @@ from tplus_trio.scopes import Scoped
 from tplus_trio.streams.while_live import WhileLive
 from tplus_trio.testing import Response
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def tally() -> Generator[Tally]:

@@ -53,6 +53,8 @@ from tplus_trio import (
 )
 from tplus_trio.testing import MemoryNetwork
 
+pytestmark = pytest.mark.long
+
 #: How many programs run, half of them over each way.
 PROGRAMS: Final = int(os.environ.get("ORDER_PROGRAMS", "80"))
 OK: Final = 200

@@ -24,6 +24,7 @@ from tplus_trio.orders.operations import OrderOperations
 from tplus_trio.orders.resolution import OrderResolver
 from tplus_trio.orders.sending import Delivery, OrderAnswers, RestSender
 from tplus_trio.orders.service_rules import ServiceRules
+from tplus_trio.orders.shared_reads import Progress
 from tplus_trio.orders.unsettled import UnsettledOrder
 from tplus_trio.users import User
 
@@ -120,9 +121,9 @@ def _refused_burn_proves() -> Generator[None]:
     """A burn that is refused is taken for a proof that no order has the id."""
     proper = Fences._burn
 
-    async def burn(self: Fences, order: UnsettledOrder) -> None:
+    async def burn(self: Fences, order: UnsettledOrder, on_answer: Progress) -> None:
         try:
-            await proper(self, order)
+            await proper(self, order, on_answer)
         except ApiError:
             order.settle("rejected", never(order, "its id is used up"))
 

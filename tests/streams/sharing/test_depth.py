@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -13,12 +12,6 @@ from trio.testing import MockClock
 from tests.helpers.depth_readings import Reading, snapshots, take
 from tests.helpers.world import ASSET, SNAPSHOT, World, open_world, served_streams
 from tplus_trio import BookLost, ConnectionFailed, LocalBook, SlowConsumer, StreamState
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with open_world() as opened:
-        yield opened
 
 
 async def test_ten_consumers_of_a_feed_have_one_connection_and_one_snapshot(

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
 import trio
 from trio.testing import MockClock
 
 from tests.helpers.depth_readings import Reading, snapshots
-from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, World, open_world
+from tests.helpers.world import ASSET, DEPTH, SNAPSHOT, World
 from tplus_trio import StreamState
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with open_world() as opened:
-        yield opened
 
 
 async def test_a_resync_of_one_is_not_seen_by_the_others(world: World, autojump_clock: MockClock) -> None:

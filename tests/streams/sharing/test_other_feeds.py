@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
 import trio
 from trio.testing import MockClock
 
 from tests.helpers.world import ASSET, World, open_world, served_streams
 from tplus_trio import Gap, KlineUpdate, StreamState, Ticker, Trade
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with open_world() as opened:
-        yield opened
 
 
 async def test_a_late_stream_of_trades_begins_with_the_next_one(world: World, autojump_clock: MockClock) -> None:

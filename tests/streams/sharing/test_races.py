@@ -23,12 +23,6 @@ from tplus_trio import (
 from tplus_trio.streams.feed_state import NewestCandle
 
 
-@pytest.fixture
-async def world() -> World:  # type: ignore[misc]  # a generator
-    async with open_world() as opened:
-        yield opened
-
-
 async def settle(world: World) -> None:
     """Let everything come to rest, with one more change."""
     await trio.sleep(5)

@@ -26,6 +26,8 @@ class DepthBook:
         self.sequence_number: int = FIRST_SEQUENCE_NUMBER
         #: Whether the book never changed.
         self.is_new: bool = True
+        #: Whether the levels are right; False after a tape has lost changes and has no snapshot behind them.
+        self.is_known: bool = True
         self._bids: dict[Decimal, Decimal] = {}
         self._asks: dict[Decimal, Decimal] = {}
         #: For each of the last changes: the sequence number and the levels before it.
@@ -37,7 +39,7 @@ class DepthBook:
         """Replace the whole book."""
         self._bids, self._asks = dict(bids), dict(asks)
         self.sequence_number = sequence_number
-        self.is_new = False
+        self.is_new, self.is_known = False, True
         self._undo.clear()
         self._times.clear()
 

@@ -110,6 +110,10 @@ class ExchangeRecords:
         """The number of open subscriptions."""
         return len(self._market_state.hub)
 
+    def subscribers(self, path: str) -> int:
+        """Return the number of open subscriptions to one feed."""
+        return sum(subscription.path == path for subscription in self._market_state.hub.matching(path))
+
     @property
     def backlog(self) -> int:
         """The number of messages that the slowest subscriber has not fetched."""

@@ -88,7 +88,7 @@ class MarketState:
     """The markets, the public feeds, and the history of all trades."""
 
     def __init__(self, accounts: Accounts) -> None:
-        # Seventeen attributes: the parts of the exchange that every request needs, at one place.
+        # Eighteen attributes: the parts of the exchange that every request needs, at one place.
         self.now_ns: Callable[[], int] = accounts.now_ns
         self.hub: Hub = Hub()
         self.accounts = accounts
@@ -101,6 +101,8 @@ class MarketState:
         self.taped_feeds: set[str] = set()
         #: The answers of loaded tapes, by path.
         self.taped_answers: dict[str, bytes] = {}
+        #: The trades that ``/trades`` lists after a tape has lost some; None lists all.
+        self.taped_trades: list[Trade] | None = None
         #: Every state that each trade had.
         self.revisions: Revisions = Revisions()
         #: Market and id of each match that ``/trades`` did not show at once: it shows the match once it is confirmed.
@@ -275,6 +277,12 @@ class MarketState:
     def public_trades(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         """Return the trades that ``/trades`` shows: without matches that are pending or were rolled back."""
         return [trade for trade in trades if self._is_public(trade)] if self._unannounced else trades
+
+    def listed_trades(self, asset: AssetIdentifier | None = None) -> Sequence[Trade]:
+        """Return the trades of all markets or of one, oldest first, that REST may list."""
+        if self.taped_trades is None:
+            return self.trades if asset is None else self.listing(asset).trades
+        return [trade for trade in self.taped_trades if asset in (None, trade.asset_id)]
 
     def next_trade_id(self) -> int:
         """Return the id of a new trade."""

@@ -244,7 +244,10 @@ class MarketData:
         return json_response(self._market_state.accounts.sign_in(call.body()))
 
     def _depth(self, call: Call) -> Response:
-        return Response(200, self._market_state.snapshot(self._market_state.find(call.arguments[0]), call.behind))
+        listing = self._market_state.find(call.arguments[0])
+        if not listing.depth.is_known:
+            raise error(503, "NOT_ON_TAPE", "the tape has lost changes of this book, and has no snapshot behind them")
+        return Response(200, self._market_state.snapshot(listing, call.behind))
 
     def _klines(self, call: Call) -> Response:
         listing = self._market_state.find(call.arguments[0])
@@ -277,12 +280,13 @@ class MarketData:
         return json_response([{"asset_id": asset} for asset in self._market_state.listings])
 
     def _trades(self, call: Call) -> Response:
-        trades = self._market_state.trades_as_of(self._market_state.trades, call.behind)
+        trades = self._market_state.trades_as_of(self._market_state.listed_trades(), call.behind)
         chosen, _ = page_of(call, self._market_state.public_trades(trades), newest_first=True)
         return json_response([trade_json(trade) for trade in chosen])
 
     def _trades_of(self, call: Call) -> Response:
-        trades = self._market_state.trades_as_of(self._market_state.find(call.arguments[0]).trades, call.behind)
+        listed = self._market_state.listed_trades(self._market_state.find(call.arguments[0]).asset)
+        trades = self._market_state.trades_as_of(listed, call.behind)
         chosen, _ = page_of(call, self._market_state.public_trades(trades), newest_first=True)
         return json_response([trade_json(trade) for trade in chosen])
 

@@ -1,0 +1,1 @@
+"""``tplus-trio export``: makes a table of a tape."""

@@ -1,0 +1,1 @@
+"""``tplus-trio order``: requests about orders of a stored user."""

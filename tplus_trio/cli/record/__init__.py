@@ -1,0 +1,1 @@
+"""``tplus-trio record``: writes what a service sends to a tape."""
