@@ -66,9 +66,45 @@ def types(session: nox.Session) -> None:
 
 @nox.session(tags=["ci"])
 def docs(session: nox.Session) -> None:
-    """Build the documents; a warning is an error."""
+    """Build the documents; a warning is an error, a link that leads nowhere too. With Chromium, check their width."""
     session.install(".[docs,testing]")  # not editable: the package is built and installed as users install it
-    session.run("sphinx-build", "-W", "-q", "docs", str(Path(session.create_tmp()) / "docs"))
+    folder = Path(session.create_tmp()) / "docs"
+    session.run("sphinx-build", "-W", "-q", "docs", str(folder))
+    session.run("python", "docs/check_width.py", str(folder), success_codes=[0, 2])  # 2: there is no Chromium
+    session.log(f"{folder / 'index.html'} is the first page")
+
+
+#: What the wheel is asked for in an environment in which nothing else is installed.
+IMPORTS = """
+from importlib.util import find_spec
+from tplus_trio import MarketDataClient, OrderBookClient
+MarketDataClient("http://127.0.0.1:8011"), OrderBookClient("http://127.0.0.1:3032")
+extras = [name for name in ("click", "rich", "pytest", "hypothesis", "sphinx") if find_spec(name)]
+assert not extras, extras
+"""
+
+
+@nox.session(tags=["ci"])
+def package(session: nox.Session) -> None:
+    """Build sdist and wheel, check both, install the wheel alone, and list what came with it (an SBOM)."""
+    session.install("build", "twine", "check-wheel-contents", "cyclonedx-bom", "uv")
+    folder = Path(session.create_tmp()) / "package"
+    shutil.rmtree(folder, ignore_errors=True)
+    # The time of the commit: the same commit gives the same bytes.
+    date = subprocess.run(
+        ["git", "log", "-1", "--format=%ct"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    session.run("python", "-m", "build", "--outdir", str(folder / "dist"), ".", env={"SOURCE_DATE_EPOCH": date})
+    (sources,) = map(str, (folder / "dist").glob("*.tar.gz"))
+    (wheel,) = map(str, (folder / "dist").glob("*.whl"))
+    session.run("twine", "check", "--strict", sources, wheel)
+    session.run("check-wheel-contents", wheel)
+    alone = folder / "alone"
+    session.run("uv", "venv", "--quiet", str(alone))
+    session.run("uv", "pip", "install", "--quiet", "--python", str(alone), wheel)
+    session.run(str(alone / "bin" / "python"), "-I", "-c", IMPORTS, external=True)
+    session.run("cyclonedx-py", "environment", "--output-file", str(folder / "sbom.cdx.json"), str(alone))
+    session.log(f"{folder / 'dist'} and {folder / 'sbom.cdx.json'} are what a release publishes")
 
 
 def run_tests(session: nox.Session, *options: str) -> None:

@@ -1,41 +1,183 @@
-"""Write ``reference.md`` from the public names: ``python docs/write_reference.py``. A test fails if the page is old."""
+"""Write the pages of the reference from the public names: ``python docs/write_reference.py``.
+
+A test fails if a page is old, or if a public name is on no page or on two.
+"""
 
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
-import tplus_trio
-from tplus_trio import testing
+FOLDER = Path(__file__).with_name("reference")
 
-PAGE = Path(__file__).with_name("reference.md")
 
-HEAD = """\
-# Reference
+class Page(NamedTuple):
+    """A page: its title, what it begins with, the package of its names, and the modules that have them."""
 
-What `from tplus_trio import …` and `from tplus_trio.testing import …` give. With the extra `docs`,
-`sphinx-build -W docs build/docs` makes pages of the docstrings. `docs/write_reference.py` writes this file.
-"""
+    title: str
+    intro: str
+    modules: tuple[str, ...]
+    package: str = "tplus_trio"
 
-TESTS = "\n[Testing a bot](testing.md) shows how these are used.\n"
 
-#: Which section the public names of each subpackage are in.
-TITLES = {
-    "clients": "Clients and streams",
-    "streams": "Clients and streams",
-    "transport": "Clients and streams",
-    "book": "Books",
-    "orders": "Orders",
-    "observer": "Watching a client",
-    "log_events": "Watching a client",
-    "users": "Users",
-    "models": "Models",
-    "errors": "Errors",
+PAGES = {
+    "clients": Page(
+        "Clients",
+        "A client of each service, its options, and its statistics. [A live book](../start/live_book.md) is the"
+        " shortest program.",
+        (
+            "clients.market_data",
+            "clients.order_book",
+            "clients.base",
+            "clients.statistics",
+            "transport.connector",
+            "transport.request_statistics",
+            "transport.service_clock",
+        ),
+    ),
+    "streams": Page(
+        "Streams",
+        "What `stream_…` of a client returns, and what one can set and read of it."
+        " [Life of a stream](../explained/stream_life.md) explains its states.",
+        (
+            "streams.stream",
+            "streams.policy",
+            "streams.overflow.base",
+            "streams.recovery.depth_recovery",
+            "streams.recovery.sequencing",
+            "streams.recovery.order_listing",
+            "streams.stats",
+            "models.gap",
+            "models.loss",
+        ),
+    ),
+    "books": Page(
+        "Books",
+        "A live book (`open_book` of a client), a book that you keep yourself, and what both are made of.",
+        ("book.live", "book.session", "book.changes", "book.local", "models.book"),
+    ),
+    "orders": Page(
+        "Orders",
+        "Order scopes, handles, limits and declared rules. The calls are those of"
+        " [OrderBookClient](clients.md); [Trade safely](../howto/trade_safely.md) shows them together.",
+        (
+            "clients.order_scope",
+            "orders.scopes.handle",
+            "orders.order_state",
+            "orders.limits",
+            "orders.limiter",
+            "orders.exposure",
+            "orders.service_rules",
+            "orders.unsettled",
+            "orders.journal.file",
+            "orders.batch_results",
+            "orders.control_statistics",
+        ),
+    ),
+    "users": Page("Users", "Keys and keyfiles. A stored user is loaded with `load_user(name)`.", ("users",)),
+    "observers": Page(
+        "Observers and log events",
+        "What `observer=` of a client may have, and the names of log records."
+        " [Log and measure](../howto/log_and_measure.md) shows how to use them.",
+        ("observer", "log_events"),
+    ),
+    "errors": Page(
+        "Errors",
+        "Each class with its attributes. [Exceptions](exceptions.md) says what to do about each.",
+        ("errors",),
+    ),
+    "market_models": Page(
+        "Models of markets",
+        "What market data is made of. Prices are in quote units and quantities in base units, as `Decimal`; times are"
+        " nanoseconds since the Unix epoch.",
+        (
+            "models.asset",
+            "models.market",
+            "models.trade",
+            "models.kline",
+            "models.ticker",
+            "models.open_interest",
+            "models.intent",
+            "models.rows",
+            "models.enums",
+        ),
+    ),
+    "order_models": Page(
+        "Models of orders",
+        "Orders, requests about them, answers and events. Prices and quantities count the book's units; see"
+        " [Market](market_models.md).",
+        (
+            "models.order",
+            "models.order_event",
+            "models.order_response",
+            "models.order_request",
+            "models.order_change",
+            "models.batch_order",
+            "models.additional_signer",
+        ),
+    ),
+    "account_models": Page(
+        "Models of accounts",
+        "Positions, balances, margin, history and events of a user.",
+        (
+            "models.position",
+            "models.position_basis",
+            "models.user_inventory",
+            "models.user_margin",
+            "models.user_solvency",
+            "models.user_event",
+            "models.user_history",
+            "models.sub_account",
+            "models.close_all_positions_preview",
+            "models.multisig",
+            "models.auth",
+        ),
+    ),
+    "testing": Page(
+        "Testing kit",
+        "The classes of `tplus_trio.testing`. [The embedded exchange](exchange.md) lists what each method does, and"
+        " [Test with virtual time](../howto/test_with_virtual_time.md) the fixtures.",
+        (
+            "exchange.exchange",
+            "exchange.faults.faults",
+            "exchange.effects",
+            "exchange.answer_log",
+            "exchange.feeds",
+            "exchange.http_messages",
+            "network.memory_network",
+            "server.server",
+            "server.replica",
+            "replay.tape",
+            "replay.play_tape",
+            "traders",
+            "leaks",
+        ),
+        "tplus_trio.testing",
+    ),
 }
 
 #: Bases whose members are Python's or trio's and are described there.
 FOREIGN = "Sequence, ReceiveChannel, Exception, str, tuple, object, Enum"
+
+
+def names(page: Page) -> Iterator[tuple[str, object]]:
+    """Return the public names of a page, in the order of its modules."""
+    for path in page.modules:
+        module = import_module(f"{page.package}.{path}")
+        for name in module.__all__:
+            yield name, getattr(module, name)
+
+
+def summary(name: str, value: object) -> str:
+    """Return a row of the table at the top of a page: the name, and the first sentence of its docstring."""
+    described = inspect.isclass(value) or inspect.isfunction(value)
+    first = (inspect.getdoc(value) or "").partition("\n\n")[0].replace("\n", " ") if described else ""
+    first = re.sub(r":\w+:`~?([^`]+)`", lambda found: f"`{found[1].rpartition('.')[2]}`", first)
+    return f"| {{py:obj}}`{name}` | {first.replace('``', '`').replace('|', chr(92) + '|')} |\n"
 
 
 def entry(name: str, value: object) -> str:
@@ -51,23 +193,18 @@ def entry(name: str, value: object) -> str:
     return "\n".join(lines) + "\n"
 
 
-def section(title: str, package: str, names: dict[str, object], intro: str = "") -> str:
-    """Return a section of the page."""
-    entries = "\n".join(entry(name, value) for name, value in names.items())
-    return f"\n## {title}\n{intro}\n```{{eval-rst}}\n.. currentmodule:: {package}\n\n{entries}\n```\n"
-
-
-def reference() -> str:
-    """Return the whole page: the sections in the order of `TITLES`, the names of a module in the module's order."""
-    sections: dict[str, dict[str, object]] = {title: {} for title in TITLES.values()}
-    order = list(TITLES)
-    for path in sorted(tplus_trio._MODULES, key=lambda path: order.index(path.partition(".")[0])):
-        names = import_module(f"tplus_trio.{path}").__all__
-        sections[TITLES[path.partition(".")[0]]].update((name, getattr(tplus_trio, name)) for name in names)
-    tests = {name: getattr(testing, name) for name in testing.__all__}
-    parts = [section(title, "tplus_trio", names) for title, names in sections.items() if names]
-    return HEAD + "".join(parts) + section("For tests", "tplus_trio.testing", tests, TESTS)
+def written(page: Page) -> str:
+    """Return the text of a page."""
+    found = list(names(page))
+    rows = "".join(summary(name, value) for name, value in found)
+    entries = "\n".join(entry(name, value) for name, value in found)
+    return (
+        f"<!-- python docs/write_reference.py writes this page. -->\n\n# {page.title}\n\n{page.intro}\n\n"
+        f"```{{eval-rst}}\n.. currentmodule:: {page.package}\n```\n\n| name | what it is |\n|---|---|\n{rows}\n"
+        f"```{{eval-rst}}\n{entries}\n```\n"
+    )
 
 
 if __name__ == "__main__":
-    PAGE.write_text(reference(), encoding="utf-8")
+    for key, contents in PAGES.items():
+        FOLDER.joinpath(f"{key}.md").write_text(written(contents), encoding="utf-8")

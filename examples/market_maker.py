@@ -1,7 +1,7 @@
 """A market maker: it quotes both sides of a live book while the book is in sync, and leaves no order behind.
 
 Run: ``python examples/market_maker.py [MDS_URL [OMS_URL]]`` (or ``TPLUS_MDS_URL`` and ``TPLUS_OMS_URL``). To try
-it on a simulated exchange, run ``python -m tplus_trio exchange``. ``docs/tutorial.md`` explains the bot and its test.
+it on a simulated exchange, run ``python -m tplus_trio exchange``. ``docs/start/first_bot.md`` explains the bot.
 """
 
 import os

@@ -35,7 +35,7 @@ def test_every_record_of_the_package_has_an_event_name() -> None:
 
 def test_every_event_name_is_used_once_or_more_and_listed_in_the_documents() -> None:
     text = "\n".join(path.read_text("utf-8") for path in SOURCES)
-    page = (PACKAGE.parent / "docs/observability.md").read_text("utf-8")
+    page = (PACKAGE.parent / "docs/reference/log_events.md").read_text("utf-8")
     for event in LogEvent:
         assert f"LogEvent.{event.name}" in text, "no record has it"
         assert f"| `{event.value}` |" in page
@@ -50,8 +50,8 @@ def test_the_fields_of_each_event_are_those_that_the_documents_and_its_comment_l
                 assert isinstance(event, ast.Attribute)
                 fields = frozenset(keyword.arg for keyword in node.keywords if keyword.arg is not None)
                 used.setdefault(LogEvent[event.attr].value, set()).add(fields)
-    page = (PACKAGE.parent / "docs/observability.md").read_text("utf-8")
-    section = page[page.index("## Read the log") : page.index("## Tell faults apart")]
+    page = (PACKAGE.parent / "docs/reference/log_events.md").read_text("utf-8")
+    section = page[: page.index("## Signs of faults")]
     rows = re.findall(r"^\| `([a-z_]+)` \|.*\| ([^|]+) \|$", section, re.MULTILINE)
     listed = {event: {frozenset(re.findall(r"`(\w+)`", fields))} for event, fields in rows}
     assert listed == used

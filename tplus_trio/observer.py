@@ -26,7 +26,7 @@ class Observer:
     counts of messages are read from ``statistics()``. An exception that a method raises is logged once for each method,
     and changes nothing else.
 
-    Paths are those of requests and feeds (``/marketdepth/diff/200``); `route` makes a label of one. Errors are the
+    Paths are those of requests and feeds (``/marketdepth/diff/200``); ``route`` makes a label of one. Errors are the
     client's own exceptions. Times are in seconds, of trio's clock.
     """
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+import json
+import logging
 from typing import Any
 from urllib.request import urlopen
 
@@ -12,12 +12,26 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.helpers.pages import blocks
 from tests.helpers.world import ASSET, open_world
 from tplus_trio import MarketDataClient, OrdersLeftResting
 from tplus_trio.observers.prometheus import PrometheusObserver
 
-PAGE = (Path(__file__).parents[2] / "docs/observability.md").read_text(encoding="utf-8")
-SHOW, CONTROL, SERVE, ALARM = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+JSON, SHOW, CONTROL, SERVE, ALARM = blocks("howto/log_and_measure.md")
+
+
+async def test_the_log_is_read_by_machines(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    names: dict[str, Any] = {"json": json, "logging": logging}
+    exec(JSON, names)
+    async with open_world() as world, world.md.open_book(ASSET) as book:
+        await book.wait_synced()
+        world.network.reset_connections()
+        await trio.sleep(1)
+    formatter = names["JsonFormatter"]()
+    (began,) = (record for record in caplog.records if record.levelno == logging.WARNING)
+    found = json.loads(formatter.format(began))
+    assert (found["event"], found["path"]) == ("outage_began", f"/marketdepth/diff/{ASSET}")
+    assert json.loads(formatter.format(logging.makeLogRecord({"msg": "of another"})))["event"] is None
 
 
 async def test_a_client_is_shown(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:

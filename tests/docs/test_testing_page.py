@@ -1,19 +1,19 @@
-"""The page on testing: what it shows runs, each block as a file of its own, and it names all that there is."""
+"""The pages on testing: what they show runs, each block as a file of its own, and they name all that there is."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
+from tests.helpers.pages import blocks, text_of
 from tplus_trio import testing
-from tplus_trio.testing import Exchange, Faults, MemoryNetwork, plugin
+from tplus_trio.testing import Exchange, Faults, MemoryNetwork, Tape, TapeAnswer, TapeFrame, plugin
 
 pytest_plugins = ["pytester"]
 
-PAGE = (Path(__file__).parent.parent.parent / "docs/testing.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PAGE = "".join(map(text_of, ("howto/test_with_virtual_time.md", "howto/test_recipes.md", "reference/exchange.md")))
+BLOCKS = [*blocks("howto/test_with_virtual_time.md"), *blocks("howto/test_recipes.md")]
 #: What the exchange calls, and what only the machinery needs.
 INTERNAL = {"on_handshake", "on_request", "on_diff", "take_delay", "take_staleness", "next_number", "apply_faults"}
 INTERNAL |= {"connect_settlement", "rolls_back", "take_rollback"}
@@ -37,7 +37,18 @@ INTERNAL |= {
     "on_expiry_skew",
     "on_change_decimals",
 }
-SERVING = {"handle", "subscribe", "serve", "connect", "has_tape", "play_entry", "now_ns", "markets", "faults"}
+SERVING = {
+    "handle",
+    "subscribe",
+    "subscribers",
+    "serve",
+    "connect",
+    "has_tape",
+    "play_entry",
+    "now_ns",
+    "markets",
+    "faults",
+}
 PARTS = {
     "EffectKind",
     "Faults",
@@ -48,6 +59,7 @@ PARTS = {
     "TapeAnswer",
     "TapeEntry",
     "TapeFrame",
+    "TapeLoss",
     "Way",
     "serve_stream",
 }
@@ -72,3 +84,14 @@ def test_it_names_every_fixture_and_every_tool() -> None:
         assert f"\n| `{name}` |" in PAGE
     for name in set(testing.__all__) - PARTS:
         assert re.search(rf"`[^`]*\b{name}\b", PAGE), name
+
+
+@pytest.mark.parametrize(("least", "outcome"), [(0, {"passed": 1}), (2, {"failed": 1})])
+def test_a_bot_is_tested_on_a_tape(least: int, outcome: dict[str, int], pytester: pytest.Pytester) -> None:
+    body = '{"asks":[[11,1]],"bids":[[9,1]],"sequence_number":%d}'
+    changes = [TapeFrame(n * 10**9, "/marketdepth/diff/200", body % (7 + n)) for n in range(1, 100)]
+    Tape([TapeAnswer(0, "/marketdepth/200", body % 7), *changes]).save(pytester.path / "tape.jsonl.gz")
+    (block,) = blocks("howto/record_and_replay.md")
+    assert "spread > 0" in block
+    pytester.makepyfile(**{f"test_on_a_tape_{least}": block.replace("spread > 0", f"spread > {least}")})
+    pytester.runpytest_inprocess().assert_outcomes(**outcome)

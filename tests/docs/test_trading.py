@@ -1,36 +1,27 @@
-"""What the page on trading shows runs as it stands."""
+"""What the pages on orders show runs as it stands."""
 
 from __future__ import annotations
 
-import decimal
-import re
-import signal
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-import tplus_trio
+from tests.helpers.pages import define
 from tests.helpers.world import ASSET, URL, World, open_world
 from tplus_trio import BookNotSynced, LimitOrderDetails, OrderLimitExceeded, User
 
-PAGE = (Path(__file__).parents[2] / "docs/trading.md").read_text(encoding="utf-8")
 OTHER = User().public_key
-
-
-def _define() -> dict[str, Any]:
-    names: dict[str, Any] = {name: getattr(tplus_trio, name) for name in dir(tplus_trio) if not name.startswith("_")}
-    names |= {"trio": trio, "signal": signal, "Decimal": Decimal, "ROUND_DOWN": decimal.ROUND_DOWN}
-    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
-        exec(compile(block, "trading.md", "exec"), names)
-    return names
-
-
-SHOWN = _define()
+SHOWN = define(
+    "howto/place_orders.md",
+    "howto/trade_safely.md",
+    "howto/missing_answers.md",
+    "howto/survive_a_kill.md",
+    "reference/exceptions.md",
+)
 
 
 def resting(world: World) -> dict[str, tuple[int, int]]:
@@ -192,3 +183,23 @@ async def test_a_journal(autojump_clock: MockClock, capsys: pytest.CaptureFixtur
         for _ in range(2):
             (order,) = await SHOWN["quote_again"](world.oms, ASSET, tmp_path / "journal")
             assert (order.key, resting(world)) == ("bid", {})
+
+
+async def test_an_order_is_kept_with_a_lease_and_a_journal(autojump_clock: MockClock, tmp_path: Path) -> None:
+    async with open_world() as world:
+        with trio.move_on_after(60):
+            await SHOWN["quote_with_both"](world.oms, ASSET, tmp_path / "journal")
+        assert (tmp_path / "journal").exists()
+        assert [effect.kind for effect in world.exchange.effects].count("create") > 2  # renewed each 15 s
+        assert resting(world) == {}
+
+
+async def test_exceptions_are_told_apart(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        buy = partial(SHOWN["try_to_buy"], world.oms, ASSET)
+        assert await buy(Decimal("9.00")) == "taken"
+        world.exchange.faults.fail_requests("/orders/create", 429, retry_after=3)
+        assert await buy(Decimal("9.00")) == "too many requests: wait 3 s"
+        await trio.sleep(5)
+        world.exchange.faults.fail_requests("/orders/create", 503)
+        assert (await buy(Decimal("9.00"))).startswith("in doubt: ")

@@ -1,4 +1,4 @@
-"""What the page on trading says of scopes runs as it stands, and its arithmetic is that of `keep`."""
+"""What the pages on scopes show runs as it stands, and their arithmetic is that of `keep`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.docs.test_trading import OTHER, PAGE, SHOWN, resting
+from tests.docs.test_trading import OTHER, SHOWN, resting
+from tests.helpers.pages import define, text_of
 from tests.helpers.world import ASSET, URL, World, open_world
 from tplus_trio import (
     OrderBookClient,
@@ -26,7 +27,9 @@ from tplus_trio import (
 
 #: The rows of the example: what is asked for, and the total, what traded and what rests.
 ARITHMETIC = [
-    [cell.strip() for cell in line.split("|")[2:-1]] for line in PAGE.splitlines() if re.match(r"\| \d \|", line)
+    [cell.strip() for cell in line.split("|")[2:-1]]
+    for line in text_of("howto/trade_safely.md").splitlines()
+    if re.match(r"\| \d \|", line)
 ]
 
 
@@ -93,6 +96,32 @@ async def test_the_arithmetic(autojump_clock: MockClock) -> None:
         assert [[Decimal(cell) for cell in row[1:]] for row in ARITHMETIC] == found
 
 
+UNTIL_SIGNAL = define("howto/ctrl_c.md")["until_signal"]
+
+
+async def test_a_bid_is_kept_while_the_book_is_in_sync(
+    autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with open_world() as world, world.md.open_book(ASSET) as book, trio.open_nursery() as nursery:
+        nursery.start_soon(SHOWN["quote"], book, world.oms, ASSET)
+        await trio.sleep(5)
+        (bid,) = world.exchange.resting(world.user)
+        assert bid.side == "Buy"
+        book.reconnect()
+        await trio.sleep(0.5)
+        assert world.exchange.effects_of(world.user, bid.order_id)[-1].kind == "cancel"
+        assert capsys.readouterr().out == "out of sync: the bid was taken back; () are in doubt\n"
+        await trio.sleep(5)
+        assert len(world.exchange.resting(world.user)) == 1
+        nursery.cancel_scope.cancel()
+    assert world.exchange.resting(world.user) == ()
+
+
+async def test_a_program_ends_when_its_function_does(autojump_clock: MockClock) -> None:
+    with trio.fail_after(5):
+        await UNTIL_SIGNAL(trio.sleep, 1)
+
+
 async def test_a_signal_ends_a_program(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         options: dict[str, Any] = {"connector": world.network, "now_ns": world.exchange.now_ns}
@@ -106,7 +135,7 @@ async def test_a_signal_ends_a_program(autojump_clock: MockClock) -> None:
                 await trio.sleep_forever()
 
         with trio.fail_after(20):
-            await SHOWN["until_signal"](quote)
+            await UNTIL_SIGNAL(quote)
         assert resting(world) == {}
 
 
@@ -133,3 +162,21 @@ async def test_a_lost_create_stops_its_side_until_the_lease_has_passed_if_a_rule
                 with pytest.raises(OrdersLeftResting):
                     await quote_after_a_loss(world)
                 assert resting(world) == {}
+
+
+async def test_a_second_signal_waits_for_the_cleanup(autojump_clock: MockClock) -> None:
+    ends: list[str] = []
+
+    async def clean_up_slowly() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+            await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(5, shield=True):
+                signal.raise_signal(signal.SIGINT)
+                await trio.sleep(1)
+                ends.append("cleaned up")
+
+    with pytest.raises(KeyboardInterrupt):
+        await UNTIL_SIGNAL(clean_up_slowly)
+    assert ends == ["cleaned up"]

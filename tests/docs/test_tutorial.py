@@ -1,8 +1,7 @@
-"""The tutorial's bot and its test: the test passes the bot, and none that is broken in a way that costs money."""
+"""The first order, the first bot, and its test: it passes the bot, and none that is broken so that it costs money."""
 
 from __future__ import annotations
 
-import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from trio.testing import MockClock
 
 import tplus_trio
 import tplus_trio.testing
+from tests.helpers.pages import blocks, define
 from tests.helpers.world import URL, open_world
 from tplus_trio import OrderBookClient
 
@@ -24,7 +24,6 @@ _LOADED = [getattr(package, name) for package in (tplus_trio, tplus_trio.testing
 ROOT = Path(__file__).parent.parent.parent
 BOT = (ROOT / "examples/market_maker.py").read_text(encoding="utf-8")
 TEST = (ROOT / "examples/test_market_maker.py").read_text(encoding="utf-8")
-TUTORIAL = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
 
 #: What is replaced in the bot, by how that breaks it.
 BROKEN = {
@@ -85,7 +84,8 @@ def test_both_are_short() -> None:
     assert len(TEST.splitlines()) <= 60
 
 
-FIRST, *SHOWN = re.findall(r"```python\n(.*?)```", TUTORIAL, re.DOTALL)
+(FIRST,) = blocks("start/first_order.md")
+SHOWN = [*blocks("start/first_bot.md"), *blocks("start/first_test.md")]
 
 
 async def test_the_first_order(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,14 +94,13 @@ async def test_the_first_order(autojump_clock: MockClock, capsys: pytest.Capture
     assert len([text for text in program.splitlines() if text]) <= 10
     async with open_world() as world:
         options: dict[str, Any] = {"connector": world.network, "now_ns": world.exchange.now_ns}
-        names: dict[str, Any] = {}
-        exec(compile(program, "tutorial.md", "exec"), names)
+        names = define("start/first_order.md")
         names["OrderBookClient"] = partial(OrderBookClient, **options)
         await names["main"](URL)
     assert capsys.readouterr().out == "resting: 0.010 at 9.00\ngone: Canceled\n"
 
 
-def test_the_tutorial_shows_what_runs() -> None:
+def test_the_pages_show_what_runs() -> None:
     assert SHOWN
     real = [text.strip() for text in (BOT + TEST).splitlines() if text.strip()]
     for block in SHOWN:

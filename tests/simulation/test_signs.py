@@ -16,7 +16,7 @@ from tests.simulation.faults import KINDS
 from tests.simulation.world import run_world
 from tplus_trio import Gap, HandshakeRejected
 
-PAGE = (Path(__file__).parents[2] / "docs/observability.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/reference/log_events.md").read_text(encoding="utf-8")
 #: The most worlds that are tried.
 MOST = 40
 
@@ -123,7 +123,7 @@ def watch(seed: int, kind: str, caplog: pytest.LogCaptureFixture) -> tuple[Seen,
         kinds = {kind: KINDS.get(kind, lambda _: None)}
         outcome = run_world(seed, kinds=kinds, observer=observer)
     # A world with nothing but losses can look like a market whose numbers are not contiguous: five snapshots, each
-    # followed by a loss. The client then says that it cannot notice losses any more (docs/guarantees.md).
+    # followed by a loss. The client then says that it cannot notice losses any more (docs/explained/guarantees.md).
     gave_up = any("sequence numbers are not contiguous" in record.getMessage() for record in caplog.records)
     assert outcome.violation is None or (kind == "sequence lost" and gave_up)
     return Seen(observer, list(caplog.records)), outcome.faults[kind]

@@ -29,7 +29,7 @@ class PriceLevel(_Level):
     """One price of a book and the total quantity that rests there.
 
     The constructor takes a price (quote units) and a quantity (base units), or one iterable of the two, as
-    `attrs.asdict` needs to copy it. It does not convert or check them.
+    ``attrs.asdict`` needs to copy it. It does not convert or check them.
 
     Raises:
         TypeError: The iterable does not have two values.
@@ -105,9 +105,9 @@ class OrderBook:
     them and sorts them: ``OrderBook(asks=[("10.5", 2)])``. A `PriceLevel` of two Decimals is taken without a check.
 
     Raises:
-        TypeError: A number is a float or not a number. ValueError: A number is NaN, infinite or negative, has more than
-        100 digits or an exponent beyond ±99; or a level
-            is not a pair.
+        TypeError: A number is a float or not a number.
+        ValueError: A number is NaN, infinite or negative, or has more than 100 digits or an exponent beyond ±99; or a
+            level is not a pair.
     """
 
     #: The levels by ascending price.

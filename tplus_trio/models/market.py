@@ -242,7 +242,7 @@ class MarketsPage:
     has_next_page: bool | None = None
     #: The number of the next page; None if there is none, or if the service does not say.
     next_page: int | None = None
-    #: The rows that could not be decoded; `markets` has the others. It is not sent, and does not count in comparisons.
+    #: The rows that could not be decoded; ``markets`` has the others. Not sent, and it does not count in comparisons.
     bad: tuple[BadRow, ...] = attrs.field(default=(), eq=False)
 
     def __iter__(self) -> Iterator[MarketResponse]:

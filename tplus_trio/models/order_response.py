@@ -76,7 +76,7 @@ _DONE: Final = frozenset({OrderStatus.CANCELLED, OrderStatus.CLOSED, OrderStatus
 class OrderResponse:
     """An order and its progress (a row of ``GET /orders/user/{key}``); a field that does not apply is None.
 
-    Units are the book's, as in `Order`, although they come as `Decimal`: prices in price units
+    Units are the book's, as in `Order`, although they come as ``Decimal``: prices in price units
     (``10**-book_price_decimals`` quote units), quantities in quantity units (``10**-book_quantity_decimals`` base
     units), amounts in price units times quantity units. `Market` gives the decimals. Times are in nanoseconds since the
     Unix epoch, UTC. "Pending" trades are those that the clearing engine has not confirmed.
@@ -177,7 +177,7 @@ class UserOrders(_Page):
     mapping. Units are those of `OrderResponse`.
     """
 
-    #: The rows that could not be decoded; `orders` has the others.
+    #: The rows that could not be decoded; ``orders`` has the others.
     bad: tuple[BadRow, ...]
     #: Whether the client left out orders that have ended, as an order stream does.
     open_only: bool

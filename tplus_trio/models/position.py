@@ -93,7 +93,7 @@ class UserPositionsPage(PageRows[Position]):
     has_next_page: bool = False
     #: The number of the next page; None if there is none, and if the service does not send it.
     next_page: int | None = None
-    #: The rows that could not be decoded; `positions` has the others. It does not count in comparisons.
+    #: The rows that could not be decoded; ``positions`` has the others. It does not count in comparisons.
     bad: tuple[BadRow, ...] = attrs.field(default=(), eq=False)
 
     def _rows(self) -> tuple[Position, ...]:

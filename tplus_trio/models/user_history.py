@@ -124,7 +124,7 @@ class UserTradesPage(PageRows[HistoricalUserTrade]):
     has_next_page: bool = False
     #: The number of the next page; None if there is none, and if the service does not send it.
     next_page: int | None = None
-    #: The rows that could not be decoded; `trades` has the others. It does not count in comparisons.
+    #: The rows that could not be decoded; ``trades`` has the others. It does not count in comparisons.
     bad: tuple[BadRow, ...] = attrs.field(default=(), eq=False)
 
     def _rows(self) -> tuple[HistoricalUserTrade, ...]:
@@ -140,7 +140,7 @@ class UserOrdersPage(PageRows[HistoricalUserOrder]):
     has_next_page: bool = False
     #: The number of the next page; None if there is none, and if the service does not send it.
     next_page: int | None = None
-    #: The rows that could not be decoded; `orders` has the others. It does not count in comparisons.
+    #: The rows that could not be decoded; ``orders`` has the others. It does not count in comparisons.
     bad: tuple[BadRow, ...] = attrs.field(default=(), eq=False)
 
     def _rows(self) -> tuple[HistoricalUserOrder, ...]:

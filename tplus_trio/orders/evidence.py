@@ -1,6 +1,7 @@
 """What was seen of an order states what became of a request about it, or does not. Pure: no I/O, no clock.
 
-Presence is proved by what shows it. Absence is proved by a fence; ``docs/guarantees.md`` says what each one shows.
+Presence is proved by what shows it. Absence is proved by a fence. ``docs/explained/order_fates.md`` says what
+each one shows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Fences: proofs that a request that has not been carried out never will be. Each needs a rule of the service.
 
-``docs/guarantees.md`` says what each fence shows, under which rule, and what follows if the service breaks the rule.
+``docs/explained/order_fates.md`` says what each fence shows, under which rule, and what follows if the service
+breaks the rule.
 """
 
 from __future__ import annotations

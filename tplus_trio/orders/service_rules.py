@@ -27,8 +27,8 @@ class ServiceRules:
     """Rules that the service keeps: ``OrderBookClient(rules=ServiceRules(…))``.
 
     A client concludes nothing from a rule that is off. From a rule that is on although the service breaks it, wrong
-    fates follow. T+ publishes none of these rules; ``docs/guarantees.md`` says what each one shows, and how to find out
-    whether a service keeps it.
+    fates follow. T+ publishes none of these rules; ``docs/explained/order_fates.md`` says what each one shows, and how
+    to find out whether a service keeps it.
 
     Raises:
         TypeError, ValueError: a rule is not legal.

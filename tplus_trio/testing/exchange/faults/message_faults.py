@@ -68,7 +68,7 @@ class MessageFaults(FaultGroup):
     def send_wire(self, path: str, data: bytes) -> None:
         """Write raw bytes, between two frames, into the connection of every subscriber of one feed.
 
-        :mod:`tplus_trio.testing.wire_frames` makes frames to send, legal or not.
+        ``tplus_trio.testing.wire_frames`` makes frames to send, legal or not.
 
         Args:
             path: The feed's whole path, such as ``/marketdepth/diff/200``.
