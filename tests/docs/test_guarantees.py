@@ -13,7 +13,7 @@ from tests.helpers.world import ASSET, open_world
 from tplus_trio import BookChange, StreamState
 from tplus_trio.streams.lifecycle import STATES, TRANSITIONS
 
-SHOWN = define("explained/guarantees.md", "explained/stream_life.md", "explained/clocks.md")
+SHOWN = define("guarantees.md", "explained/stream_life.md", "explained/clocks.md")
 
 
 async def test_a_bot_quotes_while_the_book_is_in_sync(autojump_clock: MockClock) -> None:

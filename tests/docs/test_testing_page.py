@@ -12,7 +12,7 @@ from tplus_trio.testing import Exchange, Faults, MemoryNetwork, Tape, TapeAnswer
 
 pytest_plugins = ["pytester"]
 
-PAGE = "".join(map(text_of, ("howto/test_with_virtual_time.md", "howto/test_recipes.md", "reference/exchange.md")))
+PAGE = "".join(map(text_of, ("howto/test_with_virtual_time.md", "howto/test_recipes.md", "testing.md")))
 BLOCKS = [*blocks("howto/test_with_virtual_time.md"), *blocks("howto/test_recipes.md")]
 #: What the exchange calls, and what only the machinery needs.
 INTERNAL = {"on_handshake", "on_request", "on_diff", "take_delay", "take_staleness", "next_number", "apply_faults"}

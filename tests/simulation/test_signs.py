@@ -123,7 +123,7 @@ def watch(seed: int, kind: str, caplog: pytest.LogCaptureFixture) -> tuple[Seen,
         kinds = {kind: KINDS.get(kind, lambda _: None)}
         outcome = run_world(seed, kinds=kinds, observer=observer)
     # A world with nothing but losses can look like a market whose numbers are not contiguous: five snapshots, each
-    # followed by a loss. The client then says that it cannot notice losses any more (docs/explained/guarantees.md).
+    # followed by a loss. The client then says that it cannot notice losses any more (docs/guarantees.md).
     gave_up = any("sequence numbers are not contiguous" in record.getMessage() for record in caplog.records)
     assert outcome.violation is None or (kind == "sequence lost" and gave_up)
     return Seen(observer, list(caplog.records)), outcome.faults[kind]
