@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -159,9 +159,10 @@ def answering(
     status: str, body: bytes, content_type: str = "text/html"
 ) -> Callable[[trio.abc.Stream], Awaitable[None]]:
     async def handle(stream: trio.abc.Stream) -> None:
-        await stream.receive_some()
         head = f"HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\nconnection: close"
-        await stream.send_all(f"{head}\r\n\r\n".encode() + body)
+        with suppress(trio.BrokenResourceError):  # the client may be gone
+            await stream.receive_some()
+            await stream.send_all(f"{head}\r\n\r\n".encode() + body)
         await stream.aclose()
 
     return handle
@@ -172,7 +173,8 @@ async def silent(stream: trio.abc.Stream) -> None:
 
 
 async def hangs_up(stream: trio.abc.Stream) -> None:
-    await stream.receive_some()
+    with suppress(trio.BrokenResourceError):
+        await stream.receive_some()
     await stream.aclose()
 
 
