@@ -32,7 +32,7 @@ INTERRUPTED: Final = 130
 #: What each exit status means. The help and docs/commands.md show it.
 EXIT_STATUSES: Final[Mapping[int, str]] = {
     0: "success",
-    FAILED: "failure; an order command: no order was changed",
+    FAILED: "failure; an order command: not carried out, or taken back",
     USAGE: "usage error, illegal setting, or missing package",
     REFUSED: "the exchange refused an order, or has no such open order",
     IN_DOUBT: "an order is in doubt: it may have been carried out",

@@ -8,7 +8,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,6 @@ async def test_ctrl_c_at_the_question(shell: Shell) -> None:
     try:
         process = shell.start("order", "create", "200", "buy", "0.005", "--price", "9", stdin=terminal, stderr=terminal)
         await trio.to_thread.run_sync(read_until, control, "[y/N] ")
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
         ended = await shell.end(process)
         rest = os.read(control, 1024).decode()
@@ -133,7 +131,6 @@ async def test_ctrl_c_at_the_question(shell: Shell) -> None:
         os.close(control)
         os.close(terminal)
     assert (ended.status, ended.out, rest.strip()) == (INTERRUPTED, "", "")
-    assert time.monotonic() - began < 2
     assert shell.exchange.answers == ()
 
 
