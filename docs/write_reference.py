@@ -139,7 +139,7 @@ PAGES = {
     ),
     "testing": Page(
         "Testing kit",
-        "The classes of `tplus_trio.testing`. [The embedded exchange](exchange.md) lists what each method does, and"
+        "The classes of `tplus_trio.testing`. [The embedded exchange](../testing.md) lists what each method does, and"
         " [Test with virtual time](../howto/test_with_virtual_time.md) the fixtures.",
         (
             "exchange.exchange",

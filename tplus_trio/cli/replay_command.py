@@ -11,9 +11,7 @@ from tplus_trio.cli.options import examples, positive
 __all__ = ["replay"]
 
 
-@click.command(
-    "replay", epilog=examples("replay tape.jsonl.gz", "replay tape.jsonl.gz --speed 10 --port 9000", "stream depth 200")
-)
+@click.command("replay", epilog=examples("replay tape.jsonl.gz", "replay tape.jsonl.gz --speed 10 --port 9000"))
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option(
     "--speed",

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 import trio
 
-from tplus_trio.cli.failure import Failure, explaining
+from tplus_trio.cli.failure import Failure, explaining, say
 from tplus_trio.errors import DecodeError
 from tplus_trio.testing import Exchange, Tape, play
 
 __all__ = ["UNPLAYABLE", "load", "load_into", "play_on", "warn_of_tear"]
-
-_log = logging.getLogger("tplus_trio.cli")
 
 #: The exceptions that playing a tape raises if its texts are JSON, but not valid messages.
 UNPLAYABLE = (DecodeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
@@ -33,7 +29,7 @@ async def load(file: str) -> Tape:
 
 def warn_of_tear(file: str, tear: str) -> None:
     """Warn on standard error that the file of a tape breaks off."""
-    _log.warning("the tape %s is not complete: %s; what comes before that is used", file, tear)
+    say(f"tplus-trio: the tape {file} is not complete: {tear}; what comes before that is used")
 
 
 def load_into(exchange: Exchange, tape: Tape) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 
 import trio
 
 from tplus_trio import AssetIdentifier, User
 from tplus_trio.cli.doctor.program import doctor
+from tplus_trio.cli.feeds import FEEDS
 from tplus_trio.cli.lines import Lines
 from tplus_trio.testing import Exchange
 
-__all__ = ["FEEDS", "NAMES", "Result", "examine", "market"]
+__all__ = ["NAMES", "OF_A_USER", "PUBLIC", "Result", "examine", "market"]
 
 NAMES = ["name", "addresses", "TLS", "REST", "clock", "handshake", "sign-in"]
-FEEDS = ["trades", "depth", "klines", "ticker", "tickers", "orders", "user-trades"]
+#: The checks of feeds.
+PUBLIC = [f"feed {name}" for name, feed in FEEDS.items() if not feed.of_user]
+OF_A_USER = [f"feed {name}" for name, feed in FEEDS.items() if feed.of_user]
 TIMEOUT = 0.4
 
 
@@ -37,7 +41,8 @@ class Result:
         self.status = status
         self.texts: dict[str, tuple[str, str]] = {}
         for line in lines:
-            self.texts[line[7:24].strip()] = (line[:5].strip(), line[26:])
+            verdict, name, text = re.split(r" {2,}", line, maxsplit=2)
+            self.texts[name] = (verdict, text)
         assert len(self.texts) == len(lines)
 
     @property

@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.cli.doctor.examining import FEEDS, NAMES, Result, examine, market
+from tests.cli.doctor.examining import NAMES, OF_A_USER, PUBLIC, Result, examine, market
 from tests.helpers.commands import finished
 from tplus_trio import User
 from tplus_trio.cli import main
@@ -26,7 +26,7 @@ from tplus_trio.testing.server.server import listen
 async def test_nothing_is_wrong() -> None:
     async with serve(market()) as url:
         result = await examine(url, user=User(), timeout=3)
-    assert list(result.texts) == [*NAMES, *(f"feed {feed}" for feed in FEEDS)]
+    assert list(result.texts) == [*NAMES, *PUBLIC, *OF_A_USER]
     assert (result.status, result.wrong) == (0, [])
     assert {name for name in result.texts if result.verdict(name) != "ok"} == {"TLS"}
     assert "market data and orders" in result.text("REST")
@@ -38,7 +38,7 @@ async def test_what_needs_a_user_is_skipped() -> None:
         result = await examine(url)
     assert result.status == 0
     skipped = {name for name in result.texts if result.verdict(name) == "skip"}
-    assert skipped == {"TLS", "sign-in", "feed orders", "feed user-trades"}
+    assert skipped == {"TLS", "sign-in", *OF_A_USER}
     assert "name a stored one with --user" in result.text("sign-in")
 
 
@@ -87,7 +87,7 @@ async def test_a_name_that_is_unknown() -> None:
     text = "exchange.test has no address: Name or service not known; check the spelling, and the DNS of this machine"
     assert result.text("name") == text
     assert {result.verdict(name) for name in result.texts} == {"WRONG", "skip"}
-    assert list(result.texts) == [*NAMES, *(f"feed {feed}" for feed in FEEDS)]
+    assert list(result.texts) == [*NAMES, *PUBLIC, *OF_A_USER]
 
 
 async def test_a_name_server_that_does_not_answer(autojump_clock: MockClock) -> None:
@@ -195,7 +195,7 @@ async def test_a_peer_that_is_no_service(handler: Callable[[trio.abc.Stream], Aw
     assert (result.status, result.wrong) == (1, ["REST"])
     assert text in result.text("REST")
     assert "\x1b" not in result.text("REST")
-    assert {result.verdict(f"feed {feed}") for feed in FEEDS} == {"skip"}
+    assert {result.verdict(feed) for feed in (*PUBLIC, *OF_A_USER)} == {"skip"}
 
 
 @pytest.mark.parametrize(("seconds", "verdict"), [(0, "ok"), (10, "WRONG"), (-10, "WRONG")])
@@ -221,7 +221,7 @@ async def test_websockets_that_are_not_passed_on() -> None:
     async with serve(exchange) as url:
         result = await examine(url)
     assert result.status == 1
-    assert result.wrong == ["handshake", *(f"feed {feed}" for feed in FEEDS[:5])]
+    assert result.wrong == ["handshake", *PUBLIC]
     assert "check that a proxy before the service passes WebSockets on" in result.text("handshake")
 
 
@@ -231,7 +231,7 @@ async def test_a_sign_in_that_is_refused() -> None:
     async with serve(exchange) as url:
         result = await examine(url, user=User())
     assert result.status == 1
-    assert result.wrong == ["sign-in", "feed orders", "feed user-trades"]
+    assert result.wrong == ["sign-in", *OF_A_USER]
     assert result.text("sign-in").endswith("check that the service knows this user, and the clock of this machine")
 
 

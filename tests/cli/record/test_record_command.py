@@ -176,7 +176,7 @@ def test_what_is_no_rotation(text: str) -> None:
         ((), 2, "Missing argument"),
         (("trades", "--for", "0"), 2, "is no time above 0"),
         (("trades", "--rotate", "5x"), 2, "is not a size such as 100MB"),
-        (("trades", "--url", "ftp://x"), 1, "--url: a base URL's scheme is http or https"),
+        (("trades", "--url", "ftp://x"), 2, "a base URL's scheme is http or https"),
         (("trades", "--url", "http://127.0.0.1:1"), 1, "could not connect to 127.0.0.1:1: Connection refused"),
     ],
 )

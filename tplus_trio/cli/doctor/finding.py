@@ -55,7 +55,7 @@ class Finding:
     def line(self) -> str:
         """Format the finding as one line."""
         advice = f"; {self.advice}" if self.advice else ""
-        return f"{self.verdict:<5}  {self.name:<17}  {self.text}{advice}"
+        return f"{self.verdict:<5}  {self.name:<26}  {self.text}{advice}"
 
 
 async def bounded(name: str, seconds: float, check: Callable[[], Awaitable[Finding]]) -> Finding:
