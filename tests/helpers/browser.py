@@ -73,7 +73,7 @@ class Page:
     async def wait_for(self, expression: str) -> None:
         """Wait until a JavaScript expression is true."""
         with trio.move_on_after(PATIENCE):
-            while not await self.get(f"Boolean({expression})"):
+            while not await self.get(f"Boolean({expression})"):  # noqa: ASYNC110 - the protocol has no such event
                 await trio.sleep(0.05)
             return
         text = await self.get("document.body.innerText")
@@ -104,7 +104,7 @@ async def _find_tab(profile: str) -> str:
     """Return the address of the tab's DevTools."""
     ready = trio.Path(profile) / "DevToolsActivePort"
     with trio.fail_after(PATIENCE):
-        while not await ready.exists() or not (text := await ready.read_text()):
+        while not await ready.exists() or not (text := await ready.read_text()):  # noqa: ASYNC110 - as above
             await trio.sleep(0.05)
         async with httpx.AsyncClient(trust_env=False) as client:
             while True:

@@ -31,7 +31,7 @@ async def open_page(network: MemoryNetwork, port: int = 0, levels: int | None = 
         nursery.start_soon(monitor.follow)
         await book.wait_synced()
         nursery.start_soon(partial(serve_page, lines, client, monitor, port=port, levels=levels))
-        while not lines.lines:
+        while not lines.lines:  # noqa: ASYNC110 - the lines do not tell when one is printed
             await trio.sleep(0.01)
         yield lines.lines[0].split()[0]
         nursery.cancel_scope.cancel()

@@ -37,7 +37,7 @@ async def test_history_and_feed(exchange: Exchange, network: MemoryNetwork, auto
         exchange.publish_trade(200, "501", 1)
         await trio.sleep(1)
         newest = candles.newest
-        assert (newest[-1].high, newest[-2].close) == (501, 1)
+        assert [int(newest[-1].high), int(newest[-2].close)] == [501, 1]
         for _ in range(130):
             await trio.sleep(60)
             exchange.publish_trade(200, "600", 1)

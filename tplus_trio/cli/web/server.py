@@ -11,11 +11,12 @@ import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
-from typing import Final
+from typing import Final, cast
 
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
+from hypercorn.typing import Framework
 from plotly.offline import get_plotlyjs
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -77,9 +78,11 @@ def make_app(make_state: Callable[[], bytes]) -> ASGIApp:
     policy = _content_security_policy(page)
 
     async def show_page(_: Request) -> Response:
+        await trio.lowlevel.checkpoint()
         return Response(page, headers={**_HEADERS, "Content-Security-Policy": policy}, media_type="text/html")
 
     async def show_state(_: Request) -> Response:
+        await trio.lowlevel.checkpoint()
         return Response(newest.get(), headers=_HEADERS, media_type="application/json")
 
     async def show_plotly(_: Request) -> Response:
@@ -150,16 +153,17 @@ async def open_server(app: ASGIApp, port: int) -> AsyncGenerator[str]:
     config.errorlog = logging.getLogger("hypercorn.error")
     config.graceful_timeout = _GRACE
     config.include_server_header = False
+    framework = cast("Framework", app)  # the two packages name the same messages by different types
     stop, ended = trio.Event(), trio.Event()
 
-    async def run(*, task_status: trio.TaskStatus[list[str]]) -> None:
+    async def run() -> None:
         try:
-            await serve(app, config, shutdown_trigger=stop.wait, task_status=task_status, mode="asgi")
+            await serve(framework, config, shutdown_trigger=stop.wait, mode="asgi")
         finally:
             ended.set()
 
     async with open_service_tasks() as tasks:
-        await tasks.start(run)
+        tasks.start_soon(run)  # browsers can connect already: the socket listens
         try:
             yield url
         finally:
