@@ -35,7 +35,6 @@ def test_it_serves_until_a_signal(exchange_url: str, signum: signal.Signals) -> 
             ended = end(process, signum)
     assert (state["market"], len(state["book"]["bids"])) == ("200", 15)
     assert (ended.status, ended.err, ended.out) == (130, "", "")
-    assert ended.seconds < 2
 
 
 @pytest.mark.parametrize(
