@@ -46,7 +46,7 @@ async def test_history_and_feed(exchange: Exchange, network: MemoryNetwork, auto
         assert {int(candle.close) for candle in candles.newest} == {600}
 
 
-async def test_after_a_gap(exchange: Exchange, network: MemoryNetwork, autojump_clock: MockClock) -> None:
+async def test_after_an_outage(exchange: Exchange, network: MemoryNetwork, autojump_clock: MockClock) -> None:
     async with open_candles(network) as candles:
         exchange.publish_trade(200, "10", 1)
         await trio.sleep(1)
@@ -58,6 +58,24 @@ async def test_after_a_gap(exchange: Exchange, network: MemoryNetwork, autojump_
         exchange.publish_trade(200, "13", 1)
         await trio.sleep(1)
         assert [int(candle.close) for candle in candles.newest] == [10, 11, 12, 13]
+
+
+async def test_after_a_gap_that_the_feed_cannot_fill(
+    exchange: Exchange, network: MemoryNetwork, autojump_clock: MockClock
+) -> None:
+    async with open_candles(network) as candles:
+        now_ns = exchange.now_ns()
+        exchange.publish_trade(200, "1", 1, timestamp_ns=now_ns - 1500 * MINUTE)
+        await trio.sleep(1)
+        network.partition(100)
+        for minutes in range(1400, 10, -1):
+            exchange.publish_trade(200, "2", 1, timestamp_ns=now_ns - minutes * MINUTE)
+        await trio.sleep(200)
+        exchange.publish_trade(200, "3", 1)
+        await trio.sleep(5)
+        closes = [int(candle.close) for candle in candles.newest]
+        assert len(closes) > 90
+        assert closes[-2:] == [2, 3]
 
 
 async def test_a_market_without_candles(network: MemoryNetwork, autojump_clock: MockClock) -> None:

@@ -15,8 +15,8 @@ from typing import Final, cast
 
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import serve
-from hypercorn.typing import Framework
+from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] - of its types for WSGI
+from hypercorn.typing import ASGIFramework
 from plotly.offline import get_plotlyjs
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -153,7 +153,7 @@ async def open_server(app: ASGIApp, port: int) -> AsyncGenerator[str]:
     config.errorlog = logging.getLogger("hypercorn.error")
     config.graceful_timeout = _GRACE
     config.include_server_header = False
-    framework = cast("Framework", app)  # the two packages name the same messages by different types
+    framework = cast("ASGIFramework", app)  # the two packages name the same messages by different types
     stop, ended = trio.Event(), trio.Event()
 
     async def run() -> None:
