@@ -112,8 +112,10 @@ async def test_a_text_of_a_service_is_text(exchange: Exchange, network: MemoryNe
     exchange.publish_diff(200, bids=[("9.5", 20)])
     hostile = "<img src=x onerror=globalThis.broken=1>"
     async with open_shown(network) as page:
-        await page.get(f"show({{...last, word: 'LOST', why: {hostile!r}, figures: [{hostile!r}], book: null}}), 0")
-        assert hostile in await page.get("document.getElementById('figures').textContent")
+        state = f"{{...last, word: 'LOST', why: {hostile!r}, figures: [{hostile!r}], book: null}}"
+        # In one step: the next answer is shown after it.
+        shown = await page.get(f"show({state}), document.querySelector('header').textContent")
+        assert shown.count(hostile) == 2
         await page.wait_for("document.title === 'LIVE 200'")
         assert await page.get("globalThis.broken === undefined")
         assert await page.get("document.querySelectorAll('img').length") == 0
