@@ -22,7 +22,7 @@ nox.options.error_on_missing_interpreters = False
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 # Simulations and sweeps take minutes, and search for defects that depend on no version of anything.
 WITHOUT_LONG = ("-m", "not long")
-EVERYTHING = ("--group", "dev", "--editable", ".[cli,testing,docs]")
+EVERYTHING = ("--group", "dev", "--editable", ".[cli,testing,docs,web]")
 
 # The versions of these are printed before the tests: they are what the package runs on.
 PARTS = "attrs cattrs cryptography httpcore httpx msgspec trio trio-websocket wsproto pytest pytest-trio hypothesis"
@@ -134,7 +134,7 @@ def tests(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions of the direct dependencies that pyproject.toml allows; no long ones."""
     session.install("pip")
-    session.install("--resolution", "lowest-direct", "--group", "test", "--editable", ".[cli,testing]")
+    session.install("--resolution", "lowest-direct", "--group", "test", "--editable", ".[cli,testing,web]")
     run_tests(session, *WITHOUT_LONG)
 
 
@@ -151,6 +151,6 @@ def lock(session: nox.Session) -> None:
             "--custom-compile-command",
             "nox -s lock",
         ),
-        *("--group", "dev", "--extra", "cli", "--extra", "testing", "--extra", "docs"),
+        *("--group", "dev", "--extra", "cli", "--extra", "testing", "--extra", "docs", "--extra", "web"),
         *("--output-file", "requirements-dev.txt", "pyproject.toml"),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 from math import inf
 from typing import Final
 
@@ -12,7 +13,7 @@ import trio
 
 from tplus_trio.cli.book_screen import BookScreen
 from tplus_trio.cli.book_view import BookMonitor, BookView, describe_state
-from tplus_trio.cli.failure import explaining
+from tplus_trio.cli.failure import USAGE, Failure, explaining
 from tplus_trio.cli.ladder import as_text, describe_spread
 from tplus_trio.cli.lines import Lines
 from tplus_trio.cli.screen import Screen, is_screen
@@ -30,6 +31,8 @@ _PAUSE: Final = 0.5
 _LOSS_PAUSE: Final = 0.1
 #: The most levels of a side that a screen can show: more than the rows of any terminal.
 _LEVELS: Final = 200
+#: The packages of the extra `web`.
+_WEB: Final = ("starlette", "hypercorn", "plotly")
 
 
 def _client(services: Services) -> MarketDataClient:
@@ -46,8 +49,9 @@ async def watch_book(
     plain: bool,
     seconds: float | None,
     count: int | None,
+    port: int | None = None,
 ) -> int:
-    """Show a live book until cancelled: on a screen, or as lines if there is no terminal.
+    """Show a live book until cancelled: on a screen, as lines if there is no terminal, or in a browser.
 
     The first request must succeed. A connection that is lost later is made again, without a limit.
 
@@ -59,11 +63,14 @@ async def watch_book(
         plain: Whether to print lines also on a terminal.
         seconds: How long; None is forever.
         count: How many lines are printed; None is no limit. A number means lines.
+        port: The port of the page for a browser, 0 for a free one; None is no page.
 
     Raises:
-        Failure: The URL is not valid.
+        Failure: The URL is not valid, or the page cannot be served.
         TplusError: The first request failed, or the book failed for good.
     """
+    if port is not None and not all(map(find_spec, _WEB)):
+        raise Failure('the page needs starlette, hypercorn and plotly: pip install "tplus_trio[web]"', USAGE)
     async with _client(services) as client:
         await client.get_orderbook_snapshot(asset)  # a wrong URL or market fails here, with its reason
         async with (
@@ -74,7 +81,10 @@ async def watch_book(
             monitor = BookMonitor(book, trades)
             nursery.start_soon(monitor.follow)
             with trio.move_on_after(inf if seconds is None else seconds):
-                if plain or count is not None or not is_screen(sys.stdout):
+                if port is not None:
+                    nursery.start_soon(_add_trades, client, monitor)
+                    await _serve(lines, client, monitor, port, levels)
+                elif plain or count is not None or not is_screen(sys.stdout):
                     await _print(lines, monitor, count)
                 else:
                     nursery.start_soon(_add_trades, client, monitor)
@@ -93,6 +103,13 @@ async def _show(monitor: BookMonitor, levels: int | None, source: str) -> None:
     screen = Screen()
     most = _LEVELS if levels is None else levels
     await screen.show(lambda: BookScreen(monitor.view(most), levels, source, screen.log_line))
+
+
+async def _serve(lines: Lines, client: MarketDataClient, monitor: BookMonitor, port: int, levels: int | None) -> None:
+    """Serve the page until cancelled."""
+    from tplus_trio.cli.web.program import serve_page  # noqa: PLC0415 - starlette and hypercorn are an extra
+
+    await serve_page(lines, client, monitor, port=port, levels=levels)
 
 
 async def _print(lines: Lines, monitor: BookMonitor, count: int | None) -> None:

@@ -19,7 +19,7 @@ from tplus_trio.escapes import escape
 from tplus_trio.models import Trade
 from tplus_trio.streams.stats import FeedLag, StreamState
 
-__all__ = ["SMALLEST", "BookBody", "BookScreen", "TooSmall", "footer", "state_line"]
+__all__ = ["SMALLEST", "BookBody", "BookScreen", "TooSmall", "explain", "figures", "footer", "state_line"]
 
 #: Columns and rows below which nothing useful can be shown.
 SMALLEST: Final = (40, 8)
@@ -69,13 +69,16 @@ def state_line(view: BookView, width: int) -> Text:
         text.append(f"  #{view.book.sequence_number}")
         text.append(f"  {view.rate:,.0f} messages/s")
         return text
-    if view.lost is None:
-        what = f"{_DOING[view.state]}{': ' if view.error else ''}{view.error}"
-    else:
-        what = f"no price is valid  ·  for {_duration(view.lost_for)}  ·  {view.lost.reason}"
-    text = _one_line(f" {word}  market {short(view.asset)}  {escape(what)}", style)
+    text = _one_line(f" {word}  market {short(view.asset)}  {explain(view)}", style)
     text.truncate(width, overflow="ellipsis", pad=True)
     return text
+
+
+def explain(view: BookView) -> str:
+    """Say why the book cannot be read, escaped."""
+    if view.lost is None:
+        return escape(f"{_DOING[view.state]}{': ' if view.error else ''}{view.error}")
+    return escape(f"no price is valid  ·  for {_duration(view.lost_for)}  ·  {view.lost.reason}")
 
 
 def footer(text: str, width: int) -> Text:
@@ -87,17 +90,16 @@ def footer(text: str, width: int) -> Text:
     return line
 
 
-def _figures(view: BookView) -> Text:
+def figures(view: BookView) -> list[str]:
     """Return the counts of the feed, and how old what is shown may be."""
     stats = view.stats
-    parts = [
+    return [
         f"last message {'-' if view.silence is None else _duration(view.silence)} ago",
         f"trade lag {_lag(view.lag)}",
         f"gaps {stats.gaps}",
         f"resyncs {stats.resyncs}",
         f"connects {stats.connects}",
     ]
-    return _one_line(f" {'  '.join(parts)}", _DIM)
 
 
 def _lag(lag: FeedLag | None) -> str:
@@ -127,7 +129,7 @@ class _Trades:
             side, style = ("sell", _SOLD) if trade.buyer_is_maker else ("buy ", _BOUGHT)
             yield Segment.line()
             yield Segment(f"{time_of_day(trade.timestamp_ns)[:8]} ", _DIM)
-            yield Segment(f"{side} {quantity:>{max(0, wide - 3)}}  {price:>{high}}", style)
+            yield Segment(f"{side} {quantity:>{max(0, wide - 1)}}  {price:>{high}}", style)
         if not shown:
             yield Segment.line()
             yield Segment("none yet", _DIM)
@@ -236,7 +238,7 @@ class BookScreen:
         screen = Layout()
         screen.split_column(
             Layout(state_line(view, width), size=1),
-            Layout(_figures(view), size=1),
+            Layout(_one_line(f" {'  '.join(figures(view))}", _DIM), size=1),
             middle,
             Layout(footer(self.log_line or self.source, width), size=1),
         )

@@ -14,7 +14,7 @@ from rich.style import Style
 
 from tplus_trio.models import OrderBook, PriceLevel
 
-__all__ = ["Ladder", "as_text", "describe_spread", "number_column", "show_number"]
+__all__ = ["Ladder", "SideRows", "as_text", "describe_spread", "format_sides", "number_column", "show_number"]
 
 Line: TypeAlias = list[Segment]
 
@@ -66,7 +66,7 @@ def describe_spread(book: OrderBook) -> str:
 
 
 @attrs.frozen
-class _Rows:
+class SideRows:
     """The levels of one side as text, best first."""
 
     prices: list[str]
@@ -104,7 +104,7 @@ class Ladder:
         above = min(most, (room + 1) // 2)
         below = min(most, room - above)
         asks, bids = self.book.asks[:above], self.book.bids[:below]
-        ask_rows, bid_rows = _format_sides(asks, bids)
+        ask_rows, bid_rows = format_sides(asks, bids)
         widths = [
             max(len(title), *(len(text) for text in texts), 8)
             for title, texts in (
@@ -127,7 +127,7 @@ class Ladder:
         return lines
 
 
-def _format_sides(asks: Sequence[PriceLevel], bids: Sequence[PriceLevel]) -> tuple[_Rows, _Rows]:
+def format_sides(asks: Sequence[PriceLevel], bids: Sequence[PriceLevel]) -> tuple[SideRows, SideRows]:
     """Format the levels of both sides, with the same number of digits after the point."""
     levels = [*asks, *bids]
     prices = number_column(level.price for level in levels)
@@ -143,8 +143,8 @@ def _format_sides(asks: Sequence[PriceLevel], bids: Sequence[PriceLevel]) -> tup
     shares = [float(level.quantity / largest) for level in levels]
     n = len(asks)
     return (
-        _Rows(prices[:n], quantities[:n], totals[:n], shares[:n]),
-        _Rows(prices[n:], quantities[n:], totals[n:], shares[n:]),
+        SideRows(prices[:n], quantities[:n], totals[:n], shares[:n]),
+        SideRows(prices[n:], quantities[n:], totals[n:], shares[n:]),
     )
 
 
@@ -159,7 +159,9 @@ def _heading(widths: Sequence[int], width: int) -> Line:
     return [*line, Segment(" " * (width - sum(len(segment.text) for segment in line)))]
 
 
-def _row(rows: _Rows, index: int, widths: Sequence[int], bar: int, color: Style, mark: str, *, is_plain: bool) -> Line:
+def _row(
+    rows: SideRows, index: int, widths: Sequence[int], bar: int, color: Style, mark: str, *, is_plain: bool
+) -> Line:
     price, quantity, total = widths
     style = color + _BOLD if index == 0 else color
     line = [Segment(f"{rows.totals[index]:>{total}}  ", _DIM)] if total else []

@@ -1,0 +1,1 @@
+"""``tplus-trio book --web``: a live book as a page in a browser."""
