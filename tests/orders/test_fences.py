@@ -38,6 +38,7 @@ CHANNEL = 7
 class Desk:
     """Fences, with a service, a sender and a market that a test controls."""
 
+    # Eleven attributes: what a test sets, and what it reads.
     rules: ServiceRules = NO_RULES
     ask: Decimal | None = Decimal(100)
     units: Market = attrs.field(factory=lambda: Market(ASSET, PRICE_DECIMALS, QUANTITY_DECIMALS))

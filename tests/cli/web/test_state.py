@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.screens import LOST, NOW_NS, make_view
+from tests.helpers.screens import LOST, NOW_NS, make_view
 from tplus_trio import OrderBook
 from tplus_trio.cli.web.state import page_state
 from tplus_trio.models import BookLost, Timebar
