@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -95,7 +96,7 @@ def test_there_is_a_feed_for_every_stream_of_the_clients() -> None:
     assert {feed.method for feed in FEEDS.values()} == methods
     for name, feed in FEEDS.items():
         assert hasattr(OrderBookClient if feed.of_user else MarketDataClient, feed.method)
-        assert f"      {name} " in (stream.help or "")
+        assert re.search(rf"^ +{name} ", stream.help or "", re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", FEEDS)
