@@ -19,7 +19,8 @@ CONNECTING = make_view(book=None, state=StreamState.CONNECTING, error="refused",
 
 
 def shown(view: BookView, width: int = 80, height: int = 24, **options: object) -> list[str]:
-    return screen_lines(BookScreen(view, None, "http://host", **options), width, height)  # type: ignore[arg-type]
+    screen = BookScreen(view, None, "http://host", **options)  # type: ignore[arg-type]  # any option of a screen
+    return screen_lines(screen, width, height)
 
 
 @pytest.mark.parametrize("view", [LIVE, LOST_VIEW, CONNECTING], ids=["live", "lost", "connecting"])

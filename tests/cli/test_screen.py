@@ -121,8 +121,8 @@ class Pty:
 
     def resize(self, width: int, height: int) -> None:
         import fcntl  # noqa: PLC0415 - not on Windows
-        import struct  # noqa: PLC0415
-        import termios  # noqa: PLC0415
+        import struct  # noqa: PLC0415 - only Unix has it
+        import termios  # noqa: PLC0415 - only Unix has it
 
         fcntl.ioctl(self.out, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 

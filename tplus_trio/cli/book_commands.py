@@ -62,7 +62,7 @@ def book(
     if port is not None and not web:
         raise click.UsageError("--port applies to the page: name it with --web.")
     from tplus_trio.cli.book import watch_book  # noqa: PLC0415 - the help does not need it
-    from tplus_trio.cli.run import run  # noqa: PLC0415
+    from tplus_trio.cli.run import run  # noqa: PLC0415 - not for the help
 
     where = services()
     program = partial(watch_book, asset=asset, services=where, levels=levels, plain=plain)
@@ -81,6 +81,6 @@ def snapshot(asset: AssetIdentifier, levels: int | None, json: bool) -> int:
     Prices are in quote units, quantities in base units. TOTAL is the quantity up to this price.
     """
     from tplus_trio.cli.book import show_snapshot  # noqa: PLC0415 - the help does not need it
-    from tplus_trio.cli.run import run  # noqa: PLC0415
+    from tplus_trio.cli.run import run  # noqa: PLC0415 - not for the help
 
     return run(partial(show_snapshot, asset=asset, services=services(), levels=levels, json=json))

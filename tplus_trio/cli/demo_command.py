@@ -38,9 +38,9 @@ def demo(seconds: float, tape: str | None, seed: int, plain: bool) -> int:
     from tplus_trio.cli.run import run  # noqa: PLC0415 - the help does not need it
 
     if tape is not None:
-        from tplus_trio.cli.tape_demo import play_tape  # noqa: PLC0415
+        from tplus_trio.cli.tape_demo import play_tape  # noqa: PLC0415 - not for the help
 
         return run(partial(play_tape, seconds=seconds, tape_file=tape, seed=seed))
-    from tplus_trio.cli.story.story import story  # noqa: PLC0415
+    from tplus_trio.cli.story.story import story  # noqa: PLC0415 - not for the help
 
     return run(partial(story, seconds=seconds, seed=seed, plain=plain))

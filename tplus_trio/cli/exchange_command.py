@@ -37,7 +37,7 @@ def exchange(host: str, port: int | None, tape: str | None, speed: float | None,
     second after the first stream has subscribed.
     """
     from tplus_trio.cli import exchange as program  # noqa: PLC0415 - the help does not need it
-    from tplus_trio.cli.run import run  # noqa: PLC0415
+    from tplus_trio.cli.run import run  # noqa: PLC0415 - not for the help
 
     if tape is None and speed is not None:
         raise click.UsageError("--speed applies to a tape: name one with --tape FILE.")

@@ -62,7 +62,7 @@ def klines(asset: AssetIdentifier, interval: str, limit: int | None, plot: bool,
         raise click.UsageError("Give one of --plot, --png and --json.")
     where = services()
     from tplus_trio.cli.klines import Output, show_klines  # noqa: PLC0415 - the help does not need it
-    from tplus_trio.cli.run import run  # noqa: PLC0415
+    from tplus_trio.cli.run import run  # noqa: PLC0415 - not for the help
 
     output = Output(png=png, is_chart=plot, is_json=json)
     return run(partial(show_klines, services=where, asset=asset, interval=interval, limit=limit, output=output))

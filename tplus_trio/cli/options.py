@@ -48,7 +48,7 @@ def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 
 def number(ctx: click.Context, param: click.Parameter, value: str | None) -> Decimal | None:
     """Convert a price, quantity or amount (a callback of click)."""
-    from tplus_trio.models.numbers import to_decimal  # noqa: PLC0415
+    from tplus_trio.models.numbers import to_decimal  # noqa: PLC0415 - not for the help
     from tplus_trio.orders.terms import check_amount  # noqa: PLC0415 - the help does not need them
 
     try:

@@ -29,6 +29,6 @@ def positions(asset: AssetIdentifier | None, json: bool) -> int:
     """
     where, user = services(), load_signer()
     from tplus_trio.cli.positions import show_positions  # noqa: PLC0415 - the help does not need it
-    from tplus_trio.cli.run import run  # noqa: PLC0415
+    from tplus_trio.cli.run import run  # noqa: PLC0415 - not for the help
 
     return run(partial(show_positions, services=where, user=user, asset=asset, json=json))

@@ -40,7 +40,7 @@ def replay(file: str, speed: float, host: str, port: int | None) -> int:
     The exit status is 130 after Ctrl-C or SIGTERM, 1 if the tape cannot be read or played, or if the port is in use, 2
     for a usage error.
     """
-    from tplus_trio.cli.exchange import DEFAULT_PORTS, serve_exchange  # noqa: PLC0415
+    from tplus_trio.cli.exchange import DEFAULT_PORTS, serve_exchange  # noqa: PLC0415 - not for the help
     from tplus_trio.cli.run import run  # noqa: PLC0415 - the help does not need it
 
     ports = DEFAULT_PORTS if port is None else (port,)

@@ -56,7 +56,7 @@ def stream(feed: str, asset: AssetIdentifier | None, count: int | None, seconds:
     says so.
     """  # noqa: D301 - \b tells click to keep the lines
     from tplus_trio.cli.run import run  # noqa: PLC0415 - the help does not need it
-    from tplus_trio.cli.watch import watch  # noqa: PLC0415
+    from tplus_trio.cli.watch import watch  # noqa: PLC0415 - not for the help
 
     if FEEDS[feed].of_market and asset is None:
         raise click.UsageError(f"{feed} is the feed of one market: name its ASSET, like `stream {feed} 200`.")

@@ -40,7 +40,7 @@ def doctor(url: str, asset: AssetIdentifier | None, timeout: float) -> int:
     The exit status is 0 if nothing is wrong, also if checks were skipped, for want of a user for example. It is 1 if
     something is wrong, 2 for a usage error, 130 after Ctrl-C or SIGTERM.
     """
-    from tplus_trio.cli.doctor import program  # noqa: PLC0415
+    from tplus_trio.cli.doctor import program  # noqa: PLC0415 - not for the help
     from tplus_trio.cli.run import run  # noqa: PLC0415 - the help does not need it
 
     signer = None if value_of("user") is None else load_signer()

@@ -55,7 +55,7 @@ def export(file: str, out: str | None, text: bool) -> int:
     if find_spec("pyarrow") is None:
         complain(Failure('export needs pyarrow: pip install "tplus_trio[arrow]"'))
         return 2
-    from tplus_trio.cli.export import parquet  # noqa: PLC0415
+    from tplus_trio.cli.export import parquet  # noqa: PLC0415 - not for the help
     from tplus_trio.cli.run import run  # noqa: PLC0415 - the help does not need it
 
     target = Path(out) if out else Path(file).with_name(f"{Path(file).name.split('.')[0] or 'tape'}.parquet")

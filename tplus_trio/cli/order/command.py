@@ -42,8 +42,8 @@ def _carry_out(make: Callable[[], Plan], *, yes: bool, json: bool) -> int:
     if not yes and not has_terminal():
         raise click.UsageError("There is no terminal to ask at, and nothing was sent; --yes sends without asking.")
     plan, where, user = make(), services(), load_signer()
-    from tplus_trio.cli.asking import ask  # noqa: PLC0415
-    from tplus_trio.cli.order.sending import run_plan  # noqa: PLC0415
+    from tplus_trio.cli.asking import ask  # noqa: PLC0415 - not for the help
+    from tplus_trio.cli.order.sending import run_plan  # noqa: PLC0415 - not for the help
 
     return run_plan(plan, where, user, value_of("user"), ask=None if yes else ask, json=json)
 
@@ -103,7 +103,7 @@ def _create(asset: AssetIdentifier, side: str, quantity: Decimal, *, yes: bool, 
 
     def make() -> Plan:
         from tplus_trio.cli.order.plans import CreatePlan, time_in_force  # noqa: PLC0415 - the help does not need it
-        from tplus_trio.models import Side, TradeTarget, new_order_id  # noqa: PLC0415
+        from tplus_trio.models import Side, TradeTarget, new_order_id  # noqa: PLC0415 - not for the help
 
         tif = terms["tif"] or ("ioc" if terms["at_market"] else "gtc")
         margin = TradeTarget.margin_account_margin_trade()
@@ -221,7 +221,7 @@ def _list(asset: AssetIdentifier | None, ended_too: bool, limit: int, json: bool
     """List the open orders of the user, newest first, in the market ASSET or in all markets."""
     where, user = services(), load_signer()
     from tplus_trio.cli.order.listing import list_orders  # noqa: PLC0415 - the help does not need it
-    from tplus_trio.cli.run import run  # noqa: PLC0415
+    from tplus_trio.cli.run import run  # noqa: PLC0415 - not for the help
 
     program = partial(list_orders, services=where, user=user, asset=asset)
     return run(partial(program, ended_too=ended_too, limit=limit, as_json=json))

@@ -77,7 +77,7 @@ def record(file: str, feeds: tuple[FeedName, ...], seconds: float | None, rotati
     Standard error shows the progress. The exit status is 0 after --for, 130 after Ctrl-C or SIGTERM (the tape is
     complete), 1 if a feed or the disk failed, 2 for a usage error.
     """  # noqa: D301 - \b tells click to keep the lines
-    from tplus_trio.cli.record import program  # noqa: PLC0415
+    from tplus_trio.cli.record import program  # noqa: PLC0415 - not for the help
     from tplus_trio.cli.run import run  # noqa: PLC0415 - the help does not need it
 
     url: str = value_of("url") or DEFAULT_URL
