@@ -101,7 +101,7 @@ class Redactor:
         self._lock = threading.Lock()
         self._tokens: tuple[_Secret, ...] = ()
         self._signatures: tuple[_Secret, ...] = ()
-        #: No signature has a spelling without so many bytes in a row that are no quotation marks.
+        #: Each spelling of a signature has a backslash, or so many bytes in a row that are no quotation marks.
         self._least_run = math.inf
         #: The pieces for the last search, each with the tuple of secrets from which they were made.
         self._lasting: tuple[tuple[_Secret, ...], _Pieces] | None = None
@@ -123,9 +123,10 @@ class Redactor:
 
     def tell_signature(self, signature: bytes) -> None:
         """Remember a signature before it is sent."""
+        secret = _Secret(signature)
         with self._lock:
-            self._signatures = (*self._signatures, _Secret(signature))[-_SIGNATURES:]
-            self._least_run = 0 if b'"' in signature else min(self._least_run, len(signature))
+            self._signatures = (*self._signatures, secret)[-_SIGNATURES:]
+            self._least_run = min(self._least_run, secret.least_run)
 
     def text(self, text: str) -> str:
         """Return a text without secrets and longer parts of them, escaped (:func:`~tplus_trio.escapes.escape`)."""
@@ -158,11 +159,9 @@ class Redactor:
         return body
 
     def _without_signatures(self, body: bytes) -> bytes:
-        run = max(map(len, body.split(b'"')))
-        for signature in self._signatures if run >= self._least_run else ():
-            if run < signature.least_run:
-                continue  # as most answers: making the spellings would take longer than all else
-            for spelling in signature.in_bytes:
+        # Most answers have neither: to make the spellings would take longer than all else.
+        if b"\\" in body or max(map(len, body.split(b'"'))) >= self._least_run:
+            for spelling in [spelling for signature in self._signatures for spelling in signature.in_bytes]:
                 if spelling in body:
                     body = body.replace(spelling, _MASK.encode())
         body = self._without_tokens(body)
@@ -208,13 +207,13 @@ class _Secret:
         escaped = (json.dumps(spelling)[1:-1] for spelling in self.spellings)
         return tuple(spelling.encode() for spelling in dict.fromkeys((*self.spellings, *escaped)))
 
-    @cached_property
+    @property
     def least_run(self) -> int:
-        """A number of bytes without a quotation mark in a row that each spelling has."""
-        # Each spelling has at least a character for each byte. The only one that has quotation marks writes the bytes
-        # as they are.
-        has_marks = '"' in self._secret if isinstance(self._secret, str) else b'"' in self._secret
-        return 0 if has_marks else len(self._secret)
+        """A number of bytes without a quotation mark in a row that each spelling without a backslash has."""
+        # Each spelling has at least a character for each byte. The only one that has quotation marks is the literal,
+        # where most bytes are written with a backslash.
+        raw = _raw(self._secret)
+        return 0 if b'"' in raw and "\\" not in repr(raw) else len(raw)
 
 
 class _Pieces:
@@ -298,9 +297,14 @@ class _Pruning:
         return value
 
 
+def _raw(secret: str | bytes) -> bytes:
+    """Return a secret as plain bytes, whose repr shows them."""
+    return secret.encode() if isinstance(secret, str) else bytes(secret)
+
+
 def _spellings(secret: str | bytes) -> tuple[str, ...]:
     """Return the spellings in which a service may repeat a secret. The first two are those in JSON."""
-    raw = secret.encode() if isinstance(secret, str) else bytes(secret)
+    raw = _raw(secret)
     texts: list[str] = []
     if isinstance(secret, str):
         text = str(secret)  # a plain str, whose repr shows it

@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import gc
-from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.helpers.cycles import uncollected
+from tests.helpers.world import ASSET, World, open_world
 from tplus_trio import LiveBook, MarketDataClient, TplusError
 from tplus_trio.exits import PlainExitStack
 from tplus_trio.testing import Exchange, MemoryNetwork
 
 Step = Callable[[Exchange, MemoryNetwork, MarketDataClient, LiveBook], Awaitable[None]]
-
-
-@contextmanager
-def uncollected() -> Generator[Counter[str]]:
-    """Counts the client's objects that the body leaves in cycles. The exchange's do not count."""
-    found = Counter[str]()
-    gc.collect()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        yield found
-        gc.collect()
-        names = [f"{type(thing).__module__}.{type(thing).__qualname__}" for thing in gc.garbage]
-        names += [
-            f"frame of {code.co_qualname}"
-            for thing in gc.garbage
-            if (code := getattr(thing, "f_code", None)) is not None and _is_ours(code.co_filename.replace("/", "."))
-        ]
-        found.update(name for name in names if _is_ours(name) or name.startswith("frame of "))
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
-        gc.collect()
-
-
-def _is_ours(name: str) -> bool:
-    return ("tplus_trio." in name and "tplus_trio.testing." not in name) or name.startswith("httpx.")
 
 
 async def rest_call(_: Exchange, __: MemoryNetwork, client: MarketDataClient, book: LiveBook) -> None:
@@ -135,6 +107,52 @@ async def test_nothing_is_left_to_the_collector(
             for _ in range(3):
                 await step(exchange, network, client, book)
             await trio.sleep(1)
+    assert not found
+
+
+async def taken_order(world: World) -> None:
+    await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+
+
+async def canceled_order(world: World) -> None:
+    answer = await world.oms.create_limit_order(5, 900, "Buy", asset_id=ASSET)
+    await world.oms.cancel_order(answer.order_id, ASSET)
+
+
+async def refused_order(world: World) -> None:
+    with suppress(TplusError):
+        await world.oms.replace_order("unknown", ASSET, 5, 901)
+
+
+async def cancelled_order_call(world: World) -> None:
+    world.exchange.faults.hold_requests(0.5)
+    with trio.move_on_after(0.1):
+        await taken_order(world)
+
+
+async def order_in_doubt(world: World) -> None:
+    world.exchange.faults.act_then_answer("nothing")
+    with suppress(TplusError):
+        await taken_order(world)
+
+
+@pytest.mark.parametrize("way", ["rest", "control"])
+@pytest.mark.parametrize(
+    "step",
+    [taken_order, canceled_order, refused_order, cancelled_order_call, order_in_doubt],
+    ids=lambda step: step.__name__,
+)
+async def test_no_order_is_left_to_the_collector(
+    step: Callable[[World], Awaitable[None]], way: str, autojump_clock: MockClock
+) -> None:
+    async with open_world(orders={"use_ws_control": way == "control"}) as world:
+        for _ in range(2):
+            await step(world)
+            await trio.sleep(10)
+        with uncollected() as found:
+            for _ in range(3):
+                await step(world)
+                await trio.sleep(10)
     assert not found
 
 

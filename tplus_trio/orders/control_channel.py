@@ -134,7 +134,7 @@ class ControlChannel(SessionProtocol):
             await request.done.wait()
         except trio.Cancelled:
             if request.was_sent:
-                with trio.CancelScope(shield=True, deadline=delivery.patience()):
+                with trio.CancelScope(shield=True, deadline=delivery.patience(delivery)):
                     await request.done.wait()
                 if not request.is_late:
                     delivery.late = request.outcome()

@@ -147,10 +147,10 @@ class OrderOperations:
             may_repeat=self._rules.unauthorized_does_nothing or self._rules.order_ids_remembered,
         )
         if not hands_over:
-            delivery.patience = partial(self._calls.patience, delivery)
+            delivery.patience = self._calls.patience
         self._demand.call_begins()
+        outcome: OrderAnswers | TplusError | None = None
         try:
-            outcome: OrderAnswers | TplusError
             try:
                 await self._sender.prepare(request.owner)
                 outcome = await self._sender.send(delivery)
@@ -173,6 +173,9 @@ class OrderOperations:
             if not call.has_ended:  # cancelled before a byte left
                 call.items = call.items or self._items(delivery, None)
                 call.ended()
+            # Else the frame, the call and the delivery would lead to each other, and an error's traceback to the frame.
+            delivery.on_sent = None
+            del call, outcome
 
     async def _results(self, call: _Call) -> list[OrderOperationResponse | TplusError]:
         """Return what became of each order, after an attempt to find out where the outcome does not say so."""

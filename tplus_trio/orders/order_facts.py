@@ -101,19 +101,19 @@ class OrderFacts:
     #: The order as this client sent it; None if another program sent it.
     order: Order | None
     #: What is known of the request that creates it, with the codes of refusals.
-    create: set[Answer] = attrs.field(factory=set[Answer])
+    create: frozenset[Answer] = frozenset()
     #: The other orders that this client sent under the same id.
-    sent_others: list[Order] = attrs.field(factory=list[Order])
+    sent_others: tuple[Order, ...] = ()
     #: The changes that this client sent, by kind and time, with what is known of each.
     changes: dict[tuple[int, str], tuple[Change, frozenset[Answer]]] = attrs.field(
         factory=dict[tuple[int, str], tuple[Change, frozenset[Answer]]]
     )
     #: What is known of the cancellations that this client sent.
-    cancels: set[Answer] = attrs.field(factory=set[Answer])
-    created: list[OrderCreatedEvent] = attrs.field(factory=list[OrderCreatedEvent])
-    removed: list[OrderRemovedEvent] = attrs.field(factory=list[OrderRemovedEvent])
-    canceled: list[OrderCancelledEvent] = attrs.field(factory=list[OrderCancelledEvent])
-    triggered: list[OrderTriggeredEvent] = attrs.field(factory=list[OrderTriggeredEvent])
+    cancels: frozenset[Answer] = frozenset()
+    created: tuple[OrderCreatedEvent, ...] = ()
+    removed: tuple[OrderRemovedEvent, ...] = ()
+    canceled: tuple[OrderCancelledEvent, ...] = ()
+    triggered: tuple[OrderTriggeredEvent, ...] = ()
     #: The events of older servers, of which the one with the most filled is kept.
     updated: OrderUpdatedEvent | None = None
     #: Replacements and amendments by revision; without one, by time, or -1. Of several amendments of one revision the
@@ -125,13 +125,13 @@ class OrderFacts:
         factory=dict[tuple[int, int], Revision[OrderAmendedEvent]]
     )
     #: The reasons of failures by the operation.
-    failures: dict[str, set[str]] = attrs.field(factory=dict[str, set[str]])
+    failures: dict[str, frozenset[str]] = attrs.field(factory=dict[str, frozenset[str]])
     #: What listings showed, for each order of this id.
     listed: dict[tuple[Any, ...], ListedOrder] = attrs.field(factory=dict[tuple[Any, ...], ListedOrder])
     #: The trades by their ids, each at its best status.
     trades: dict[int, UserTrade] = attrs.field(factory=dict[int, UserTrade])
     #: The ids of the trades of which two versions differ in price, quantity or side.
-    contradicted_trades: set[int] = attrs.field(factory=set[int])
+    contradicted_trades: frozenset[int] = frozenset()
     #: The time in which trades may be missing, in nanoseconds since the Unix epoch: of several gaps, all of it.
     gap: tuple[int, int] | None = None
 
@@ -173,10 +173,16 @@ class OrderFacts:
         known: Answer = (fact.outcome, fact.code)
         if isinstance(request, Order):
             if self.order is not None and is_same_order(request, self.order):
-                return _add_to(self.create, known)
-            return _add_distinct(self.sent_others, request, _order_key)
+                before = self.create
+                self.create = _with(before, known)
+                return self.create is not before
+            others = self.sent_others
+            self.sent_others = _with_distinct(others, request, _order_key)
+            return self.sent_others is not others
         if isinstance(request, CancelOrder):
-            return _add_to(self.cancels, known)
+            before = self.cancels
+            self.cancels = _with(before, known)
+            return self.cancels is not before
         key = (request.timestamp_ns, type(request).__name__)
         _, outcomes = self.changes.get(key, (request, frozenset[Answer]()))
         if known in outcomes:
@@ -186,16 +192,20 @@ class OrderFacts:
         return True
 
     def _add_created(self, event: OrderCreatedEvent) -> bool:
-        return _add_distinct(self.created, event, _created_key)
+        before, self.created = self.created, _with_distinct(self.created, event, _created_key)
+        return self.created is not before
 
     def _add_removed(self, event: OrderRemovedEvent) -> bool:
-        return _add_distinct(self.removed, event, _event_key)
+        before, self.removed = self.removed, _with_distinct(self.removed, event, _event_key)
+        return self.removed is not before
 
     def _add_canceled(self, event: OrderCancelledEvent) -> bool:
-        return _add_distinct(self.canceled, event, _event_key)
+        before, self.canceled = self.canceled, _with_distinct(self.canceled, event, _event_key)
+        return self.canceled is not before
 
     def _add_triggered(self, event: OrderTriggeredEvent) -> bool:
-        return _add_distinct(self.triggered, event, _event_key)
+        before, self.triggered = self.triggered, _with_distinct(self.triggered, event, _event_key)
+        return self.triggered is not before
 
     def _add_updated(self, event: OrderUpdatedEvent) -> bool:
         before = self.updated
@@ -232,8 +242,10 @@ class OrderFacts:
         return key in self.amended
 
     def _add_failure(self, event: OrderCreateFailedEvent) -> bool:
-        reasons = self.failures.setdefault(_OPERATIONS[type(event)], set())
-        return _add_to(reasons, event.reason or "")
+        operation = _OPERATIONS[type(event)]
+        before = self.failures.get(operation, frozenset[str]())
+        self.failures[operation] = _with(before, event.reason or "")
+        return self.failures[operation] is not before
 
     def _add_row(self, row: OrderResponse) -> bool:
         key, new = identity_of(row), ListedOrder.of(row)
@@ -259,7 +271,7 @@ class OrderFacts:
         rank, kept = status_rank(trade), status_rank(before)
         new = False
         if not _is_same_trade(before, trade) and trade.trade_id not in self.contradicted_trades:
-            self.contradicted_trades.add(trade.trade_id)
+            self.contradicted_trades |= {trade.trade_id}
             new = True
         if rank > kept or (rank == kept and _trade_key(trade) > _trade_key(before)):
             self.trades[trade.trade_id] = trade
@@ -348,29 +360,25 @@ def _order_key(order: Order) -> tuple[int, str]:
     return order.creation_timestamp_ns, repr(order)
 
 
-def _add_distinct(kept: list[T], new: T, key: Any) -> bool:
-    """Add to a list what is not in it, and keep its smallest elements in their order: the result is a set's."""
+def _with_distinct(kept: tuple[T, ...], new: T, key: Any) -> tuple[T, ...]:
+    """Return a tuple as of a set with another element: its smallest ones, in order. The same tuple if none is new."""
     if not kept:
-        kept.append(new)
-        return True
+        return (new,)
     if new in kept:
-        return False
-    kept.append(new)
-    kept.sort(key=key)
-    if len(kept) <= _MOST:
-        return True
-    return kept.pop() is not new
+        return kept
+    joined = sorted((*kept, new), key=key)[:_MOST]
+    return tuple(joined) if any(one is new for one in joined) else kept
 
 
-def _add_to(kept: set[T], new: T) -> bool:
+def _with(kept: frozenset[T], new: T) -> frozenset[T]:
+    """Return a set with another element, or the same set if it has the element, or is full of smaller ones."""
     if new in kept:
-        return False
-    kept.add(new)
-    if len(kept) > _MOST:
-        last = max(kept, key=repr)
-        kept.discard(last)
-        return last != new
-    return True
+        return kept
+    joined = kept | {new}
+    if len(joined) <= _MOST:
+        return joined
+    last = max(joined, key=repr)
+    return kept if last == new else joined - {last}
 
 
 def _drop_lowest(kept: dict[Any, Any]) -> None:

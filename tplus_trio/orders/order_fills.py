@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -49,7 +50,7 @@ def fills_of(
     facts: OrderFacts,
     owners: Owners,
     terms: CurrentTerms,
-    removed: list[OrderRemovedEvent],
+    removed: Sequence[OrderRemovedEvent],
     trades: list[UserTrade],
     why: list[str],
 ) -> Fills:
@@ -87,7 +88,7 @@ def fills_of(
 
 
 def _may_miss_trades(
-    gap: tuple[int, int], owners: Owners, removed: list[OrderRemovedEvent], at_end: Decimal, sums: _Sums
+    gap: tuple[int, int], owners: Owners, removed: Sequence[OrderRemovedEvent], at_end: Decimal, sums: _Sums
 ) -> bool:
     """Return whether trades may have been lost in a gap: the end of the order does not account for all of them."""
     if not _may_concern(gap, owners.start_ns, _end_ns(removed, owners.listed)):
@@ -118,7 +119,7 @@ def _sums_of(trades: list[UserTrade]) -> _Sums:
     return sums
 
 
-def _traded_at_end(removed: list[OrderRemovedEvent], decimals: int, terms: CurrentTerms, why: list[str]) -> Decimal:
+def _traded_at_end(removed: Sequence[OrderRemovedEvent], decimals: int, terms: CurrentTerms, why: list[str]) -> Decimal:
     """Return what the ends of an order say that it traded; 0 if they do not say it."""
     traded = {
         scaled_down(event.filled_quantity, event.book_quantity_decimals or decimals)
@@ -149,14 +150,14 @@ def _may_concern(gap: tuple[int, int], start_ns: int | None, end_ns: int | None)
     return (start_ns is None or start_ns <= until_ns) and (end_ns is None or since_ns <= end_ns)
 
 
-def _end_ns(removed: list[OrderRemovedEvent], listed: ListedOrder | None) -> int | None:
+def _end_ns(removed: Sequence[OrderRemovedEvent], listed: ListedOrder | None) -> int | None:
     if removed:
         return max(event.timestamp_ns for event in removed)
     return None if listed is None else listed.ended_ns
 
 
 def _rolled_back(
-    listed: ListedOrder, decimals: int, matched: Decimal, sums: _Sums, removed: list[OrderRemovedEvent]
+    listed: ListedOrder, decimals: int, matched: Decimal, sums: _Sums, removed: Sequence[OrderRemovedEvent]
 ) -> Decimal:
     """Return what was rolled back, with what a listing shows of rollbacks that a gap has hidden."""
     if listed.newest.is_done:  # nothing traded after the end, so that less is a rollback
@@ -169,7 +170,11 @@ def _rolled_back(
 
 
 def _confirmed_elsewhere(
-    listed: ListedOrder | None, removed: list[OrderRemovedEvent], decimals: int, filled: Decimal, rolled_back: Decimal
+    listed: ListedOrder | None,
+    removed: Sequence[OrderRemovedEvent],
+    decimals: int,
+    filled: Decimal,
+    rolled_back: Decimal,
 ) -> Decimal:
     """Return the least that ends and listings show as confirmed and that no later rollback can have taken away."""
     shown = [scaled_down(event.confirmed_quantity, event.book_quantity_decimals or decimals) for event in removed]

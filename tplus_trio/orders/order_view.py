@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -71,7 +72,7 @@ class OrderView:
 class Attributed:
     """The facts of an order that name only its id, without those of other orders."""
 
-    removed: list[OrderRemovedEvent]
+    removed: Sequence[OrderRemovedEvent]
     trades: list[UserTrade]
     #: Whether an event other than these proves the order.
     was_seen: bool
@@ -201,7 +202,7 @@ def _seen_state(
     return (OrderState.WAITING if waits else OrderState.OPEN), None
 
 
-def _end(owners: Owners, removed: list[OrderRemovedEvent], why: list[str]) -> tuple[OrderState, OrderEnd] | None:
+def _end(owners: Owners, removed: Sequence[OrderRemovedEvent], why: list[str]) -> tuple[OrderState, OrderEnd] | None:
     """Return how an order ended; None if nothing proves that it has."""
     listed = owners.listed
     states = [state_of_reason(event.reason) for event in removed]

@@ -124,7 +124,7 @@ class OrderAnswers:
     failure: TplusError | None = None
 
 
-def _at_once() -> float:
+def _at_once(_: Delivery) -> float:
     return 0.0
 
 
@@ -137,8 +137,8 @@ class Delivery:
     #: Called in the step before the request's first byte may leave; again if it is sent again.
     on_sent: Callable[[], object] | None = None
     #: Returns until when, on trio's clock, the sender waits for the answer although its caller was cancelled. It is
-    #: called if the caller is cancelled when a byte of the request may have left.
-    patience: Callable[[], float] = _at_once
+    #: called with the delivery, if the caller is cancelled when a byte of the request may have left.
+    patience: Callable[[Delivery], float] = _at_once
     #: Whether the request may be sent again after a 401 or 403.
     may_repeat: bool = True
     #: The number of the only control connection that the request may be sent over; None is any.
@@ -188,7 +188,7 @@ class OrderSender(Protocol):
             ApiError: the service refused the sign-in or the whole request, or failed.
 
         If it is cancelled before a byte has left, nothing is sent. If it is cancelled later, it goes on waiting for the
-        answer for as long as ``delivery.patience()`` says; ``delivery.late`` then has the outcome.
+        answer for as long as ``delivery.patience`` says; ``delivery.late`` then has the outcome.
         """
         ...
 
@@ -272,7 +272,7 @@ async def _in_its_own_task(delivery: Delivery, send: Callable[[], Awaitable[Orde
                 if not delivery.sends:
                     shield.cancel()
                 else:
-                    shield.deadline = delivery.patience()
+                    shield.deadline = delivery.patience(delivery)
                 raise
         return _answers_of(outcome)
     except trio.Cancelled:
@@ -287,7 +287,10 @@ def _answers_of(outcome: OrderAnswers | Exception | None) -> OrderAnswers:
     """Return the answers, or raise why there are none."""
     if isinstance(outcome, OrderAnswers):
         return outcome
-    raise outcome or RuntimeError("the task that sends a request ended without an outcome")
+    try:
+        raise outcome or RuntimeError("the task that sends a request ended without an outcome")
+    finally:
+        del outcome  # whose traceback leads to this frame
 
 
 def _batch_answers(results: Iterable[OrderOperationResponse]) -> OrderAnswers:

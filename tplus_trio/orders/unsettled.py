@@ -181,8 +181,9 @@ class UnsettledOrders:
             return False
         del self._orders[order]
         self._demand.discard(order)
-        if order.on_settled is not None:
-            order.on_settled()
+        if (on_settled := order.on_settled) is not None:
+            order.on_settled = None  # it leads to the order
+            on_settled()
         self._settled.unpark_all()
         return True
 
