@@ -17,7 +17,7 @@ from wsproto.utilities import LocalProtocolError, generate_accept_token
 from tests.helpers.peers import answer, read_head
 from tests.helpers.world import ASSET, URL
 from tplus_trio import AssetIdentifier, OrderBookClient, User
-from tplus_trio.orders.control_channel import ControlSender
+from tplus_trio.orders.control_sender import ControlSender
 from tplus_trio.orders.sending import Delivery, Operation, OrderAnswers, OrderRequest, OrderTarget
 from tplus_trio.secret import SecretBytes
 from tplus_trio.testing import MemoryNetwork

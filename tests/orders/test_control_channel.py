@@ -25,7 +25,7 @@ from tplus_trio import (
     ServerError,
     StreamState,
 )
-from tplus_trio.orders.control_channel import ControlSender
+from tplus_trio.orders.control_sender import ControlSender
 from tplus_trio.orders.sending import Delivery
 from tplus_trio.testing import MemoryNetwork
 

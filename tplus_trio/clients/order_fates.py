@@ -158,7 +158,7 @@ class OrderFates:
     def _ended(self, request: OrderRequest, order_id: str, fate: Fate) -> None:
         """Note what became of a request about an order."""
         if (outcome := _OUTCOMES.get(fate)) is not None:
-            terms = next(terms for terms in request.terms if terms.order_id == order_id)
+            terms = request.terms_of(order_id)
             code = UNSENT if fate == "unsent" else None
             if isinstance(terms, Order) and outcome in DENIALS:
                 self.tracker.track(request.owner.public_key, terms).is_unwanted = True

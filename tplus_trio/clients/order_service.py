@@ -19,7 +19,7 @@ from tplus_trio.errors import OrderRejected, TplusError
 from tplus_trio.models import AssetIdentifier, Market, Order, OrderOperationResponse, new_order_id, validate_order_id
 from tplus_trio.orders.batch_results import SingleOrderStatusFromBatch
 from tplus_trio.orders.building import RequestBuilder
-from tplus_trio.orders.control_channel import ControlSender
+from tplus_trio.orders.control_sender import ControlSender
 from tplus_trio.orders.exposure import Doubts
 from tplus_trio.orders.limiter import LimitedSender, OrderLimiter, OrderRateLimit
 from tplus_trio.orders.limits import LimitGuard, OrderLimits, Terms
@@ -153,14 +153,11 @@ class OrderServiceClient(Client):
         Raises:
             ValueError: a number is no multiple of the market's units, even after they were requested again.
         """
-        is_cached = asset_id in self._markets
-        market = await self._market(asset_id, ORDER)
-        try:
-            return market, convert(market)
-        except ValueError:
-            if not is_cached:
-                raise
-        self._forget(asset_id, market)
+        if (known := self._markets.get(asset_id)) is not None:
+            try:
+                return known, convert(known)
+            except ValueError:
+                self._forget(asset_id, known)
         market = await self._market(asset_id, ORDER)
         return market, convert(market)
 

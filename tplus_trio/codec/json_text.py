@@ -24,6 +24,7 @@ __all__ = [
     "exact",
     "failure",
     "holds_control",
+    "is_control",
     "parse",
     "quick_hook",
     "whole",
@@ -94,14 +95,22 @@ def holds_control(text: bytes | str, fields: AbstractSet[str] | None = None) -> 
     try:
         data = as_json(text)
         kind = _head.decode(data).type
-        if not isinstance(kind, str):
-            return False
-        if kind in _CONTROL:
-            return True
+        if not isinstance(kind, str) or kind in _CONTROL:
+            return is_control(kind, has_data=True)
         keys = _keys.decode(data).keys()
     except MALFORMED:
         return False
     return all(_ENVELOPE.fullmatch(key) for key in keys) if fields is None else fields.isdisjoint(keys)
+
+
+def is_control(kind: object, *, has_data: bool) -> bool:
+    """Return whether an object is a control message, as `holds_control` does.
+
+    Args:
+        kind: The value of its ``type``.
+        has_data: Whether it has a key of the feed's data.
+    """
+    return isinstance(kind, str) and (not has_data or kind in _CONTROL)
 
 
 def decode_hook(kind: type, value: object) -> object:

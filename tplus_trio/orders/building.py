@@ -102,7 +102,7 @@ class RequestBuilder:
     async def _signed_body(self, field: bytes, text: str, owner: User, signers: Sequence[User]) -> SecretBytes:
         """Return the body around a signed text: the text is in it as it was signed, and is not encoded again."""
         signature = await self._service.sign(owner, text)
-        cosigners = await self._cosign(text, signers)
+        cosigners = await self._cosign(text, signers) if signers else ()
         return SecretBytes(
             b'{"%b":%b,"signature":%b,"post_sign_timestamp":%d,"additional_signers":%b}'
             % (

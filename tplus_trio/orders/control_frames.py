@@ -11,7 +11,7 @@ import attrs
 import msgspec
 
 from tplus_trio import codec
-from tplus_trio.codec.json_text import MALFORMED, as_json, failure, holds_control, parse
+from tplus_trio.codec.json_text import MALFORMED, as_json, failure, is_control, parse
 from tplus_trio.errors import ApiError, DecodeError
 from tplus_trio.models import AssetIdentifier, OrderOperationResponse
 from tplus_trio.orders.sending import Operation, OrderRequest
@@ -55,8 +55,6 @@ RESPONSES: Final[Mapping[Operation, str]] = {
 #: The HTTP status that an error code stands for; 400 for others.
 _STATUSES: Final[Mapping[str, int]] = {"RATE_LIMITED": 429, "SERVER_BUSY": 503, "UNAUTHORIZED": 401}
 _WHAT: Final = "a control frame"
-#: The keys of an envelope with content. A heartbeat has none of them.
-_CONTENT: Final = frozenset({"request_id", "data", "error"})
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _NULL: Final = b"null"
 #: Characters. A longer request id is none of ours.
@@ -103,9 +101,14 @@ ControlFrame: TypeAlias = Acknowledgement | Answer | Refusal | UnreadableAnswer
 
 class _Envelope(msgspec.Struct):
     type: Any = None
-    request_id: Any = None
-    data: msgspec.Raw = msgspec.Raw(_NULL)
-    error: msgspec.Raw = msgspec.Raw(_NULL)
+    # A heartbeat has none of these keys.
+    request_id: Any = msgspec.UNSET
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def has_content(self) -> bool:
+        return not (self.request_id is self.data is self.error is msgspec.UNSET)
 
 
 class _Content(msgspec.Struct):
@@ -149,17 +152,17 @@ def decode_control_frame(text: bytes, redact: Callable[[Any], Any] | None = None
     """
     request_id: str | None = None
     try:
-        if holds_control(text, _CONTENT):
-            return None
         data = as_json(text)
         envelope = _read_envelope(data)
+        if envelope.type is not None and is_control(envelope.type, has_data=envelope.has_content):
+            return None
         request_id = _request_id(envelope.request_id)
         if envelope.type == "ack":
             return Acknowledgement(request_id)
-        if (error_text := bytes(envelope.error)) != _NULL:
+        if envelope.error is not msgspec.UNSET and (error_text := bytes(envelope.error)) != _NULL:
             error = parse(error_text)
             return Refusal(request_id, _error(error if redact is None else redact(error)))
-        if (content := bytes(envelope.data)) != _NULL:
+        if envelope.data is not msgspec.UNSET and (content := bytes(envelope.data)) != _NULL:
             return _answer(request_id, content)
         if isinstance(envelope.type, str):
             # A message of a newer service about a request. It holds no answer.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import secrets
+import os
 from collections import OrderedDict
 from collections.abc import Callable
 from itertools import chain
@@ -34,7 +34,7 @@ _KINDS: Final = frozenset(RESPONSES.values())
 
 
 def _new_id() -> str:
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 @attrs.define(eq=False)
@@ -42,6 +42,8 @@ class ControlRequest:
     """One request, from its first wait to its last answer."""
 
     delivery: Delivery
+    #: What is sent.
+    request: OrderRequest = attrs.field(init=False)
     request_id: str = attrs.field(factory=_new_id)
     #: Whether a byte of it may have left.
     was_sent: bool = False
@@ -55,10 +57,8 @@ class ControlRequest:
     deadline: float = math.inf
     is_late: bool = False
 
-    @property
-    def request(self) -> OrderRequest:
-        """What is sent."""
-        return self.delivery.request
+    def __attrs_post_init__(self) -> None:
+        self.request = self.delivery.request
 
     @property
     def is_complete(self) -> bool:

@@ -189,7 +189,8 @@ class OrderOperations:
                 await self._resolver.settle_all(call.unsettled.values())
             call.restore_wishes(was_cancelled=False)
         call.ended()
-        self._resolver.watch(call.unsettled.values())
+        if doubtful:
+            self._resolver.watch(call.unsettled.values())
         return [
             _result(order_id, item, call.unsettled.get(number))
             for number, ((_, order_id), item) in enumerate(zip(call.request.orders, call.items, strict=True))

@@ -83,6 +83,13 @@ class OrderRequest:
         """Whether the service answers each order of the request for itself."""
         return self.operation.startswith("batch-")
 
+    def terms_of(self, order_id: str) -> Terms:
+        """Return what is asked for one of its orders."""
+        for terms in self.terms:
+            if terms.order_id == order_id:
+                return terms
+        raise KeyError(order_id)
+
 
 class UnsentOrders:
     """The orders of waiting requests that are no cancels.

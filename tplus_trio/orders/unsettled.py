@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 import attrs
 import trio
@@ -23,6 +23,7 @@ Fate: TypeAlias = Literal["done", "rejected", "unsent", "unknown"]
 #: What the client does with an order whose call was cancelled, or whose fate was unknown, once it knows that the order
 #: exists: ``cancel`` it, ``resolve`` what became of it and no more, or ``leave`` it alone.
 OnCancel: TypeAlias = Literal["cancel", "resolve", "leave"]
+_WISHES: Final = get_args(OnCancel)
 
 
 def check_on_cancel(on_cancel: OnCancel) -> OnCancel:
@@ -31,7 +32,7 @@ def check_on_cancel(on_cancel: OnCancel) -> OnCancel:
     Raises:
         ValueError: it is not legal.
     """
-    if on_cancel not in get_args(OnCancel):
+    if on_cancel not in _WISHES:
         msg = f'on_cancel is "cancel", "resolve" or "leave", not {on_cancel!r}'
         raise ValueError(msg)
     return on_cancel

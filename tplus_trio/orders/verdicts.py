@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tplus_trio.errors import (
     ApiError,
@@ -21,6 +21,10 @@ __all__ = ["Verdict", "verdict_of_answer", "verdict_of_error"]
 
 class Verdict(enum.Enum):
     """What the outcome of one request says about one order."""
+
+    if not TYPE_CHECKING:
+        # Members are equal if they are identical. Enum's own hash is a Python function.
+        __hash__ = object.__hash__
 
     #: The service took the request.
     TAKEN = "taken"

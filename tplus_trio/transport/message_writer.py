@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -121,4 +121,4 @@ class MessageWriter:
 
 
 def _frame(text: str) -> SecretBytes:
-    return masked_text_frame(text.encode(), secrets.token_bytes(4))
+    return masked_text_frame(text.encode(), os.urandom(4))

@@ -16,7 +16,7 @@ from tests.helpers.sweep import Tally, sweep
 from tests.helpers.world import ASSET, World, open_world
 from tplus_trio import NotFoundError, codec
 from tplus_trio.models import CancelOrder, CancelOrderRequest
-from tplus_trio.orders.control_channel import ControlSender
+from tplus_trio.orders.control_sender import ControlSender
 from tplus_trio.orders.sending import Delivery, OrderRequest, OrderTarget
 from tplus_trio.secret import SecretBytes
 

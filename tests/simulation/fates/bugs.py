@@ -14,9 +14,9 @@ from tplus_trio import ApiError, ConnectionFailed, OrderFateUnknown
 from tplus_trio.clients.order_fates import OrderFates
 from tplus_trio.models import OperationStatus, OrderOperationResponse
 from tplus_trio.orders import operations, outcomes
-from tplus_trio.orders.control_channel import ControlSender
 from tplus_trio.orders.control_frames import Acknowledgement, ControlFrame
 from tplus_trio.orders.control_requests import ControlRequest, ControlRequests
+from tplus_trio.orders.control_sender import ControlSender
 from tplus_trio.orders.evidence import OrderEvidence, never
 from tplus_trio.orders.fences import Fences
 from tplus_trio.orders.listings import Listing, ListingReader
