@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from tplus_trio import (
     MarketOrderDetails,
     MarketQuantity,
     MarketQuoteQuantity,
+    Order,
     OrderTrigger,
     Side,
     TradeTarget,
@@ -194,6 +196,26 @@ class TestTerms:
         assert (order.book_price_decimals, order.book_quantity_decimals) == (2, 3)
         assert (order.signer, order.order_id, order.base_asset) == ("ab" * 32, "o", ASSET)
         assert order.creation_timestamp_ns == 7
+
+    @pytest.mark.parametrize("trigger", [None, OrderTrigger("parent", TriggerAbove(5))])
+    @pytest.mark.parametrize("size", [LIMIT, BaseSize(base_quantity=5, max_sellable_amount=None, fill_or_kill=True)])
+    def test_it_is_the_order_that_its_own_constructor_makes(
+        self, size: LimitSize | BaseSize, trigger: OrderTrigger | None
+    ) -> None:
+        order = check_terms(
+            "o",
+            ASSET,
+            size,
+            side="sell",
+            target=None,
+            max_trading_fees_rate=None,
+            trigger=trigger,
+            reduce_only=True,
+        ).to_order(MARKET, "ab" * 32, 7)
+        again = Order(**{field.name: getattr(order, field.name) for field in attrs.fields(Order)})
+        assert type(order) is Order
+        assert (order, hash(order), repr(order)) == (again, hash(again), repr(again))
+        assert order.protocol_version == 1
 
     def test_what_is_given_is_kept(self) -> None:
         target, trigger = TradeTarget(account=3, is_spot=False), OrderTrigger("parent", TriggerAbove(5))

@@ -18,6 +18,7 @@ from msgspec.structs import astuple
 
 from tplus_trio.codec.converter import variants_of
 from tplus_trio.codec.json_text import MALFORMED, check_nesting, exact, quick_hook
+from tplus_trio.codec.plain_class import plain_class
 from tplus_trio.models import (
     GTC,
     GTD,
@@ -100,21 +101,6 @@ _OrderShape: Final[Any] = _shape(
 _CreatedShape: Final[Any] = _shape(OrderCreatedEvent, user_order=_OrderShape, signature=tuple[_Byte, ...])
 
 
-def _plain_class(cls: type[T]) -> type[Any]:
-    """Return a class with the same slots as a model and a plain constructor, which checks nothing.
-
-    An instance of it becomes a model when its class is set to the model. That takes a quarter of the time of setting
-    the fields of a frozen instance one by one.
-
-    Raises:
-        TypeError: The model has a slot for weak references, so that the class of an instance cannot be set to it.
-    """
-    if cls.__weakrefoffset__:
-        raise TypeError(f"{cls.__name__} needs weakref_slot=False: the fast reader cannot make it otherwise")
-    names = [field.name for field in attrs.fields(cls)]
-    return attrs.make_class(f"_Plain{cls.__name__}", names, eq=False, repr=False, slots=True, weakref_slot=False)
-
-
 def _completer(cls: type[T], *given: str) -> Callable[..., T]:
     """Return a function that makes a model of a struct and of the values of the fields ``given``, in that order.
 
@@ -128,7 +114,7 @@ def _completer(cls: type[T], *given: str) -> Callable[..., T]:
         "    model.__class__ = cls\n"
         "    return model\n"
     )
-    names: dict[str, Any] = {"plain": _plain_class(cls), "cls": cls}
+    names: dict[str, Any] = {"plain": plain_class(cls), "cls": cls}
     exec(code, names)  # noqa: S102 - the code holds only names of fields
     complete: Callable[..., T] = names["complete"]
     return complete

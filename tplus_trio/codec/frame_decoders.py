@@ -5,9 +5,9 @@ A new feed whose frames are one record each is one line here: ``decode_x_frame =
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, TypeAlias, TypeVar, get_type_hints
+from typing import Any, Final, TypeAlias, TypeVar, cast, get_type_hints
 
 from tplus_trio.codec.converter import converter
 from tplus_trio.codec.json_text import MALFORMED, as_json, failure, holds_control, parse
@@ -97,7 +97,8 @@ def _rows_decoder(
         make: Makes the items of the records.
         may_be_one: Whether a frame may also be one bare record.
     """
-    decode, check = record_reader(list[kind]), checker(kind)  # type: ignore[valid-type]  # a class that is a variable
+    decode = record_reader(list[kind])  # type: ignore[valid-type]  # a class that is a variable
+    check = checker(cast("Hashable", kind))
     fields = frozenset(get_type_hints(kind)) - _COMMON
 
     def read(data: bytes) -> Sequence[Any]:

@@ -82,6 +82,7 @@ def _check_column(records: Iterable[Any], column: _Column) -> None:
         check_decimal(value, column.name, signed=bool(least))
 
 
+@cache
 def checker(cls: type) -> Callable[[Sequence[Any]], None]:
     """Return a check of records of a class. It raises as :func:`check_all` does."""
     columns, nested = _plan(cls)

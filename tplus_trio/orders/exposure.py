@@ -85,10 +85,15 @@ class Doubt:
 class _Tries:
     """The requests that may have created one order."""
 
-    #: How many there are.
-    count: int = 0
-    #: What they would have created, each terms once.
-    doubts: dict[Doubt, None] = attrs.field(factory=dict[Doubt, None])
+    #: What each would have created.
+    orders: list[Order]
+    #: How many of them there are, without those that were refused.
+    count: int = 1
+
+    @property
+    def doubts(self) -> Iterable[Doubt]:
+        """What they would have created, each terms once."""
+        return dict.fromkeys(map(_doubt_of, self.orders))
 
 
 class Doubts:
@@ -115,17 +120,12 @@ class Doubts:
 
     def sending(self, owner: str, order: Order) -> None:
         """Note that an order of a user, given by the public key, is being sent."""
-        details = order.details
-        quantity: int | None = None
-        if isinstance(details, LimitOrderDetails):
-            quantity = details.quantity
-        elif (by_base := details.quantity.base_asset) is not None:
-            quantity = by_base.quantity
-        elif (by_amount := details.quantity.quote_asset) is not None:
-            quantity = by_amount.max_sellable_quantity if order.side is Side.SELL else None
-        tries = self._orders.setdefault((owner, order.order_id), _Tries())
-        tries.count += 1
-        tries.doubts[Doubt(order.order_id, order.base_asset, order.side, quantity)] = None
+        key = owner, order.order_id
+        if (tries := self._orders.get(key)) is None:
+            self._orders[key] = _Tries([order])
+        else:
+            tries.count += 1
+            tries.orders.append(order)
 
     def ended(self, owner: str, order_id: str, fate: Fate) -> None:
         """Note the fate of a request that creates an order."""
@@ -154,6 +154,18 @@ class Doubts:
             for doubt in tries.doubts
             if doubt.asset_id == asset_id
         )
+
+
+def _doubt_of(order: Order) -> Doubt:
+    details = order.details
+    quantity: int | None = None
+    if isinstance(details, LimitOrderDetails):
+        quantity = details.quantity
+    elif (by_base := details.quantity.base_asset) is not None:
+        quantity = by_base.quantity
+    elif (by_amount := details.quantity.quote_asset) is not None:
+        quantity = by_amount.max_sellable_quantity if order.side is Side.SELL else None
+    return Doubt(order.order_id, order.base_asset, order.side, quantity)
 
 
 def exposure_of(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import attrs
 
 from tplus_trio.arguments import check_choice, check_count, check_instance
+from tplus_trio.codec.plain_class import plain_class
 from tplus_trio.models import (
     GTC,
     GTD,
@@ -51,6 +52,11 @@ Amount: TypeAlias = int | Decimal
 
 #: The highest fee rate that an order accepts if its caller names none, as the service counts it.
 _FEES_RATE: Final = 50_000
+#: How long an order rests if its caller does not say so.
+_TIME_IN_FORCE: Final = GTC()
+#: What :func:`check_terms` and the sizes have checked, the constructor of `Order` need not check again.
+_plain_order: Final = plain_class(Order)
+_PROTOCOL: Final = cast("int", attrs.fields(Order).protocol_version.default)
 #: The balance that an order trades for if its caller names none.
 _TARGET: Final = TradeTarget.margin_account_spot_trade()
 
@@ -186,7 +192,7 @@ def check_limit_size(quantity: object, price: object, time_in_force: object) -> 
     return LimitSize(
         price=check_amount("price", price, "quote units"),
         quantity=check_amount("quantity", quantity, "base units"),
-        time_in_force=GTC(post_only=False) if time_in_force is None else time_in_force,
+        time_in_force=_TIME_IN_FORCE if time_in_force is None else time_in_force,
     )
 
 
@@ -252,7 +258,7 @@ class OrderTerms:
         Raises:
             ValueError: a Decimal is no multiple of the market's units.
         """
-        return Order(
+        order = _plain_order(
             signer=signer,
             order_id=self.order_id,
             base_asset=self.asset_id,
@@ -265,7 +271,10 @@ class OrderTerms:
             target=self.target,
             reduce_only=self.reduce_only,
             max_trading_fees_rate=self.max_trading_fees_rate,
+            protocol_version=_PROTOCOL,
         )
+        order.__class__ = Order
+        return cast("Order", order)
 
 
 def check_terms(
