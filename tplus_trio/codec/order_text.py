@@ -36,7 +36,7 @@ def order_text(order: Order) -> str | None:
         f'{{"signer":"{order.signer}","order_id":{_to_json(order.order_id).decode()},"base_asset":"{order.base_asset}",'
         f'"book_price_decimals":{order.book_price_decimals:d},"book_quantity_decimals":{order.book_quantity_decimals:d},'
         f'"details":{{"Limit":{{"limit_price":{details.limit_price:d},"quantity":{details.quantity:d},'
-        f'"time_in_force":{time_in_force}}}}},"side":"{order.side.value}","trigger":null,'
+        f'"time_in_force":{time_in_force}}}}},"side":"{order.side}","trigger":null,'
         f'"creation_timestamp_ns":{order.creation_timestamp_ns:d},'
         f'"target":{{"account":{target.account:d},"is_spot":{_BOOLEANS[target.is_spot]}}},'
         f'"reduce_only":{_BOOLEANS[order.reduce_only]},"max_trading_fees_rate":{order.max_trading_fees_rate:d},'

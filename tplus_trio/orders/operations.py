@@ -222,17 +222,15 @@ class OrderOperations:
 
     def _items(self, delivery: Delivery, outcome: OrderAnswers | TplusError | None) -> list[OrderOutcome]:
         """Return what the outcome of a request says about each of its orders."""
+        orders, operation = delivery.request.orders, delivery.request.operation
         if isinstance(outcome, OrderAnswers):
-            operation = delivery.request.operation
-            items = [outcome_of(order_id, outcome, operation) for _, order_id in delivery.request.orders]
-        elif outcome is None:
-            items = [OrderOutcome(Verdict.UNKNOWN, "the call was cancelled before an answer came")] * len(
-                delivery.request.orders
-            )
+            return [self._believed(delivery, outcome_of(order_id, outcome, operation)) for _, order_id in orders]
+        if outcome is None:
+            item = OrderOutcome(Verdict.UNKNOWN, "the call was cancelled before an answer came")
         else:
-            verdict = verdict_of_error(outcome, delivery.request.operation, was_sent=delivery.sends > 0)
-            items = [OrderOutcome(verdict, reason_of(outcome), outcome)] * len(delivery.request.orders)
-        return [self._believed(delivery, item) for item in items]
+            verdict = verdict_of_error(outcome, operation, was_sent=delivery.sends > 0)
+            item = OrderOutcome(verdict, reason_of(outcome), outcome)
+        return [self._believed(delivery, item)] * len(orders)
 
     def _believed(self, delivery: Delivery, item: OrderOutcome) -> OrderOutcome:
         """Return an item with the verdict that the rules of the service allow."""

@@ -79,7 +79,7 @@ class MessageWriter:
         Returns:
             True if the network took the message, or its beginning: `flush` sends the rest. False if it took no byte.
         """
-        return not self.is_over and self._stream.send_now(_frame(text))
+        return not self._is_over() and self._stream.send_now(_frame(text))
 
     async def write(self, text: str) -> None:
         """Write a message, and wait until the byte stream has taken all of it.
