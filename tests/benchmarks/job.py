@@ -51,6 +51,18 @@ class Job:
         """The server's base URL."""
         return f"http://127.0.0.1:{self.port}"
 
+    def due_in(self, number: int) -> float:
+        """Return the seconds from now until an order of a latency job is due, at the job's even rate.
+
+        Two clients send in turns: ``extra`` has when the first turn begins, in seconds since the Unix epoch, and this
+        client's place. So they meet the same state of a shared machine, which changes within seconds.
+        """
+        in_a_turn = round(self.rate * TURN)
+        turn, place = divmod(number, in_a_turn)
+        since = (2 * turn + self.extra["place"]) * TURN + place / self.rate
+        begin: float = self.extra["begin"]
+        return begin + since - time.time()
+
     def to_text(self) -> str:
         """Return the job as text for a command line."""
         return json.dumps(asdict(self))
@@ -151,5 +163,7 @@ def memory_figures(streams: int, one: int, idle: int) -> dict[str, float]:
 
 #: The figures of a list of latencies.
 LATENCIES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+#: Seconds for which one client sends orders before it is the other one's turn.
+TURN = 2.0
 #: Seconds for which the ticker beside a busy feed sleeps.
 TICK = 0.001

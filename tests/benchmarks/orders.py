@@ -2,7 +2,8 @@
 
 The first row is the CPU time of ``create_limit_order`` without the network: building, signing and encoding. The others
 are the latency of creates over REST and over the control channel, at an even rate, and the CPU time of the client. The
-exchange and each client run in a process of their own, and speak over TCP. Each of the two processes stays on one core:
+clients send in turns of two seconds, because the speed of a shared machine changes within seconds. Each client and its
+exchange run in processes of their own, and speak over TCP. All clients stay on one core and all exchanges on another:
 to wake a core that sleeps takes about 100 us, and if the scheduler may place them, it decides the ratio of a round.
 """
 
@@ -12,7 +13,9 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -25,6 +28,8 @@ WAYS: Final = ("rest", "control")
 PEERS: Final = ("trio", "tpluspy")
 #: Seconds for a run besides those in which orders are sent.
 _PATIENCE: Final = 60.0
+#: Seconds until the first turn, in which the clients and their exchanges start.
+_START: Final = 10.0
 
 
 def run(peer: str, job: Job) -> Figures:
@@ -37,7 +42,7 @@ def run(peer: str, job: Job) -> Figures:
         try:
             assert exchange.stdout is not None
             job = replace(job, port=int(exchange.stdout.readline()))
-            patience = _PATIENCE + (job.messages / job.rate if job.rate else 0.0)
+            patience = _PATIENCE + (len(PEERS) * job.messages / job.rate if job.rate else 0.0)
             with _on_core(0):
                 return script(["-m", f"tests.benchmarks.send_{peer}", job.to_text()], patience=patience)
         finally:
@@ -59,8 +64,13 @@ def _on_core(number: int) -> Iterator[None]:
 
 def measure(what: str, job: Job, rounds: int, figures: dict[str, str]) -> None:
     """Let both clients do a job in turns, and print a line for each figure."""
-    runs: dict[str, Callable[[], Figures]] = {peer: partial(run, peer, job) for peer in PEERS}
-    samples = interleave(runs, rounds)
+    if job.what == "latency":
+        samples = {peer: Samples() for peer in PEERS}
+        for _ in range(rounds):
+            for peer, figures_of_peer in zip(PEERS, _in_turns(job), strict=True):
+                samples[peer].figures.append(figures_of_peer)
+    else:
+        samples = interleave({peer: partial(run, peer, job) for peer in PEERS}, rounds)
     for name, unit in figures.items():
         ours, others = (samples[peer].median(name) for peer in PEERS)
         ratio = "" if ours is None or others is None else f"{ours / others:.2f}"
@@ -68,6 +78,14 @@ def measure(what: str, job: Job, rounds: int, figures: dict[str, str]) -> None:
             f"{what:<26}{name:<8}{_number(ours):>12}{_number(others):>12}  {unit:<4}{ratio:>7}  {_each(samples, name)}"
         )
     sys.stdout.flush()
+
+
+def _in_turns(job: Job) -> list[Figures]:
+    """Let all clients run at the same time and send in turns."""
+    begin = time.time() + _START
+    jobs = [replace(job, extra={**job.extra, "begin": begin, "place": place}) for place, _ in enumerate(PEERS)]
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(run, PEERS, jobs))
 
 
 def _number(value: float | None) -> str:
@@ -83,7 +101,7 @@ def _each(samples: dict[str, Samples], name: str) -> str:
 def main() -> None:
     """Measure what the command line says."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.orders", description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="interleaved runs of each client (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each client (default: %(default)s)")
     parser.add_argument("--orders", type=int, default=10_000, help="orders of a run (default: %(default)s)")
     parser.add_argument("--rate", type=int, default=100, help="orders a second (default: %(default)s)")
     parser.add_argument("--ways", default=",".join(WAYS), help="some of rest,control; none measures CPU only")

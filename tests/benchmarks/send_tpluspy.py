@@ -45,11 +45,12 @@ async def _latency(job: Job) -> None:
         delays.append(time.perf_counter_ns() - begin)
 
     await _create(oms)
-    loop = asyncio.get_running_loop()
-    cpu, start = time.process_time(), loop.time()
+    if job.due_in(0) < 0:
+        raise SystemExit("the client was not ready in time")
+    cpu = time.process_time()
     async with asyncio.TaskGroup() as tasks:
         for number in range(job.messages):
-            await asyncio.sleep(max(start + number / job.rate - loop.time(), 0.0))
+            await asyncio.sleep(max(job.due_in(number), 0.0))
             tasks.create_task(create())
     tell(cpu_us=(time.process_time() - cpu) / job.messages * 1e6, **latency_figures(delays))
     await oms.close()

@@ -61,10 +61,12 @@ async def _latency(job: Job) -> None:
 
     async with OrderBookClient(job.url, default_user=User(), **options) as oms:
         await _create(oms)
-        cpu, start = time.process_time(), trio.current_time()
+        if job.due_in(0) < 0:
+            raise SystemExit("the client was not ready in time")
+        cpu = time.process_time()
         async with trio.open_nursery() as nursery:
             for number in range(job.messages):
-                await trio.sleep_until(start + number / job.rate)
+                await trio.sleep(max(job.due_in(number), 0.0))
                 nursery.start_soon(create, oms)
         tell(cpu_us=(time.process_time() - cpu) / job.messages * 1e6, **latency_figures(delays))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from .runner import FateTotals, Way
 from .world import FateOutcome
@@ -28,6 +29,9 @@ class WorldPlan(Protocol):
 
 
 P = TypeVar("P", bound=WorldPlan)
+
+#: After so many worlds, a line says how far the run is.
+_PROGRESS: Final = 500
 
 
 def command_line(prog: str, description: str | None, bugs: Iterable[str]) -> argparse.ArgumentParser:
@@ -94,6 +98,8 @@ def _totals(outcomes: Iterable[FateOutcome], plan: WorldPlan, most: int) -> Fate
     totals, shown = FateTotals(), 0
     for outcome in outcomes:
         totals.add(outcome)
+        if totals.worlds % _PROGRESS == 0:
+            print(f"{plan.way}: {totals.worlds} worlds so far, {totals.crashes} crashes", file=sys.stderr, flush=True)
         for finding in (*outcome.findings, *([] if outcome.crash is None else [f"crash: {outcome.crash}"])):
             shown += 1
             if shown <= most:
