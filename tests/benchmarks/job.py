@@ -59,8 +59,8 @@ class Job:
         """
         in_a_turn = round(self.rate * TURN)
         turn, place = divmod(number, in_a_turn)
-        since = (2 * turn + self.extra["place"]) * TURN + place / self.rate
-        begin: float = self.extra["begin"]
+        since = (2 * turn + int(self.extra["place"])) * TURN + place / self.rate
+        begin = float(self.extra["begin"])
         return begin + since - time.time()
 
     def to_text(self) -> str:
