@@ -1,23 +1,21 @@
-"""Writes the pictures of docs/static: ``python -m docs.screenshots``. It needs Chromium and the extra ``web``."""
+"""Writes the pictures of the page of a book to docs/static: ``python -m docs.screenshots``.
+
+It needs Chromium and the extra ``web``. `docs.terminal_screens` writes those of the terminal.
+"""
 
 from __future__ import annotations
 
 import random
-import re
-import sys
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 import trio
-from rich.console import Console
-from rich.terminal_theme import SVG_EXPORT_THEME
 
 from tests.helpers.browser import Page, open_browser
 from tests.helpers.printed_lines import PrintedLines
 from tplus_trio import MarketDataClient
-from tplus_trio.cli.book_screen import BookScreen
 from tplus_trio.cli.book_view import BookMonitor
 from tplus_trio.cli.web.program import serve_page
 from tplus_trio.testing import Exchange, MemoryNetwork, Population
@@ -25,8 +23,6 @@ from tplus_trio.testing import Exchange, MemoryNetwork, Population
 FOLDER = Path(__file__).parent / "static"
 MARKET = 200
 MINUTE_NS = 60_000_000_000
-#: Columns and rows of the terminal.
-COLUMNS, ROWS = 120, 32
 
 
 def trade_before(exchange: Exchange, last: Decimal) -> None:
@@ -66,18 +62,6 @@ async def shoot_pages(page: Page, url: str, network: MemoryNetwork) -> None:
     await shoot_page(page, "book-web-lost-narrow")
 
 
-def shoot_terminal(monitor: BookMonitor, name: str) -> None:
-    """Write what a terminal shows, as SVG."""
-    with Path("/dev/null" if sys.platform != "win32" else "nul").open("w") as nowhere:
-        console = Console(
-            record=True, file=nowhere, width=COLUMNS, height=ROWS, force_terminal=True, color_system="truecolor"
-        )
-        console.print(BookScreen(monitor.view(200), None, "http://localhost:8011"), height=ROWS)
-        svg = console.export_svg(title="tplus-trio book 200", theme=SVG_EXPORT_THEME, unique_id=name)
-    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # the fonts of the reader, none from the net
-    (FOLDER / f"{name}.svg").write_text(svg, encoding="utf-8")
-
-
 async def main() -> None:
     """Write all pictures."""
     FOLDER.mkdir(exist_ok=True)
@@ -101,10 +85,8 @@ async def main() -> None:
         await book.wait_synced()
         nursery.start_soon(partial(serve_page, lines, client, monitor, port=0, levels=None))
         await trio.sleep(5)
-        shoot_terminal(monitor, "book-terminal")
         async with open_browser() as page:
             await shoot_pages(page, lines.lines[0].split()[0], network)
-        shoot_terminal(monitor, "book-terminal-lost")
         nursery.cancel_scope.cancel()
 
 
