@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from typing import Any
 
@@ -188,6 +190,42 @@ async def test_a_refused_new_order_is_made_by_the_next_call(way: str, autojump_c
         assert resting(world) == []
         await orders.keep("bid", "Buy", 940, 5)
         assert resting(world) == [("Buy", 940, 5)]
+
+
+@asynccontextmanager
+async def read_at_once(order: OrderHandle) -> AsyncGenerator[None]:
+    """Let a task wait for an order during the block: then the client reads each event of its orders as it comes."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(order.wait_done)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_order_that_the_book_removes_at_once_is_not_created_again(way: str, autojump_clock: MockClock) -> None:
+    """The book would remove each of them, and the service would get orders as fast as it answers."""
+    async with open_orders_world(way) as world, world.oms.order_scope(ASSET) as orders:
+        own = await orders.create_limit_order(5, 901, "Sell")
+        sent = len(world.exchange.answers)
+        async with read_at_once(own):
+            kept = handle_of(await orders.keep("bid", "Buy", 901, 5, post_only=False))
+            await kept.wait_done()
+            assert kept.end is not None
+            assert kept.end.reason == "SelfTradePrevented"
+            assert len(world.exchange.answers) == sent + 1
+            assert await orders.keep("bid", "Buy", 901, 5, post_only=False) is not kept, "the next call tries again"
+            assert len(world.exchange.answers) == sent + 2
+
+
+async def test_an_order_that_the_book_refuses_later_is_not_created_again(way: str, autojump_clock: MockClock) -> None:
+    async with open_orders_world(way) as world, world.oms.order_scope(ASSET) as orders:
+        own = await orders.create_limit_order(5, 950, "Sell")
+        world.exchange.faults.refuse_later()
+        sent = len(world.exchange.answers)
+        async with read_at_once(own):
+            with suppress(OrderRejected):  # if its refusal comes before the answer
+                await orders.keep("bid", "Buy", 900, 5)
+            await trio.sleep(10.0)
+        assert len(world.exchange.answers) == sent + 1
 
 
 async def test_the_order_vanishes_and_the_replacement_makes_a_new_one(way: str, autojump_clock: MockClock) -> None:

@@ -328,8 +328,10 @@ class OrderScope(OrderBlock):
             asset_id: The market; None is that of the scope.
 
         Returns:
-            The order: it rests, as far as is known, or all of it has traded. None if nothing is wanted and the key has
-            no order, or if a later call of the key took over.
+            The order: it rests, as far as is known, or all of it has traded, or the book removed it as soon as the call
+            had created it, such as one that would have traded with the user's own: `state` and `end` say so. A call
+            creates no other order then; the next call of the key does. None if nothing is wanted and the key has no
+            order, or if a later call of the key took over.
 
         Raises:
             trio.ClosedResourceError: as for `create_limit_order`.

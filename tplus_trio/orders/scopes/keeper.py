@@ -209,6 +209,7 @@ class Keeper:
             The order; None if nothing rests and nothing is wanted, or if a later call of the key took over.
 
         Raises:
+            OrderRejected: the book refused the order that this call created.
             TplusError: a request failed. The order may have its terms of before.
         """
         call = kept.begin_call()
@@ -219,14 +220,19 @@ class Keeper:
                 return None
             known = kept.known(trio.current_time())
             total = kept.ask(known, wanted, refill=refill)
+            made: OrderHandle | None = None
             while True:
                 step = next_step(known, wanted, total)
                 if isinstance(step, Leave):
                     return kept.handle
                 handle = kept.handle
                 match step:
+                    case Create() if made is not None and not made._is_unwanted:
+                        # The book did not keep it. It would not keep another one: the caller decides whether to try.
+                        made._unless_rejected()
+                        return made
                     case Create(quantity):
-                        await self._create(key, kept, wanted, quantity)
+                        made = await self._create(key, kept, wanted, quantity)
                         total = quantity  # what the order before traded is not the new one's
                     case Replace() if handle is not None:
                         await self._replace(kept, handle, wanted, step.total)
@@ -240,12 +246,13 @@ class Keeper:
                     return None
                 known = kept.known(trio.current_time())
 
-    async def _create(self, key: OrderKey, kept: KeptOrder, wanted: Quote, quantity: Decimal) -> None:
+    async def _create(self, key: OrderKey, kept: KeptOrder, wanted: Quote, quantity: Decimal) -> OrderHandle | None:
         def claimed(handle: OrderHandle) -> None:
             kept.claimed(handle, wanted, quantity)
 
         await self._requests.create_quote(key, wanted, quantity, claimed)
         kept.quote = wanted
+        return kept.handle
 
     async def _replace(self, kept: KeptOrder, handle: OrderHandle, wanted: Quote, total: Decimal) -> None:
         async with handle._change():
