@@ -223,28 +223,35 @@ class Keeper:
             made: OrderHandle | None = None
             while True:
                 step = next_step(known, wanted, total)
-                if isinstance(step, Leave):
-                    return kept.handle
                 handle = kept.handle
-                match step:
-                    case Create() if made is not None and not made._is_unwanted:
-                        # The book did not keep it. It would not keep another one: the caller decides whether to try.
-                        made._unless_rejected()
-                        return made
-                    case Create(quantity):
-                        made = await self._create(key, kept, wanted, quantity)
-                        total = quantity  # what the order before traded is not the new one's
-                    case Replace() if handle is not None:
-                        await self._replace(kept, handle, wanted, step.total)
-                    case Cancel() if handle is not None:
-                        handle._take_back()
-                    case Wait(look) if handle is not None:
-                        await self._wait(handle, look=look)
-                    case _:
-                        raise AssertionError(step)
+                if isinstance(step, Create) and made is not None and not made._is_unwanted:
+                    # The book did not keep it. It would not keep another one: the caller decides whether to try.
+                    made._unless_rejected()
+                    return made
+                if isinstance(step, Leave):
+                    return handle
+                if isinstance(step, Create):
+                    made = await self._create(key, kept, wanted, step.quantity)
+                    total = step.quantity  # what the order before traded is not the new one's
+                else:
+                    await self._change(step, kept, handle, wanted)
                 if not kept.is_latest(call):
                     return None
                 known = kept.known(trio.current_time())
+
+    async def _change(
+        self, step: Replace | Cancel | Wait, kept: KeptOrder, handle: OrderHandle | None, wanted: Quote
+    ) -> None:
+        """Take a step with the order that is there."""
+        if handle is None:
+            raise AssertionError(step)
+        match step:
+            case Replace(total):
+                await self._replace(kept, handle, wanted, total)
+            case Cancel():
+                handle._take_back()
+            case Wait(look):
+                await self._wait(handle, look=look)
 
     async def _create(self, key: OrderKey, kept: KeptOrder, wanted: Quote, quantity: Decimal) -> OrderHandle | None:
         def claimed(handle: OrderHandle) -> None:
