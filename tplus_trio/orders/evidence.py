@@ -129,7 +129,7 @@ class OrderEvidence:
             self._conclude_missing(order)
 
     def _conclude_missing(self, order: UnsettledOrder) -> None:
-        """Settle a request about an order that a whole listing lacks, if it was refused, or after a fence."""
+        """Settle a request about an order that a complete listing lacks, if it was refused, or after a fence."""
         listing = order.listing
         if listing is None or not self._rules.listings_current or not listing.is_complete:
             return

@@ -92,7 +92,7 @@ class Fences:
         return order.is_taken or self._can_burn(order) or self._expiry_ns(order) is not None
 
     def wants_listing(self, order: UnsettledOrder) -> bool:
-        """Return whether it would mean something that a whole listing lacks the order, or shows its old terms."""
+        """Return whether it would mean something that a complete listing lacks the order, or shows its old terms."""
         if order.fate != "unknown":
             # An order that the service took, and that it may have refused later without an event that arrived.
             return order.is_missing and not order.is_gone and self._rules.listings_current
