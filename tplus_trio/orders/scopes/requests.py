@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 import attrs
 import trio
 
+from tplus_trio.exits import PlainExitStack
 from tplus_trio.models import (
     GTC,
     GTD,
@@ -141,18 +142,22 @@ class ScopeRequests:
         """
         made: list[OrderHandle] = []
 
-        async def claim(order: Order) -> None:
-            entry = await self._write(order, key)
-            handle = self._owned.claim(self._owner, order, key)
-            self._journal.claimed(handle, entry)
-            handle._signers = signers
-            made.append(handle)
-            self._sending(handle)
-            if claimed is not None:
-                claimed(handle)
-
         with self._owned.call():
-            await self._client._create(await self._leased(terms), self._owner, signers, "cancel", claim)
+            async with PlainExitStack() as until_answered:
+
+                async def claim(order: Order) -> None:
+                    entry = await self._write(order, key)
+                    handle = self._owned.claim(self._owner, order, key)
+                    self._journal.claimed(handle, entry)
+                    handle._signers = signers
+                    made.append(handle)
+                    self._sending(handle)
+                    if claimed is not None:
+                        claimed(handle)
+                    # Until the service has the order, it would answer a cancel that there is none.
+                    await until_answered.enter_async_context(handle._change())
+
+                await self._client._create(await self._leased(terms), self._owner, signers, "cancel", claim)
         return made[0]
 
     async def replace(
