@@ -88,10 +88,15 @@ async def test_a_replacement_that_the_book_refused_later_is_sent_again(way: str,
         assert times_sent(world, "replace", bid.order_id) == 2
 
 
-async def test_an_order_that_the_book_refused_later_is_made_anew(way: str, autojump_clock: MockClock) -> None:
+async def test_an_order_that_the_book_refused_later_is_made_anew_by_the_next_call(
+    way: str, autojump_clock: MockClock
+) -> None:
     async with open_orders_world(way) as world, world.oms.order_scope(ASSET) as orders:
         created = [answer for answer in world.exchange.answers if answer.operation == "create"]
         world.exchange.faults.refuse_later()
+        with pytest.raises(OrderRejected):
+            await orders.keep("bid", "Buy", 900, 5)
+        assert orders.open == ()
         kept = handle_of(await orders.keep("bid", "Buy", 900, 5))
         await trio.sleep(1)
         assert kept.state is OrderState.OPEN
