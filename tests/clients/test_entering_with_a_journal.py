@@ -65,6 +65,7 @@ async def enter_cancelled(machine: Machine, n: int, moment: Moment, state: str) 
         return cancelled_at is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("state", sorted(_STATES))
 async def test_entering_that_is_cancelled_anywhere_forgets_nothing(
     way: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock

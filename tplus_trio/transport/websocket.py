@@ -125,10 +125,7 @@ class WebSocket:
     @property
     def is_over(self) -> bool:
         """Whether the connection ended or is being closed."""
-        return self._is_over()
-
-    def _is_over(self) -> bool:
-        return self._is_closing or self._connection.closed is not None or self._stream.phase is _ENDED
+        return self._is_closing or self._connection.closed is not None or self._stream.is_ended
 
     async def receive(self) -> Sequence[str | bytes]:
         """Wait for the next messages. Cancelled, it has taken none.
@@ -209,7 +206,7 @@ class WebSocket:
 
     def writer(self) -> MessageWriter:
         """Return what sends text messages in place of `send`: faster, from one task, and without a wait if possible."""
-        return MessageWriter(self._stream, self._is_over, self._ended)
+        return MessageWriter(self._stream, lambda: self.is_over, self._ended)
 
     async def _empty(self, outbox: Outbox) -> None:
         try:

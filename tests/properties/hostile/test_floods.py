@@ -30,6 +30,7 @@ FLOODS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", FLOODS)
 async def test_tiny_frames_by_the_thousand(how: str, autojump_clock: MockClock) -> None:
     """Limit: another task runs at each batch of at most 128 messages, and 2 MiB suffice for any number of messages."""
