@@ -96,7 +96,7 @@ async def test_an_order_that_the_book_refused_later_is_made_anew_by_the_next_cal
         world.exchange.faults.refuse_later()
         with pytest.raises(OrderRejected):
             await orders.keep("bid", "Buy", 900, 5)
-        assert orders.open == ()
+        assert not orders.open
         kept = handle_of(await orders.keep("bid", "Buy", 900, 5))
         await trio.sleep(1)
         assert kept.state is OrderState.OPEN
