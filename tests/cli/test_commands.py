@@ -291,7 +291,7 @@ def test_a_closed_output_ends_quietly(exchange_url: str) -> None:
             assert process.stderr.read() == ""
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 def test_an_output_that_takes_nothing() -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, *CLI, "demo", "--seconds", "60"]

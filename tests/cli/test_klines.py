@@ -171,7 +171,7 @@ async def test_when_there_are_colors(
 # PNG
 
 
-@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="the extra plot is not installed")
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="the optional extra plot is not installed")
 async def test_a_png(capfd: pytest.CaptureFixture[str], autojump_clock: MockClock, tmp_path: Path) -> None:
     file = tmp_path / "candles.png"
     async with open_market() as services:
