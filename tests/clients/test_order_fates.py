@@ -310,7 +310,7 @@ async def test_a_later_request_on_the_channel_shows_what_was_not_carried_out(
         await trio.sleep(1)
         calls: dict[str, Callable[[], Awaitable[object]]] = {
             "created": lambda: place(world, "created", 15_000, time_in_force=GTC(post_only=True)),
-            "amended": lambda: world.oms.amend_order("amended", ASSET, 50),  # an amendment may only reduce
+            "amended": lambda: world.oms.amend_order("amended", ASSET, 51),  # an amendment may only reduce
         }
         world.exchange.place(User(), ASSET, "Sell", 15_000, 5)
         world.exchange.faults.stall_feed("/orders", 100)

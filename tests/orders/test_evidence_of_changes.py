@@ -25,6 +25,7 @@ from tests.helpers.order_messages import (
 from tests.helpers.unsettled_orders import ALL_RULES, NOT_FOUND, Case
 from tplus_trio.models import (
     CancelOrder,
+    Order,
     OrderAmendFailedEvent,
     OrderCancelFailedEvent,
     OrderReplaceFailedEvent,
@@ -310,6 +311,14 @@ def test_an_order_that_never_existed_was_not_changed(change: object) -> None:
 def test_a_listing_after_a_fence_with_the_old_terms_shows_that_nothing_was_changed(change: object) -> None:
     assert of_mine(change, CURRENT).list(row(MINE)).fate == NEVER
     assert of_mine(change, CURRENT).list().fate == NEVER
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"), [(REPLACE, order(10100, 12)), (REPLACE, order(101, 120)), (AMEND, order(1000, 70))]
+)
+def test_a_row_in_other_units_does_not_show_that_nothing_was_changed(change: object, shown: Order) -> None:
+    """The decimals of the market may have changed since the change was made."""
+    assert of_mine(change, CURRENT).list(row(shown)).fate == "unknown"
 
 
 @pytest.mark.parametrize("change", CHANGES)

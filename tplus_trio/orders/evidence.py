@@ -349,13 +349,24 @@ def _shows_change(terms: Change, row: OrderResponse) -> bool:
 
 
 def _lacks_change(terms: Change, row: OrderResponse) -> bool:
-    """Return whether a row has other terms than those of a change. A row need not show a trigger that is over."""
+    """Return whether a row has other terms than those of a change. A row need not show a trigger that is over.
+
+    If the decimals of the market have changed, a row has the same terms with more or fewer zeros.
+    """
     if isinstance(terms, AmendOrder):
-        return row.quantity != terms.new_quantity
-    if row.limit_price != terms.new_price_limit or row.quantity != terms.new_quantity:
+        return _digits(row.quantity) != _digits(terms.new_quantity)
+    pairs = ((row.limit_price, terms.new_price_limit), (row.quantity, terms.new_quantity))
+    if any(_digits(shown) != _digits(meant) for shown, meant in pairs):
         return True
+    if row.limit_price != terms.new_price_limit or row.quantity != terms.new_quantity:
+        return False
     shown = _triggers_of(row)
     return shown != (None, None) and shown != _new_triggers(terms)
+
+
+def _digits(number: Decimal | int | None) -> str:
+    """Return the digits of a number of units without the zeros at its end."""
+    return "" if number is None else f"{Decimal(number):f}".rstrip("0.")
 
 
 def _triggers_of(row: OrderResponse) -> tuple[Decimal | None, Decimal | None]:
