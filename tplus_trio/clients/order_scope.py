@@ -329,7 +329,7 @@ class OrderScope(OrderBlock):
 
         Returns:
             The order: it rests, as far as is known, or all of it has traded, or the book removed it as soon as the call
-            had created it, such as one that would have traded with the user's own: `state` and `end` say so. A call
+            had created it, such as one that would have traded with the user's own: ``state`` and ``end`` say so. A call
             creates no other order then; the next call of the key does. None if nothing is wanted and the key has no
             order, or if a later call of the key took over.
 
