@@ -25,6 +25,7 @@ MOST: Final = 300
 SHOWS_IN: Final[dict[str, tuple[Way, int]]] = {
     "cancel-not-waited-for": ("rest", 1),
     "cancelled-call-forgotten": ("rest", 1),
+    "created-again": ("rest", 34),
     "exception-replaced": ("rest", 2),
     "fill-counted-twice": ("rest", 14),
     "foreign-order-cancelled": ("rest", 0),

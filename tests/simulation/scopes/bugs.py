@@ -194,6 +194,22 @@ def _torn_line_is_an_order() -> Generator[None]:
         yield
 
 
+@contextmanager
+def _created_again() -> Generator[None]:
+    """A call of ``keep`` forgets that it has created an order: once for each key, or it would never end."""
+    proper, forgetful = keeper.Keeper._create, set[object]()
+
+    async def create(self: keeper.Keeper, key: Any, kept: keeper.KeptOrder, *terms: Any) -> OrderHandle | None:
+        handle = await proper(self, key, kept, *terms)
+        if kept in forgetful:
+            return handle
+        forgetful.add(kept)
+        return None
+
+    with mock.patch.object(keeper.Keeper, "_create", create):
+        yield
+
+
 #: The bugs by name.
 SCOPE_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "left-before-proved": _left_before_proved,
@@ -208,4 +224,5 @@ SCOPE_BUGS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
     "rests-without-lease": _rests_without_lease,
     "torn-line-is-an-order": _torn_line_is_an_order,
     "cancel-not-waited-for": _cancel_not_waited_for,
+    "created-again": _created_again,
 }

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["SETTLED", "ScopeJudge"]
 
 #: What is wrong: an order rests, and nobody named it; one rests although it could be taken back; two orders of a key
-#: rest; more may trade than was asked; an order was changed while in doubt; an order of another program was touched; a
-#: scope was left too late, or with another exception than that of its body; an order outlasted its lease;
-#: one that was said to be over rests; a second run owns too little or too much.
+#: rest; more may trade than was asked; a call of ``keep`` created an order again that the book did not keep; an order
+#: was changed while in doubt; an order of another program was touched; a scope was left too late, or with another
+#: exception than that of its body; an order outlasted its lease; one that was said to be over rests; a second run owns
+#: too little or too much.
 Wrong: TypeAlias = Literal[
-    "unnamed", "resting", "two", "more", "doubt", "foreign", "late", "raised", "lease", "false", "unclaimed"
+    "unnamed", "resting", "two", "more", "again", "doubt", "foreign", "late", "raised", "lease", "false", "unclaimed"
 ]
 #: The moment at which the service has been reachable for some seconds.
 SETTLED: Final = "some seconds after the last fault"
@@ -99,6 +100,7 @@ class ScopeJudge:
                 self._judge_doubt(effect)
             if effect.kind == "create":
                 self._judge_others(order, placed, effect)
+                self._judge_again(placed, effect)
             if effect.kind != "cancel" and placed.key is not None:
                 self._judge_quantity(placed, effect)
 
@@ -116,6 +118,18 @@ class ScopeJudge:
                     f"{order_id} rests while {order.order_id} is created, of the key {placed.key and placed.key.name!r}"
                 )
                 self._add("two", what, self._time(effect))
+
+    def _judge_again(self, placed: Placed, effect: Effect) -> None:
+        """The call made no order before that has traded or that the book removed."""
+        if placed.made_by is None:
+            return
+        for order_id in placed.made_by.made:
+            other = self._orders.get(order_id)
+            if other is None or order_id in {effect.order_id, *self._copied, *self._world.notes.unwanted}:
+                continue
+            if other.done not in {None, "cancel"}:
+                what = f"{order_id} has ended ({other.done}), and the same call creates {effect.order_id}"
+                self._add("again", f"{what}; {placed.made_by}", self._time(effect))
 
     def _judge_quantity(self, placed: Placed, effect: Effect) -> None:
         """What rests and has traded is not more than what a call of ``keep`` asked for."""

@@ -73,12 +73,14 @@ class KeepCall:
         asked: What shall rest.
         known: What the client knew to have traded of the order of the key when the call's turn came.
         chain: The orders whose trades count: those of the key's handle at that time, and those sent since.
+        made: The orders that it made, the first of each handle.
     """
 
     number: int
     asked: int
     known: int = 0
     chain: dict[str, None] = attrs.field(factory=dict[str, None])
+    made: list[str] = attrs.field(factory=list[str])
 
     @property
     def most(self) -> int:
@@ -98,12 +100,14 @@ class Placed:
         handle: The handle that shows it.
         key: Its key; None for an order that is not kept.
         calls: The calls of ``keep`` that sent requests about it, each with the total that it asked for.
+        made_by: The call of ``keep`` that made it, if it is the first one of its handle.
     """
 
     scope: ScopeNote
     handle: OrderHandle
     key: OrderKey | None
     calls: list[tuple[KeepCall, int]] = attrs.field(factory=list[tuple[KeepCall, int]])
+    made_by: KeepCall | None = None
 
 
 def units(quantity: Decimal) -> int:
@@ -118,6 +122,8 @@ class Notes:
         self.scopes: list[ScopeNote] = []
         self.placed: dict[str, Placed] = {}
         self.calls: list[KeepCall] = []
+        #: The orders that were not wanted any more.
+        self.unwanted: set[str] = set()
         self._by_owned: dict[OwnedOrders, ScopeNote] = {}
         self._call: ContextVar[KeepCall | None] = ContextVar("call", default=None)
         self._kept: ContextVar[KeptOrder | None] = ContextVar("kept", default=None)
@@ -135,6 +141,7 @@ class Notes:
     def taken(self) -> Generator[None]:
         """Take notes in the body."""
         claim, claim_next, write_change = OwnedOrders.claim, OwnedOrders.claim_next, HandleJournal.write_change
+        take_back = OrderHandle._take_back
 
         def claiming(owned: OwnedOrders, owner: Any, order: Order, key: str | None = None) -> OrderHandle:
             handle = claim(owned, owner, order, key)
@@ -144,6 +151,10 @@ class Notes:
         def claiming_next(owned: OwnedOrders, handle: OrderHandle, order: Order) -> None:
             claim_next(owned, handle, order)
             self._claimed(owned, handle, order)
+
+        def taking_back(handle: OrderHandle) -> None:
+            self.unwanted.update(_ids(handle))
+            take_back(handle)
 
         async def changing(journal: HandleJournal, handle: OrderHandle, change: Any) -> None:
             await write_change(journal, handle, change)
@@ -165,6 +176,7 @@ class Notes:
             mock.patch.object(fences, "new_order_id", new_id),
             mock.patch.object(OwnedOrders, "claim", claiming),
             mock.patch.object(OwnedOrders, "claim_next", claiming_next),
+            mock.patch.object(OrderHandle, "_take_back", taking_back),
             mock.patch.object(HandleJournal, "write_change", changing),
             mock.patch.object(Keeper, "keep", self._keeping(Keeper.keep)),
             mock.patch.object(keeper, "total_of", self._summing(vars(keeper)["total_of"])),
@@ -183,6 +195,8 @@ class Notes:
                 one.chain[order.order_id] = None
         elif call is not None:
             call.chain[order.order_id] = None
+            call.made.append(order.order_id)
+            placed.made_by = call
             placed.calls.append((call, getattr(order.details, "quantity", 0)))
 
     def _keeping(self, keep: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
