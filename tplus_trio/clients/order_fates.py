@@ -68,10 +68,11 @@ class OrderFates:
         resolve_timeout: Seconds for finding out what became of an order before a call ends.
         units: Returns a market's units; with True, it requests them again.
         open_feed: Starts a feed that delivers to a sink, in the nursery of the client.
+        on_begin: Called with each request that is about to be sent, or was just sent.
         on_fate: Called with each fate.
     """
 
-    # Sixteen attributes: four are shared with all parts of orders, and the others are what this part works with.
+    # Seventeen attributes: four are shared with all parts of orders, and the others are what this part works with.
     def __init__(
         self,
         service: Service,
@@ -84,6 +85,7 @@ class OrderFates:
         resolve_timeout: float,
         units: Units,
         open_feed: Callable[[Feed[Any], OwnFeedSink], None],
+        on_begin: Callable[[OrderRequest], object],
         on_fate: OnFate,
     ) -> None:
         self._service = service
@@ -91,6 +93,7 @@ class OrderFates:
         self._orders = orders
         self._resolve_timeout = resolve_timeout
         self._open_feed = open_feed
+        self._on_begin = on_begin
         self._on_fate = on_fate
         self.tracker: OrderTracker = OrderTracker()
         self.demand: Demand = Demand()
@@ -122,11 +125,13 @@ class OrderFates:
             calls=CancelledCalls(resolve_timeout),
             resolve_timeout=resolve_timeout,
             known=self,
+            on_begin=self.begin,
             on_fate=self._ended,
         )
 
     def begin(self, request: OrderRequest) -> None:
-        """Follow the orders of a request, and the feeds of its user, from before it is sent."""
+        """Follow the orders of a request, and the feeds of its user, from before another task can hear of it."""
+        self._on_begin(request)
         owner = request.owner.public_key
         self._owners[owner] = request.owner
         for terms in request.terms:

@@ -105,6 +105,7 @@ class OrderServiceClient(Client):
             resolve_timeout=check_number("resolve_timeout", resolve_timeout, more=True, finite=True),
             units=self._units_to_resolve,
             open_feed=self._follow,
+            on_begin=self._began,
             on_fate=self._ended,
         )
         #: In nanoseconds. Each order has one of its own, and each change of an order a later one, by which the service
@@ -191,18 +192,17 @@ class OrderServiceClient(Client):
         if self._guard is not None:
             self._guard.ended(owner, order_id, "unsent")
 
-    def _begin(self, request: OrderRequest) -> None:
-        """Note the orders of a request that is about to be sent."""
+    def _began(self, request: OrderRequest) -> None:
+        """Note the orders of a request that is about to be sent, or was just sent."""
         for terms in request.terms:
             if isinstance(terms, Order):
                 self._doubts.sending(request.owner.public_key, terms)
-        self._fates.begin(request)
 
     def _resume(self, owner: User, order: Order) -> None:
         """Find out what became of an order that an earlier run of the program may have sent. It is not sent again."""
         target = OrderTarget(order.base_asset, order.order_id)
         request = OrderRequest("create", (target,), SecretBytes(b""), owner, (order,))
-        self._begin(request)
+        self._fates.begin(request)
         self._fates.resume(request)
 
     async def _operate(
@@ -222,7 +222,6 @@ class OrderServiceClient(Client):
             hands_over: See there.
         """
         try:
-            self._begin(request)
             answer = await self._fates.operations.send(request, on_cancel, hands_over=hands_over)
         except OrderRejected as exc:
             if market is not None:
@@ -235,7 +234,6 @@ class OrderServiceClient(Client):
         self, request: OrderRequest, on_cancel: OnCancel = "resolve"
     ) -> tuple[SingleOrderStatusFromBatch, ...]:
         """Send a request about several orders."""
-        self._begin(request)
         return await self._fates.operations.send_batch(request, on_cancel)
 
     def _refused(self, asset_id: AssetIdentifier, market: Market, refusal: TplusError | None) -> None:

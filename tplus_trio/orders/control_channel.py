@@ -125,6 +125,7 @@ class ControlChannel(SessionProtocol):
         request = ControlRequest(delivery)
         self._requests.add(request)
         self._writer.write_now()
+        delivery.begun()
         if self.session.phase is Phase.BACKOFF and not _asks_to_wait(self._refusal):
             # A backoff delays no call of an application: it is tried at once, as over REST.
             self.session.reconnect()

@@ -175,6 +175,7 @@ class LimitedSender:
         Raises:
             RateLimitError: the limit would delay the request by more than the timeout; nothing was sent.
         """
+        delivery.begun()
         request, on_sent = delivery.request, delivery.on_sent
 
         def sent() -> None:

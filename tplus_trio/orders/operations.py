@@ -57,6 +57,7 @@ class OrderOperations:
         calls: The calls that were cancelled.
         resolve_timeout: Seconds for finding out.
         known: What was known of orders before.
+        on_begin: Called with each request, before a task can run that hears of it.
         on_fate: Called with each fate.
     """
 
@@ -71,6 +72,7 @@ class OrderOperations:
         calls: CancelledCalls,
         resolve_timeout: float,
         known: KnownOrders,
+        on_begin: Callable[[OrderRequest], object],
         on_fate: OnFate,
     ) -> None:
         self._service = service
@@ -81,6 +83,7 @@ class OrderOperations:
         self._calls = calls
         self._resolve_timeout = resolve_timeout
         self._known = known
+        self._on_begin = on_begin
         self._on_fate = on_fate
 
     async def send(
@@ -143,6 +146,7 @@ class OrderOperations:
             )
         delivery = call.delivery = Delivery(
             request,
+            on_begun=partial(self._on_begin, request),
             on_sent=call.sent,
             may_repeat=self._rules.unauthorized_does_nothing or self._rules.order_ids_remembered,
         )

@@ -139,10 +139,13 @@ def _at_once(_: Delivery) -> float:
 class Delivery:
     """What a sender is given for one request, and what it notes there. Every request gets one of its own."""
 
-    # Nine attributes: five are given, and four are notes.
+    # Ten attributes: six are given, and four are notes.
     request: OrderRequest
     #: Called in the step before the request's first byte may leave; again if it is sent again.
     on_sent: Callable[[], object] | None = None
+    #: Called once, in the step in which the sender begins to wait. A request that can leave at once has left then: what
+    #: is done here does not delay it.
+    on_begun: Callable[[], object] | None = None
     #: Returns until when, on trio's clock, the sender waits for the answer although its caller was cancelled. It is
     #: called with the delivery, if the caller is cancelled when a byte of the request may have left.
     patience: Callable[[Delivery], float] = _at_once
@@ -158,6 +161,12 @@ class Delivery:
     connection: int | None = None
     #: The outcome that came after the caller was cancelled; None if none did.
     late: OrderAnswers | TplusError | None = None
+
+    def begun(self) -> None:
+        """Note that the sender begins to wait."""
+        if (on_begun := self.on_begun) is not None:
+            self.on_begun = None
+            on_begun()
 
     def sent(self) -> None:
         """Note that the request's first byte may leave now."""
@@ -220,6 +229,7 @@ class RestSender:
 
         A cancel is sent before other requests that wait, but not before one about its own order.
         """
+        delivery.begun()
         request = delivery.request
         priority = Priority.CANCEL if self._unsent.goes_first(request) else Priority.ORDER
 
