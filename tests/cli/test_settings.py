@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,26 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         with pytest.raises(Failure, match=problem):
             read_file(file, must_exist=True)
     assert read_file(tmp_path / "no", must_exist=False) == {}
+
+
+def test_a_default_file_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The home folder may belong to another user, as in a container, or not exist. A file that was named counts."""
+    file = write(tmp_path / "config.toml", f'url = "{ONE}"\n')
+    monkeypatch.chdir(tmp_path)
+    assert read_file(Path(file.name), must_exist=False) == {}
+    assert read_file(file / "config.toml", must_exist=False) == {}
+    assert read_file(file, must_exist=False) == {"url": ONE}
+
+    def refuse(*_: object, **__: object) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(Failure, match="Permission denied"):
+        read_file(file, must_exist=False)
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert read_file(file, must_exist=False) == {}
+    with pytest.raises(Failure, match="Permission denied"):
+        read_file(file, must_exist=True)
 
 
 def test_the_command_says_what_is_wrong(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

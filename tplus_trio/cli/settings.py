@@ -100,15 +100,20 @@ def default_file() -> Path:
 def read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
     """Read and check a file of settings.
 
+    Args:
+        file: The file.
+        must_exist: Whether the user named it. If not, a file that is not there, or that lies in a folder of somebody
+            else, has no settings.
+
     Raises:
         Failure: it cannot be read, is not TOML, or has an unknown key or an illegal value.
     """
+    if not must_exist and not (file.is_absolute() and _is_there(file)):  # it is relative if there is no home folder
+        return {}
     try:
         text = file.read_bytes()
     except FileNotFoundError:
-        if must_exist:
-            raise Failure(f"{file}: no such file of settings", USAGE) from None
-        return {}
+        raise Failure(f"{file}: no such file of settings", USAGE) from None
     except OSError as exc:
         raise Failure(f"{file}: {exc.strerror}", USAGE) from None
     try:
@@ -124,6 +129,17 @@ def read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
         except ValueError as exc:
             raise Failure(f"{file}: {key}: {exc}", USAGE) from None
     return found
+
+
+def _is_there(file: Path) -> bool:
+    """Return whether a file is there, as far as this process may see."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return False  # a container may run as a user to whom the home folder does not belong
+    except OSError:
+        pass  # to read it shows what is wrong
+    return True
 
 
 def _without_content(exc: Exception) -> str:
