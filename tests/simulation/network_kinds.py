@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import trio
-from trio.testing import MockClock
 
 from tests.helpers.wrapped_streams import WrappedStream
-from tplus_trio import LiveBook, MarketDataClient, OrderBookClient, TplusError
+from tplus_trio import MarketDataClient, OrderBookClient, TplusError
 from tplus_trio.errors import AuthError, HandshakeRejected
 from tplus_trio.streams.stats import StreamState
-from tplus_trio.testing import Exchange, MemoryNetwork, Rejection, Replica, Request, Response, Subscription
+from tplus_trio.testing import Exchange, MemoryNetwork, Rejection, Request, Response, Subscription
 from tplus_trio.testing.server.server import serve_stream
-from tplus_trio.users import User
 
 from .invariants import Violation, ensure
+from .network_moves import moved
+from .network_world import PATIENCE, NetworkWorld, all_synced, open_books
 
 __all__ = ["NETWORK_KINDS", "NetworkWorld"]
 
-#: Seconds within which books must be live again where nothing limits them.
-_PATIENCE: Final = 30.0
 _PAGE: Final = b"<html><head><title>Maintenance</title></head><body>back soon</body></html>"
 
 
@@ -61,68 +58,6 @@ class _Recorder:
         return max((sum(at <= other < at + seconds for other in times) for at in times), default=0)
 
 
-@attrs.define
-class NetworkWorld:
-    """The exchange, network and options of one world."""
-
-    rng: random.Random
-    clock: MockClock
-    heavy: bool
-    exchange: Exchange
-    user: User
-
-    def list_markets(self, n: int) -> list[int]:
-        """List ``n`` markets with a bid each."""
-        markets = list(range(200, 200 + n))
-        for market in markets:
-            self.exchange.add_market(market)
-            self.exchange.publish_diff(market, bids=[("9.5", 1)], asks=[("10.5", 1)])
-        return markets
-
-    def options(self, connector: Any, **more: Any) -> dict[str, Any]:
-        """Return arguments for a client."""
-        return {"connector": connector, "jitter": self.rng.random, "now_ns": self.exchange.now_ns, **more}
-
-
-async def _open_books(stack: AsyncExitStack, md: MarketDataClient, markets: list[int]) -> list[LiveBook]:
-    return [await stack.enter_async_context(md.open_book(market)) for market in markets]
-
-
-async def _all_synced(books: list[LiveBook], seconds: float) -> None:
-    with trio.move_on_after(seconds) as scope:
-        for book in books:
-            await book.wait_synced()
-    late = [book for book in books if not book.is_synced]
-    ensure(not scope.cancelled_caught and not late, f"{len(late)} of {len(books)} books not live after {seconds:.0f} s")
-
-
-async def _moved(world: NetworkWorld) -> None:
-    """A name moves to another site. The old site answers REST from a frozen state over kept connections."""
-    rng, exchange = world.rng, world.exchange
-    markets = world.list_markets(rng.randrange(1, 4))
-    async with MemoryNetwork(exchange, latency=rng.uniform(0.0, 0.1), seed=1) as network, AsyncExitStack() as stack:
-        old = Replica(exchange)
-        network.add_site("old", old)
-        network.move("", "old")
-        md = await stack.enter_async_context(MarketDataClient("http://md", **world.options(network)))
-        books = await _open_books(stack, md, markets)
-        await _all_synced(books, _PATIENCE)
-        old.freeze("/marketdepth")
-        network.move("", "")
-        for market in markets:
-            exchange.publish_diff(market, bids=[("9.6", 2)])
-        exchange.faults.close_streams("", rng.choice((1001, 1012)))
-
-        for _ in range(60):
-            await trio.sleep(rng.uniform(0.2, 0.8))
-            for market in markets:
-                exchange.publish_diff(market, bids=[("9.4", rng.randrange(1, 9))])
-        await trio.sleep(1.0)
-        for market, book in zip(markets, books, strict=True):
-            ensure(book.is_synced, f"market {market} is not in sync 15 s and more after its name moved")
-            ensure(book.snapshot() == exchange.book(market), f"market {market} shows what the exchange never had")
-
-
 async def _limited(world: NetworkWorld) -> None:
     """Many books connect under a limit that REST and handshakes share."""
     rng, exchange = world.rng, world.exchange
@@ -134,9 +69,9 @@ async def _limited(world: NetworkWorld) -> None:
         exchange.faults.limit_rate(rate, retry_after=rng.choice((0.5, 1.0, 2.0)))
         begun = trio.current_time()
         md = await stack.enter_async_context(MarketDataClient("http://md", **world.options(network)))
-        books = await _open_books(stack, md, markets)
+        books = await open_books(stack, md, markets)
         # A handshake and a snapshot each; pacing may lose half the limit, and the first second is refused.
-        await _all_synced(books, 2 * 2 * len(markets) / rate + _PATIENCE)
+        await all_synced(books, 2 * 2 * len(markets) / rate + PATIENCE)
         later = [refused for at, refused in recorder.attempts if at >= begun + 1.0]
         ensure(sum(later) <= 0.1 * len(later), f"{sum(later)} of {len(later)} requests refused after the first second")
 
@@ -151,7 +86,7 @@ async def _herd(world: NetworkWorld) -> None:
         exchange.faults.reject_handshakes(len(markets), 429, retry_after=2.0)
         begun = trio.current_time()
         md = await stack.enter_async_context(MarketDataClient("http://md", **world.options(network)))
-        await _all_synced(await _open_books(stack, md, markets), 2 * _PATIENCE)
+        await all_synced(await open_books(stack, md, markets), 2 * PATIENCE)
         most = recorder.most_within(0.05, begun + 1.9)
         ensure(most <= len(markets) // 2, f"{most} attempts of {len(markets)} streams within 50 ms of a Retry-After")
 
@@ -170,7 +105,7 @@ async def _revoked(world: NetworkWorld) -> None:
         for _ in range(times):
             before = exchange.sign_ins
             exchange.faults.revoke_tokens(rng.choice((1008, 3000, 4401, 4403)))
-            await trio.sleep(_PATIENCE)
+            await trio.sleep(PATIENCE)
             ensure(orders.state is StreamState.LIVE, f"{orders.state} after a revoking close")
             signed = exchange.sign_ins - before
             ensure(1 <= signed <= 2, f"{signed} sign-ins after one revoking close")
@@ -204,7 +139,7 @@ async def _refused_for_good(world: NetworkWorld) -> None:
         await oms.get_user_orders()
         exchange.faults.reject_handshakes(1000, 401, path="/orders")
         try:
-            with trio.fail_after(_PATIENCE):
+            with trio.fail_after(PATIENCE):
                 async with oms.stream_orders() as orders:
                     await orders.receive()
         except (AuthError, HandshakeRejected):
@@ -269,7 +204,7 @@ async def _proxy_page(world: NetworkWorld) -> None:
         arm("/marketdepth", page, rng.randrange(1, 4))
         async with MarketDataClient("http://md", **world.options(network)) as md, md.open_book(200) as book:
             try:
-                await _all_synced([book], _PATIENCE)
+                await all_synced([book], PATIENCE)
             except TplusError as exc:
                 raise Violation(f"a page with status {status} is passing, not {exc!r}") from exc
 
@@ -291,7 +226,7 @@ async def _mass_cancellation(world: NetworkWorld) -> None:
                     network.reset_connections()
                     await trio.sleep(0.2)
             try:
-                with trio.fail_after(_PATIENCE):
+                with trio.fail_after(PATIENCE):
                     async with trio.open_nursery() as nursery:
                         for _ in range(40):
                             nursery.start_soon(md.get_orderbook_snapshot, 200)
@@ -307,15 +242,15 @@ async def _server_away(world: NetworkWorld) -> None:
     markets = world.list_markets(rng.randrange(150, 301) if world.heavy else rng.randrange(40, 61))
     async with MemoryNetwork(exchange, latency=0.01) as network, AsyncExitStack() as stack:
         md = await stack.enter_async_context(MarketDataClient("http://md", **world.options(network)))
-        books = await _open_books(stack, md, markets)
-        await _all_synced(books, 2 * _PATIENCE)
+        books = await open_books(stack, md, markets)
+        await all_synced(books, 2 * PATIENCE)
         network.refuse(10**9)
         network.reset_connections()
         await trio.sleep(rng.uniform(1.0, 10.0))
         network.refuse(0)
         await trio.sleep(1.0)
-        await _all_synced(books, 2 * _PATIENCE)
-        with trio.move_on_after(_PATIENCE) as scope:
+        await all_synced(books, 2 * PATIENCE)
+        with trio.move_on_after(PATIENCE) as scope:
             await md.get_orderbook_snapshot(200)
         ensure(not scope.cancelled_caught, "REST does not answer after the server was away")
 
@@ -360,11 +295,11 @@ async def _loose_groups(world: NetworkWorld) -> None:
         MarketDataClient("http://md", **world.options(network)) as md,
         md.open_book(200) as book,
     ):
-        await _all_synced([book], _PATIENCE)
+        await all_synced([book], PATIENCE)
 
 
 _KINDS: Final[tuple[Callable[[NetworkWorld], Awaitable[None]], ...]] = (
-    _moved,
+    moved,
     _limited,
     _herd,
     _revoked,
