@@ -20,7 +20,7 @@ from tests.simulation.traders import Traders
 from tplus_trio import codec
 from tplus_trio.models import AssetIdentifier, KlinesPage, Side, Timebar, UserTrade
 from tplus_trio.testing import Exchange, MemoryNetwork, Request
-from tplus_trio.testing.exchange import candles, order_manager, trade_history
+from tplus_trio.testing.exchange import candles, order_store, trade_history
 
 from .checkers import Facts
 
@@ -75,7 +75,7 @@ def short_memory(items: int) -> Generator[None]:
     """Limit the history of exchanges, so that it reaches its full length soon and does not look like a leak."""
     with (
         mock.patch.object(trade_history, "MIN_HISTORY", items),
-        mock.patch.object(order_manager, "_MAX_DONE", items),
+        mock.patch.object(order_store, "_MAX_DONE", items),
         mock.patch.object(candles, "_MAX_CANDLES", items),
     ):
         yield

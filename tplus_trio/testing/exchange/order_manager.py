@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from tplus_trio.testing.exchange.order_changes import check_newer, replace_waiti
 from tplus_trio.testing.exchange.order_events import OrderEvents
 from tplus_trio.testing.exchange.order_history import OrderHistory
 from tplus_trio.testing.exchange.order_records import NewOrder, OrderRecord, Replacement, order_key
+from tplus_trio.testing.exchange.order_store import OrderStore
 from tplus_trio.testing.exchange.settlement import Settlement
 from tplus_trio.testing.exchange.user_trades import UserTrades
 from tplus_trio.testing.exchange.waiting_orders import WaitingOrders
@@ -35,25 +35,20 @@ from tplus_trio.testing.matching.engine import (
 
 __all__ = ["OrderManager"]
 
-#: The number of ended orders that are kept.
-_MAX_DONE: Final = 50_000
 _RECEIVED: Final = "Received"
 _REJECTED: Final = "Rejected"
 
 
-# More than ten attributes: the orders by each way to find them, and the parts that act on what the engines do.
+# Eleven attributes: the parts that act on what the engines do, and who is called.
 class OrderManager:
     """All orders by user and id. It stands between the requests and the matching engines."""
 
     def __init__(self, market_state: MarketState) -> None:
         self._market_state = market_state
-        self._by_key: dict[str, OrderRecord] = {}
-        self._by_user: dict[str, dict[str, OrderRecord]] = {}
-        #: Ended orders, the one that ended first at the left.
-        self._done: deque[OrderRecord] = deque()
+        self._store = OrderStore()
         self._waiting = WaitingOrders()
         self._order_events = OrderEvents(market_state)
-        self._effect_writer = EffectWriter(market_state.effects, self._by_key)
+        self._effect_writer = EffectWriter(market_state.effects, self._store.by_key)
         self.history: OrderHistory = self._order_events.history
         market_state.faults.on_expiry_skew = self._notify_expiry_watchers
         self.trades: UserTrades = UserTrades(market_state, self.get, self.history.add)
@@ -70,11 +65,11 @@ class OrderManager:
 
     def orders(self, user: str) -> Sequence[OrderRecord]:
         """Return all orders of a user, oldest first."""
-        return tuple(self._by_user.get(user, {}).values())
+        return self._store.of(user)
 
     def knows(self, user: str) -> bool:
         """Return whether a user has ever placed an order."""
-        return user in self._by_user
+        return self._store.knows(user)
 
     def is_open(self, user: str, order_id: str) -> bool:
         """Return whether an order is open."""
@@ -82,7 +77,7 @@ class OrderManager:
 
     def get(self, user: str, order_id: str) -> OrderRecord | None:
         """Return an order, open or not; None if the exchange does not know it or has forgotten it."""
-        return self._by_key.get(order_key(user, order_id))
+        return self._store.get(user, order_id)
 
     def find(self, user: str, order_id: str) -> OrderRecord:
         """Return an open order; what has expired is not open.
@@ -107,7 +102,7 @@ class OrderManager:
         self.expire()
         key = order_key(user, new.order_id)
         now_ns, faults = self._market_state.now_ns(), self._market_state.faults
-        known = self._by_key.get(key)
+        known = self.get(user, new.order_id)
         if known is not None and (known.is_open or not faults.forgets(now_ns - known.updated_ns)):
             raise error(409, "DUPLICATE_ORDER", "this order id was used before", details={"order_id": new.order_id})
         self._check_parent(user, new)
@@ -124,9 +119,7 @@ class OrderManager:
         )
         for admit in self.admissions:
             admit(record)
-        if known is not None:
-            self._done.remove(known)
-        self._by_key[key] = self._by_user.setdefault(user, {})[key] = record
+        former = self._store.add(record)
         order = record.state.order
         if new.trigger is None:
             reason = self._publish_events(listing, listing.engine.submit(order, self._expiry_now_ns()), key, "create")
@@ -135,19 +128,16 @@ class OrderManager:
         else:
             reason = None
             self._wait(record)
-        if known is None and reason is not None:
-            self._forget(record)  # the order was never in the book, so its id may be used again
-        elif known is not None and reason is None:
-            self._by_user[user][key] = self._by_user[user].pop(key)  # the order is the newest one
-        elif known is not None:
-            self._by_key[key] = self._by_user[user][key] = known
-            self._done.append(known)
+        if reason is None:
+            self._store.accepted(record, former)
+        else:
+            self._store.refused(record, former)  # the order was never in the book
         return self._answer(new.order_id, reason)
 
     def _check_parent(self, user: str, new: NewOrder) -> None:
         """Refuse an order whose trigger names a parent that the exchange does not know."""
         parent = as_object(new.text.get("trigger")).get("parent_order_id")
-        if parent is not None and order_key(user, str(parent)) not in self._by_key:
+        if parent is not None and self.get(user, str(parent)) is None:
             raise error(
                 400,
                 "INVALID_ORDER_PARENT",
@@ -234,7 +224,7 @@ class OrderManager:
     def adopt(self, listing: Listing, records: Sequence[OrderRecord], events: Sequence[Event]) -> None:
         """Take over orders that were made and traded past the book, and send the events of that."""
         for record in records:
-            self._by_key[record.key] = self._by_user.setdefault(record.user, {})[record.key] = record
+            self._store.add(record)
         self._publish_events(listing, events)
         self._enforce_reduce_only(listing)
 
@@ -287,7 +277,7 @@ class OrderManager:
         states = rescale_orders(listing, self._waiting.of(listing), *shifts)
         listing.market = Market(listing.asset, price_decimals, quantity_decimals)
         for state in states:
-            record = self._by_key[state.order_id]
+            record = self._store.by_key[state.order_id]
             record.state = state
             self._effect_writer.add("rescale", record, quantity=state.filled)
 
@@ -330,7 +320,7 @@ class OrderManager:
             elif isinstance(event, Rejected):
                 if event.order_id == key:
                     reason = event.reason
-                    self._order_events.send_failed(self._by_key[key], operation or "create", event.reason)
+                    self._order_events.send_failed(self._store.by_key[key], operation or "create", event.reason)
             else:
                 self._publish_event(listing, event)
         if changes[Side.BUY] or changes[Side.SELL]:
@@ -351,11 +341,11 @@ class OrderManager:
         if isinstance(event, Fill):
             self._fill(listing, event)
         elif isinstance(event, Accepted):
-            record = self._by_key[event.order.order_id]
+            record = self._store.by_key[event.order.order_id]
             if record.triggered is None:  # an order with a trigger was reported as created when it came
                 self._order_events.send_created(record)
         else:
-            record = self._by_key[event.state.order_id]
+            record = self._store.by_key[event.state.order_id]
             record.state, record.updated_ns = event.state, self._market_state.now_ns()
             if isinstance(event, Done):
                 self._remove(record, event.reason)
@@ -365,20 +355,14 @@ class OrderManager:
     def _fill(self, listing: Listing, fill: Fill) -> None:
         records: list[OrderRecord] = []
         for state in (fill.maker, fill.taker):
-            record = self._by_key[state.order_id]
+            record = self._store.by_key[state.order_id]
             record.state, record.updated_ns = state, self._market_state.now_ns()
             records.append(record)
         price, quantity = listing.price(fill.price), listing.quantity(fill.quantity)
         self.settlement.match(listing, fill.trade_id, price, quantity, *records)
 
-    def _forget(self, record: OrderRecord) -> None:
-        del self._by_key[record.key]
-        del self._by_user[record.user][record.key]
-
     def _remove(self, record: OrderRecord, reason: str) -> None:
-        self._done.append(record)
-        if len(self._done) > _MAX_DONE:
-            self._forget(self._done.popleft())
+        self._store.ended(record)
         record.done, record.updated_ns = reason, self._market_state.now_ns()
         record.pending_trigger = None
         self._order_events.send_removed(record, reason)
