@@ -8,6 +8,7 @@ from tplus_trio.arguments import check_number
 from tplus_trio.clients.account_reads import AccountReads
 from tplus_trio.clients.base import asset
 from tplus_trio.clients.market_units import MarketUnits
+from tplus_trio.clients.order_cancels import OrderCancels
 from tplus_trio.clients.order_changes import OrderChanges
 from tplus_trio.clients.order_entry import OrderEntry
 from tplus_trio.clients.order_scope import OrderScope
@@ -19,7 +20,7 @@ from tplus_trio.users import User
 __all__ = ["OrderBookClient"]
 
 
-class OrderBookClient(UserStreams, OrderEntry, OrderChanges, MarketUnits, AccountReads):
+class OrderBookClient(UserStreams, OrderEntry, OrderCancels, OrderChanges, MarketUnits, AccountReads):
     """A client of the order book service.
 
     A call signs in as its ``user``, or as the client's ``default_user``. Without either it raises `MissingUserError`
