@@ -119,7 +119,7 @@ def run_tests(session: nox.Session, *options: str) -> None:
 @nox.session(venv_backend="venv")
 @nox.parametrize(
     "python",
-    [nox.param(version, id=version, tags=["ci"] if version in BEFORE_LANDING else []) for version in PYTHONS],
+    [nox.param(version, id=version, tags=["ci", "suite"] if version in BEFORE_LANDING else []) for version in PYTHONS],
 )
 def tests(session: nox.Session) -> None:
     """Run the tests with the newest versions, installed by the commands of README.md; the long ones on one Python."""
@@ -130,7 +130,7 @@ def tests(session: nox.Session) -> None:
     run_tests(session, *(() if session.python == THIS else WITHOUT_LONG))
 
 
-@nox.session(tags=["ci"])
+@nox.session(tags=["ci", "suite"])
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions of the direct dependencies that pyproject.toml allows; no long ones."""
     session.install("pip")
