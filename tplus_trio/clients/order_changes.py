@@ -319,7 +319,7 @@ class OrderChanges(OrderServiceClient):
         Only a request that was taken shows that the service knows the user.
         """
         if any(result.status is OperationStatus.RECEIVED for result in results):
-            self._orders.add_known(owner)
+            self._orders.known.saw(owner.public_key)
         for signed, result in zip(sent, results, strict=True):
             self._refused(signed.base_asset, _market_of(signed), result.error)
 

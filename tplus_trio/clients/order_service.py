@@ -10,6 +10,7 @@ import attrs
 from tplus_trio import codec
 from tplus_trio.arguments import check_instance, check_number
 from tplus_trio.clients.base import Client, ClientOptions
+from tplus_trio.clients.known_users import KnownUsers
 from tplus_trio.clients.nonces import ActionNonces, RisingTime
 from tplus_trio.clients.order_fates import OrderFates
 from tplus_trio.clients.reference_prices import ReferencePrices
@@ -82,7 +83,10 @@ class OrderServiceClient(Client):
         super().__init__(base_url, default_user=default_user, **options)
         self._order_id_prefix = _prefix(order_id_prefix)
         self._markets: dict[AssetIdentifier, Market] = {}
-        self._orders = UserOrdersReader(self._service)
+        declared = ServiceRules() if rules is None else check_instance("rules", rules, ServiceRules)
+        # By this rule, "not found" right after an answer means that nothing is left of it.
+        known = KnownUsers(lag=0.0) if declared.listings_current else KnownUsers()
+        self._orders = UserOrdersReader(self._service, known)
         self._builder = RequestBuilder(self._service)
         self._guard = None if limits is None else self._new_guard(check_instance("limits", limits, OrderLimits))
         self._control = self._control_sender() if check_instance("use_ws_control", use_ws_control, bool) else None
@@ -101,7 +105,7 @@ class OrderServiceClient(Client):
             self._orders,
             self._builder,
             sender,
-            rules=ServiceRules() if rules is None else check_instance("rules", rules, ServiceRules),
+            rules=declared,
             resolve_timeout=check_number("resolve_timeout", resolve_timeout, more=True, finite=True),
             units=self._units_to_resolve,
             open_feed=self._follow,
@@ -227,7 +231,7 @@ class OrderServiceClient(Client):
             if market is not None:
                 self._refused(request.orders[0].asset_id, market, exc)
             raise
-        self._orders.add_known(request.owner)
+        self._orders.known.saw(request.owner.public_key)
         return answer
 
     async def _operate_all(

@@ -32,25 +32,21 @@ class UserOrdersReader:
 
     Args:
         service: The order book service.
+        known: The users that the service knows.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, known: KnownUsers | None = None) -> None:
         self._service = service
-        #: The users that the service knows.
-        self.known: KnownUsers = KnownUsers()
-
-    def add_known(self, user: User) -> None:
-        """Remember that the service knows the user."""
-        self.known.add(user.public_key)
+        self.known: KnownUsers = KnownUsers() if known is None else known
 
     def seeing(self, owner: User, decode: Callable[[F], D]) -> Callable[[F], D]:
-        """Wrap a decoder of a user's feed: its first item shows that the service knows the user."""
+        """Wrap a decoder of a user's feed: an item shows that the service knows the user."""
         known, key = self.known, owner.public_key
 
         def decode_and_see(frames: F) -> D:
             items = decode(frames)
             if items:
-                known.add(key)
+                known.saw(key)
             return items
 
         return decode_and_see
