@@ -12,7 +12,7 @@ from tplus_trio import NotFoundError, OrdersSnapshot, ServiceRules
 
 @pytest.mark.parametrize(("rules", "patience"), [(ServiceRules(), 20.0), (ServiceRules(listings_current=True), 1.0)])
 async def test_its_order_stream_begins(rules: ServiceRules, patience: float, autojump_clock: MockClock) -> None:
-    """Right after an answer, "not found" may be that of a replica that lags. Later it is the truth."""
+    """A lagging replica may answer "not found" right after an answer. Later, the service has nothing to list."""
     async with open_world(orders={"rules": rules}) as world:
         world.exchange.faults.refuse_later()
         await world.oms.create_limit_order(1, 900, "Buy", asset_id=ASSET)

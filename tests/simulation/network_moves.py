@@ -87,7 +87,7 @@ class _OldSite(Replica):
 
 
 class _Joiner:
-    """A consumer of a feed that comes and goes at random moments, and checks what it reads.
+    """Reads a feed at random times, and checks what it reads.
 
     Args:
         world: The world.
