@@ -6,7 +6,7 @@ import math
 from enum import StrEnum
 from typing import Any, TypeVar
 
-__all__ = ["check_choice", "check_count", "check_instance", "check_list", "check_number"]
+__all__ = ["check_choice", "check_count", "check_instance", "check_list", "check_number", "has_utf8"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -97,3 +97,12 @@ def check_list(name: str, values: Any, of: str) -> tuple[Any, ...]:
     except TypeError:
         raise TypeError(f"{name} is a list of {of}, not {type(values).__name__}") from None
     return tuple(items)
+
+
+def has_utf8(text: str) -> bool:
+    """Return whether a text can be written as UTF-8: a lone surrogate, which JSON allows, cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -17,6 +17,7 @@ from tplus_trio.clients import market_feeds
 from tplus_trio.models import Gap, OrderBook, OrderBookDiff, Trade
 from tplus_trio.streams.losses import LossWatchers
 from tplus_trio.streams.recovery import Depth, DepthRecovery, GapMarking, TradesBackfill, conflate_depth
+from tplus_trio.streams.recovery.repeats import Source
 from tplus_trio.streams.recovery.sequencing import SequencingRule
 
 from .bugs_data import DATA_BUGS
@@ -92,10 +93,10 @@ def _repeated_change_delivered() -> Generator[None]:
     """A repeated change is delivered twice."""
     proper = DepthRecovery._chain
 
-    def chain(self: DepthRecovery, diffs: Sequence[OrderBookDiff]) -> Sequence[Depth]:
+    def chain(self: DepthRecovery, diffs: Sequence[OrderBookDiff], sources: Sequence[Source]) -> Sequence[Depth]:
         out: list[Depth] = []
-        for diff in diffs:
-            out += [diff] if diff.sequence_number == self._last else proper(self, [diff])
+        for diff, source in zip(diffs, sources, strict=True):
+            out += [diff] if diff.sequence_number == self._last else proper(self, [diff], [source])
         return out
 
     with mock.patch.object(DepthRecovery, "_chain", chain):

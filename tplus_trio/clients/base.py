@@ -251,7 +251,7 @@ class Client(Scoped):
         return Opening(
             feed=feed,
             service=self._service,
-            decode_limiter=self._client_scope.decode_limiter,
+            turns=self._client_scope.turns,
             restart=_policy(options.get("restart", self._restart)),
             limits=limits,
             draw=self._jitter,

@@ -9,7 +9,6 @@ from typing import Final, Self, TypeVar
 
 import trio
 
-from tplus_trio.streams.decode_limiter import DecodeLimiter
 from tplus_trio.streams.feed_state import Needs
 from tplus_trio.streams.overflow import OverflowRule
 from tplus_trio.streams.sink import ConsumerSink
@@ -33,14 +32,11 @@ class Buffer(ConsumerSink[T], AsyncIterator[T]):
 
     Args:
         rule: What happens when more items wait than it allows. It belongs to this buffer alone.
-        limiter: Counts the consumers that were woken; None if nobody asks.
     """
 
-    # Eleven attributes: two are given, and the others are what it counts and what waits.
-    def __init__(self, rule: OverflowRule[T], limiter: DecodeLimiter | None = None) -> None:
+    def __init__(self, rule: OverflowRule[T]) -> None:
         self._rule = rule
         self.needs: Needs = "merged" if rule.merges else "items"
-        self._limiter = limiter or DecodeLimiter()
         self._items: deque[T] = deque()
         self._consumers = rule.consumers
         self._end: Exception | None = None
@@ -96,7 +92,7 @@ class Buffer(ConsumerSink[T], AsyncIterator[T]):
             if count > self._peak:  # noqa: PLR1730 - max() is a call, for each batch
                 self._peak = count
             if consumers:
-                self._limiter.consumers_woken(len(consumers.unpark(count=count)))
+                consumers.unpark(count=count)
 
     def __aiter__(self) -> Self:
         return self
@@ -127,7 +123,6 @@ class Buffer(ConsumerSink[T], AsyncIterator[T]):
                     # With the first traceback: otherwise it would grow by the frames of each consumer.
                     raise self._end.with_traceback(self._trace)
                 await self._consumers.park()
-                self._limiter.consumer_resumed()
             self._taken = 1
         if self._rule.intercepts_take:
             before = len(items)
@@ -140,7 +135,7 @@ class Buffer(ConsumerSink[T], AsyncIterator[T]):
         """Accept no more items. The consumer gets those that wait, then ``error``. A second call changes nothing."""
         if self._end is None:
             self._end, self._trace = error, error.__traceback__
-            self._limiter.consumers_woken(len(self._consumers.unpark_all()))
+            self._consumers.unpark_all()
             self._rule.close()
 
     def clear(self) -> None:

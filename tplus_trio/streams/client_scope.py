@@ -11,10 +11,10 @@ import trio
 
 from tplus_trio.scopes import ServiceTasks, open_service_tasks
 from tplus_trio.streams.consumer import Consumer
-from tplus_trio.streams.decode_limiter import DecodeLimiter
 from tplus_trio.streams.session import Session
 from tplus_trio.streams.sharing import SharedFeed
 from tplus_trio.streams.stats import StreamStatistics
+from tplus_trio.transport.turns import Turns
 
 __all__ = ["ClientScope"]
 
@@ -32,7 +32,7 @@ class ClientScope:
     def __init__(self) -> None:
         #: The client's nursery; None before the client is entered and after it was left.
         self.tasks: ServiceTasks | None = None
-        self.decode_limiter: DecodeLimiter = DecodeLimiter()
+        self.turns: Turns = Turns()
         #: Whether the client was left.
         self.was_left: bool = False
         self._running: set[SharedFeed[Any]] = set()

@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from tplus_trio.service import Service
-from tplus_trio.streams.decode_limiter import DecodeLimiter
 from tplus_trio.streams.feed import Feed
 from tplus_trio.streams.policy import RestartPolicy
+from tplus_trio.transport.turns import Turns
 from tplus_trio.transport.websocket import WebSocketLimits
 
 __all__ = ["Opening"]
@@ -26,8 +26,8 @@ class Opening(Generic[T]):
     feed: Feed[T]
     #: Whom to connect to and ask over REST.
     service: Service
-    #: Limits how many streams of a client decode at once.
-    decode_limiter: DecodeLimiter
+    #: Whose turn it is to decode, among the client's public feeds.
+    turns: Turns
     #: When to connect again after a failure; None means never.
     restart: RestartPolicy | None
     #: Bounds of the connection.

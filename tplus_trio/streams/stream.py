@@ -257,7 +257,7 @@ def open_stream(
         is_snapshot=feed.is_snapshot,
         on_overflow=on_overflow,
     )
-    items: Buffer[Any] = Buffer(rule, opening.decode_limiter)
+    items: Buffer[Any] = Buffer(rule)
     consumer: Consumer[Any] = Consumer(opening, items)
     if feed.is_snapshot is not None:
         marker.begin_again = _weakly(consumer.fall_behind)  # the consumer holds the buffer, which holds the marker

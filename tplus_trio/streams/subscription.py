@@ -52,7 +52,7 @@ class Subscription(SessionProtocol, Generic[T]):
         sink: Takes the items.
     """
 
-    # Thirteen attributes: two are given, three are parts of the first, and eight are what it has to remember.
+    # Twelve attributes: two are given, two are parts of the first, and eight are what it has to remember.
     def __init__(self, opening: Opening[T], sink: Sink[T]) -> None:
         feed, service = opening.feed, opening.service
         self.session: Session = Session(
@@ -63,8 +63,9 @@ class Subscription(SessionProtocol, Generic[T]):
         self._feed = feed
         self._service = service
         self._sink = sink
-        self._decode_limiter = opening.decode_limiter
-        self._limits = attrs.evolve(opening.limits, batch_size=feed.batch_size, silence=SilenceBound())
+        # A user's own orders and trades do not wait for the floods of markets.
+        turns = None if feed.private else opening.turns
+        self._limits = attrs.evolve(opening.limits, batch_size=feed.batch_size, silence=SilenceBound(), turns=turns)
         self._recovery = feed.recovery(service.now_ns, self.stats)
         self._recovery.on_gap = partial(service.observer.gap, feed.path)
         #: The nursery of the present attempt or connection.
@@ -165,7 +166,7 @@ class Subscription(SessionProtocol, Generic[T]):
 
     async def serve(self, websocket: WebSocket) -> None:
         """Deliver what a connection brings, for as long as it lasts."""
-        stats, recovery, limiter, put = self.stats, self._recovery, self._decode_limiter, self._sink.put
+        stats, recovery, put = self.stats, self._recovery, self._sink.put
         decode, decode_batch = self._feed.decode, self._feed.decode_batch
         refetcher = self._refetcher
         assert refetcher is not None  # noqa: S101 - for the type checker: `prepare` made it
@@ -176,8 +177,6 @@ class Subscription(SessionProtocol, Generic[T]):
         held_from = stats.bytes
         while True:
             frames = await websocket.receive()
-            if limiter.is_saturated:
-                await limiter.wait()
             received = websocket.bytes_received
             stats.messages += len(frames)
             stats.bytes += received - counted
@@ -199,14 +198,18 @@ class Subscription(SessionProtocol, Generic[T]):
                 self._latest = (latest[-1], now)
                 websocket.reset_idle_timer()
             # As `_deliver`, without a coroutine for each batch.
-            items = recovery.receive(decoded if batch is None else batch)
+            arrived = decoded if batch is None else batch
+            if len(arrived) == len(frames):  # of a feed of changes, each message has one
+                items = recovery.receive_frames(arrived, frames)
+            else:
+                items = recovery.receive(arrived)
             follow_up()
             if items:
                 await put(items)
             if not (held := recovery.held):
                 held_from = stats.bytes
             # While the next frames are awaited, these keep nothing alive.
-            frames, batch, decoded, latest, items = (), None, [], (), ()
+            frames, batch, decoded, arrived, latest, items = (), None, [], (), (), ()
             while held > MAX_HELD or (held and stats.bytes - held_from > _MAX_HELD_BYTES):
                 await refetcher.wait_answered()
                 held = recovery.held

@@ -75,6 +75,11 @@ class TextFrameParser:
         self._frames = 0
         self._passed = 0
 
+    @property
+    def available(self) -> int:
+        """How many bytes there are to parse."""
+        return len(self._data) - self._position
+
     def feed(self, data: bytes) -> None:
         """Add bytes from the network."""
         if self._parts:

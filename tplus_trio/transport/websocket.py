@@ -13,6 +13,7 @@ import attrs
 import trio
 import trio_websocket
 
+from tplus_trio.arguments import has_utf8
 from tplus_trio.errors import ConnectionFailed
 from tplus_trio.scopes import ProtectedNursery
 from tplus_trio.secret import Redactor, conceal, kind_of
@@ -27,6 +28,7 @@ from tplus_trio.transport.reader_phase import ReaderPhase
 from tplus_trio.transport.silence import SilenceBound
 from tplus_trio.transport.sizes import READ_SIZE
 from tplus_trio.transport.text_frame_parser import Passthrough, TextFrameParser
+from tplus_trio.transport.turns import Turns
 from tplus_trio.transport.watched_stream import WatchedStream
 
 __all__ = [
@@ -61,6 +63,8 @@ class WebSocketLimits:
     batch_size: int = 32 * 1024
     #: Limits on the peer's silence that are stricter than the pings', for as long as somebody sets them.
     silence: SilenceBound = attrs.field(factory=SilenceBound, eq=False, repr=False)
+    #: Whose turn it is to hand out messages, among connections that share a loop; None never waits.
+    turns: Turns | None = attrs.field(default=None, eq=False, repr=False)
     #: Whether whole text frames are parsed here. If not, trio-websocket reads every frame: the same, but slower.
     fast: bool = True
 
@@ -193,7 +197,7 @@ class WebSocket:
         if not isinstance(text, str):
             msg = f"text has to be a str, not {kind_of(text)}"
             raise TypeError(msg)
-        if not _has_utf8(text):
+        if not has_utf8(text):
             msg = "text has to be Unicode that UTF-8 can write; it holds a lone surrogate"
             raise ValueError(msg)
         if self.is_over:
@@ -232,7 +236,7 @@ class WebSocket:
         return failure
 
     async def _receive(self) -> Sequence[str | bytes]:
-        stream, parser = self._stream, self._parser
+        stream, parser, turns = self._stream, self._parser, self._limits.turns
         has_waited = False
         # After the end, what came before it is still parsed.
         while (phase := stream.phase) in _PARSING or (phase is _ENDED and not parser.exhausted):
@@ -243,6 +247,8 @@ class WebSocket:
             if not has_waited:
                 await trio.lowlevel.checkpoint()
                 has_waited = True
+            if turns is not None and not turns.admits(self, parser.available):
+                await turns.wait(self, parser.available)
             if messages := parser.messages():
                 return messages
             if (passed := parser.passthrough()) is None:
@@ -390,11 +396,3 @@ def _unanswered(stream: HandshakeStream, redactor: Redactor) -> Exception:
     reason = foreign or str(stream.cause or "closed by the server")
     broken = ConnectionFailed(f"the connection ended before the WebSocket handshake was done: {reason}")
     return refusal(answer, redactor) or redactor.error(broken)
-
-
-def _has_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

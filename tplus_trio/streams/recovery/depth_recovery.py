@@ -13,7 +13,7 @@ from tplus_trio.streams.counts import ConnectionCounts
 from tplus_trio.streams.recovery.continuity import TRANSITIONS, Continuity, ContinuityEvent, Discontinuity
 from tplus_trio.streams.recovery.early_snapshot import Proof, examine_early
 from tplus_trio.streams.recovery.interface import FIRST_PAGE, Recovery
-from tplus_trio.streams.recovery.repeats import RepeatDetector
+from tplus_trio.streams.recovery.repeats import RepeatDetector, Source
 from tplus_trio.streams.recovery.sequencing import Sequencing, SequencingRule
 from tplus_trio.streams.recovery.snapshot_judge import SnapshotJudge
 
@@ -96,10 +96,16 @@ class DepthRecovery(Recovery[Depth]):
         diffs: Sequence[OrderBookDiff] = items  # type: ignore[assignment]  # a depth feed carries diffs only
         if self._is_copy:
             diffs = [_unlinked(diff) for diff in diffs]
+        return self._receive(diffs, diffs)
+
+    def receive_frames(self, items: Sequence[Depth], frames: Sequence[bytes | str]) -> Sequence[Depth]:
+        return self._receive(items, frames)  # type: ignore[arg-type]  # as above
+
+    def _receive(self, diffs: Sequence[OrderBookDiff], sources: Sequence[Source]) -> Sequence[Depth]:
         if self._continuity is _AWAITING_SNAPSHOT:
-            self._hold(diffs)
+            self._hold(diffs, sources)
             return self._use_early()
-        return self._chain(diffs)
+        return self._chain(diffs, sources)
 
     def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[Depth]:  # noqa: ARG002 - there is one page
         snapshot: OrderBook = answer
@@ -139,8 +145,7 @@ class DepthRecovery(Recovery[Depth]):
         held, self._held = self._held, []
         rest = [diff for diff in held if diff.sequence_number > number]
         # `_chain` adds them again.
-        self._repeats.take_back(rest)
-        return (snapshot, *self._chain(rest))
+        return (snapshot, *self._chain(rest, self._repeats.take_back(len(rest))))
 
     def _use_early(self) -> Sequence[Depth]:
         """Deliver the early snapshot if the held changes prove it; forget it if they disprove it."""
@@ -156,58 +161,58 @@ class DepthRecovery(Recovery[Depth]):
                 pass
         return ()
 
-    def _hold(self, diffs: Iterable[OrderBookDiff]) -> None:
+    def _hold(self, diffs: Iterable[OrderBookDiff], sources: Iterable[Source]) -> None:
         """Keep changes for the snapshot to come, by rising number and without repeats."""
         repeats = self._repeats
-        for diff in diffs:
+        for diff, source in zip(diffs, sources, strict=True):
             if diff.sequence_number > repeats.highest:
-                repeats.add(diff)
+                repeats.add(diff.sequence_number, source)
                 self._held.append(diff)
-            elif (discontinuity := repeats.examine(diff)) is not None:
-                self._begin_epoch(diff, discontinuity)
+            elif (discontinuity := repeats.examine(diff, source)) is not None:
+                self._begin_epoch(diff, source, discontinuity)
 
-    def _chain(self, diffs: Sequence[OrderBookDiff]) -> Sequence[Depth]:
+    def _chain(self, diffs: Sequence[OrderBookDiff], sources: Sequence[Source]) -> Sequence[Depth]:
         """Deliver the changes that follow; drop repeats; start over at a jump."""
         last = number = self._last
         for diff in diffs:
             number += 1
             if diff.sequence_number != number:
-                return self._chain_slowly(diffs, last)
+                return self._chain_slowly(diffs, sources, last)
         # The usual case: every change is the next one.
         if diffs:
-            repeats = self._repeats
-            self._last = repeats.highest = number
-            repeats.recent.extend(diffs)
+            self._last = number
+            self._repeats.add_following(range(last + 1, number + 1), sources)
             if self._continuity is not _CHAINED:
                 self._settle()
         return diffs
 
-    def _chain_slowly(self, diffs: Sequence[OrderBookDiff], last: int) -> Sequence[Depth]:
+    def _chain_slowly(self, diffs: Sequence[OrderBookDiff], sources: Sequence[Source], last: int) -> Sequence[Depth]:
         out: list[Depth] = []
-        for index, diff in enumerate(diffs):
+        for index, (diff, source) in enumerate(zip(diffs, sources, strict=True)):
             number = diff.sequence_number
             if number == last + 1:
                 if self._continuity is not _CHAINED:
                     self._settle()
                 out.append(diff)
             elif number <= last:
-                if (discontinuity := self._examine_old(diff, last)) is None:
+                if (discontinuity := self._examine_old(diff, source, last)) is None:
                     if self._continuity is _CHAINED:
                         self._enter(ContinuityEvent.OLD)
                     continue
                 self._break(discontinuity.reason)
-                self._begin_epoch(diff, discontinuity)
-                self._hold(diffs[index + 1 :])
+                self._begin_epoch(diff, source, discontinuity)
+                self._hold(diffs[index + 1 :], sources[index + 1 :])
                 return out
             elif (reason := self._examine_jump(number, last)) is not None:
                 self._break(reason)
                 # If the service went back, the change may be of the old book, and numbers that jump cannot tell.
-                self._hold(diffs[index:] if self._rule.is_contiguous else ())
+                if self._rule.is_contiguous:
+                    self._hold(diffs[index:], sources[index:])
                 return out
             else:
                 out.append(LinkedDiff(diff.bids, diff.asks, number, last))
             last = self._last = number
-            self._repeats.add(diff)
+            self._repeats.add(number, source)
         return out
 
     def _settle(self) -> None:
@@ -217,14 +222,14 @@ class DepthRecovery(Recovery[Depth]):
         self._judge.settle()
         self._rule.fresh_jump_count = 0
 
-    def _examine_old(self, diff: OrderBookDiff, last: int) -> Discontinuity | None:
+    def _examine_old(self, diff: OrderBookDiff, source: Source, last: int) -> Discontinuity | None:
         """Return why a change whose number is not new breaks the chain; None if it can be dropped."""
         repeats = self._repeats
         if diff.sequence_number <= repeats.highest:
-            return repeats.examine(diff)
+            return repeats.examine(diff, source)
         # The snapshot was ahead of the connection.
         is_first = repeats.highest < 0
-        repeats.add(diff)
+        repeats.add(diff.sequence_number, source)
         if self._judge.is_catching_up(last - diff.sequence_number, is_first=is_first):
             return None
         return Discontinuity("the sequence numbers started over", has_restarted=True)
@@ -254,11 +259,11 @@ class DepthRecovery(Recovery[Depth]):
         self.loss_reason = reason
         self._await_snapshot()
 
-    def _begin_epoch(self, diff: OrderBookDiff, discontinuity: Discontinuity) -> None:
+    def _begin_epoch(self, diff: OrderBookDiff, source: Source, discontinuity: Discontinuity) -> None:
         """Await a snapshot of the book that this change is about: earlier changes may be about another one."""
         self._early = None
         self._repeats.forget()
-        self._repeats.add(diff)
+        self._repeats.add(diff.sequence_number, source)
         if discontinuity.has_restarted:
             self._judge.require(-1)
             self._held = [diff]

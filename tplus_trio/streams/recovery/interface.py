@@ -125,6 +125,13 @@ class Recovery(Generic[T]):
         """Take items that arrived; return those to deliver now."""
         return items
 
+    def receive_frames(self, items: Sequence[T], frames: Sequence[bytes | str]) -> Sequence[T]:  # noqa: ARG002 - for subclasses
+        """Take items of which each came in a message of its own, as `receive` does.
+
+        A recovery that remembers what came may keep the messages: they take less memory than the items.
+        """
+        return self.receive(items)
+
     def answer(self, page: int, answer: Any, *, early: bool) -> Sequence[T]:  # noqa: ARG002 - for subclasses
         """Take REST's answer; return items to deliver now.
 

@@ -9,6 +9,7 @@ from typing import Self, TypeAlias, final, overload
 
 import attrs
 
+from tplus_trio.arguments import has_utf8
 from tplus_trio.testing.replay.compression import compressor_of
 from tplus_trio.testing.replay.tape_file import TapeLines
 
@@ -232,12 +233,8 @@ def read_entry(line: str, number: int) -> TapeEntry:
 
 
 def _is_legal(t_ns: int, *texts: str) -> bool:
-    """Return whether a time and texts are legal: JSON allows lone surrogates, which have no UTF-8 form."""
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        return False
-    return not isinstance(t_ns, bool) and abs(t_ns) < 1 << 63
+    """Return whether a time and texts are legal."""
+    return has_utf8("".join(texts)) and not isinstance(t_ns, bool) and abs(t_ns) < 1 << 63
 
 
 def _line(fields: dict[str, object]) -> str:
