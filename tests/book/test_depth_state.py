@@ -155,3 +155,14 @@ def test_changes_that_were_decoded_for_a_book_are_exact_for_a_stream() -> None:
     first = state.apply([SNAPSHOT, *held])
     assert list(first) == [SNAPSHOT, *decode_depth_frame(frame)]
     assert type(first[1]) is OrderBookDiff
+
+
+def test_changes_that_are_decoded_exactly_come_in_smaller_batches() -> None:
+    """They become so many objects that a larger batch would start the garbage collector."""
+    state = DepthState()
+    state.add_consumer("state")
+    whole = state.batch_size()
+    state.add_consumer("items")
+    exact = state.batch_size()
+    state.remove_consumer("items")
+    assert (whole, exact, state.batch_size()) == (32 * 1024, 8 * 1024, 32 * 1024)

@@ -49,15 +49,21 @@ def state_of(text: str) -> tuple[DepthState, LocalBook]:
     return state, LocalBook(snapshot)
 
 
-@given(LEVELS, LEVELS, st.lists(st.tuples(LEVELS, LEVELS, st.booleans()), max_size=8), st.integers(1, 3))
-@settings(max_examples=1000)
-def test_the_state_reads_as_the_exact_book(
-    bids: list[tuple[str, str]],
-    asks: list[tuple[str, str]],
-    changes: list[tuple[list[tuple[str, str]], list[tuple[str, str]], bool]],
-    size: int,
-) -> None:
-    state, oracle = state_of(depth_text(bids, asks, 10))
+Levels = list[tuple[str, str]]
+#: The changes of both sides, and whether the book is read after them.
+Changes = list[tuple[Levels, Levels, bool]]
+
+
+def changes_of(levels: st.SearchStrategy[Levels]) -> st.SearchStrategy[Changes]:
+    return st.lists(st.tuples(levels, levels, st.booleans()), max_size=8)
+
+
+def check_state(bids: Levels, asks: Levels, changes: Changes, size: int, depth: int) -> DepthState:
+    """Compare the state with the exact book over changes that come ``size`` at a time; return the state."""
+    # A large side remembers which of its prices moved; a small one is sorted as a whole.
+    more_bids = [(f"{n}", "1") for n in range(1, depth + 1)]
+    more_asks = [(f"{n}", "1") for n in range(5000, 5000 + depth)]
+    state, oracle = state_of(depth_text([*more_bids, *bids], [*asks, *more_asks], 10))
     prices = {D(10), D("10.5"), D("10.500000000000000000001"), D("1e90")}
     frames = [depth_text(more, less, 11 + index).encode() for index, (more, less, _) in enumerate(changes)]
     for start in range(0, len(frames), size):
@@ -74,6 +80,32 @@ def test_the_state_reads_as_the_exact_book(
     assert state.book is not None
     assert read(state.book, prices) == read(oracle, prices)
     assert digits(tuple(state.book.snapshot().bids)) == digits(oracle.snapshot().bids)
+    return state
+
+
+SIZES, DEPTHS = st.integers(1, 3), st.sampled_from((0, 20, 100))
+#: Levels that a book of floats takes. Few prices, so that changes meet levels that are there.
+PLAIN_LEVELS = st.lists(
+    st.tuples(
+        st.sampled_from(["100", "100.0", "101", "102.5", "103", "104", "105"]), st.sampled_from(["0", "1", "2.50"])
+    ),
+    max_size=4,
+)
+
+
+@given(LEVELS, LEVELS, changes_of(LEVELS), SIZES, DEPTHS)
+@settings(max_examples=1000)
+def test_the_state_reads_as_the_exact_book(bids: Levels, asks: Levels, changes: Changes, size: int, depth: int) -> None:
+    check_state(bids, asks, changes, size, depth)
+
+
+@given(PLAIN_LEVELS, PLAIN_LEVELS, changes_of(PLAIN_LEVELS), SIZES, DEPTHS)
+@settings(max_examples=1000)
+def test_a_book_of_floats_reads_as_the_exact_book(
+    bids: Levels, asks: Levels, changes: Changes, size: int, depth: int
+) -> None:
+    state = check_state(bids, asks, changes, size, depth)
+    assert isinstance(state.book, FloatBook)
 
 
 def test_the_first_price_that_needs_it_makes_the_book_exact_until_the_next_snapshot() -> None:

@@ -25,6 +25,7 @@ from tests.soak.samples import LIMITS, Sample, grown, measured
 from tests.soak.simulated import SimulatedSoak, run_soak, simulate
 from tplus_trio.book.float_levels import FloatLevels
 from tplus_trio.book.sorted_levels import SortedLevels
+from tplus_trio.codec import FloatDiff
 from tplus_trio.models import OrderBookDiff, PriceLevel, Trade
 from tplus_trio.streams.recovery import TradesBackfill
 
@@ -66,10 +67,17 @@ def removals_ignored() -> Generator[None]:
     """A removed level stays in a live book."""
     floats, exact = FloatLevels.update, SortedLevels.update
 
-    def update_floats(
-        self: FloatLevels, changes: Iterable[Iterable[tuple[float, float]]], texts: Iterable[bytes]
-    ) -> None:
-        floats(self, [[level for level in levels if level[1]] for levels in changes], texts)
+    def update_floats(self: FloatLevels, diffs: Sequence[FloatDiff]) -> None:
+        kept = [
+            FloatDiff(
+                [level for level in diff.float_asks if level[1]],
+                [level for level in diff.float_bids if level[1]],
+                diff.sequence_number,
+                diff.text,
+            )
+            for diff in diffs
+        ]
+        floats(self, kept)
 
     def update_exact(self: SortedLevels, changes: Iterable[PriceLevel]) -> None:
         exact(self, [change for change in changes if change.quantity])

@@ -41,7 +41,6 @@ class FloatBook(BookReader[FloatLevels]):
             number += 1
             if diff.sequence_number != number:
                 raise SequenceGap(number, diff.sequence_number)
-        texts = [diff.text for diff in diffs]
-        self._bids.update([diff.float_bids for diff in diffs], texts)
-        self._asks.update([diff.float_asks for diff in diffs], texts)
+        self._bids.update(diffs)
+        self._asks.update(diffs)
         self._sequence_number = number

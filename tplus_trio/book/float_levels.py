@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
 from tplus_trio.book.side import BookSide
-from tplus_trio.codec import FLOAT_DIGITS, decode_depth_frame
+from tplus_trio.codec import FLOAT_DIGITS, FloatDiff, decode_depth_frame
 from tplus_trio.models import PriceLevel
 
 __all__ = ["FloatLevels", "has_float_price"]
@@ -16,8 +16,6 @@ __all__ = ["FloatLevels", "has_float_price"]
 _ZERO: Final = Decimal(0)
 #: To insert or remove a price costs as much as to sort a side with so many prices, or less if the side is large.
 _COST_OF_A_MOVE: Final = 4
-#: Prices that may have moved before they are sorted although nobody reads.
-_MOST_MOVED: Final = 1024
 
 
 class FloatLevels(BookSide):
@@ -40,16 +38,30 @@ class FloatLevels(BookSide):
         self._is_asks = is_asks
         self._entries: dict[float, PriceLevel | bytes] = {float(level[0]): level for level in levels if level[1]}
         self._prices = sorted(self._entries)
-        #: Prices that were added or removed since `_prices` was right.
-        self._moved: list[float] = []
+        #: Prices that were added or removed since `_prices` was right; None if they were too many to remember.
+        self._moved: list[float] | None = []
         #: The best price, if it was found since the last change without sorting.
         self._best: float | None = None
 
-    def update(self, changes: Iterable[Iterable[tuple[float, float]]], texts: Iterable[bytes]) -> None:
-        """Apply the levels of several diffs, each of which came with a text. A quantity of 0 removes a level."""
-        entries, moved = self._entries, self._moved
-        for levels, text in zip(changes, texts, strict=True):
-            for price, quantity in levels:
+    def update(self, diffs: Sequence[FloatDiff]) -> None:
+        """Apply the levels of several changes. A quantity of 0 removes a level."""
+        entries, moved, is_asks = self._entries, self._moved, self._is_asks
+        self._best = None
+        if moved is None or len(moved) + len(diffs) > len(entries) / _COST_OF_A_MOVE:
+            # To sort everything is less work than to remember what moved, so this is not remembered.
+            self._moved = None
+            remove = entries.pop
+            for diff in diffs:
+                text = diff.text
+                for price, quantity in diff.float_asks if is_asks else diff.float_bids:
+                    if quantity:
+                        entries[price] = text
+                    else:
+                        remove(price, None)
+            return
+        for diff in diffs:
+            text = diff.text
+            for price, quantity in diff.float_asks if is_asks else diff.float_bids:
                 if quantity:
                     if price not in entries:
                         moved.append(price)
@@ -57,19 +69,16 @@ class FloatLevels(BookSide):
                 elif price in entries:
                     del entries[price]
                     moved.append(price)
-        self._best = None
-        if len(moved) > _MOST_MOVED and len(moved) > len(entries):
-            self._sort()  # nobody reads: what is remembered stays small
 
     def _sorted(self) -> list[float]:
         """Return the prices of the side, ascending."""
-        if self._moved:
+        if self._moved != []:
             self._sort()
         return self._prices
 
     def _sort(self) -> None:
         entries, moved = self._entries, self._moved
-        if len(moved) * _COST_OF_A_MOVE > len(entries):
+        if moved is None or len(moved) * _COST_OF_A_MOVE > len(entries):
             self._prices = sorted(entries)
         else:
             prices = self._prices
@@ -81,7 +90,7 @@ class FloatLevels(BookSide):
                         del prices[index]
                 elif not is_there:
                     prices.insert(index, price)
-        moved.clear()
+        self._moved = []
 
     @property
     def first(self) -> PriceLevel | None:
@@ -98,7 +107,8 @@ class FloatLevels(BookSide):
         if not entries:
             return None
         # To find the best price takes a third of the time of sorting, and often nobody reads more.
-        if is_best and len(self._moved) * _COST_OF_A_MOVE > len(entries):
+        moved = self._moved
+        if is_best and (moved is None or len(moved) * _COST_OF_A_MOVE > len(entries)):
             if self._best is None:
                 self._best = min(entries) if self._is_asks else max(entries)
             return self._level(self._best)

@@ -13,9 +13,13 @@ from tplus_trio.codec import BatchDecoder, FloatDiff, decode_depth_batch, decode
 from tplus_trio.models import Gap, OrderBook, OrderBookDiff
 from tplus_trio.streams.feed_state import FeedState, Needs
 from tplus_trio.streams.recovery import Depth
+from tplus_trio.transport.text_frame_parser import BATCH_SIZE
 
 __all__ = ["DepthState"]
 
+#: Bytes of messages that are decoded exactly at a time. A larger batch makes so many objects that each batch would
+#: start the garbage collector. That costs more than the task switches that larger batches save.
+_EXACT_BATCH: Final = 8 * 1024
 #: What a batch of changes for a book of floats consists of.
 _KIND: Final = frozenset({FloatDiff})
 #: Changes that are kept for a packed book before it is unpacked. A feed that brings as many in so many seconds is busy:
@@ -85,8 +89,15 @@ class DepthState(FeedState[Depth]):
 
     def decode_batch(self, frames: Sequence[bytes | str]) -> Sequence[FloatDiff | OrderBookDiff] | None:
         """Decode frames in the way that those who read the feed take them; as `decode_depth_batch`."""
-        is_exact = self._consumers["items"] or isinstance(self.book, LocalBook)
-        return decode_depth_batch(frames) if is_exact else decode_float_depth_batch(frames)
+        return decode_depth_batch(frames) if self._is_exact else decode_float_depth_batch(frames)
+
+    @property
+    def _is_exact(self) -> bool:
+        return bool(self._consumers["items"]) or isinstance(self.book, LocalBook)
+
+    def batch_size(self) -> int:
+        """See `FeedState`."""
+        return _EXACT_BATCH if self._is_exact else BATCH_SIZE
 
     # To the feed, a `FloatDiff` is an `OrderBookDiff`. Streams that need each change exactly get none.
     def apply(self, items: Sequence[Depth | FloatDiff]) -> Sequence[Depth]:

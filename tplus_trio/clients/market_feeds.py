@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
 
 from tplus_trio import codec
 from tplus_trio.book.state import DepthState
@@ -26,10 +25,6 @@ from tplus_trio.transport.pacing import Dispatch
 from tplus_trio.users import User
 
 __all__ = ["depth_feed", "klines_feed", "ticker_feed", "tickers_feed", "trades_feed"]
-
-#: Bytes of depth messages that are decoded at a time. A larger batch makes so many objects that each batch would start
-#: the garbage collector. That costs more than the task switches that larger batches save.
-_DEPTH_BATCH: Final = 8 * 1024
 
 
 def trades_feed(
@@ -68,7 +63,6 @@ def depth_feed(
         path=path,
         decode=codec.decode_depth_frame,
         decode_batch=codec.decode_depth_batch,
-        batch_size=_DEPTH_BATCH,
         recovery=partial(DepthRecovery, sequence=sequence, name=path),
         fetch=fetch,
         user=user,

@@ -13,6 +13,7 @@ from tplus_trio.streams.feed_state import FeedState
 from tplus_trio.streams.overflow import Conflate
 from tplus_trio.streams.recovery import Recovery
 from tplus_trio.transport.pacing import Dispatch
+from tplus_trio.transport.text_frame_parser import BATCH_SIZE
 from tplus_trio.users import User
 
 __all__ = ["Feed"]
@@ -31,8 +32,8 @@ class Feed(Generic[T]):
     decode: FrameDecoder[Any]
     #: Decodes many frames at once. It returns None for frames that only ``decode`` handles.
     decode_batch: BatchDecoder[Any] | None = None
-    #: About how many bytes of messages are decoded at a time.
-    batch_size: int = 32 * 1024
+    #: Returns about how many bytes of messages are decoded at a time.
+    batch_size: Callable[[], int] = lambda: BATCH_SIZE
     #: Makes the feed's recovery, given a clock in nanoseconds since the Unix epoch and the stream's counts.
     recovery: Callable[[Callable[[], int], ConnectionCounts], Recovery[T]] = Recovery
     #: Asks REST for the page that the recovery wants; None if it never wants one.

@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 from tplus_trio.codec import BatchDecoder
 from tplus_trio.models import Gap
 from tplus_trio.streams.recovery.watermark import times_of
+from tplus_trio.transport.text_frame_parser import BATCH_SIZE
 
 __all__ = ["FeedState", "LatestItems", "Missed", "Needs", "NewestCandle", "slow_gap"]
 
@@ -33,6 +34,10 @@ class FeedState(Generic[T]):
     def decoder(self) -> BatchDecoder[Any] | None:
         """Decodes frames as those who read the feed need them; None leaves that to the feed."""
         return None
+
+    def batch_size(self) -> int:
+        """Return about how many bytes of messages are decoded at a time, if there is a `decoder`."""
+        return BATCH_SIZE
 
     def apply(self, items: Sequence[T]) -> Sequence[T]:
         """Take items of the feed; return them as consumers take them."""

@@ -36,7 +36,9 @@ class SharedFeed(Generic[T]):
         self.state: FeedState[T] = feed.state()
         self.state.is_kept = opening.key is not None
         if (decoder := self.state.decoder) is not None:
-            opening = attrs.evolve(opening, feed=attrs.evolve(feed, decode_batch=decoder))
+            opening = attrs.evolve(
+                opening, feed=attrs.evolve(feed, decode_batch=decoder, batch_size=self.state.batch_size)
+            )
         self.subscription: Subscription[T] = Subscription(opening, self)
         self.session: Session = self.subscription.session
         self.session.on_change = self._follow

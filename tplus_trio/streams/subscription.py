@@ -65,7 +65,7 @@ class Subscription(SessionProtocol, Generic[T]):
         self._sink = sink
         # A user's own orders and trades do not wait for the floods of markets.
         turns = None if feed.private else opening.turns
-        self._limits = attrs.evolve(opening.limits, batch_size=feed.batch_size, silence=SilenceBound(), turns=turns)
+        self._limits = attrs.evolve(opening.limits, silence=SilenceBound(), turns=turns)
         self._recovery = feed.recovery(service.now_ns, self.stats)
         self._recovery.on_gap = partial(service.observer.gap, feed.path)
         #: The nursery of the present attempt or connection.
@@ -167,7 +167,7 @@ class Subscription(SessionProtocol, Generic[T]):
     async def serve(self, websocket: WebSocket) -> None:
         """Deliver what a connection brings, for as long as it lasts."""
         stats, recovery, put = self.stats, self._recovery, self._sink.put
-        decode, decode_batch = self._feed.decode, self._feed.decode_batch
+        decode, decode_batch, batch_size = self._feed.decode, self._feed.decode_batch, self._feed.batch_size
         refetcher = self._refetcher
         assert refetcher is not None  # noqa: S101 - for the type checker: `prepare` made it
         follow_up = refetcher.follow_up
@@ -176,7 +176,7 @@ class Subscription(SessionProtocol, Generic[T]):
         counted = 0
         held_from = stats.bytes
         while True:
-            frames = await websocket.receive()
+            frames = await websocket.receive(batch_size())
             received = websocket.bytes_received
             stats.messages += len(frames)
             stats.bytes += received - counted

@@ -12,7 +12,10 @@ from typing import Final
 
 import attrs
 
-__all__ = ["Passthrough", "TextFrameParser"]
+__all__ = ["BATCH_SIZE", "Passthrough", "TextFrameParser"]
+
+#: Bytes of messages that are returned at a time, if nobody says otherwise.
+BATCH_SIZE: Final = 32 * 1024
 
 _FIN: Final = 0x80
 _WHOLE_TEXT: Final = 0x81
@@ -55,9 +58,9 @@ class TextFrameParser:
 
     # Thirteen attributes: the parser runs for each message, and parts of it in objects would cost a lookup each.
 
-    def __init__(self, max_size: int, batch_size: int = 1 << 15) -> None:
+    def __init__(self, max_size: int, batch_size: int = BATCH_SIZE) -> None:
         self._max_size = max_size
-        self._batch_size = batch_size
+        self.batch_size: int = batch_size
         #: From this value on, the second byte of a head is not the size of a short message that is parsed here.
         self._not_short = min(_LENGTH_16, max_size + 1)
         #: True if nothing can be returned before more bytes come. If False, there may be nothing all the same.
@@ -101,7 +104,7 @@ class TextFrameParser:
         end = position if self._passing or self._fragmented else len(data)
         messages: list[bytes] = []
         missing, not_short, max_size = 0, self._not_short, self._max_size
-        last = min(end - 1, position + self._batch_size)
+        last = min(end - 1, position + self.batch_size)
         for _ in range(_BATCH):
             if position >= last or data[position] != _WHOLE_TEXT:
                 break

@@ -27,7 +27,7 @@ from tplus_trio.transport.outbox import Outbox
 from tplus_trio.transport.reader_phase import ReaderPhase
 from tplus_trio.transport.silence import SilenceBound
 from tplus_trio.transport.sizes import READ_SIZE
-from tplus_trio.transport.text_frame_parser import Passthrough, TextFrameParser
+from tplus_trio.transport.text_frame_parser import BATCH_SIZE, Passthrough, TextFrameParser
 from tplus_trio.transport.turns import Turns
 from tplus_trio.transport.watched_stream import WatchedStream
 
@@ -59,8 +59,6 @@ class WebSocketLimits:
     #: How long a connection may bring no data; None is no limit.
     idle_timeout: float | None = None
     max_message_size: int = 16 * 1024 * 1024
-    #: About how many bytes of messages `WebSocket.receive` returns at a time.
-    batch_size: int = 32 * 1024
     #: Limits on the peer's silence that are stricter than the pings', for as long as somebody sets them.
     silence: SilenceBound = attrs.field(factory=SilenceBound, eq=False, repr=False)
     #: Whose turn it is to hand out messages, among connections that share a loop; None never waits.
@@ -107,7 +105,7 @@ class WebSocket:
         #: The nursery of the connection's tasks.
         self._nursery = nursery
         self._connection: trio_websocket.WebSocketConnection
-        self._parser = TextFrameParser(limits.max_message_size, limits.batch_size)
+        self._parser = TextFrameParser(limits.max_message_size)
         self._idle = None if limits.idle_timeout is None else IdleTimer(limits.idle_timeout)
         #: Why the connection ended, where neither the network nor trio-websocket says so.
         self._failure: ConnectionFailed | None = None
@@ -131,8 +129,11 @@ class WebSocket:
         """Whether the connection ended or is being closed."""
         return self._is_closing or self._connection.closed is not None or self._stream.is_ended
 
-    async def receive(self) -> Sequence[str | bytes]:
+    async def receive(self, batch_size: int = BATCH_SIZE) -> Sequence[str | bytes]:
         """Wait for the next messages. Cancelled, it has taken none.
+
+        Args:
+            batch_size: About how many bytes of messages are returned at most.
 
         Returns:
             One message or more, whole and in order. A text message is a ``str`` or its UTF-8, whichever was at hand; a
@@ -141,7 +142,7 @@ class WebSocket:
         Raises:
             ConnectionFailed: the connection was closed or lost, or brought no data for ``idle_timeout``.
         """
-        idle = self._idle
+        idle, self._parser.batch_size = self._idle, batch_size
         try:
             return await (self._receive() if idle is None else idle.receive(self._receive))
         except trio_websocket.ConnectionClosed as exc:
