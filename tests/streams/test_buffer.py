@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.helpers.buffers import buffer_of, put, take
+from tplus_trio import MarketDataClient, OrderBookDiff
+from tplus_trio.testing import Exchange
 
 
 async def test_items_arrive_in_order() -> None:
@@ -115,3 +117,18 @@ async def test_other_tasks_run_while_a_consumer_drains_a_full_buffer() -> None:
         await take(buffer, 4000)
         nursery.cancel_scope.cancel()
     assert turns >= 10
+
+
+async def test_a_batch_is_taken_before_the_next_one_is_decoded(
+    exchange: Exchange, market_data: MarketDataClient, autojump_clock: MockClock
+) -> None:
+    """Two batches at once would be so many objects that they start the garbage collector."""
+    async with market_data.stream_depth(200) as stream:
+        await stream.receive()
+        last = exchange.book(200).sequence_number + 5000
+        for n in range(5000):
+            exchange.publish_diff(200, bids=[(n + 1, 1)])
+        async for item in stream:
+            if isinstance(item, OrderBookDiff) and item.sequence_number == last:
+                break
+        assert 64 < stream.statistics().consumer.peak_buffer_used <= 128

@@ -58,6 +58,11 @@ class Buffer(ConsumerSink[T], AsyncIterator[T]):
         """Whether more items wait than there is room for, and the rule is to wait for the consumer."""
         return self._rule.blocks and len(self._items) > self._rule.size
 
+    @property
+    def has_untaken(self) -> bool:
+        """Whether items wait."""
+        return bool(self._items)
+
     async def wait_for_room(self) -> None:
         """Wait while the buffer is full, or until `release`. Cancelling it changes nothing."""
         await self._rule.wait_for_room(self._items)

@@ -82,6 +82,11 @@ class Consumer(Phased, Generic[T]):
         return self._sink.is_full
 
     @property
+    def has_untaken(self) -> bool:
+        """Whether items wait that the consumer has not taken."""
+        return self._sink.has_untaken
+
+    @property
     def last_error(self) -> Exception | None:
         """The failure that the present outage began with, or the one that ended it; None if there is none."""
         if self.failure is not None or self._feed is None or self.phase is Phase.CLOSED:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import attrs
+import trio
 
 from tplus_trio.streams.consumer import Consumer
 from tplus_trio.streams.feed_state import FeedState
@@ -18,6 +19,9 @@ from tplus_trio.streams.subscription import Subscription
 __all__ = ["SharedFeed"]
 
 T = TypeVar("T")
+
+#: Items whose objects, twice as many, do not start the garbage collector.
+_FEW: Final = 16
 
 
 class SharedFeed(Generic[T]):
@@ -99,6 +103,10 @@ class SharedFeed(Generic[T]):
     async def put(self, items: Sequence[T]) -> None:
         """Hand on items, and wait for a consumer that is full and alone."""
         self.put_nowait(items)
+        if len(items) > _FEW and any(consumer.has_untaken for consumer in self._consumers):
+            # Otherwise the next batch might be decoded before the consumers take this one. So many objects at once
+            # start the garbage collector, which cost a sixth of a stream with five levels a side.
+            await trio.lowlevel.checkpoint()
         if len(self._consumers) == 1:
             (consumer,) = self._consumers
             if consumer.is_full:

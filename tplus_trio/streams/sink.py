@@ -52,6 +52,11 @@ class ConsumerSink(ABC, Generic[T]):
         """Whether the consumer is to be waited for before it takes more. By default, never."""
         return False
 
+    @property
+    def has_untaken(self) -> bool:
+        """Whether items wait that the consumer has not taken. By default, it takes them at once."""
+        return False
+
     async def wait_for_room(self) -> None:
         """Wait as long as `is_full` is true, or until `release`."""
 
