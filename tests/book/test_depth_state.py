@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, DecimalTuple
+from typing import cast
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.spelled_numbers import SPELLED_NUMBERS, depth_text
@@ -126,6 +127,58 @@ def test_an_idle_feed_keeps_few_changes() -> None:
     assert pair.state.begin() == (pair.book.snapshot(),)
 
 
+#: Quantities at a price: some of a form that a book of floats takes, and some of no such form.
+CHANGES = st.lists(st.tuples(st.one_of(st.integers(1, 30).map(str), SPELLED_NUMBERS), SPELLED_NUMBERS), max_size=3)
+
+
+WAYS = st.sampled_from(["as decoded", "copied", "one by one"])
+
+
+@given(st.lists(st.tuples(st.lists(CHANGES, min_size=1, max_size=12), WAYS, st.booleans()), max_size=12))
+@settings(max_examples=500)
+def test_messages_that_are_kept_are_read_exactly(
+    batches: list[tuple[list[list[tuple[str, str]]], str, bool]],
+) -> None:
+    """What waits is kept as messages where it arrives as it was decoded, and as changes otherwise."""
+    batches.append(([[]], "as decoded", True))
+    pair = Pair()
+    pair.clock.step = 0.001
+    for changes, way, is_read in batches:
+        first = pair.book.sequence_number + 1
+        frames = [depth_text(levels, levels[::-1], first + n).encode() for n, levels in enumerate(changes)]
+        for some in [[frame] for frame in frames] if way == "one by one" else [frames]:
+            found = cast("Sequence[Depth] | None", pair.state.decode_batch(some))
+            arrived = [diff for frame in some for diff in decode_depth_frame(frame)] if found is None else found
+            pair.put(list(arrived) if way == "copied" else arrived)
+        if is_read:
+            (book,) = pair.state.begin() or ()
+            assert isinstance(book, OrderBook)
+            assert digits(book) == digits(pair.book.snapshot())
+
+
+def digits(book: OrderBook) -> list[tuple[DecimalTuple, DecimalTuple]]:
+    return [(price.as_tuple(), quantity.as_tuple()) for price, quantity in (*book.asks, *book.bids)]
+
+
+def test_what_is_kept_are_messages() -> None:
+    """Decoded changes take ten times their memory, and the garbage collector looks at them."""
+    pair = Pair()
+    for n in range(1, 60):
+        found = pair.state.decode_batch([depth_text([("98", "2")], [], n).encode()])
+        assert found is not None
+        pair.put(cast("Sequence[Depth]", found))
+    assert len(pair.state._kept) == 60
+    assert not any(items for _, items in pair.state._kept)
+
+
+def test_what_was_decoded_and_did_not_arrive_is_not_kept() -> None:
+    pair = Pair()
+    assert pair.state.decode_batch([depth_text([("98", "2")], [], 1).encode()]) is not None
+    pair.change(1)
+    pair.change(1)
+    assert pair.state.begin() == (pair.book.snapshot(),)
+
+
 def test_a_snapshot_ends_what_was_kept() -> None:
     pair = Pair()
     pair.change(10)
@@ -140,9 +193,7 @@ def test_a_packed_book_is_the_same_digit_by_digit(levels: list[tuple[str, str]])
     book = OrderBook(diff.asks, diff.bids, 7)
     again = PackedBook(book).unpack()
     assert again == book
-    assert [(a.as_tuple(), b.as_tuple()) for a, b in (*again.asks, *again.bids)] == [
-        (a.as_tuple(), b.as_tuple()) for a, b in (*book.asks, *book.bids)
-    ]
+    assert digits(again) == digits(book)
 
 
 def test_changes_that_were_decoded_for_a_book_are_exact_for_a_stream() -> None:

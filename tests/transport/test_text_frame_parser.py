@@ -251,3 +251,15 @@ async def test_a_large_message_in_small_pieces_takes_linear_time(autojump_clock:
         network.exchange.publish("/tickers/ws", ticker(1).decode())
         assert price(await stream.receive()) == 1
         assert stream.stats.bytes > 4_000_000
+
+
+def test_what_was_parsed_is_released_also_if_a_control_frame_was_the_last() -> None:
+    parser = TextFrameParser(1 << 20, batch_size=100)
+    parser.feed(b"\x81\x02{}" * 5000 + b"\x8a\x00")
+    while parser.messages():
+        pass
+    passed = parser.passthrough()
+    assert passed is not None
+    assert passed.data == b"\x8a\x00"
+    assert parser.available == 0
+    assert len(parser._data) == 0

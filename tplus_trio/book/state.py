@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from tplus_trio.book.float_book import FloatBook
 from tplus_trio.book.local import LocalBook
 from tplus_trio.book.packed import PackedBook
 from tplus_trio.book.upkeep import Upkeep
-from tplus_trio.codec import BatchDecoder, FloatDiff, decode_depth_batch, decode_float_depth_batch
+from tplus_trio.codec import (
+    BatchDecoder,
+    FloatDiff,
+    decode_depth_batch,
+    decode_depth_frame,
+    decode_float_depth_batch,
+)
+from tplus_trio.errors import DecodeError
 from tplus_trio.models import Gap, OrderBook, OrderBookDiff
 from tplus_trio.streams.feed_state import FeedState, Needs
 from tplus_trio.streams.recovery import Depth
 from tplus_trio.transport.text_frame_parser import BATCH_SIZE
 
 __all__ = ["DepthState"]
+
+#: Changes that are kept: the messages that brought them, which take a tenth of their memory; or the changes, where they
+#: are not those of messages.
+_Kept: TypeAlias = tuple[Sequence[bytes | str], Sequence[Depth | FloatDiff]]
 
 #: Bytes of messages that are decoded exactly at a time. A larger batch makes so many objects that each batch would
 #: start the garbage collector. That costs more than the task switches that larger batches save.
@@ -53,8 +64,10 @@ class DepthState(FeedState[Depth]):
         self._consumers: dict[Needs, int] = {"state": 0, "items": 0, "merged": 0}
         #: The book some changes ago, while no live book reads it; and the changes since, and how many they are.
         self._behind: PackedBook | FloatBook | LocalBook | None = None
-        self._kept: list[Sequence[Depth | FloatDiff]] = []
+        self._kept: list[_Kept] = []
         self._kept_count = 0
+        #: What was decoded last, and from which messages, until it arrives.
+        self._decoded: tuple[Sequence[object] | None, Sequence[bytes | str]] = (None, ())
         #: When the last look at the rate was, and the changes since.
         self._window_began = 0.0
         self._window_count = 0
@@ -89,7 +102,10 @@ class DepthState(FeedState[Depth]):
 
     def decode_batch(self, frames: Sequence[bytes | str]) -> Sequence[FloatDiff | OrderBookDiff] | None:
         """Decode frames in the way that those who read the feed take them; as `decode_depth_batch`."""
-        return decode_depth_batch(frames) if self._is_exact else decode_float_depth_batch(frames)
+        found = _decode_exactly(frames) if self._is_exact else decode_float_depth_batch(frames)
+        if self._behind is not None:
+            self._decoded = (found, frames)
+        return found
 
     @property
     def _is_exact(self) -> bool:
@@ -112,9 +128,12 @@ class DepthState(FeedState[Depth]):
         elif not self.is_kept:
             pass
         elif isinstance(snapshot := items[0], OrderBook):
-            self._behind, self._kept, self._kept_count = PackedBook(snapshot), [items[1:]], len(items) - 1
+            self._behind, self._kept_count = PackedBook(snapshot), len(items) - 1
+            self._kept = [((), items[1:])]
         elif self._behind is not None:
-            self._kept.append(items)
+            decoded, frames = self._decoded
+            self._kept.append((frames, ()) if items is decoded else ((), items))
+            self._decoded = (None, ())
             self._kept_count += len(items)
             self._window_count += len(items)
             if self._kept_count > (_FEW_KEPT if isinstance(self._behind, PackedBook) else _AT_ONCE):
@@ -144,9 +163,9 @@ class DepthState(FeedState[Depth]):
     def _catch_up(self) -> FloatBook | LocalBook | None:
         """Return the book with the changes that are kept; None if it is not known."""
         behind = self._behind
-        book = self._applied(None, [behind.unpack()]) if isinstance(behind, PackedBook) else behind
-        for items in self._kept:
-            book = self._applied(book, items)
+        book = _book_of(behind.unpack()) if isinstance(behind, PackedBook) else behind
+        for frames, items in self._kept:
+            book = self._applied(book, _read(frames) if frames else items)
         return book
 
     def begin(self) -> Sequence[Depth] | None:
@@ -179,11 +198,30 @@ class DepthState(FeedState[Depth]):
             if type(item) is FloatDiff and type(book) is FloatBook:
                 book.apply([item])
             elif isinstance(item, OrderBook):
-                is_exact = self._consumers["items"] or not FloatBook.fits(item)
-                book = LocalBook(item) if is_exact else FloatBook(item)
+                book = LocalBook(item) if self._consumers["items"] else _book_of(item)
             elif isinstance(item, OrderBookDiff | FloatDiff):
                 assert book is not None  # noqa: S101 - for the type checker: a snapshot comes first
                 if isinstance(book, FloatBook):
                     book = LocalBook(book.snapshot())
                 book.apply(item.exact if isinstance(item, FloatDiff) else item)
         return book
+
+
+def _book_of(snapshot: OrderBook) -> FloatBook | LocalBook:
+    return FloatBook(snapshot) if FloatBook.fits(snapshot) else LocalBook(snapshot)
+
+
+def _decode_exactly(frames: Sequence[bytes | str]) -> Sequence[OrderBookDiff] | None:
+    """Decode frames as `decode_depth_batch` does, also a single one."""
+    if len(frames) != 1:
+        return decode_depth_batch(frames)
+    try:
+        return decode_depth_frame(frames[0])
+    except DecodeError:
+        return None  # the feed's frame decoder raises it again, and says why
+
+
+def _read(frames: Sequence[bytes | str]) -> Sequence[FloatDiff | OrderBookDiff]:
+    """Decode frames that have been decoded before."""
+    found = decode_float_depth_batch(frames)
+    return [diff for frame in frames for diff in decode_depth_frame(frame)] if found is None else found

@@ -203,8 +203,9 @@ class TextFrameParser:
         return self._take(available, completes=self._completes and not self._passing, excess=excess)
 
     def _take(self, size: int, *, completes: bool, excess: bool = False) -> Passthrough:
-        start, self._position = self._position, self._position + size
-        return Passthrough(self._data[start : self._position], completes, final=False, excess=excess)
+        passed = Passthrough(self._data[self._position : self._position + size], completes, final=False, excess=excess)
+        self._leave_off(self._position + size, 0)
+        return passed
 
     def rest(self) -> bytes:
         """Everything that was fed and not given out. The parser has nothing after that."""
