@@ -16,6 +16,7 @@ from tplus_trio import ConnectionFailed, MarketDataClient, OrderBook, Stream, St
 from tplus_trio.clients import base
 from tplus_trio.testing import Exchange, MemoryNetwork
 from tplus_trio.testing.wire_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, text_frame
+from tplus_trio.transport.text_frame_parser import TextFrameParser
 from tplus_trio.transport.websocket import WebSocketLimits
 
 
