@@ -55,6 +55,8 @@ class Pair:
 
     def put(self, items: Sequence[Depth]) -> None:
         self.state.apply(items)
+        if self.state.needs_upkeep:  # as the feed does, once its consumers have taken the items
+            self.state.keep_up()
         for item in items:
             if isinstance(item, OrderBook):
                 self.book = LocalBook(item)

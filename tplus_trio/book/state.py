@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, Final, TypeAlias, cast
 
 from tplus_trio.book.float_book import FloatBook
@@ -84,7 +85,7 @@ class DepthState(FeedState[Depth]):
         consumers = self._consumers
         if needs == "state" and not consumers["state"]:
             self.book = self._catch_up()
-            self._behind, self._kept, self._kept_count = None, [], 0
+            self._restart(None)
         elif needs == "items" and not consumers["items"]:
             self._may_have_floats = any(consumers.values())
         consumers[needs] += 1
@@ -128,8 +129,9 @@ class DepthState(FeedState[Depth]):
         elif not self.is_kept:
             pass
         elif isinstance(snapshot := items[0], OrderBook):
-            self._behind, self._kept_count = PackedBook(snapshot), len(items) - 1
-            self._kept = [((), items[1:])]
+            self._restart(PackedBook(snapshot))
+            self._kept.append(((), items[1:]))
+            self._kept_count = len(items) - 1
         elif self._behind is not None:
             decoded, frames = self._decoded
             self._kept.append((frames, ()) if items is decoded else ((), items))
@@ -137,23 +139,27 @@ class DepthState(FeedState[Depth]):
             self._kept_count += len(items)
             self._window_count += len(items)
             if self._kept_count > (_FEW_KEPT if isinstance(self._behind, PackedBook) else _AT_ONCE):
-                self._keep_up()
+                self.needs_upkeep = self._upkeep.is_affordable()
+                if not self.needs_upkeep and self._kept_count > _MOST_KEPT:
+                    self._restart(None)
         return cast("Sequence[Depth]", items)
 
-    def _keep_up(self) -> None:
-        """Apply the changes that are kept. Without time for that, forget the book once too many are kept.
+    def _restart(self, book: PackedBook | FloatBook | LocalBook | None) -> None:
+        """Keep the changes after this book, or nothing if there is none."""
+        self._behind, self._kept, self._kept_count, self.needs_upkeep = book, [], 0, False
+
+    def keep_up(self) -> None:
+        """Apply the changes that are kept.
 
         The book of a feed that is not busy is packed afterwards. The changes of a busy feed are applied a few at a
         time: many at once would delay the message that comes next.
         """
+        if not self.needs_upkeep:
+            return  # somebody came meanwhile, and all of them were applied
         upkeep = self._upkeep
         begin = upkeep.clock()
-        if not upkeep.is_affordable():
-            if self._kept_count > _MOST_KEPT:
-                self._behind, self._kept, self._kept_count = None, [], 0
-            return
         book = self._catch_up()
-        self._behind, self._kept, self._kept_count = book, [], 0
+        self._restart(book)
         if begin - self._window_began >= _WINDOW:
             if self._window_count < 2 * _FEW_KEPT and book is not None:
                 self._behind = PackedBook(book.snapshot())
@@ -164,8 +170,12 @@ class DepthState(FeedState[Depth]):
         """Return the book with the changes that are kept; None if it is not known."""
         behind = self._behind
         book = _book_of(behind.unpack()) if isinstance(behind, PackedBook) else behind
-        for frames, items in self._kept:
-            book = self._applied(book, _read(frames) if frames else items)
+        for are_frames, kept in groupby(self._kept, key=lambda each: bool(each[0])):
+            if are_frames:
+                book = self._applied(book, _read([frame for frames, _ in kept for frame in frames]))
+            else:
+                for _, items in kept:
+                    book = self._applied(book, items)
         return book
 
     def begin(self) -> Sequence[Depth] | None:
@@ -173,7 +183,7 @@ class DepthState(FeedState[Depth]):
         book = self.book
         if book is None:
             book = self._catch_up()
-            self._behind, self._kept, self._kept_count = book, [], 0
+            self._restart(book)
         return None if book is None else (book.snapshot(),)
 
     def begin_again(self, missed: Gap, *, is_live: bool) -> Sequence[Depth] | None:  # noqa: ARG002 - a book needs none

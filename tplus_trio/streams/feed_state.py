@@ -29,6 +29,8 @@ class FeedState(Generic[T]):
 
     #: Whether somebody may come late: then the state is kept.
     is_kept: bool = True
+    #: Whether `keep_up` has something to do. It can wait until the consumers have taken what they were given.
+    needs_upkeep: bool = False
 
     @property
     def decoder(self) -> BatchDecoder[Any] | None:
@@ -42,6 +44,9 @@ class FeedState(Generic[T]):
     def apply(self, items: Sequence[T]) -> Sequence[T]:
         """Take items of the feed; return them as consumers take them."""
         return items
+
+    def keep_up(self) -> None:
+        """Do what `apply` left undone."""
 
     def begin(self) -> Sequence[T] | None:
         """Return what a consumer begins with while the feed is live; None if that is not known any more."""

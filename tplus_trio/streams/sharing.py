@@ -115,6 +115,11 @@ class SharedFeed(Generic[T]):
                     await consumer.wait_for_room()
                 finally:
                     self._is_held_up = False
+        if self.state.needs_upkeep:
+            # The consumers were woken, and run in the first pass of the loop: they do not wait for this.
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+            self.state.keep_up()
 
     def put_nowait(self, items: Sequence[T]) -> None:
         """Hand on items."""

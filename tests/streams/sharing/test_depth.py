@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from tests.helpers.depth_readings import Reading, snapshots, take
 from tests.helpers.world import ASSET, SNAPSHOT, World, open_world, served_streams
 from tplus_trio import BookLost, ConnectionFailed, LocalBook, SlowConsumer, StreamState
+from tplus_trio.book.state import DepthState
 
 
 async def test_ten_consumers_of_a_feed_have_one_connection_and_one_snapshot(
@@ -322,3 +323,25 @@ async def test_a_silence_limit_of_one_is_a_limit_for_all(world: World, autojump_
         assert not book.is_synced
         world.network.resume()
         await book.wait_synced()
+
+
+async def test_a_consumer_does_not_wait_for_the_book_that_nobody_reads(
+    world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The changes are applied to it after the consumer has taken them."""
+    waiting: list[int] = []
+
+    def keep_up(state: DepthState) -> None:
+        waiting.append(stream.statistics().consumer.current_buffer_used)
+        proper(state)
+
+    proper = DepthState.keep_up
+    monkeypatch.setattr(DepthState, "keep_up", keep_up)
+    async with world.md.stream_depth(ASSET) as stream:
+        await stream.receive()
+        for _ in range(400):
+            world.change(1)
+            await stream.receive()
+        await trio.sleep(1)
+    assert len(waiting) > 1
+    assert not any(waiting)
