@@ -18,7 +18,9 @@ from tplus_trio.book.state import DepthState
 from tplus_trio.book.upkeep import Upkeep
 from tplus_trio.codec import decode_depth_frame
 from tplus_trio.models import PriceLevel
+from tplus_trio.streams.feed_state import Needs
 from tplus_trio.streams.recovery import Depth
+from tplus_trio.transport.websocket import BinaryMessage
 
 
 def level(price: int, quantity: int) -> PriceLevel:
@@ -171,6 +173,15 @@ def test_what_is_kept_are_messages() -> None:
         pair.put(cast("Sequence[Depth]", found))
     assert len(pair.state._kept) == 60
     assert not any(items for _, items in pair.state._kept)
+
+
+@pytest.mark.parametrize("needs", ["items", "state"])
+def test_a_binary_message_is_not_decoded_whatever_it_holds(needs: Needs) -> None:
+    state = DepthState()
+    state.add_consumer(needs)
+    change = depth_text([("98", "2")], [], 1)
+    assert state.decode_batch([BinaryMessage(change.encode())]) is None
+    assert state.decode_batch([change.encode()])
 
 
 def test_what_was_decoded_and_did_not_arrive_is_not_kept() -> None:

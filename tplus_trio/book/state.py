@@ -223,7 +223,7 @@ def _book_of(snapshot: OrderBook) -> FloatBook | LocalBook:
 
 def _decode_exactly(frames: Sequence[bytes | str]) -> Sequence[OrderBookDiff] | None:
     """Decode frames as `decode_depth_batch` does, also a single one."""
-    if len(frames) != 1:
+    if len(frames) != 1 or type(frames[0]) not in {bytes, str}:  # a bad message has a type of its own
         return decode_depth_batch(frames)
     try:
         return decode_depth_frame(frames[0])
