@@ -116,9 +116,9 @@ def test_feeds_share_the_time_for_upkeep() -> None:
     upkeep = Upkeep(clock)
     for _ in range(5):
         assert upkeep.is_affordable()
-        upkeep.spend(0.011)
+        upkeep.spend(0.0045)
     assert not upkeep.is_affordable()
-    clock.now += 0.2  # a twentieth of it
+    clock.now += 0.2  # three per cent of it
     assert upkeep.is_affordable()
 
 

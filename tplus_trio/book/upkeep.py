@@ -17,7 +17,7 @@ class Upkeep:
         most: Seconds that may be saved up.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter, *, share: float = 0.05, most: float = 0.05):
+    def __init__(self, clock: Callable[[], float] = time.perf_counter, *, share: float = 0.03, most: float = 0.02):
         self.clock: Callable[[], float] = clock
         self._share = share
         self._most = most
