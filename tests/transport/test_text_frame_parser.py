@@ -259,6 +259,7 @@ def test_what_was_parsed_is_released_also_if_a_control_frame_was_the_last() -> N
     parser.feed(b"\x81\x02{}" * 5000 + b"\x8a\x00")
     while parser.messages():
         pass
+    assert len(parser._data) == 2
     passed = parser.passthrough()
     assert passed is not None
     assert passed.data == b"\x8a\x00"

@@ -133,12 +133,13 @@ class TextFrameParser:
 
     def _leave_off(self, position: int, missing: int) -> None:
         """Go on from this position the next time. ``missing`` bytes of the message there have not come yet."""
-        self.exhausted = missing > 0 or position == len(self._data)
+        rest = len(self._data) - position
+        self.exhausted = missing > 0 or not rest
         if missing > _MUCH:
             # Its parts are joined once it is complete, and not parsed one by one.
             self._parts, self._missing = [self._data[position:]], missing
             self._data, self._position = b"", 0
-        elif missing or position == len(self._data):
+        elif missing or rest <= _MUCH:
             # The rest may wait for long, and must not keep all that came with it in memory.
             self._data, self._position = self._data[position:], 0
         else:
