@@ -58,9 +58,11 @@ class DepthState(FeedState[Depth]):
         upkeep: Says whether there is time to keep a book that nobody reads.
     """
 
+    # Eleven attributes: two are the book, and the others what is kept since, for whom, and how busy the feed is.
     def __init__(self, upkeep: Upkeep = _UPKEEP) -> None:
         #: The book, as long as a live book reads it; None before the first snapshot.
         self.book: FloatBook | LocalBook | None = None
+        self.needs_upkeep: bool = False
         self._upkeep = upkeep
         self._consumers: dict[Needs, int] = {"state": 0, "items": 0, "merged": 0}
         #: The book some changes ago, while no live book reads it; and the changes since, and how many they are.
@@ -146,7 +148,8 @@ class DepthState(FeedState[Depth]):
 
     def _restart(self, book: PackedBook | FloatBook | LocalBook | None) -> None:
         """Keep the changes after this book, or nothing if there is none."""
-        self._behind, self._kept, self._kept_count, self.needs_upkeep = book, [], 0, False
+        self._behind, self._kept, self._kept_count = book, [], 0
+        self.needs_upkeep = False
 
     def keep_up(self) -> None:
         """Apply the changes that are kept.
