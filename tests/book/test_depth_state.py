@@ -139,7 +139,7 @@ WAYS = st.sampled_from(["as decoded", "copied", "one by one"])
 
 
 @given(st.lists(st.tuples(st.lists(CHANGES, min_size=1, max_size=12), WAYS, st.booleans()), max_size=12))
-@settings(max_examples=500)
+@settings(max_examples=300)
 def test_messages_that_are_kept_are_read_exactly(
     batches: list[tuple[list[list[tuple[str, str]]], str, bool]],
 ) -> None:

@@ -94,13 +94,13 @@ PLAIN_LEVELS = st.lists(
 
 
 @given(LEVELS, LEVELS, changes_of(LEVELS), SIZES, DEPTHS)
-@settings(max_examples=1000)
+@settings(max_examples=500)
 def test_the_state_reads_as_the_exact_book(bids: Levels, asks: Levels, changes: Changes, size: int, depth: int) -> None:
     check_state(bids, asks, changes, size, depth)
 
 
 @given(PLAIN_LEVELS, PLAIN_LEVELS, changes_of(PLAIN_LEVELS), SIZES, DEPTHS)
-@settings(max_examples=1000)
+@settings(max_examples=500)
 def test_a_book_of_floats_reads_as_the_exact_book(
     bids: Levels, asks: Levels, changes: Changes, size: int, depth: int
 ) -> None:
