@@ -58,7 +58,10 @@ class DepthState(FeedState[Depth]):
         upkeep: Says whether there is time to keep a book that nobody reads.
     """
 
-    # Eleven attributes: two are the book, and the others what is kept since, for whom, and how busy the feed is.
+    # A change of five levels a side is thirteen objects.
+    is_bulky: bool = True
+
+    # Twelve attributes: two are the book, and the others what is kept since, for whom, and how busy the feed is.
     def __init__(self, upkeep: Upkeep = _UPKEEP) -> None:
         #: The book, as long as a live book reads it; None before the first snapshot.
         self.book: FloatBook | LocalBook | None = None

@@ -29,6 +29,8 @@ class FeedState(Generic[T]):
 
     #: Whether somebody may come late: then the state is kept.
     is_kept: bool = True
+    #: Whether two batches of items are so many objects that they start the garbage collector.
+    is_bulky: bool = False
     #: Whether `keep_up` has something to do. It can wait until the consumers have taken what they were given.
     needs_upkeep: bool = False
 

@@ -103,9 +103,9 @@ class SharedFeed(Generic[T]):
     async def put(self, items: Sequence[T]) -> None:
         """Hand on items, and wait for a consumer that is full and alone."""
         self.put_nowait(items)
-        if len(items) > _FEW and any(consumer.has_untaken for consumer in self._consumers):
-            # Otherwise the next batch might be decoded before the consumers take this one. So many objects at once
-            # start the garbage collector, which cost a sixth of a stream with five levels a side.
+        if self.state.is_bulky and len(items) > _FEW and any(consumer.has_untaken for consumer in self._consumers):
+            # Otherwise the next batch might be decoded before the consumers take this one. The garbage collector cost a
+            # sixth of a stream with five levels a side.
             await trio.lowlevel.checkpoint()
         if len(self._consumers) == 1:
             (consumer,) = self._consumers
