@@ -131,7 +131,7 @@ def test_an_idle_feed_keeps_few_changes() -> None:
     assert pair.state.begin() == (pair.book.snapshot(),)
 
 
-#: Quantities at a price: some of a form that a book of floats takes, and some of no such form.
+#: Changed levels. A book of floats takes some of these prices and not others.
 CHANGES = st.lists(st.tuples(st.one_of(st.integers(1, 30).map(str), SPELLED_NUMBERS), SPELLED_NUMBERS), max_size=3)
 
 

@@ -104,7 +104,7 @@ async def test_those_in_line_go_on_in_the_order_in_which_they_came() -> None:
         await turns.wait(name, _MOST // 3)
         order.append(name)
 
-    turns._leader = trio.lowlevel.current_task()  # as if this task passed the loop for the others
+    turns._leader = trio.lowlevel.current_task()  # so that all who come wait in line
     async with trio.open_nursery() as nursery:
         for name in range(40):
             nursery.start_soon(bring, name)
@@ -206,7 +206,7 @@ async def test_a_users_own_orders_do_not_wait_for_the_floods_of_markets(
         await stream.wait_live()
         turns = order_book._client_scope.turns
         turns.admits("a flood", _MOST)
-        turns._leader = trio.lowlevel.current_task()  # as if somebody waited for ever
+        turns._leader = trio.lowlevel.current_task()  # so that `admits` refuses everybody
         with trio.fail_after(5):
             await order_book.create_limit_order(1, 900, "Buy", asset_id=200)
             await stream.receive()

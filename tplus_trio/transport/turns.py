@@ -29,7 +29,7 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        #: Bytes handed out since the turn began, and the ids of the connections that did so.
+        #: How many bytes were handed out in this turn, and the ids of the connections that handed them out.
         self._used = 0
         self._served: set[int] = set()
         self._line: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
